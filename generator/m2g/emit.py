@@ -1,0 +1,96 @@
+"""Plain data to YAML that Go's readers (kustomize, kubectl, Argo CD, Flux) take for the same data.
+
+ruamel.yaml and PyYAML each write 12 of 129 trap scalars so that Kubernetes reads another type (`on`, `1e3`, `08`);
+hence one small emitter that quotes when in doubt. Its test is the trap corpus through the real kustomize.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias, Union
+
+from m2g.errors import InputError
+from m2g.naming import unprintable
+
+Plain: TypeAlias = Union[str, int, float, bool, None, Mapping[str, "Plain"], Sequence["Plain"]]
+"""What a manifest is made of: JSON's values, with text keys."""
+
+_PLAIN_WORD = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+-]*(:[A-Za-z0-9_./@+-]+)*")
+_QUANTITY = re.compile(r"[0-9]+(m|[KMGTPE]i)")
+_RESERVED = frozenset("y n yes no on off true false null none nan inf ~".split())
+_ESCAPES = re.compile("[\u2028\u2029\ufeff]")
+
+
+def dump(value: Plain) -> str:
+    """One YAML document, keys in the order given, ending with a newline.
+
+    Raises InputError for text that kustomize corrupts (control characters, non-characters) and for numbers
+    that JSON does not know.
+    """
+    lines: list[str] = []
+    _block(value, "", lines)
+    return "\n".join(lines) + "\n"
+
+
+def _block(value: Plain, indent: str, lines: list[str]) -> None:
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            _entry(f"{indent}{_text(key)}:", item, indent, lines)
+    elif isinstance(value, Sequence) and not isinstance(value, str) and value:
+        for item in value:
+            _item(item, indent, lines)
+    else:
+        lines.append(indent + _scalar(value))
+
+
+def _entry(head: str, item: Plain, indent: str, lines: list[str]) -> None:
+    if isinstance(item, Mapping) and item:
+        lines.append(head)
+        _block(item, indent + "  ", lines)
+    elif isinstance(item, Sequence) and not isinstance(item, str) and item:
+        lines.append(head)
+        _block(item, indent, lines)
+    else:
+        lines.append(f"{head} {_scalar(item)}")
+
+
+def _item(item: Plain, indent: str, lines: list[str]) -> None:
+    nested: list[str] = []
+    _block(item, indent + "  ", nested)
+    nested[0] = f"{indent}- {nested[0][len(indent) + 2 :]}"
+    lines.extend(nested)
+
+
+def _scalar(value: Plain) -> str:
+    match value:
+        case str():
+            return _text(value)
+        case bool():
+            return "true" if value else "false"
+        case None:
+            return "null"
+        case int():
+            return str(value)
+        case float():
+            if not math.isfinite(value):
+                raise InputError(f"the number {value} cannot be written to a manifest")
+            return repr(value)
+        case Mapping():
+            return "{}"
+        case _:
+            return "[]"
+
+
+def _text(text: str) -> str:
+    bad = unprintable(text)
+    if bad:
+        raise InputError(
+            f"the text {text[:80]!r} contains {bad}, which kustomize corrupts",
+            hint="remove the character where the text is set (name, tag or setting)",
+        )
+    if (_PLAIN_WORD.fullmatch(text) and text.lower() not in _RESERVED) or _QUANTITY.fullmatch(text):
+        return text
+    return _ESCAPES.sub(lambda m: f"\\u{ord(m[0]):04x}", json.dumps(text, ensure_ascii=False))

@@ -1,0 +1,30 @@
+"""A finding: one thing that is wrong, where a person can change it, and what to do."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Severity(StrEnum):
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True, rename="camel", order=True, omit_defaults=True):
+    """`file` is relative to the repository's root with `/`; `line` counts from 1, 0 is unknown.
+
+    `path` is the place inside the file or the built object, such as `spec.predictor.minReplicas`.
+    `rule` is a stable id (kebab-case), documented in docs/reference/findings.md.
+    """
+
+    file: str = ""
+    line: int = 0
+    rule: str
+    severity: Severity = Severity.ERROR
+    message: str
+    hint: str = ""
+    path: str = ""
+    model: str = ""
+    environment: str = ""

@@ -1,0 +1,195 @@
+"""What people want: m2g.yaml and model.yaml as values. Their JSON Schemas are generated from these types."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from m2g.model import Value
+
+Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Seconds = Annotated[int, Meta(ge=1, le=86_400)]
+Name = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+EnvironmentName = Annotated[str, Meta(min_length=1, max_length=20, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]
+Text = Annotated[str, Meta(min_length=1, max_length=512)]
+Scalar = str | int | float
+"""A quantity or a bound as people write it (`2`, `0.5`, `2Gi`)."""
+
+
+class Mode(StrEnum):
+    """KServe's deployment mode, by its name since 0.16 (written as RawDeployment, Serverless for 0.15)."""
+
+    STANDARD = "Standard"
+    KNATIVE = "Knative"
+
+
+KserveVersion = Literal["0.15", "0.16", "0.17", "0.18", "0.19", "0.20", "0.21"]
+
+
+class Kserve(Value, kw_only=True):
+    """The KServe of a cluster: its minor version and the mode that new services get."""
+
+    version: KserveVersion = "0.21"
+    mode: Mode = Mode.STANDARD
+
+
+class Resources(Value, kw_only=True):
+    """Requests and limits by resource name (`cpu`, `memory`, `nvidia.com/gpu`), as quantities."""
+
+    requests: dict[str, Scalar] = {}
+    limits: dict[str, Scalar] = {}
+
+
+class Settings(Value, kw_only=True):
+    """How a model is served. Every field may be left out; layers are merged field by field, maps key by key."""
+
+    image: Text | UnsetType = UNSET
+    """Serve this container image instead of the model's storage URI."""
+    image_server: Literal["mlflow", "mlserver"] | UnsetType = UNSET
+    """What the image runs: MLflow's scoring server (`/invocations`) or MLServer (V2 protocol)."""
+    runtime: Name | UnsetType = UNSET
+    """The (Cluster)ServingRuntime that loads the model; default kserve-mlserver."""
+    min_replicas: Count | UnsetType = UNSET
+    max_replicas: Count | UnsetType = UNSET
+    autoscaler: Literal["hpa", "keda", "external", "none"] | UnsetType = UNSET
+    scale_metric: Literal["cpu", "memory", "concurrency", "rps"] | UnsetType = UNSET
+    scale_target: Annotated[int, Meta(ge=1, le=2**31 - 1)] | UnsetType = UNSET
+    container_concurrency: Count | UnsetType = UNSET
+    """Knative only: requests at once per replica; 0 is unlimited."""
+    timeout_seconds: Seconds | UnsetType = UNSET
+    startup_seconds: Seconds | UnsetType = UNSET
+    """How long a model may take to load before Kubernetes restarts it."""
+    resources: Resources | UnsetType = UNSET
+    service_account_name: Name | UnsetType = UNSET
+    env: dict[str, str] | UnsetType = UNSET
+    labels: dict[str, str] | UnsetType = UNSET
+    annotations: dict[str, str] | UnsetType = UNSET
+    node_selector: dict[str, str] | UnsetType = UNSET
+    visibility: Literal["public", "cluster-local"] | UnsetType = UNSET
+
+
+class Follow(Value, kw_only=True):
+    """What an environment follows: exactly one of the fields; none of them means moved by hand."""
+
+    alias: Text | UnsetType = UNSET
+    stage: Literal["Staging", "Production", "Archived"] | UnsetType = UNSET
+    tag: Text | UnsetType = UNSET
+
+
+class Rewrite(Value, kw_only=True):
+    """Replace the prefix `from` of an artifact URI by `to`, what the clusters can read."""
+
+    from_: Text = msgspec.field(name="from")
+    to: Text
+
+
+class Storage(Value, kw_only=True):
+    """Where the clusters read models. `allow` is a list of URI prefixes; empty allows every supported scheme."""
+
+    rewrites: tuple[Rewrite, ...] = ()
+    allow: tuple[Text, ...] = ()
+
+
+class Environment(Value, kw_only=True):
+    """One environment: what it follows, where it is, and how its models are served."""
+
+    namespace: Name
+    follow: Follow = Follow()
+    kserve: Kserve | UnsetType = UNSET
+    settings: Settings = Settings()
+    storage: Storage = Storage()
+    """Laid before the top-level one: its rewrites are tried first; a non-empty `allow` replaces."""
+    keep_on_removal: bool = True
+    """Flux only: deleting a model's Kustomization leaves its objects in the cluster (`deletionPolicy: Orphan`)."""
+
+
+class Bound(Value, kw_only=True):
+    """The range or the values that model.yaml and tags may set; m2g.yaml itself is not bound."""
+
+    min: Scalar | UnsetType = UNSET
+    max: Scalar | UnsetType = UNSET
+    one_of: tuple[str, ...] | UnsetType = UNSET
+    """Allowed values; `*` stands for any text."""
+
+
+class Registry(Value, kw_only=True):
+    """The MLflow registry. `MLFLOW_TRACKING_URI` in the environment wins over `uri` when `uri` is not set."""
+
+    uri: Text | UnsetType = UNSET
+    workspace: Text | UnsetType = UNSET
+
+
+class Models(Value, kw_only=True):
+    """Which registered models are in the fleet, and the slugs of those that need one of their own."""
+
+    include: tuple[Text, ...] = ("*",)
+    exclude: tuple[Text, ...] = ()
+    tags: dict[str, str] = {}
+    """Only models that carry all of these registered-model tags."""
+    slugs: dict[str, Annotated[str, Meta(max_length=36, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]] = {}
+
+
+class Removals(Value, kw_only=True):
+    """How many releases one run may remove: the larger of a number and a share of the fleet."""
+
+    max_count: Count = 2
+    max_percent: Annotated[int, Meta(ge=0, le=100)] = 10
+
+
+class Argocd(Value, kw_only=True):
+    """Write app.json beside each overlay, for the ApplicationSets in platform/argocd."""
+
+
+class Flux(Value, kw_only=True):
+    """Write one Flux Kustomization per model and environment to fleet/<environment>/."""
+
+    source: Name = "models"
+    namespace: Name = "flux-system"
+    service_account_name: Name | UnsetType = UNSET
+    depends_on: tuple[Name, ...] = ()
+    interval: Annotated[str, Meta(pattern=r"^([0-9]+(s|m|h))+$")] = "10m"
+    timeout: Annotated[str, Meta(pattern=r"^([0-9]+(s|m|h))+$")] = "15m"
+
+
+class Sync(Value, kw_only=True):
+    """Which syncing tools read this repository."""
+
+    argocd: Argocd | UnsetType = UNSET
+    flux: Flux | UnsetType = UNSET
+
+
+class Config(Value, kw_only=True):
+    """m2g.yaml."""
+
+    version: Literal[1]
+    registry: Registry = Registry()
+    models: Models = Models()
+    kserve: Kserve = Kserve()
+    storage: Storage = Storage()
+    defaults: Settings = Settings()
+    environments: dict[EnvironmentName, Environment]
+    tags: dict[str, str] = {}
+    """Allow-list: registry tag key to the setting it sets (`m2g.dev/min-replicas: minReplicas`)."""
+    bounds: dict[str, Bound] = {}
+    """Setting (`minReplicas`, `resources.limits.memory`) to what model.yaml and tags may set it to."""
+    removals: Removals = Removals()
+    sync: Sync = Sync()
+
+
+class Pin(Value, kw_only=True):
+    """model.yaml, one environment: settings, and a version that holds whatever the alias does."""
+
+    version: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    reason: Text | UnsetType = UNSET
+    """Why the version is pinned; asked for, so that the next person knows when it may go."""
+    settings: Settings = Settings()
+
+
+class ModelIntent(Value, kw_only=True):
+    """models/<slug>/model.yaml: what people want for one model."""
+
+    settings: Settings = Settings()
+    environments: dict[str, Pin] = {}

@@ -1,0 +1,128 @@
+"""The domain's values: what MLflow knows, and what a release record keeps of it."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Value(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
+    """Base of all values: frozen, camelCase outside, unknown keys refused (msgspec wants kw_only on each class)."""
+
+
+class RegisteredModel(Value, kw_only=True):
+    """One registered model. `aliases` maps alias to version; `tags` are the model's own."""
+
+    name: str
+    aliases: dict[str, str] = {}
+    tags: dict[str, str] = {}
+
+
+class ModelVersion(Value, kw_only=True):
+    """One version of a registered model, as the registry lists it.
+
+    `created_at` is in milliseconds since the epoch. `source` is what the author registered
+    (`models:/m-…`, `runs:/…`, a URI): not a place a cluster can read.
+    """
+
+    name: str
+    version: str
+    source: str
+    created_at: int
+    run_id: str = ""
+    status: str = "READY"
+    stage: str = "None"
+    tags: dict[str, str] = {}
+
+
+class Dataset(Value, kw_only=True):
+    """A logged input of a run."""
+
+    name: str
+    digest: str
+    context: str = ""
+
+
+class Run(Value, kw_only=True):
+    """What a run says about the model it made. A metric that is no finite number is kept as text."""
+
+    id: str
+    experiment_id: str = ""
+    metrics: dict[str, float | str] = {}
+    params: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    datasets: tuple[Dataset, ...] = ()
+
+
+class Flavor(Value, kw_only=True):
+    """One flavor of an MLmodel: its library's version and how the object was serialized."""
+
+    name: str
+    version: str = ""
+    serialization_format: str = ""
+
+
+class Field(Value, kw_only=True):
+    """One input, output or parameter of a signature; `type` is MLflow's word, `shape` is for tensors."""
+
+    name: str
+    type: str
+    required: bool = True
+    shape: tuple[int, ...] | None = None
+
+
+class Signature(Value, kw_only=True):
+    """A model's signature. `None` for a side means that the author logged none for it."""
+
+    inputs: tuple[Field, ...] | None = None
+    outputs: tuple[Field, ...] | None = None
+    params: tuple[Field, ...] | None = None
+
+
+class Mlmodel(Value, kw_only=True):
+    """What an MLmodel file says that decides whether and how a server can load it.
+
+    `size_bytes` is None where MLflow did not write it; `sha256` is of the file's bytes.
+    """
+
+    sha256: str
+    flavors: tuple[Flavor, ...]
+    mlflow_version: str = ""
+    python_version: str = ""
+    loader_module: str = ""
+    size_bytes: int | None = None
+    signature: Signature | None = None
+    task: str = ""
+
+
+class Release(Value, kw_only=True):
+    """A release record: which version runs in one environment, and all that rendering needs of it.
+
+    Written to `models/<slug>/releases/<environment>.json`. `artifact_uri` is the registry's own answer
+    (download URI); render turns it into what the cluster reads. `tags` holds only the allow-listed ones.
+    """
+
+    model: str
+    environment: str
+    registry: str
+    version: str
+    follows: str
+    created_at: int
+    source: str
+    artifact_uri: str
+    run: Run | None = None
+    mlmodel: Mlmodel | None = None
+    tags: dict[str, str] = {}
+    schema: int = 1
+
+
+class VersionFacts(Value, kw_only=True):
+    """What a registry knows of one version beyond its listing.
+
+    `mlmodel` is the file's bytes, None where the version has none. A non-empty `problem` says, for a person, why
+    this one version cannot be released (artifacts gone, no such run, access refused); the rest of the fleet goes on.
+    """
+
+    artifact_uri: str = ""
+    run: Run | None = None
+    mlmodel: bytes | None = None
+    problem: str = ""

@@ -1,0 +1,60 @@
+"""Names: MLflow allows nearly anything, Kubernetes nearly nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+
+SLUG_MAX = 36
+"""`<slug>-predictor-<namespace>` must fit a host label of 63: leaves 16 for the namespace (kserve#4807)."""
+
+LABEL_MAX = 63
+_DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_DNS_1123 = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+
+
+def is_dns_1035(text: str) -> bool:
+    """Whether `text` is a label that starts with a letter (KServe's rule for an InferenceService)."""
+    return len(text) <= LABEL_MAX and _DNS_1035.fullmatch(text) is not None
+
+
+def is_dns_1123(text: str) -> bool:
+    """Whether `text` is a label such as a namespace or a service account."""
+    return len(text) <= LABEL_MAX and _DNS_1123.fullmatch(text) is not None
+
+
+def slug(name: str) -> str:
+    """The folder and InferenceService name of a registered model: DNS-1035, at most `SLUG_MAX` long.
+
+    A name that fits is kept. Case, spaces and punctuation become hyphens. Where letters are lost (too long,
+    not ASCII, no leading letter) a hash of the whole name is added, so that the result does not depend on
+    which other models exist.
+    """
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    text = re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")
+    lost = any(ord(c) > 127 and c.isalnum() for c in name) or not text
+    if text and not text[0].isalpha():
+        text, lost = f"m-{text}", True
+    if not lost and len(text) <= SLUG_MAX:
+        return text
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{(text or 'model')[: SLUG_MAX - 9].rstrip('-')}-{digest}"
+
+
+def unprintable(text: str) -> str:
+    """The first character that kustomize would corrupt or refuse, as `U+0085`; empty when there is none.
+
+    C0 other than tab and newline, DEL, C1, surrogates and non-characters (measured: kustomize re-emits them raw).
+    """
+    for char in text:
+        code = ord(char)
+        if (
+            (code < 0x20 and char not in "\t\n")
+            or 0x7F <= code <= 0x9F
+            or 0xD800 <= code <= 0xDFFF
+            or 0xFDD0 <= code <= 0xFDEF
+            or code & 0xFFFE == 0xFFFE
+        ):
+            return f"U+{code:04X}"
+    return ""
