@@ -1,0 +1,94 @@
+# The house's verbs. `make` lists them; each installs what it needs, once.
+# make PYTHON=python3.13 …    another Python (3.11 or newer)
+# make test ARGS="-k wheel"   pass on to pytest
+SHELL := /bin/sh
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+ifndef PYTHON
+PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+endif
+VERSION := $(shell "$(PYTHON)" -c 'import sys; v = sys.version_info; v >= (3, 11) and print(f"{v[0]}.{v[1]}")' 2>/dev/null)
+# One stamp per Python: another PYTHON makes the environments anew.
+LOCKED := .venv/.locked-$(VERSION)
+READY := .venv/.m2g-$(VERSION)
+MLFLOW2 := .venv-mlflow2/.locked-$(VERSION)
+KUSTOMIZE := .tools/bin/kustomize
+UV := .tools/uv-venv/.locked
+PIP := -m pip --disable-pip-version-check --no-input install --quiet
+ARGS ?=
+JOBS ?= 2
+COMPILE := .tools/uv-venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(ARGS)
+IN_VENV := PATH="$(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$$PATH"
+PYTEST := $(IN_VENV) .venv/bin/python -m pytest -n $(JOBS)
+
+.PHONY: help
+help:
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+.PHONY: test
+test: $(READY) $(MLFLOW2) $(KUSTOMIZE) ## all tests, offline
+	$(PYTEST) $(ARGS)
+
+.PHONY: check
+check: $(READY) $(MLFLOW2) $(KUSTOMIZE) ## what CI runs: format, lint, types, import rules, tests
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
+	$(PYTEST) $(ARGS)
+
+.PHONY: golden
+golden: $(READY) $(KUSTOMIZE) ## write the golden directories anew; read the diff before you commit it
+	$(PYTEST) --update-golden $(ARGS)
+
+.PHONY: lock
+lock: $(UV) ## write requirements/*.txt anew (ARGS=--upgrade for newer versions)
+	$(COMPILE) --extra local pyproject.toml requirements/dev.in --output-file requirements/dev.txt
+	for name in mlflow2 uv go; do \
+	  $(COMPILE) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
+
+.PHONY: clean
+clean: ## remove all that make has made (environments, tools, caches)
+	rm -rf .venv .venv-mlflow2 .tools dist demo-repository .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What the verbs stand on; each ends in a stamp, so that a second run is instant.
+
+.PHONY: python
+python:
+	@test -n "$(VERSION)" || { echo "m2g needs Python 3.11 or newer$(if $(PYTHON),; $(PYTHON) is not): make PYTHON=/path/to/python3 …" >&2; exit 1; }
+
+$(LOCKED): requirements/dev.txt | python
+	@echo "installing the locked packages into .venv (a minute or two) …"
+	@rm -f .venv/.locked-* .venv/.m2g-*
+	@$(call fresh,.venv)
+	@.venv/bin/python $(PIP) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(READY): $(LOCKED) pyproject.toml
+	@echo "installing m2g into .venv (editable) …"
+	@.venv/bin/python $(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(MLFLOW2): requirements/mlflow2.txt | python
+	@echo "installing MLflow 2.22 for the contract tests into .venv-mlflow2 (a minute) …"
+	@rm -f .venv-mlflow2/.locked-*
+	@$(call fresh,.venv-mlflow2)
+	@.venv-mlflow2/bin/python $(PIP) --require-hashes -r requirements/mlflow2.txt
+	@touch $@
+
+$(KUSTOMIZE): tests/tools/go.mod tests/tools/go.sum tests/tools/build requirements/go.txt | python
+	@PYTHON="$(PYTHON)" tests/tools/build "$(CURDIR)/.tools"
+
+$(UV): requirements/uv.txt | python
+	@echo "installing uv into .tools/uv-venv …"
+	@$(call fresh,.tools/uv-venv)
+	@.tools/uv-venv/bin/python $(PIP) --require-hashes -r requirements/uv.txt
+	@touch $@
+
+# The environment $1 with the chosen Python; one made with another Python is made anew.
+fresh = "$1/bin/python" -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(VERSION)")' 2>/dev/null \
+  || "$(PYTHON)" -m venv --clear "$1"
