@@ -1,0 +1,45 @@
+"""A manifest as plain data: reading it as Kubernetes does, what identifies it, and looking into it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import ryaml
+
+Manifest: TypeAlias = Mapping[str, object]
+"""One object, as kustomize printed it."""
+
+Identity: TypeAlias = tuple[str, str, str, str]
+"""apiVersion, kind, namespace, name."""
+
+
+def read_all(text: str) -> list[object]:
+    """Every YAML document in `text`; scalars mean what they mean to Go. Raises ValueError for what is not YAML.
+
+    Not for what a person wrote by hand: there `m2g.documents` knows the lines.
+    """
+    return ryaml.load_all(io.StringIO(text)) or []  # None for no document at all
+
+
+def identity(item: Manifest) -> Identity:
+    """What makes two objects the same one."""
+    return (
+        str(item.get("apiVersion", "")),
+        str(item.get("kind", "")),
+        str(at(item, "metadata", "namespace") or ""),
+        str(at(item, "metadata", "name") or ""),
+    )
+
+
+def at(item: object, *place: str | int) -> object:
+    """The value at a place such as `"spec", "predictor"`; None where there is none."""
+    for step in place:
+        if isinstance(item, Mapping) and isinstance(step, str):
+            item = item.get(step)
+        elif isinstance(item, Sequence) and not isinstance(item, str) and isinstance(step, int) and step < len(item):
+            item = item[step]
+        else:
+            return None
+    return item
