@@ -1,0 +1,82 @@
+"""What every test stands on: no network, no home folder, nobody's git config; the pinned kustomize."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+ROOT = Path(__file__).parents[1]
+_OFFLINE = Path(__file__).parent / "offline/sitecustomize.py"
+# Settings of the person or the CI that starts the tests; none may change what they find.
+_FOREIGN = (
+    "ARM_ AWS_ AZURE_ CI CLICOLOR COLUMNS COPIER_ DATABRICKS_ FORCE_COLOR GIT_ GITHUB_ GITLAB_ GOOGLE_ KUBE KUSTOMIZE_ "
+    "LINES M2G_ MLFLOW_ NO_COLOR PIP_ PRE_COMMIT PYTHONPATH XDG_"
+).split()
+_NOWHERE = "http://127.0.0.1:9"
+_GITCONFIG = """\
+[user]
+	name = Ada Tester
+	email = ada@example.com
+[init]
+	defaultBranch = main
+[commit]
+	gpgSign = false
+"""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden directories anew")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before any test module is imported: take the world away, from this process and from those it starts."""
+    home = Path(tempfile.mkdtemp(prefix="m2g-home-"))
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+    (home / ".gitconfig").write_text(_GITCONFIG)
+    for name in list(os.environ):
+        if name.startswith(tuple(_FOREIGN)) or name.lower().endswith("_proxy"):
+            del os.environ[name]
+    os.environ |= {
+        "HOME": str(home),
+        "PATH": os.pathsep.join([str(ROOT / ".tools/bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PYTHONPATH": str(_OFFLINE.parent),
+        "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ALLOW_PROTOCOL": "file",
+        "GOPROXY": "off",
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(home / "hypothesis"),
+        "PIP_NO_INDEX": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "NO_PROXY": "localhost,127.0.0.1",
+    }
+    os.environ |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), _NOWHERE)
+    if config.getoption("--update-golden"):
+        os.environ["M2G_TESTS_WRITE"] = "1"
+    if getattr(sys.modules.get("sitecustomize"), "__file__", "") != str(_OFFLINE):  # else a worker, born with it
+        runpy.run_path(str(_OFFLINE))
+    hypothesis.settings.register_profile("house", derandomize=True, database=None, deadline=None)
+    hypothesis.settings.load_profile("house")
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether golden directories are written anew (`make golden`) and not compared."""
+    return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture(scope="session")
+def kustomize() -> Path:
+    """The pinned kustomize that `make` builds; never another one, never a skip."""
+    path = ROOT / ".tools/bin/kustomize"
+    if not path.is_file():
+        pytest.fail(f"{path.relative_to(ROOT)} is missing; `make test` builds it", pytrace=False)
+    return path
