@@ -10,12 +10,12 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 from m2g.errors import InputError
 from m2g.naming import unprintable
 
-Plain: TypeAlias = Union[str, int, float, bool, None, Mapping[str, "Plain"], Sequence["Plain"]]
+Plain: TypeAlias = str | int | float | bool | None | Mapping[str, "Plain"] | Sequence["Plain"]
 """What a manifest is made of: JSON's values, with text keys."""
 
 _PLAIN_WORD = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+-]*(:[A-Za-z0-9_./@+-]+)*")

@@ -29,21 +29,21 @@ class Mode(StrEnum):
 KserveVersion = Literal["0.15", "0.16", "0.17", "0.18", "0.19", "0.20", "0.21"]
 
 
-class Kserve(Value, kw_only=True):
+class Kserve(Value, frozen=True, kw_only=True):
     """The KServe of a cluster: its minor version and the mode that new services get."""
 
     version: KserveVersion = "0.21"
     mode: Mode = Mode.STANDARD
 
 
-class Resources(Value, kw_only=True):
+class Resources(Value, frozen=True, kw_only=True):
     """Requests and limits by resource name (`cpu`, `memory`, `nvidia.com/gpu`), as quantities."""
 
     requests: dict[str, Scalar] = {}
     limits: dict[str, Scalar] = {}
 
 
-class Settings(Value, kw_only=True):
+class Settings(Value, frozen=True, kw_only=True):
     """How a model is served. Every field may be left out; layers are merged field by field, maps key by key."""
 
     image: Text | UnsetType = UNSET
@@ -71,7 +71,7 @@ class Settings(Value, kw_only=True):
     visibility: Literal["public", "cluster-local"] | UnsetType = UNSET
 
 
-class Follow(Value, kw_only=True):
+class Follow(Value, frozen=True, kw_only=True):
     """What an environment follows: exactly one of the fields; none of them means moved by hand."""
 
     alias: Text | UnsetType = UNSET
@@ -79,21 +79,21 @@ class Follow(Value, kw_only=True):
     tag: Text | UnsetType = UNSET
 
 
-class Rewrite(Value, kw_only=True):
+class Rewrite(Value, frozen=True, kw_only=True):
     """Replace the prefix `from` of an artifact URI by `to`, what the clusters can read."""
 
     from_: Text = msgspec.field(name="from")
     to: Text
 
 
-class Storage(Value, kw_only=True):
+class Storage(Value, frozen=True, kw_only=True):
     """Where the clusters read models. `allow` is a list of URI prefixes; empty allows every supported scheme."""
 
     rewrites: tuple[Rewrite, ...] = ()
     allow: tuple[Text, ...] = ()
 
 
-class Environment(Value, kw_only=True):
+class Environment(Value, frozen=True, kw_only=True):
     """One environment: what it follows, where it is, and how its models are served."""
 
     namespace: Name
@@ -106,7 +106,7 @@ class Environment(Value, kw_only=True):
     """Flux only: deleting a model's Kustomization leaves its objects in the cluster (`deletionPolicy: Orphan`)."""
 
 
-class Bound(Value, kw_only=True):
+class Bound(Value, frozen=True, kw_only=True):
     """The range or the values that model.yaml and tags may set; m2g.yaml itself is not bound."""
 
     min: Scalar | UnsetType = UNSET
@@ -115,14 +115,14 @@ class Bound(Value, kw_only=True):
     """Allowed values; `*` stands for any text."""
 
 
-class Registry(Value, kw_only=True):
+class Registry(Value, frozen=True, kw_only=True):
     """The MLflow registry. `MLFLOW_TRACKING_URI` in the environment wins over `uri` when `uri` is not set."""
 
     uri: Text | UnsetType = UNSET
     workspace: Text | UnsetType = UNSET
 
 
-class Models(Value, kw_only=True):
+class Models(Value, frozen=True, kw_only=True):
     """Which registered models are in the fleet, and the slugs of those that need one of their own."""
 
     include: tuple[Text, ...] = ("*",)
@@ -132,18 +132,18 @@ class Models(Value, kw_only=True):
     slugs: dict[str, Annotated[str, Meta(max_length=36, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]] = {}
 
 
-class Removals(Value, kw_only=True):
+class Removals(Value, frozen=True, kw_only=True):
     """How many releases one run may remove: the larger of a number and a share of the fleet."""
 
     max_count: Count = 2
     max_percent: Annotated[int, Meta(ge=0, le=100)] = 10
 
 
-class Argocd(Value, kw_only=True):
+class Argocd(Value, frozen=True, kw_only=True):
     """Write app.json beside each overlay, for the ApplicationSets in platform/argocd."""
 
 
-class Flux(Value, kw_only=True):
+class Flux(Value, frozen=True, kw_only=True):
     """Write one Flux Kustomization per model and environment to fleet/<environment>/."""
 
     source: Name = "models"
@@ -154,14 +154,14 @@ class Flux(Value, kw_only=True):
     timeout: Annotated[str, Meta(pattern=r"^([0-9]+(s|m|h))+$")] = "15m"
 
 
-class Sync(Value, kw_only=True):
+class Sync(Value, frozen=True, kw_only=True):
     """Which syncing tools read this repository."""
 
     argocd: Argocd | UnsetType = UNSET
     flux: Flux | UnsetType = UNSET
 
 
-class Config(Value, kw_only=True):
+class Config(Value, frozen=True, kw_only=True):
     """m2g.yaml."""
 
     version: Literal[1]
@@ -179,7 +179,7 @@ class Config(Value, kw_only=True):
     sync: Sync = Sync()
 
 
-class Pin(Value, kw_only=True):
+class Pin(Value, frozen=True, kw_only=True):
     """model.yaml, one environment: settings, and a version that holds whatever the alias does."""
 
     version: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
@@ -188,7 +188,7 @@ class Pin(Value, kw_only=True):
     settings: Settings = Settings()
 
 
-class ModelIntent(Value, kw_only=True):
+class ModelIntent(Value, frozen=True, kw_only=True):
     """models/<slug>/model.yaml: what people want for one model."""
 
     settings: Settings = Settings()

@@ -9,7 +9,7 @@ class Value(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, for
     """Base of all values: frozen, camelCase outside, unknown keys refused (msgspec wants kw_only on each class)."""
 
 
-class RegisteredModel(Value, kw_only=True):
+class RegisteredModel(Value, frozen=True, kw_only=True):
     """One registered model. `aliases` maps alias to version; `tags` are the model's own."""
 
     name: str
@@ -17,7 +17,7 @@ class RegisteredModel(Value, kw_only=True):
     tags: dict[str, str] = {}
 
 
-class ModelVersion(Value, kw_only=True):
+class ModelVersion(Value, frozen=True, kw_only=True):
     """One version of a registered model, as the registry lists it.
 
     `created_at` is in milliseconds since the epoch. `source` is what the author registered
@@ -34,7 +34,7 @@ class ModelVersion(Value, kw_only=True):
     tags: dict[str, str] = {}
 
 
-class Dataset(Value, kw_only=True):
+class Dataset(Value, frozen=True, kw_only=True):
     """A logged input of a run."""
 
     name: str
@@ -42,7 +42,7 @@ class Dataset(Value, kw_only=True):
     context: str = ""
 
 
-class Run(Value, kw_only=True):
+class Run(Value, frozen=True, kw_only=True):
     """What a run says about the model it made. A metric that is no finite number is kept as text."""
 
     id: str
@@ -53,7 +53,7 @@ class Run(Value, kw_only=True):
     datasets: tuple[Dataset, ...] = ()
 
 
-class Flavor(Value, kw_only=True):
+class Flavor(Value, frozen=True, kw_only=True):
     """One flavor of an MLmodel: its library's version and how the object was serialized."""
 
     name: str
@@ -61,7 +61,7 @@ class Flavor(Value, kw_only=True):
     serialization_format: str = ""
 
 
-class Field(Value, kw_only=True):
+class Field(Value, frozen=True, kw_only=True):
     """One input, output or parameter of a signature; `type` is MLflow's word, `shape` is for tensors."""
 
     name: str
@@ -70,7 +70,7 @@ class Field(Value, kw_only=True):
     shape: tuple[int, ...] | None = None
 
 
-class Signature(Value, kw_only=True):
+class Signature(Value, frozen=True, kw_only=True):
     """A model's signature. `None` for a side means that the author logged none for it."""
 
     inputs: tuple[Field, ...] | None = None
@@ -78,7 +78,7 @@ class Signature(Value, kw_only=True):
     params: tuple[Field, ...] | None = None
 
 
-class Mlmodel(Value, kw_only=True):
+class Mlmodel(Value, frozen=True, kw_only=True):
     """What an MLmodel file says that decides whether and how a server can load it.
 
     `size_bytes` is None where MLflow did not write it; `sha256` is of the file's bytes.
@@ -94,7 +94,7 @@ class Mlmodel(Value, kw_only=True):
     task: str = ""
 
 
-class Release(Value, kw_only=True):
+class Release(Value, frozen=True, kw_only=True):
     """A release record: which version runs in one environment, and all that rendering needs of it.
 
     Written to `models/<slug>/releases/<environment>.json`. `artifact_uri` is the registry's own answer
@@ -115,7 +115,7 @@ class Release(Value, kw_only=True):
     schema: int = 1
 
 
-class VersionFacts(Value, kw_only=True):
+class VersionFacts(Value, frozen=True, kw_only=True):
     """What a registry knows of one version beyond its listing.
 
     `mlmodel` is the file's bytes, None where the version has none. A non-empty `problem` says, for a person, why

@@ -1,0 +1,153 @@
+"""Options → verb → report → exit code; the only place that prints, exits or catches broadly."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from m2g.errors import Exit, M2gError
+
+if TYPE_CHECKING:
+    from m2g.finding import Finding
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=_CONTEXT)
+@click.option("-C", "folder", type=click.Path(path_type=Path), default=None, help="Run as if started in this folder.")
+@click.version_option(metadata.version("m2g"), prog_name="m2g")
+@click.pass_context
+def group(context: click.Context, folder: Path | None) -> None:
+    """MLflow to GitOps: facts of a model registry become a Kustomize tree that Argo CD or Flux apply.
+
+    \b
+    m2g init my-models             make a GitOps repository
+    m2g render                     ask MLflow, write the tree
+    m2g validate                   build every overlay, check each object
+    m2g diff --against main        what a reviewer must know
+
+    Exit codes: 0 done, 1 the answer is no (findings, drift), 2 wrong input, 3 the outside world failed, 4 a bug.
+    """
+    context.obj = folder or Path.cwd()
+
+
+@group.command(context_settings=_CONTEXT)
+@click.option(
+    "--model", "models", multiple=True, metavar="NAME", help="Only this registered model or slug; repeatable."
+)
+@click.option("--env", "environments", multiple=True, metavar="NAME", help="Only this environment; repeatable.")
+@click.option("--locked", is_flag=True, help="From the committed records alone: no registry, no network.")
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 with a short diff when the tree is out of date.")
+@click.option("--dry-run", is_flag=True, help="Write nothing; list what would be written.")
+@click.option("--allow-removals", type=click.IntRange(min=0), metavar="N", help="Remove up to N releases in this run.")
+@click.option("--discard-edits", is_flag=True, help="Overwrite hand edits in files that m2g owns.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_obj
+def render(
+    folder: Path,
+    models: Sequence[str],
+    environments: Sequence[str],
+    locked: bool,
+    check: bool,
+    dry_run: bool,
+    allow_removals: int | None,
+    discard_edits: bool,
+    form: str,
+) -> Exit:
+    """Resolve the registry, write release records, bases and overlays.
+
+    What each environment follows (an alias, a stage, a tag, or nothing) is in m2g.yaml. Files that people own are never
+    touched, and nothing is removed because a listing was short.
+
+    \b
+    m2g render                        everything
+    m2g render --model wine --env dev one model in one environment
+    m2g render --dry-run              what would be written
+    m2g render --locked --check       in CI: is the tree what the records say? (no network)
+    """
+    from m2g import config
+    from m2g.commands import render as command
+    from m2g.commands.resolve import Scope
+    from m2g.report import changes, progress
+
+    options = command.RenderOptions(
+        locked=locked,
+        check=check,
+        dry_run=dry_run,
+        scope=Scope(models=frozenset(models), environments=frozenset(environments)),
+        allow_removals=allow_removals,
+        discard_edits=discard_edits,
+    )
+    root = config.find_root(folder)
+    try:
+        with progress.shown("render") as tell:
+            outcome = command.render(
+                root, options, progress=tell, waiting=lambda: _say("another m2g is writing here; waiting for it …")
+            )
+    except command.WrongInput as wrong:
+        _print(_findings(wrong.findings, form))
+        return Exit.INPUT
+    if form == "json":
+        _print(changes.json(outcome))
+    else:
+        if outcome.findings:
+            _say(_findings(outcome.findings, "text"))
+        _print(changes.text(outcome))
+    errors = any(finding.severity == "error" for finding in outcome.findings)
+    return Exit.NO if errors or (check and outcome.files) else Exit.DONE
+
+
+def _findings(findings: Sequence[Finding], form: str) -> str:
+    from m2g.report import findings as report
+
+    return report.render(findings, form)
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text.rstrip("\n") + "\n")
+
+
+def run(call: Callable[[], object]) -> Exit:
+    """Call a verb; every way it can end becomes an exit code and, where it failed, words on stderr."""
+    from m2g.prose import visible
+
+    try:
+        answer = call()
+    except M2gError as error:
+        _say("m2g: " + "\n".join(visible(line, 2000) for line in error.message.splitlines()))
+        if error.hint:
+            _say(f"  → {visible(error.hint, 2000)}")
+        return error.exit_code
+    except click.exceptions.Exit as error:
+        return Exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        return Exit.INPUT
+    except (KeyboardInterrupt, click.Abort):
+        _say("m2g: interrupted")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE
+    except Exception:
+        _say(traceback.format_exc())
+        _say("m2g: this is a bug in m2g; nothing was half written. Please report it with the lines above.")
+        return Exit.BUG
+    return answer if isinstance(answer, Exit) else Exit.DONE
+
+
+def main() -> None:
+    """The entry point."""
+    sys.exit(run(lambda: group.main(standalone_mode=False)))

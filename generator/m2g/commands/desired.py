@@ -1,0 +1,116 @@
+"""Records, intents and configuration become the files that the repository should have, model by model."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from msgspec import UNSET
+
+from m2g import settings, storage
+from m2g.errors import InputError
+from m2g.finding import Finding
+from m2g.intent import Config, ModelIntent
+from m2g.model import Release, Value
+from m2g.naming import LABEL_MAX
+from m2g.render import Deployment, ModelInput, render
+
+Key = tuple[str, str]
+"""(slug, environment)."""
+
+
+class Repository(Value, frozen=True, kw_only=True):
+    """What people and earlier runs have committed; `components` are the kustomize Components that people wrote."""
+
+    config: Config
+    records: dict[Key, Release]
+    intents: dict[str, ModelIntent]
+    components: frozenset[Key]
+
+    def intent(self, slug: str) -> ModelIntent:
+        """model.yaml of a model, or an empty one."""
+        return self.intents.get(slug, ModelIntent())
+
+
+class Desired(Value, frozen=True, kw_only=True):
+    """`files` of all models that could be rendered; `frozen` are the slugs whose files stay as they are."""
+
+    files: dict[str, bytes]
+    frozen: frozenset[str]
+    findings: tuple[Finding, ...]
+
+
+def desired(repository: Repository, records: Mapping[Key, Release]) -> Desired:
+    """Render every model that has a record. A model with a finding is frozen as a whole, the others go on."""
+    by_slug: dict[str, dict[str, Release]] = defaultdict(dict)
+    for (slug, environment), release in records.items():
+        by_slug[slug][environment] = release
+    files: dict[str, bytes] = {}
+    frozen: set[str] = set()
+    findings: list[Finding] = []
+    for slug, releases in sorted(by_slug.items()):
+        rendered, wrong = model_files(repository, slug, releases)
+        files |= rendered
+        findings += wrong
+        if wrong:
+            frozen.add(slug)
+    return Desired(files=files, frozen=frozenset(frozen), findings=tuple(findings))
+
+
+def model_files(
+    repository: Repository, slug: str, releases: Mapping[str, Release]
+) -> tuple[dict[str, bytes], list[Finding]]:
+    """All files of one model (environment to release), or none and the reasons."""
+    config = repository.config
+    findings: list[Finding] = []
+    deployments: dict[str, Deployment] = {}
+    for environment, release in sorted(releases.items()):
+        if environment not in config.environments:
+            continue
+        made, wrong = _deployment(repository, slug, release)
+        findings += _placed(wrong, release)
+        if made is not None:
+            deployments[environment] = made
+    if findings or not deployments:
+        return {}, findings
+    shared, _ = settings.layers(config, slug, "", repository.intent(slug), None)
+    base, _ = settings.resolve(shared, {}, config.kserve)
+    files, wrong = render(config, ModelInput(slug=slug, base=base, deployments=deployments))
+    return files, _placed(wrong, next(iter(releases.values())))
+
+
+def _deployment(repository: Repository, slug: str, release: Release) -> tuple[Deployment | None, list[Finding]]:
+    config = repository.config
+    place = config.environments[release.environment]
+    kserve = config.kserve if place.kserve is UNSET else place.kserve
+    given, findings = settings.layers(config, slug, release.environment, repository.intent(slug), release)
+    serving, wrong = settings.resolve(given, config.bounds, kserve)
+    findings += wrong
+    if len(slug) + len("-predictor-") + len(place.namespace) > LABEL_MAX:
+        findings.append(_too_long(slug, place.namespace))
+    uri = ""
+    if not serving.image:
+        rewrites = (*place.storage.rewrites, *config.storage.rewrites)
+        try:
+            uri = storage.cluster_uri(release.artifact_uri, rewrites, place.storage.allow or config.storage.allow)
+        except InputError as error:
+            findings.append(Finding(rule="storage-refused", message=error.message, hint=error.hint))
+    if findings:
+        return None, findings
+    custom = (slug, release.environment) in repository.components
+    return Deployment(release=release, serving=serving, storage_uri=uri, custom=custom), []
+
+
+def _placed(findings: Iterable[Finding], release: Release) -> list[Finding]:
+    return [msgspec.structs.replace(f, model=release.model, environment=release.environment) for f in findings]
+
+
+def _too_long(slug: str, namespace: str) -> Finding:
+    return Finding(
+        rule="name-too-long",
+        file="m2g.yaml",
+        path="models.slugs",
+        message=f"{slug}-predictor-{namespace} is longer than the {LABEL_MAX} that a host name allows",
+        hint="give the model a shorter slug in m2g.yaml (models.slugs), or the environment a shorter namespace",
+    )

@@ -1,0 +1,247 @@
+"""`m2g render`: registry → release records → tree of files → disk."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+from msgspec import UNSET
+
+from m2g import config as configuration
+from m2g import releases, workspace
+from m2g.commands.desired import Desired, Key, Repository, desired, model_files
+from m2g.commands.resolve import Resolved, Scope, resolve
+from m2g.errors import InputError
+from m2g.finding import Finding, Severity
+from m2g.intent import Config
+from m2g.model import Release, Value
+from m2g.outcome import FileChange, Kind, Outcome, ReleaseChange
+from m2g.registry import open_registry
+from m2g.tree import Mark, mark
+
+
+class RenderOptions(Value, frozen=True, kw_only=True):
+    """How to render. `locked` asks no registry; `check` and `dry_run` write nothing."""
+
+    locked: bool = False
+    check: bool = False
+    dry_run: bool = False
+    scope: Scope = Scope()
+    allow_removals: int | None = None
+    discard_edits: bool = False
+
+
+class WrongInput(InputError):
+    """Findings in what people wrote stop the run before anything is done."""
+
+    def __init__(self, findings: Collection[Finding]) -> None:
+        super().__init__("the repository's own files must be mended first")
+        self.findings = tuple(findings)
+
+
+def render(
+    root: Path, options: RenderOptions, *, progress: Callable[[str, int, int], None], waiting: Callable[[], None]
+) -> Outcome:
+    """Bring the tree to what registry, records and m2g.yaml say.
+
+    Raises WrongInput for findings in m2g.yaml, model.yaml or records, InputError for hand edits in the way,
+    OutsideError for the registry and the disk. In each case the tree is as it was.
+    """
+    writes = not (options.check or options.dry_run)
+    guard = workspace.locked(root, waiting=waiting) if writes else contextlib.nullcontext()
+    with guard:
+        state = _read(root)
+        _known_environments(state.config, options.scope)
+        resolved = _resolve(state, options, progress)
+        _refuse_mass_removal(state, resolved, options)
+        wanted = desired(state, resolved.records)
+        files, removals, notes = _difference(root, state, resolved, wanted, options)
+        current = workspace.read(root, {*files, *removals})
+        if writes:
+            workspace.write(root, files, removals)
+        findings = [*resolved.findings, *wanted.findings, *notes]
+        if workspace.unfinished(root):
+            findings.append(_unfinished())
+        return Outcome(
+            releases=_release_changes(state.records, resolved.records),
+            files=_file_changes(current, files, removals, with_diff=options.check),
+            findings=tuple(dict.fromkeys(findings)),
+            models=len({slug for slug, _ in resolved.records}),
+            written=writes,
+            check=options.check,
+        )
+
+
+def _read(root: Path) -> Repository:
+    loaded = configuration.load(root)
+    if loaded.config is None or loaded.findings:
+        raise WrongInput(loaded.findings)
+    records, findings = releases.read_all(root)
+    intents, wrong = configuration.intents(root)
+    findings += wrong
+    findings += configuration.unknown_environments(loaded.config, intents)
+    if findings:
+        raise WrongInput(findings)
+    return Repository(config=loaded.config, records=records, intents=intents, components=workspace.components(root))
+
+
+def _known_environments(config: Config, scope: Scope) -> None:
+    for name in sorted(scope.environments - set(config.environments)):
+        raise InputError(f"m2g.yaml has no environment {name!r}", hint=f"it has {', '.join(config.environments)}")
+
+
+def _resolve(state: Repository, options: RenderOptions, progress: Callable[[str, int, int], None]) -> Resolved:
+    if options.locked:
+        removed = tuple(key for key in state.records if key[1] not in state.config.environments)
+        kept = {key: record for key, record in state.records.items() if key not in removed}
+        return Resolved(records=kept, removed=removed, findings=())
+
+    def problems(key: Key, release: Release) -> list[Finding]:
+        return model_files(state, key[0], {key[1]: release})[1]
+
+    workspace_name = state.config.registry.workspace
+    registry = open_registry(
+        configuration.registry_uri(state.config),
+        workspace="" if workspace_name is UNSET else workspace_name,
+        progress=progress,
+    )
+    return resolve(state, registry, options.scope, problems)
+
+
+def _refuse_mass_removal(state: Repository, resolved: Resolved, options: RenderOptions) -> None:
+    """A cap on removals: a wrong tracking URI or a wiped registry must not empty the clusters."""
+    cap = options.allow_removals
+    if cap is None:
+        rule = state.config.removals
+        cap = max(rule.max_count, len(state.records) * rule.max_percent // 100)
+    if len(resolved.removed) > cap:
+        names = ", ".join(f"{slug} ({environment})" for slug, environment in resolved.removed[:10])
+        more = f" and {len(resolved.removed) - 10} more" if len(resolved.removed) > 10 else ""
+        raise InputError(
+            f"this run would remove {len(resolved.removed)} of {len(state.records)} releases: {names}{more}",
+            hint=f"if that is meant: --allow-removals {len(resolved.removed)}; else check registry.uri, aliases and "
+            "models in m2g.yaml (the cap is removals in m2g.yaml)",
+        )
+
+
+def _difference(
+    root: Path, state: Repository, resolved: Resolved, wanted: Desired, options: RenderOptions
+) -> tuple[dict[str, bytes], set[str], list[Finding]]:
+    """The files to write and to remove. Raises InputError where that would lose a person's work."""
+    paths = set(workspace.owned_paths(root))
+    current = workspace.read(root, paths | set(wanted.files))
+    concerned = _Concern(state=state, scope=options.scope, frozen=wanted.frozen)
+    files = {
+        path: content for path, content in wanted.files.items() if current.get(path) != content and concerned.has(path)
+    }
+    stale = {path for path in paths - set(wanted.files) if concerned.has(path)}
+    removals = {path for path in stale if mark(current[path]) is not Mark.FOREIGN}
+    in_the_way = [
+        path for path in sorted({*files, *removals}) if path in current and mark(current[path]) is not Mark.OURS
+    ]
+    if in_the_way and not options.discard_edits:
+        if not (options.check or options.dry_run):
+            raise _edited(in_the_way)
+        return files, removals, [_edit_finding(path) for path in in_the_way] + _strangers(stale - removals)
+    return files, removals, _strangers(stale - removals)
+
+
+class _Concern(Value, frozen=True, kw_only=True):
+    """Which paths this run may touch."""
+
+    state: Repository
+    scope: Scope
+    frozen: frozenset[str]
+
+    def has(self, path: str) -> bool:
+        parts = path.split("/")
+        slug = parts[1] if parts[0] == "models" else parts[2].removesuffix(".yaml")
+        environment = ""
+        if parts[0] == "fleet":
+            environment = parts[1]
+        elif len(parts) > 3 and parts[2] in ("overlays", "releases"):
+            environment = parts[3].removesuffix(".json")
+        name = next((r.model for (s, _), r in self.state.records.items() if s == slug), slug)
+        if slug in self.frozen:
+            return False
+        if self.scope.models and not self.scope.models & {slug, name}:
+            return False
+        return not (environment and self.scope.environments and environment not in self.scope.environments)
+
+
+def _edited(paths: Collection[str]) -> InputError:
+    shown = "\n  ".join(list(paths)[:20])
+    return InputError(
+        f"edited by hand, and m2g owns these files:\n  {shown}",
+        hint="move the change to models/<slug>/custom/<env>/ (a kustomize Component) or model.yaml and undo it here "
+        "(git checkout), or throw it away with --discard-edits; the tree is as it was",
+    )
+
+
+def _edit_finding(path: str) -> Finding:
+    return Finding(
+        rule="hand-edit",
+        file=path,
+        message="was edited by hand, and m2g owns this file",
+        hint="move the change to models/<slug>/custom/<env>/ or model.yaml, and undo it here (git checkout)",
+    )
+
+
+def _strangers(paths: Collection[str]) -> list[Finding]:
+    return [
+        Finding(
+            rule="foreign-file",
+            severity=Severity.WARNING,
+            file=path,
+            message="is not m2g's, but lies where m2g writes; it is left alone",
+            hint="move it to models/<slug>/custom/<env>/",
+        )
+        for path in sorted(paths)
+    ]
+
+
+def _unfinished() -> Finding:
+    return Finding(
+        rule="write-unfinished",
+        file=workspace.STATE,
+        message="an earlier write was killed after it was committed",
+        hint="run `m2g render` (or `m2g render --locked`): it finishes the write first",
+    )
+
+
+def _release_changes(before: Mapping[Key, Release], after: Mapping[Key, Release]) -> tuple[ReleaseChange, ...]:
+    changes = []
+    for key in sorted({*before, *after}):
+        old, new = before.get(key), after.get(key)
+        if old == new:
+            continue
+        changes.append(
+            ReleaseChange(
+                kind=Kind.ADDED if old is None else Kind.REMOVED if new is None else Kind.CHANGED,
+                slug=key[0],
+                model=new.model if new else old.model if old else "",
+                environment=key[1],
+                before=old.version if old else "",
+                after=new.version if new else "",
+                follows=new.follows if new else "",
+            )
+        )
+    return tuple(changes)
+
+
+def _file_changes(
+    current: Mapping[str, bytes], files: Mapping[str, bytes], removals: Collection[str], *, with_diff: bool
+) -> tuple[FileChange, ...]:
+    changes = []
+    for path in sorted({*files, *removals}):
+        kind = Kind.REMOVED if path in removals else Kind.CHANGED if path in current else Kind.ADDED
+        diff = _diff(path, current.get(path, b""), files.get(path, b"")) if with_diff else ()
+        changes.append(FileChange(kind=kind, path=path, diff=diff))
+    return tuple(changes)
+
+
+def _diff(path: str, before: bytes, after: bytes) -> tuple[str, ...]:
+    old, new = (content.decode(errors="replace").splitlines() for content in (before, after))
+    return tuple(difflib.unified_diff(old, new, f"a/{path}", f"b/{path}", n=1, lineterm=""))

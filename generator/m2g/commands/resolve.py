@@ -1,0 +1,238 @@
+"""The registry's present state becomes the release records that the repository should have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from m2g import mlmodel
+from m2g.commands.desired import Key, Repository
+from m2g.errors import InputError
+from m2g.finding import Finding, Severity
+from m2g.intent import Config
+from m2g.model import ModelVersion, RegisteredModel, Release, Run, Value, VersionFacts
+from m2g.plan import Plan, Target, plan, selected, slug_of
+from m2g.registry import Registry
+
+_LINEAGE = frozenset(
+    f"mlflow.{name}"
+    for name in ("source.git.commit", "source.git.branch", "source.git.repoURL", "source.name", "user", "runName")
+)
+_MOST = 100
+"""Metrics, parameters and datasets that a record keeps, in the order of their names."""
+_LONGEST = 500
+"""Characters of a parameter or lineage tag that a record keeps."""
+
+
+class Scope(Value, frozen=True, kw_only=True):
+    """What a run is about: registered-model names or slugs, and environments; empty is all."""
+
+    models: frozenset[str] = frozenset()
+    environments: frozenset[str] = frozenset()
+
+    def has(self, key: Key, name: str) -> bool:
+        """Whether the run is about this slug and environment of the registered model `name`."""
+        slug, environment = key
+        return (not self.models or bool(self.models & {slug, name})) and (
+            not self.environments or environment in self.environments
+        )
+
+
+class Resolved(Value, frozen=True, kw_only=True):
+    """The records after this run; `removed` are gone from it with the registry's word for it."""
+
+    records: dict[Key, Release]
+    removed: tuple[Key, ...]
+    findings: tuple[Finding, ...]
+
+
+class Listing(Value, frozen=True, kw_only=True):
+    """What the registry lists."""
+
+    models: list[RegisteredModel]
+    versions: list[ModelVersion]
+
+
+def resolve(
+    repository: Repository,
+    registry: Registry,
+    scope: Scope,
+    render_problems: Callable[[Key, Release], list[Finding]],
+) -> Resolved:
+    """Ask the registry what each environment follows now.
+
+    A version that cannot be read or rendered (`render_problems`) leaves its record as it was, with a finding.
+    Raises OutsideError where the registry does not answer completely: then nothing may change.
+    """
+    records = repository.records
+    listing, made = _confirmed(repository, registry)
+    targets = {key: t for key, t in sorted(made.targets.items()) if scope.has(key, t.version.name)}
+    findings = [f for f in made.findings if _concerns(f, scope)] + _unknown(repository, listing, scope)
+    tags = {model.name: model.tags for model in listing.models}
+    fresh, wrong = _released(repository, registry, targets, tags)
+    findings += wrong
+    result = dict(records)
+    for key, release in fresh.items():
+        problems = [] if release == records.get(key) else render_problems(key, release)
+        findings += problems
+        if not problems:
+            result[key] = release
+    removed = tuple(key for key in made.removals if scope.has(key, records[key].model))
+    for key in removed:
+        del result[key]
+    return Resolved(records=dict(sorted(result.items())), removed=removed, findings=tuple(findings))
+
+
+def _confirmed(repository: Repository, registry: Registry) -> tuple[Listing, Plan]:
+    """The listing and the plan. Before anything is removed, that model is asked for by name.
+
+    A page may have been short (MLflow pages by offset while rows come and go). A record of another registry is never
+    removed: this registry cannot know.
+    """
+    records = repository.records
+    listing = Listing(models=registry.models(), versions=registry.versions())
+    made = _plan(repository, listing)
+    elsewhere = {key for key in made.removals if records[key].registry != registry.identity}
+    known = {model.name: model for model in listing.models}
+    asked = {records[key].model for key in made.removals if key not in elsewhere}
+    answers = {name: registry.model(name) for name in sorted(asked)}
+    missed = [model for name, model in answers.items() if model is not None and model != known.get(name)]
+    if missed:
+        names = {model.name for model in missed}
+        listing = Listing(
+            models=[m for m in listing.models if m.name not in names] + missed,
+            versions=[v for v in listing.versions if v.name not in names]
+            + [version for name in sorted(names) for version in registry.versions(name)],
+        )
+        made = _plan(repository, listing)
+    findings = [_foreign(key, records[key], registry.identity) for key in sorted(elsewhere)]
+    removals = tuple(key for key in made.removals if key not in elsewhere)
+    return listing, msgspec.structs.replace(made, removals=removals, findings=(*made.findings, *findings))
+
+
+def _plan(repository: Repository, listing: Listing) -> Plan:
+    return plan(repository.config, listing.models, listing.versions, repository.intents, repository.records)
+
+
+def _released(
+    repository: Repository,
+    registry: Registry,
+    targets: Mapping[Key, Target],
+    tags: Mapping[str, Mapping[str, str]],
+) -> tuple[dict[Key, Release], list[Finding]]:
+    """A record for each target. Versions are immutable: what a record knows of one is not asked again."""
+    config, records = repository.config, repository.records
+    known: dict[tuple[str, str], Release] = {
+        (record.model, record.version): record for record in records.values() if record.registry == registry.identity
+    }
+    wanted: dict[tuple[str, str], ModelVersion] = {}
+    for target in targets.values():
+        version = target.version
+        record = known.get((version.name, version.version))
+        if record is None or not _same(record, version):
+            wanted[version.name, version.version] = version
+    facts = registry.facts(list(wanted.values()))
+    fresh: dict[Key, Release] = {}
+    findings: list[Finding] = []
+    for key, target in targets.items():
+        identity = (target.version.name, target.version.version)
+        acting = _acting(config, tags.get(target.version.name, {}), target.version.tags)
+        try:
+            if identity in wanted:
+                fresh[key] = _record(key[1], target, facts[identity], registry.identity, acting)
+            else:
+                fresh[key] = msgspec.structs.replace(
+                    known[identity], environment=key[1], follows=target.follows, tags=acting
+                )
+        except InputError as error:
+            findings.append(_unreadable(key, target, error))
+    return fresh, findings
+
+
+def _same(record: Release, version: ModelVersion) -> bool:
+    """Whether a record is of this very version; a deleted and re-created model starts again at version 1."""
+    run = record.run.id if record.run else ""
+    return (record.created_at, record.source) == (version.created_at, version.source) and run == version.run_id
+
+
+def _acting(config: Config, model: Mapping[str, str], version: Mapping[str, str]) -> dict[str, str]:
+    """Only allow-listed tags are kept; the version's win over the registered model's."""
+    return {key: text for key, text in sorted({**model, **version}.items()) if key in config.tags}
+
+
+def _record(environment: str, target: Target, facts: VersionFacts, registry: str, tags: dict[str, str]) -> Release:
+    if facts.problem:
+        raise InputError(facts.problem)
+    version = target.version
+    if facts.mlmodel is None:
+        raise InputError(
+            f"there is no MLmodel file at {facts.artifact_uri}",
+            hint="the artifacts are gone or the source is no MLflow model: register the version again",
+        )
+    return Release(
+        model=version.name,
+        environment=environment,
+        registry=registry,
+        version=version.version,
+        follows=target.follows,
+        created_at=version.created_at,
+        source=version.source,
+        artifact_uri=facts.artifact_uri,
+        run=_lineage(facts.run) if facts.run else Run(id=version.run_id) if version.run_id else None,
+        mlmodel=mlmodel.parse(facts.mlmodel),
+        tags=tags,
+    )
+
+
+def _lineage(run: Run) -> Run:
+    """What a reviewer needs of a run, bounded: a tag or a parameter may be 100 kB of anybody's text."""
+    return msgspec.structs.replace(
+        run,
+        metrics=dict(sorted(run.metrics.items())[:_MOST]),
+        params={key: text[:_LONGEST] for key, text in sorted(run.params.items())[:_MOST]},
+        tags={key: text[:_LONGEST] for key, text in sorted(run.tags.items()) if key in _LINEAGE},
+        datasets=tuple(sorted(run.datasets[:_MOST], key=lambda dataset: (dataset.name, dataset.digest))),
+    )
+
+
+def _concerns(finding: Finding, scope: Scope) -> bool:
+    return not scope.models or finding.model in scope.models or any(slug in finding.message for slug in scope.models)
+
+
+def _unknown(repository: Repository, listing: Listing, scope: Scope) -> list[Finding]:
+    """A `--model` that neither a selected registered model nor a record answers to."""
+    config = repository.config
+    names = {text for m in listing.models if selected(config, m) for text in (m.name, slug_of(config, m.name))}
+    names |= {text for (slug, _), record in repository.records.items() for text in (slug, record.model)}
+    return [
+        Finding(
+            rule="model-unknown",
+            model=name,
+            message="no registered model of this name is in the fleet",
+            hint="see the names in MLflow, and models.include in m2g.yaml",
+        )
+        for name in sorted(scope.models - names)
+    ]
+
+
+def _foreign(key: Key, record: Release, registry: str) -> Finding:
+    return Finding(
+        rule="record-of-another-registry",
+        severity=Severity.WARNING,
+        file=f"models/{key[0]}/releases/{key[1]}.json",
+        model=record.model,
+        environment=key[1],
+        message=f"came from {record.registry}, and {registry} does not have it; it is kept",
+        hint="if the model is really gone, delete the model's folder in a commit of your own",
+    )
+
+
+def _unreadable(key: Key, target: Target, error: InputError) -> Finding:
+    return Finding(
+        rule="version-unreadable",
+        model=target.version.name,
+        environment=key[1],
+        message=f"version {target.version.version} ({target.follows}): {error.message}; {key[1]} stays as it is",
+        hint=error.hint or "mend the version in MLflow, or move the alias to a good one",
+    )

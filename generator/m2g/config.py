@@ -1,0 +1,154 @@
+"""m2g.yaml and model.yaml on disk become values; what is wrong in them becomes findings with lines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from msgspec import UNSET
+
+from m2g import conform, documents
+from m2g.errors import InputError
+from m2g.finding import Finding
+from m2g.intent import Config, ModelIntent, Settings
+from m2g.model import Value
+
+FILE = "m2g.yaml"
+
+
+class Loaded(Value, frozen=True, kw_only=True):
+    """m2g.yaml as a value, None where it cannot be one; `findings` say why."""
+
+    config: Config | None
+    findings: tuple[Finding, ...] = ()
+
+
+def find_root(start: Path) -> Path:
+    """The folder at or above `start` that has m2g.yaml. Raises InputError where there is none."""
+    for folder in (start, *start.parents):
+        if (folder / FILE).is_file():
+            return folder
+    raise InputError(
+        f"no {FILE} in {start} or above",
+        hint="run m2g inside a GitOps repository, name one with -C, or make one with `m2g init DIR`",
+    )
+
+
+def load(root: Path) -> Loaded:
+    """Read m2g.yaml; every finding has its line. Raises InputError where it is no YAML or cannot be read."""
+    document = _read(root, FILE)
+    findings = _conform(document, Config)
+    if findings:
+        return Loaded(config=None, findings=tuple(findings))
+    config = msgspec.convert(document.data, Config)
+    findings = [
+        Finding(file=FILE, line=document.line(place), path=".".join(place), rule="config-invalid", message=m, hint=h)
+        for place, m, h in _contradictions(config)
+    ]
+    return Loaded(config=config, findings=tuple(findings))
+
+
+def intents(root: Path) -> tuple[dict[str, ModelIntent], list[Finding]]:
+    """Slug to model.yaml of every model that has one, and the findings of those that cannot be used."""
+    found: dict[str, ModelIntent] = {}
+    findings: list[Finding] = []
+    for path in sorted(root.glob("models/*/model.yaml")):
+        try:
+            document = _read(root, path.relative_to(root).as_posix())
+        except InputError as error:
+            file = path.relative_to(root).as_posix()
+            findings.append(Finding(rule="yaml-invalid", file=file, message=error.message, hint=error.hint))
+            continue
+        wrong = _conform(document, ModelIntent)
+        findings.extend(wrong)
+        if not wrong:
+            found[path.parent.name] = msgspec.convert(document.data or {}, ModelIntent)
+    return found, findings
+
+
+def unknown_environments(config: Config, found: dict[str, ModelIntent]) -> Iterator[Finding]:
+    """A finding for each environment in a model.yaml that m2g.yaml does not have."""
+    for slug, intent in found.items():
+        for name in sorted(set(intent.environments) - set(config.environments)):
+            yield Finding(
+                rule="environment-unknown",
+                file=f"models/{slug}/model.yaml",
+                path=f"environments.{name}",
+                message=f"m2g.yaml has no environment {name!r}",
+                hint=f"it has {', '.join(config.environments)}",
+            )
+
+
+def registry_uri(config: Config) -> str:
+    """The tracking URI: m2g.yaml's, else MLFLOW_REGISTRY_URI or MLFLOW_TRACKING_URI. Raises InputError for none."""
+    if config.registry.uri is not UNSET:
+        return config.registry.uri
+    uri = os.environ.get("MLFLOW_REGISTRY_URI") or os.environ.get("MLFLOW_TRACKING_URI")
+    if not uri:
+        raise InputError(
+            "no MLflow registry is named", hint=f"set registry.uri in {FILE}, or MLFLOW_TRACKING_URI in the environment"
+        )
+    return uri
+
+
+def _read(root: Path, file: str) -> documents.Document:
+    try:
+        content = (root / file).read_bytes()
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
+    return documents.read(file, content)
+
+
+def _conform(document: documents.Document, kind: type[Config] | type[ModelIntent]) -> list[Finding]:
+    data = {} if document.data is None and kind is ModelIntent else document.data
+    return [
+        Finding(
+            rule="config-invalid" if kind is Config else "model-yaml-invalid",
+            file=document.file,
+            line=document.line(violation.place),
+            path=violation.path,
+            message=violation.message,
+            hint=violation.hint,
+        )
+        for violation in conform.validator(msgspec.json.schema(kind)).violations(data)
+    ]
+
+
+_Problem = tuple[tuple[str, ...], str, str]
+
+
+def _contradictions(config: Config) -> Iterator[_Problem]:
+    if not config.environments:
+        yield ("environments",), "no environment is named", "add one, such as prod: {namespace: models-prod}"
+    for name, environment in config.environments.items():
+        chosen = [f for f in ("alias", "stage", "tag") if getattr(environment.follow, f) is not UNSET]
+        if len(chosen) > 1:
+            what = " and ".join(chosen)
+            yield ("environments", name, "follow"), f"follows {what} at once", "keep one of them"
+    for key, path in config.tags.items():
+        if not _is_setting(path):
+            yield ("tags", key), f"{path!r} is no setting", "a setting such as minReplicas or resources.limits.memory"
+        elif path not in config.bounds:
+            yield ("tags", key), f"{path} has no bounds", f"add bounds.{path}: whoever may tag a model may set it"
+    for path in config.bounds:
+        if not _is_setting(path):
+            yield ("bounds", path), f"{path!r} is no setting", "a setting such as minReplicas or resources.limits.cpu"
+    by_slug: dict[str, str] = {}
+    for name, slug in config.models.slugs.items():
+        if slug in by_slug:
+            other = by_slug[slug]
+            yield ("models", "slugs", name), f"{name!r} and {other!r} have one slug, {slug}", "give each its own"
+        by_slug[slug] = name
+
+
+def _is_setting(path: str) -> bool:
+    """Whether `path` names one scalar setting."""
+    head, _, rest = path.partition(".")
+    if head == "resources":
+        kind, _, name = rest.partition(".")
+        return kind in ("requests", "limits") and name != ""
+    if head in ("env", "labels", "annotations", "nodeSelector"):
+        return rest != ""
+    return rest == "" and head in Settings.__struct_encode_fields__

@@ -1,0 +1,45 @@
+"""What a render did or would do, as a value that a report can show."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from m2g.finding import Finding
+from m2g.model import Value
+
+
+class Kind(StrEnum):
+    ADDED = "added"
+    CHANGED = "changed"
+    REMOVED = "removed"
+
+
+class ReleaseChange(Value, frozen=True, kw_only=True):
+    """One model in one environment moved; a version is empty where there is none."""
+
+    kind: Kind
+    slug: str
+    model: str
+    environment: str
+    before: str = ""
+    after: str = ""
+    follows: str = ""
+
+
+class FileChange(Value, frozen=True, kw_only=True):
+    """One file of the tree; `diff` are unified diff lines, only where they were asked for."""
+
+    kind: Kind
+    path: str
+    diff: tuple[str, ...] = ()
+
+
+class Outcome(Value, frozen=True, kw_only=True):
+    """The result of `m2g render`. `written` is false for --check and --dry-run."""
+
+    releases: tuple[ReleaseChange, ...] = ()
+    files: tuple[FileChange, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    models: int = 0
+    written: bool = False
+    check: bool = False

@@ -1,0 +1,189 @@
+"""What people want and what the registry lists become the version of each model in each environment."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from msgspec import UNSET
+
+from m2g import naming
+from m2g.finding import Finding
+from m2g.intent import Config, Environment, ModelIntent
+from m2g.model import ModelVersion, RegisteredModel, Release, Value
+
+Key: TypeAlias = tuple[str, str]
+"""(slug, environment)."""
+
+
+class Target(Value, frozen=True, kw_only=True):
+    """The version that an environment is to run, and why (`alias champion`, `pinned in model.yaml`)."""
+
+    version: ModelVersion
+    follows: str
+
+
+class Plan(Value, frozen=True, kw_only=True):
+    """`targets` are to be released, `removals` have a record and no reason to be there any more.
+
+    A key in neither stays as its record says: moved by hand, or frozen by one of the findings.
+    """
+
+    targets: dict[Key, Target]
+    removals: tuple[Key, ...]
+    findings: tuple[Finding, ...]
+
+
+def plan(
+    config: Config,
+    models: Sequence[RegisteredModel],
+    versions: Sequence[ModelVersion],
+    intents: Mapping[str, ModelIntent],
+    records: Mapping[Key, Release],
+) -> Plan:
+    """Decide for every selected model and environment; deterministic whatever the order of the input."""
+    findings: list[Finding] = []
+    fleet = _fleet(config, models, records, findings)
+    by_model: dict[str, dict[str, ModelVersion]] = defaultdict(dict)
+    for version in versions:
+        by_model[version.name][version.version] = version
+    targets: dict[Key, Target] = {}
+    kept: set[Key] = set()
+    for slug, model in sorted(fleet.items()):
+        for name, environment in config.environments.items():
+            intent = intents.get(slug, ModelIntent())
+            wanted = _wanted(model, name, environment, intent, by_model[model.name])
+            if isinstance(wanted, Finding):
+                findings.append(wanted)
+                kept.add((slug, name))
+            elif wanted is not None:
+                targets[slug, name] = wanted
+            elif not _followed(environment):
+                kept.add((slug, name))
+    frozen = {finding.model for finding in findings if not finding.environment}
+    removals = sorted(
+        key for key, record in records.items() if key not in targets and key not in kept and record.model not in frozen
+    )
+    return Plan(targets=targets, removals=tuple(removals), findings=tuple(findings))
+
+
+def selected(config: Config, model: RegisteredModel) -> bool:
+    """Whether m2g.yaml's `models` takes this registered model into the fleet."""
+    rule = config.models
+    return (
+        any(fnmatch.fnmatchcase(model.name, pattern) for pattern in rule.include)
+        and not any(fnmatch.fnmatchcase(model.name, pattern) for pattern in rule.exclude)
+        and all(model.tags.get(key) == value for key, value in rule.tags.items())
+    )
+
+
+def slug_of(config: Config, name: str) -> str:
+    """The slug of a registered model: m2g.yaml's own word for it, else the general law."""
+    return config.models.slugs.get(name) or naming.slug(name)
+
+
+def _fleet(
+    config: Config,
+    models: Iterable[RegisteredModel],
+    records: Mapping[Key, Release],
+    findings: list[Finding],
+) -> dict[str, RegisteredModel]:
+    """Slug to model. Of two models with one slug, the one that has records stays; both are named."""
+    by_slug: dict[str, list[RegisteredModel]] = defaultdict(list)
+    for model in sorted(models, key=lambda model: model.name):
+        if not selected(config, model):
+            continue
+        bad = naming.unprintable(model.name)
+        if bad:
+            findings.append(_unprintable(model.name, bad))
+        else:
+            by_slug[slug_of(config, model.name)].append(model)
+    holders = {slug: record.model for (slug, _), record in sorted(records.items())}
+    fleet: dict[str, RegisteredModel] = {}
+    for slug, claimants in by_slug.items():
+        holder = holders.get(slug)
+        names = sorted({model.name for model in claimants} | ({holder} if holder else set()))
+        for model in claimants:
+            if model.name == holder or len(names) == 1:
+                fleet[slug] = model
+        if len(names) > 1:
+            findings.extend(_collision(slug, name, names) for name in names if name != holder)
+    return fleet
+
+
+def _wanted(
+    model: RegisteredModel,
+    name: str,
+    environment: Environment,
+    intent: ModelIntent,
+    versions: Mapping[str, ModelVersion],
+) -> Target | Finding | None:
+    pin = intent.environments.get(name)
+    if pin is not None and pin.version is not UNSET:
+        reason = f": {pin.reason}" if pin.reason is not UNSET else ""
+        number, follows = str(pin.version), f"pinned in model.yaml{reason}"
+    else:
+        chosen = _chosen(model, environment, versions)
+        if chosen is None:
+            return None
+        number, follows = chosen
+    version = versions.get(number)
+    if version is not None and version.status == "READY":
+        return Target(version=version, follows=follows)
+    state = "does not exist" if version is None else f"is {version.status}, not READY"
+    return Finding(
+        rule="version-not-ready",
+        model=model.name,
+        environment=name,
+        message=f"version {number} ({follows}) {state}; {name} stays as it is",
+        hint="move the alias or the pin to a version that is READY",
+    )
+
+
+def _chosen(
+    model: RegisteredModel, environment: Environment, versions: Mapping[str, ModelVersion]
+) -> tuple[str, str] | None:
+    follow = environment.follow
+    if follow.alias is not UNSET:
+        number = model.aliases.get(follow.alias)
+        return None if number is None else (number, f"alias {follow.alias}")
+    if follow.stage is not UNSET:
+        stage = follow.stage
+        return _highest((v for v in versions.values() if v.stage == stage), f"stage {stage}")
+    if follow.tag is not UNSET:
+        key, equals, value = follow.tag.partition("=")
+        tagged = (v for v in versions.values() if key in v.tags and (not equals or v.tags[key] == value))
+        return _highest(tagged, f"tag {follow.tag}")
+    return None
+
+
+def _followed(environment: Environment) -> bool:
+    follow = environment.follow
+    return any(field is not UNSET for field in (follow.alias, follow.stage, follow.tag))
+
+
+def _highest(versions: Iterable[ModelVersion], follows: str) -> tuple[str, str] | None:
+    numbers = [version.version for version in versions if version.status == "READY"]
+    return (max(numbers, key=lambda number: (len(number), number)), follows) if numbers else None
+
+
+def _unprintable(name: str, bad: str) -> Finding:
+    return Finding(
+        rule="model-name-unprintable",
+        model=name,
+        message=f"the registered model's name contains {bad}, which kustomize corrupts",
+        hint="rename the model in MLflow, or add it to models.exclude in m2g.yaml",
+    )
+
+
+def _collision(slug: str, name: str, names: Sequence[str]) -> Finding:
+    return Finding(
+        rule="slug-collision",
+        file="m2g.yaml",
+        path="models.slugs",
+        model=name,
+        message=f"{' and '.join(repr(n) for n in names)} would both be {slug!r}",
+        hint=f"give one a slug of its own in m2g.yaml: models.slugs: {{{name!r}: another-name}}",
+    )

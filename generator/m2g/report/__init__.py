@@ -1,0 +1,1 @@
+"""Outcomes become text, JSON, Markdown or GitHub annotations; the only formatter."""

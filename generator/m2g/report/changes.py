@@ -1,0 +1,59 @@
+"""The outcome of `m2g render` for people (text) and scripts (JSON)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from m2g.outcome import Kind, Outcome, ReleaseChange
+from m2g.prose import visible
+
+_SIGNS = {Kind.ADDED: "+", Kind.CHANGED: "~", Kind.REMOVED: "-"}
+_DIFF_LINES = 60
+
+
+def text(outcome: Outcome) -> str:
+    """Releases that moved, files, for a check a short diff, and one line that sums up."""
+    lines = [_release(change) for change in outcome.releases]
+    if outcome.check:
+        lines += _diffs(outcome)
+    elif not outcome.written:
+        lines += [f"  {_SIGNS[file.kind]} {visible(file.path, 300)}" for file in outcome.files]
+    return "\n".join([*lines, summary(outcome)]) + "\n"
+
+
+def json(outcome: Outcome) -> str:
+    """One object; its shape is m2g.outcome.Outcome with `version: 1`, documented in docs/reference."""
+    data = {"version": 1, **msgspec.to_builtins(outcome)}
+    return msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n"
+
+
+def summary(outcome: Outcome) -> str:
+    """The last line: what happened, or that nothing had to."""
+    errors = len(outcome.findings)
+    wrong = f"; {errors} finding{'s' * (errors != 1)}" if errors else ""
+    if not outcome.files:
+        return f"up to date: {outcome.models} model{'s' * (outcome.models != 1)}{wrong}"
+    counts = ", ".join(
+        f"{sum(file.kind is kind for file in outcome.files)} {kind}"
+        for kind in Kind
+        if any(file.kind is kind for file in outcome.files)
+    )
+    verb = "written" if outcome.written else "out of date" if outcome.check else "would be written"
+    return f"{verb}: {counts} file{'s' * (len(outcome.files) != 1)} of {outcome.models} models{wrong}"
+
+
+def _release(change: ReleaseChange) -> str:
+    moved = " → ".join(part for part in (change.before, change.after) if part)
+    if change.kind is Kind.REMOVED:
+        moved = f"{change.before} → removed"
+    elif change.before == change.after:
+        moved = f"{change.after} (metadata)"
+    follows = f"  ({visible(change.follows, 100)})" if change.follows else ""
+    return f"{_SIGNS[change.kind]} {visible(change.model, 60)}  {change.environment}: {moved}{follows}"
+
+
+def _diffs(outcome: Outcome) -> list[str]:
+    lines = [visible(line, 300) for file in outcome.files for line in file.diff]
+    if len(lines) <= _DIFF_LINES:
+        return lines
+    return [*lines[:_DIFF_LINES], f"… {len(lines) - _DIFF_LINES} more lines of difference"]

@@ -1,0 +1,36 @@
+"""Progress of long work on stderr: a line that moves on a terminal, nothing elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+_EVERY = 0.1
+"""Seconds between two lines."""
+
+
+@contextlib.contextmanager
+def shown(verb: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Gives `tell(what, done, total)`; a total of 0 is unknown. The line is wiped at the end."""
+    if not sys.stderr.isatty():
+        yield lambda what, done, total: None
+        return
+    last = 0.0
+
+    def tell(what: str, done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < _EVERY and done != total:
+            return
+        last = now
+        count = f"{done}/{total}" if total else str(done)
+        sys.stderr.write(f"\r\x1b[K{verb}: {what} {count}")
+        sys.stderr.flush()
+
+    try:
+        yield tell
+    finally:
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()

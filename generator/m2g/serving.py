@@ -1,0 +1,139 @@
+"""How one model is served, complete; and the combinations that KServe's webhook or Kubernetes refuse.
+
+Source of the rules: kserve pkg/apis/serving/v1beta1/inference_service_validation.go and component.go.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+from m2g import quantity
+from m2g.finding import Finding
+from m2g.intent import Kserve, Mode
+from m2g.model import Value
+
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
+_OURS = ("m2g.dev/", "serving.kserve.io/deploymentMode", "serving.kserve.io/autoscalerClass", "app.kubernetes.io/name")
+
+
+class Serving(Value, frozen=True, kw_only=True):
+    """How one model is served, complete: nothing is left to a cluster's defaults.
+
+    Quantities are in Kubernetes' canonical spelling; `image` is empty where the storage URI is served.
+    """
+
+    kserve: Kserve
+    image: str = ""
+    image_server: Literal["mlflow", "mlserver"] = "mlflow"
+    runtime: str = "kserve-mlserver"
+    min_replicas: int = 1
+    max_replicas: int = 1
+    autoscaler: Literal["hpa", "keda", "external", "none"] = "hpa"
+    scale_metric: Literal["cpu", "memory", "concurrency", "rps"] = "cpu"
+    scale_target: int = 80
+    container_concurrency: int = 0
+    timeout_seconds: int | None = None
+    startup_seconds: int = 600
+    requests: dict[str, str] = {}
+    limits: dict[str, str] = {}
+    service_account_name: str = ""
+    env: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    node_selector: dict[str, str] = {}
+    visibility: Literal["public", "cluster-local"] = "public"
+
+    @property
+    def knative(self) -> bool:
+        return self.kserve.mode is Mode.KNATIVE
+
+
+def contradictions(serving: Serving) -> Iterator[Finding]:
+    """What cannot be meant together, each with the way out; the path is the setting's."""
+    for path, message, hint in (*_scaling(serving), *_resources(serving), *_texts(serving)):
+        yield Finding(rule="setting-contradiction", path=path, message=message, hint=hint)
+
+
+_Problem = tuple[str, str, str]
+
+
+def _scaling(serving: Serving) -> Iterator[_Problem]:
+    low, high = serving.min_replicas, serving.max_replicas
+    if low > high > 0:
+        yield "minReplicas", f"minReplicas {low} is above maxReplicas {high}", "raise maxReplicas or lower minReplicas"
+    if serving.knative:
+        yield from _knative(serving)
+        return
+    if low == 0:
+        yield (
+            "minReplicas",
+            "minReplicas 0 (scale to zero) does not work in Standard mode",
+            "set minReplicas: 1, or kserve.mode: Knative for this environment",
+        )
+    if serving.container_concurrency:
+        yield "containerConcurrency", "containerConcurrency works only in Knative mode", "remove it or use Knative"
+    if serving.autoscaler in ("external", "none"):
+        return
+    if serving.scale_metric not in ("cpu", "memory"):
+        yield (
+            "scaleMetric",
+            f"scaleMetric {serving.scale_metric} works only in Knative mode",
+            "use cpu or memory, or kserve.mode: Knative",
+        )
+    if serving.scale_target > 100:
+        yield (
+            "scaleTarget",
+            f"scaleTarget {serving.scale_target} is no percentage; KServe refuses more than 100",
+            "use 1 to 100, the percentage of the request that replicas may use",
+        )
+
+
+def _knative(serving: Serving) -> Iterator[_Problem]:
+    if serving.scale_metric in ("cpu", "memory"):
+        yield (
+            "scaleMetric",
+            f"scaleMetric {serving.scale_metric} works only in Standard mode",
+            "use concurrency or rps, or kserve.mode: Standard",
+        )
+
+
+def _resources(serving: Serving) -> Iterator[_Problem]:
+    for name, request in serving.requests.items():
+        limit = serving.limits.get(name)
+        if limit is not None and quantity.parse(request) > quantity.parse(limit):
+            yield (
+                f"resources.requests.{name}",
+                f"the request of {name} ({request}) is above its limit ({limit})",
+                f"raise resources.limits.{name} or lower resources.requests.{name}",
+            )
+    for name in sorted({*serving.requests, *serving.limits} - {"cpu", "memory", "ephemeral-storage"}):
+        if not name.startswith("hugepages-") and ("/" not in name or not _KEY.fullmatch(name)):
+            yield f"resources.{name}", f"{name!r} is no resource of Kubernetes", "cpu, memory or like nvidia.com/gpu"
+
+
+def _texts(serving: Serving) -> Iterator[_Problem]:
+    for name, value in serving.env.items():
+        if not _ENV_NAME.fullmatch(name):
+            yield f"env.{name}", f"{name!r} is no name of an environment variable", "use letters, digits and _"
+        if name == "PYTHONPATH":
+            yield "env.PYTHONPATH", "KServe refuses PYTHONPATH", "put the code into the model or the image"
+        if value == "":
+            yield f"env.{name}", f"{name} is empty; KServe drops the value and Argo CD never syncs", "remove it"
+    for field, pairs in (("labels", serving.labels), ("nodeSelector", serving.node_selector)):
+        for key, value in pairs.items():
+            if not _LABEL_VALUE.fullmatch(value):
+                yield f"{field}.{key}", f"{value[:80]!r} is no label value", "at most 63 of A-Z a-z 0-9 - _ ."
+    for field, pairs in (
+        ("labels", serving.labels),
+        ("annotations", serving.annotations),
+        ("nodeSelector", serving.node_selector),
+    ):
+        for key in pairs:
+            if not _KEY.fullmatch(key):
+                yield f"{field}.{key}", f"{key[:80]!r} is no key for {field}", "like example.com/name"
+            if field != "nodeSelector" and key.startswith(_OURS):
+                yield f"{field}.{key}", f"{key} is set by m2g itself", "use the setting for it, or another key"

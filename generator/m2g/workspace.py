@@ -1,0 +1,224 @@
+"""The machine-owned files of a repository: read, compared, and written so that a kill loses nothing.
+
+A write is staged in `.m2g/write/`, then committed by one rename (the journal), then moved into place. A kill before the
+journal leaves the tree as it was; a kill after it leaves work that the next run finishes first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from m2g.errors import InputError, OutsideError
+from m2g.tree import Tree
+
+STATE = ".m2g"
+_WRITE = f"{STATE}/write"
+_JOURNAL = f"{_WRITE}/journal.json"
+_OWNED_FOLDERS = ("base", "overlays", "releases", "requests")
+
+
+def owned_paths(root: Path) -> Iterator[str]:
+    """Every file in the places where m2g writes, sorted; people's files that lie there are among them."""
+    found: list[str] = []
+    for model in sorted(_folders(root / "models")):
+        card = model / "README.md"
+        if card.is_file():
+            found.append(card.relative_to(root).as_posix())
+        for name in _OWNED_FOLDERS:
+            for folder, folders, files in os.walk(model / name):
+                folders[:] = [f for f in folders if not os.path.islink(os.path.join(folder, f))]
+                found.extend(Path(folder, file).relative_to(root).as_posix() for file in files)
+    for environment in _folders(root / "fleet"):
+        found.extend(path.relative_to(root).as_posix() for path in environment.glob("*.yaml") if path.is_file())
+    return iter(sorted(found))
+
+
+def read(root: Path, paths: Collection[str]) -> dict[str, bytes]:
+    """The content of those of `paths` that exist. Raises OutsideError for a file that cannot be read."""
+    found: dict[str, bytes] = {}
+    for path in paths:
+        try:
+            found[path] = (root / path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise OutsideError(f"{path} cannot be read: {error.strerror}") from error
+    return found
+
+
+def components(root: Path) -> frozenset[tuple[str, str]]:
+    """(slug, environment) of every kustomize Component that people wrote."""
+    found = root.glob("models/*/custom/*/kustomization.y*ml")
+    return frozenset((path.parts[-4], path.parts[-2]) for path in found)
+
+
+def unfinished(root: Path) -> bool:
+    """Whether a write was killed after its commit; the next run that holds the lock finishes it."""
+    return (root / _JOURNAL).exists()
+
+
+@contextlib.contextmanager
+def locked(root: Path, *, wait: float = 60, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the repository for writing, and finish what a killed run left.
+
+    `wait` is in seconds; `waiting` is called once when another run holds it. The lock dies with the process.
+    Raises OutsideError when it is still held after that, or where the folder cannot be written.
+    """
+    _refuse_links(root, f"{STATE}/lock")
+    try:
+        folder = root / STATE
+        folder.mkdir(exist_ok=True)
+        ignore = folder / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise _unwritable(root / STATE, error) from error
+    try:
+        _acquire(handle, wait, waiting)
+        _recover(root)
+        yield
+    finally:
+        os.close(handle)
+
+
+def write(root: Path, files: Tree, removals: Collection[str]) -> None:
+    """Make `files` and remove `removals`, all or nothing; call it under `locked`.
+
+    Raises OutsideError (disk full, read-only) with the tree as it was, and InputError where a symbolic link lies in
+    the way: m2g writes through none.
+    """
+    if not files and not removals:
+        return
+    for path in (*files, *removals):
+        _refuse_links(root, path)
+    stage = root / _WRITE
+    made: list[Path] = []
+    try:
+        shutil.rmtree(stage, ignore_errors=True)
+        stage.mkdir(parents=True)
+        staged = _stage(root, stage, files, made)
+        journal = {"writes": staged, "removals": sorted(removals)}
+        draft = stage / "journal.draft"
+        with draft.open("w") as out:
+            json.dump(journal, out)
+            out.flush()
+            os.fsync(out.fileno())
+    except BaseException as error:
+        shutil.rmtree(stage, ignore_errors=True)
+        for folder in reversed(made):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        if isinstance(error, OSError):
+            raise _unwritable(Path(error.filename or stage), error) from error
+        raise
+    os.replace(draft, root / _JOURNAL)
+    _replay(root)
+
+
+def _acquire(handle: int, wait: float, waiting: Callable[[], None]) -> None:
+    deadline, told = time.monotonic() + wait, False
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if not told:
+                waiting()
+                told = True
+            if time.monotonic() > deadline:
+                raise OutsideError(
+                    f"another m2g has been writing here for {wait:g} s", hint="wait for it to end, then run again"
+                ) from None
+            time.sleep(0.1)
+
+
+def _stage(root: Path, stage: Path, files: Tree, made: list[Path]) -> list[list[str]]:
+    staged = []
+    for number, (path, content) in enumerate(sorted(files.items())):
+        _make_folders(root, (root / path).parent, made)
+        if not os.access((root / path).parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(Path(path).parent))
+        (stage / str(number)).write_bytes(content)
+        staged.append([str(number), path])
+    return staged
+
+
+def _make_folders(root: Path, folder: Path, made: list[Path]) -> None:
+    missing = []
+    while folder != root and not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for new in reversed(missing):
+        new.mkdir()
+        made.append(new)
+
+
+def _recover(root: Path) -> None:
+    if unfinished(root):
+        _replay(root)
+    else:
+        shutil.rmtree(root / _WRITE, ignore_errors=True)
+
+
+def _replay(root: Path) -> None:
+    """Carry out the journal; every step may be done again, so a kill in here is finished by the next run."""
+    try:
+        journal = json.loads((root / _JOURNAL).read_bytes())
+        for name, path in journal["writes"]:
+            _refuse_links(root, path)
+            staged = root / _WRITE / name
+            if staged.exists():
+                (root / path).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(staged, root / path)
+        for path in journal["removals"]:
+            _refuse_links(root, path)
+            (root / path).unlink(missing_ok=True)
+            _prune(root, (root / path).parent)
+        (root / _JOURNAL).unlink()
+    except OSError as error:
+        raise OutsideError(
+            f"the write stopped half way: {error.strerror} ({error.filename})",
+            hint="mend the cause and run m2g render again: it finishes the write",
+        ) from error
+    shutil.rmtree(root / _WRITE, ignore_errors=True)
+
+
+def _prune(root: Path, folder: Path) -> None:
+    """Remove folders that became empty, up to the model's own."""
+    while folder not in (root, root / "models", root / "fleet") and folder.parent != root / "fleet":
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent
+
+
+def _refuse_links(root: Path, path: str) -> None:
+    place = root
+    for part in Path(path).parts:
+        place = place / part
+        if part in ("..", "/") or place.is_symlink():
+            raise InputError(
+                f"{path} leads through a symbolic link ({place}); m2g writes through none",
+                hint="replace the link by a real file or folder",
+            )
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    if folder.is_dir() and not folder.is_symlink():
+        yield from (entry for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink())
+
+
+def _unwritable(place: Path, error: OSError) -> OutsideError:
+    return OutsideError(
+        f"{place} cannot be written: {error.strerror}", hint="free space or allow writing; the tree is as it was"
+    )
