@@ -28,3 +28,19 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, rename="camel", order=T
     path: str = ""
     model: str = ""
     environment: str = ""
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """How much a validation has looked at, so that silence can be told from success."""
+
+    models: int = 0
+    overlays: int = 0
+    objects: int = 0
+    files: int = 0
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of `m2g validate`: every finding, sorted, and what was checked."""
+
+    findings: tuple[Finding, ...] = ()
+    checked: Checked = Checked()

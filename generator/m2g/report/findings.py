@@ -1,0 +1,132 @@
+"""Findings for people (text), for scripts (JSON) and as annotations on a pull request (GitHub)."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+import msgspec
+
+from m2g.finding import Checked, Finding, Severity
+from m2g.prose import visible
+from m2g.report.lines import encoded, joined
+
+FORMATS = ("text", "json", "github")
+WIDTH = 80
+_LONG = 2000
+_NOBODY = "repository"
+NOTHING = Checked()
+
+
+def render(findings: Sequence[Finding], form: str, checked: Checked = NOTHING) -> str:
+    """All findings in one of FORMATS; `checked` is what the last line tells when nothing is wrong."""
+    match form:
+        case "json":
+            return json(findings, checked)
+        case "github":
+            return github(findings, checked)
+        case _:
+            return text(findings, checked)
+
+
+def text(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
+    """By model, readable at 80 columns without colour; the last line is the verdict."""
+    groups: dict[str, list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault(_owner(finding), []).append(finding)
+    lines: list[str] = []
+    for owner in sorted(groups, key=lambda name: (name != _NOBODY, name)):
+        lines += [visible(owner, WIDTH), *(line for item in groups[owner] for line in _paragraph(item)), ""]
+    return joined([*lines, verdict(findings, checked)])
+
+
+def json(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
+    """One object with `version: 1`, all fields of every finding, and a summary; documented in docs/reference."""
+    data = {
+        "version": 1,
+        "findings": [{name: getattr(item, name) for name in Finding.__struct_fields__} for item in findings],
+        "summary": {
+            "errors": _count(findings, Severity.ERROR),
+            "warnings": _count(findings, Severity.WARNING),
+            **msgspec.to_builtins(checked),
+        },
+    }
+    return encoded(data)
+
+
+def github(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
+    """One workflow command a finding (docs.github.com, workflow commands), and the verdict as a plain line."""
+    lines = []
+    for item in findings:
+        place = {"file": item.file, "line": str(item.line) if item.line else "", "title": item.rule}
+        about = ",".join(f"{name}={_property(value)}" for name, value in place.items() if value)
+        words = [_sentence(item), *([f"→ {item.hint}"] if item.hint else []), *_where(item)]
+        lines.append(f"::{item.severity} {about}::{_data(' '.join(visible(part, _LONG) for part in words))}")
+    return "\n".join([*lines, verdict(findings, checked)]) + "\n"
+
+
+def verdict(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
+    """One line: how many of which, or that all is well."""
+    counts = [(_count(findings, severity), str(severity)) for severity in Severity]
+    wrong = " and ".join(_plural(count, word) for count, word in counts if count)
+    looked = ", ".join(
+        _plural(count, word)
+        for count, word in (
+            (checked.models, "model"),
+            (checked.overlays, "overlay"),
+            (checked.objects, "object"),
+            (checked.files, "file"),
+        )
+        if count
+    )
+    if not wrong:
+        return f"valid: {looked or 'nothing to check'}"
+    return f"{wrong} (checked: {looked})" if looked else wrong
+
+
+def _paragraph(item: Finding) -> list[str]:
+    line = f":{item.line}" if item.line else ""
+    place = visible(item.file, _LONG) + line if item.file else "m2g"
+    head = f"  {item.severity} {place}"
+    about = visible(", ".join([*_where(item), item.rule]), WIDTH)
+    body = _wrapped(_sentence(item), "    ")
+    return [head, *body, *(_wrapped(f"→ {item.hint}", "    ") if item.hint else []), f"    [{about}]"]
+
+
+def _sentence(item: Finding) -> str:
+    return f"{item.path}: {item.message}" if item.path else item.message
+
+
+def _where(item: Finding) -> list[str]:
+    return [item.environment] if item.environment else []
+
+
+def _wrapped(words: str, indent: str) -> list[str]:
+    return textwrap.wrap(
+        visible(words, _LONG),
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + ("  " if words.startswith("→") else ""),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _owner(item: Finding) -> str:
+    return item.model or _NOBODY
+
+
+def _count(findings: Sequence[Finding], severity: Severity) -> int:
+    return sum(item.severity is severity for item in findings)
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}{'s' * (count != 1)}"
+
+
+def _data(words: str) -> str:
+    return words.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(words: str) -> str:
+    return _data(visible(words, _LONG)).replace(":", "%3A").replace(",", "%2C")
