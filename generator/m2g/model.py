@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 
@@ -101,6 +103,7 @@ class Release(Value, frozen=True, kw_only=True):
     (download URI); render turns it into what the cluster reads. `tags` holds only the allow-listed ones.
     """
 
+    schema: Literal[1]
     model: str
     environment: str
     registry: str
@@ -112,7 +115,6 @@ class Release(Value, frozen=True, kw_only=True):
     run: Run | None = None
     mlmodel: Mlmodel | None = None
     tags: dict[str, str] = {}
-    schema: int = 1
 
 
 class VersionFacts(Value, frozen=True, kw_only=True):

@@ -171,6 +171,7 @@ def _record(environment: str, target: Target, facts: VersionFacts, registry: str
             hint="the artifacts are gone or the source is no MLflow model: register the version again",
         )
     return Release(
+        schema=1,
         model=version.name,
         environment=environment,
         registry=registry,

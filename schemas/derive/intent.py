@@ -1,0 +1,70 @@
+"""JSON Schemas of m2g.yaml and model.yaml for editors, from the types in m2g.intent: `python schemas/derive/intent.py`.
+
+With --check nothing is written and the exit code says whether the files are what the types say.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import sys
+from pathlib import Path
+
+import msgspec
+
+from m2g import intent
+
+FOLDER = Path(__file__).parents[1] / "m2g"
+KINDS: dict[str, type[msgspec.Struct]] = {"m2g": intent.Config, "model": intent.ModelIntent}
+
+
+def documents() -> dict[Path, str]:
+    """Path to text of every schema file."""
+    texts = _field_texts()
+    found = {}
+    for name, kind in KINDS.items():
+        schema = msgspec.json.schema(kind)
+        for title, definition in schema["$defs"].items():
+            for field, text in texts.get(title, {}).items():
+                if field in definition.get("properties", {}):
+                    definition["properties"][field] = {"description": text, **definition["properties"][field]}
+        schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"{name}.yaml", **schema}
+        found[FOLDER / f"{name}.schema.json"] = json.dumps(schema, indent=1, sort_keys=True) + "\n"
+    return found
+
+
+def _field_texts() -> dict[str, dict[str, str]]:
+    """Class to field (as written outside) to the text under it in the source."""
+    result: dict[str, dict[str, str]] = {}
+    for node in ast.parse(inspect.getsource(intent)).body:
+        if not isinstance(node, ast.ClassDef) or not hasattr(getattr(intent, node.name), "__struct_fields__"):
+            continue
+        kind = getattr(intent, node.name)
+        names = dict(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True))
+        for field, text in zip(node.body, node.body[1:], strict=False):
+            if (
+                isinstance(field, ast.AnnAssign)
+                and isinstance(field.target, ast.Name)
+                and isinstance(text, ast.Expr)
+                and isinstance(text.value, ast.Constant)
+            ):
+                result.setdefault(node.name, {})[names[field.target.id]] = " ".join(str(text.value.value).split())
+    return result
+
+
+def main() -> int:
+    """Write the files, or compare them."""
+    stale = [path for path, text in documents().items() if not path.exists() or path.read_text() != text]
+    if "--check" not in sys.argv:
+        FOLDER.mkdir(exist_ok=True)
+        for path, text in documents().items():
+            path.write_text(text)
+        return 0
+    for path in stale:
+        sys.stderr.write(f"{path.name} is stale; run `make schemas`\n")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
