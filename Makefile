@@ -44,6 +44,11 @@ check: $(READY) $(MLFLOW2) $(KUSTOMIZE) ## what CI runs: format, lint, types, im
 golden: $(READY) $(KUSTOMIZE) ## write the golden directories anew; read the diff before you commit it
 	$(PYTEST) --update-golden $(ARGS)
 
+.PHONY: schemas
+schemas: $(READY) $(KUSTOMIZE) ## derive schemas/ anew from its pinned sources (needs the network)
+	PATH="$(CURDIR)/.tools/go-venv/bin:$$PATH" .venv/bin/python schemas/derive
+	.venv/bin/python schemas/derive/intent.py
+
 .PHONY: lock
 lock: $(UV) ## write requirements/*.txt anew (ARGS=--upgrade for newer versions)
 	$(COMPILE) --extra local pyproject.toml requirements/dev.in --output-file requirements/dev.txt
