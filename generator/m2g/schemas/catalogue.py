@@ -1,0 +1,161 @@
+"""Which schema an object has, compiled once, and what the object breaks in it.
+
+`schemas/<group>.json` holds the kinds of an API group, `schemas/serving.kserve.io/<minor>.json` those of one KServe
+version (all derived, see schemas/derive); `x-kinds` in a file maps `<apiVersion> <kind>` to a name under `$defs`.
+Everything else is Kubernetes' own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from m2g import data
+from m2g.errors import InputError
+from m2g.schemas import words
+from m2g.schemas.kubernetes import KUBERNETES, Kubernetes
+from m2g.schemas.words import Place, Violation
+
+if TYPE_CHECKING:
+    import jsonschema_rs
+
+KSERVE_GROUP = "serving.kserve.io"
+
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_GROUP = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True):
+    kinds: dict[str, str] = msgspec.field(name="x-kinds", default_factory=dict)
+    defs: dict[str, dict[str, object]] = msgspec.field(name="$defs")
+
+
+class _Compiled(msgspec.Struct, frozen=True, kw_only=True):
+    schema: dict[str, object]
+    validator: jsonschema_rs.Draft202012Validator
+
+
+class Catalogue:
+    """Schemas by API version and kind. Nothing is read or compiled before it is asked for, and nothing twice."""
+
+    def __init__(self, folder: Path | None = None, *, kubernetes: str = KUBERNETES) -> None:
+        """`folder` holds the schema files, ours by default; `kubernetes` is a minor version such as `1.37`.
+
+        Raises InputError for a Kubernetes version without schemas.
+        """
+        self._folder = folder or data.root() / "schemas"
+        self._kubernetes = Kubernetes(kubernetes)
+        self._files: dict[Path, _File] = {}
+        self._compiled: dict[tuple[str, str, str], _Compiled | None] = {}
+
+    def kserve_versions(self) -> tuple[str, ...]:
+        """The KServe minor versions with schemas, oldest first."""
+        stems = (path.stem for path in (self._folder / KSERVE_GROUP).glob("*.json"))
+        return tuple(sorted(stems, key=lambda stem: [int(part) for part in stem.split(".")]))
+
+    def knows(self, api_version: str, kind: str, kserve: str) -> bool:
+        """Whether there is a schema. Raises InputError for a KServe version without schemas."""
+        return self._find(api_version, kind, self._minor(kserve)) is not None
+
+    def violations(self, obj: Mapping[str, object], *, kserve: str) -> list[Violation]:
+        """All that is wrong with one Kubernetes object, sorted; an empty list when it is right.
+
+        `kserve` is the version in the cluster (`0.21` or `0.21.0`). A kind without a schema is one violation.
+        Raises InputError for a KServe version without schemas.
+        """
+        minor = self._minor(kserve)
+        for field in ("apiVersion", "kind"):
+            if not isinstance(obj.get(field), str) or not obj[field]:
+                return [Violation(path=field, message="is missing; it must be text", hint="what object is this?")]
+        api_version, kind = str(obj["apiVersion"]), str(obj["kind"])
+        compiled = self._compile(api_version, kind, minor)
+        if compiled is None:
+            return [self._unknown(api_version, kind, minor)]
+
+        def elsewhere(pointer: Place, field: str) -> str:
+            return self._other_version(api_version, minor, pointer, field)
+
+        try:
+            errors = list(compiled.validator.iter_errors(dict(obj)))
+        except (TypeError, ValueError) as error:
+            return [Violation(path="", message=f"cannot be written as JSON: {error}", hint="quote every key")]
+        return sorted({found for error in errors for found in words.violations(error, compiled.schema, elsewhere)})
+
+    def _compile(self, api_version: str, kind: str, minor: str) -> _Compiled | None:
+        key = (api_version, kind, minor)
+        if key not in self._compiled:
+            schema = self._find(api_version, kind, minor)
+            self._compiled[key] = None if schema is None else _compiled(schema)
+        return self._compiled[key]
+
+    def _find(self, api_version: str, kind: str, minor: str) -> dict[str, object] | None:
+        group = api_version.rpartition("/")[0]
+        file = self._file(group, minor)
+        if file is None:
+            schema = self._kubernetes.schema(api_version, kind)
+            return None if schema is None else {**schema, "$defs": {**self._common(), **_defs(schema)}}
+        name = file.kinds.get(f"{api_version} {kind}")
+        return None if name is None else {"$ref": f"#/$defs/{name}", "$defs": file.defs}
+
+    def _file(self, group: str, minor: str) -> _File | None:
+        if not _GROUP.fullmatch(group):
+            return None
+        path = self._folder / (f"{group}/{minor}.json" if group == KSERVE_GROUP else f"{group}.json")
+        return self._read(path) if path.is_file() else None
+
+    def _read(self, path: Path) -> _File:
+        if path not in self._files:
+            self._files[path] = msgspec.json.decode(path.read_bytes(), type=_File)
+        return self._files[path]
+
+    def _common(self) -> dict[str, dict[str, object]]:
+        defs = dict(self._read(self._folder / "common.json").defs)
+        return defs | {"Quantity": {**defs["Quantity"], "type": ["string", "number", "null"]}}
+
+    def _minor(self, kserve: str) -> str:
+        found = re.fullmatch(r"v?(\d+\.\d+)(\.\d+.*)?", kserve)
+        if found is None or found[1] not in self.kserve_versions():
+            known = ", ".join(self.kserve_versions())
+            raise InputError(f"there are no schemas of KServe {kserve!r}", hint=f"known are {known}")
+        return found[1]
+
+    def _other_version(self, api_version: str, minor: str, pointer: Place, field: str) -> str:
+        """The first KServe version where the same type has this field."""
+        if not api_version.startswith(f"{KSERVE_GROUP}/"):
+            return ""
+        for version in self.kserve_versions():
+            file = self._file(KSERVE_GROUP, version)
+            if file and version != minor and len(pointer) == 2 and pointer[0] == "$defs":
+                properties = file.defs.get(str(pointer[1]), {}).get("properties")
+                if isinstance(properties, dict) and field in properties:
+                    return f"KServe {version}"
+        return ""
+
+    def _unknown(self, api_version: str, kind: str, minor: str) -> Violation:
+        message = f"no schema is known for {api_version} {kind}, so nothing in it was checked"
+        group = api_version.rpartition("/")[0]
+        file = self._file(group, minor)
+        same = [name for name in (file.kinds if file else {}) if name.endswith(f" {kind}")]
+        if same:
+            return Violation(path="apiVersion", message=message, hint=f"did you mean {same[0].partition(' ')[0]}?")
+        for version in self.kserve_versions() if group == KSERVE_GROUP else ():
+            other = self._file(group, version)
+            if other and f"{api_version} {kind}" in other.kinds:
+                return Violation(path="kind", message=message, hint=f"KServe {version} has this kind, {minor} has not")
+        return Violation(path="kind", message=message, hint="m2g schemas import adds the CRDs of your own cluster")
+
+
+def _compiled(schema: dict[str, object]) -> _Compiled:
+    import jsonschema_rs  # 20 ms that a run without checks need not pay
+
+    whole = {"$schema": _DRAFT, **schema}
+    return _Compiled(schema=whole, validator=jsonschema_rs.Draft202012Validator(whole, offline=True))
+
+
+def _defs(schema: dict[str, object]) -> dict[str, object]:
+    found = schema.get("$defs")
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,204 @@
+"""What a validator found, in words for people: the place, what is wrong there, and the likely way out."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+
+if TYPE_CHECKING:
+    from jsonschema_rs import ValidationError
+
+Place: TypeAlias = Sequence[str | int]
+Elsewhere: TypeAlias = Callable[[Place, str], str]
+"""(pointer to a schema, field) → where that field exists, such as `KServe 0.20`; empty when nowhere."""
+
+_NAMES = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "null",
+}
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_SHOWN = 60
+_LISTED = 12
+
+
+class Violation(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """One thing that an object's schema refuses; `path` reads like `spec.canary[0].predictor.name`."""
+
+    path: str
+    message: str
+    hint: str = ""
+
+
+def violations(error: ValidationError, schema: object, elsewhere: Elsewhere) -> Iterator[Violation]:
+    """What one error means; `schema` is the whole compiled schema that the error points into."""
+    rules = _at(schema, error.schema_path[:-1])
+    value = getattr(error.kind, "value", None)
+    match error.kind.name:
+        case "additionalProperties":
+            yield from (_unknown(error, str(field), rules, elsewhere) for field in _list(value))
+        case "required":
+            yield Violation(path=place([*error.instance_path, str(value)]), message="is missing; it is required")
+        case "propertyNames":
+            yield _key(error, rules)
+        case "anyOf" | "oneOf":
+            yield from _closest(error, schema, elsewhere)
+        case "type":
+            yield _type(error, [str(item) for item in _list(value)])
+        case "enum":
+            yield _choice(error, _list(value))
+        case _:
+            yield Violation(path=place(error.instance_path), message=_limit(error, rules, value))
+
+
+def place(path: Place) -> str:
+    """`["spec", "canary", 0, "a/b"]` → `spec.canary[0]["a/b"]`; the root is empty."""
+    parts = []
+    for step in path:
+        if isinstance(step, int):
+            parts.append(f"[{step}]")
+        elif _PLAIN_KEY.fullmatch(step):
+            parts.append(f".{step}")
+        else:
+            parts.append(f"[{_shown(step)}]")
+    return "".join(parts).removeprefix(".")
+
+
+def _unknown(error: ValidationError, field: str, rules: dict[str, object], elsewhere: Elsewhere) -> Violation:
+    known = sorted(_dict(rules.get("properties")))
+    where = elsewhere(error.schema_path[:-1], field)
+    near = _near(field, known)
+    if where:
+        hint = f"{where} has this field"
+    elif near:
+        hint = f"did you mean {near}?"
+    elif len(known) <= _LISTED:
+        hint = f"known here: {', '.join(known)}" if known else "nothing may be written here"
+    else:
+        hint = ""
+    return Violation(path=place([*error.instance_path, field]), message="is not a known field", hint=hint)
+
+
+def _key(error: ValidationError, rules: dict[str, object]) -> Violation:
+    inner: ValidationError = error.kind.error  # type: ignore[attr-defined]  # kind is PropertyNames here
+    key = str(inner.instance)
+    return Violation(
+        path=place([*error.instance_path, key]),
+        message=_limit(inner, rules, getattr(inner.kind, "value", None)),
+    )
+
+
+def _closest(error: ValidationError, schema: object, elsewhere: Elsewhere) -> Iterator[Violation]:
+    """The branch that fits best speaks: the one whose first error lies deepest, then the one with fewest."""
+    branches = [list(branch) for branch in getattr(error.kind, "context", []) if branch]
+    if not branches:
+        message = f"is {_shown(error.instance)}, which fits more than one form"
+        yield Violation(path=place(error.instance_path), message=message)
+        return
+    best = min(branches, key=lambda branch: (-max(len(e.instance_path) for e in branch), len(branch)))
+    for inner in best:
+        yield from violations(inner, schema, elsewhere)
+
+
+def _type(error: ValidationError, wanted: list[str]) -> Violation:
+    value = error.instance
+    names = " or ".join(_NAMES[name] for name in wanted if name != "null")
+    if value is None:
+        message, hint = f"is empty (null); it must be {names}", "give it a value or remove the line"
+    else:
+        message, hint = f"is {_described(value)}; it must be {names}", ""
+    if isinstance(value, bool | int | float) and "string" in wanted:
+        hint = f'write it in quotes: "{json.dumps(value)}"'
+    elif isinstance(value, str) and _reads_as(value, wanted):
+        hint = f"write it without quotes: {value}"
+    return Violation(path=place(error.instance_path), message=message, hint=hint)
+
+
+def _choice(error: ValidationError, options: list[object]) -> Violation:
+    words = [str(option) for option in options if option is not None]
+    near = _near(str(error.instance), words)
+    return Violation(
+        path=place(error.instance_path),
+        message=f"is {_shown(error.instance)}; it must be one of: {', '.join(words)}",
+        hint=f"did you mean {near}?" if near else "",
+    )
+
+
+def _limit(error: ValidationError, rules: dict[str, object], limit: object) -> str:
+    shown = _shown(error.instance)
+    length = len(error.instance) if isinstance(error.instance, str | list | dict) else 0
+    match error.kind.name:
+        case "pattern":
+            return f"is {shown}, which is not {rules.get('description') or f'of the form {limit}'}"
+        case "const":
+            return f"is {shown}; it must be {_shown(getattr(error.kind, 'expected_value', limit))}"
+        case "minimum" | "exclusiveMinimum":
+            return f"is {shown}; the smallest that is allowed is {limit}"
+        case "maximum" | "exclusiveMaximum":
+            return f"is {shown}; the largest that is allowed is {limit}"
+        case "minLength" | "minItems" | "minProperties":
+            return "is empty" if length == 0 else f"is {length} long; at least {limit} is required"
+        case "maxLength" | "maxItems" | "maxProperties":
+            return f"is {length} long; at most {limit} is allowed"
+        case _:
+            return error.message
+
+
+def _near(word: str, known: Sequence[str]) -> str:
+    """The known word that a person meant: other case first, then the closest spelling."""
+    folded = {item.lower().replace("_", "").replace("-", ""): item for item in known}
+    same = folded.get(word.lower().replace("_", "").replace("-", ""))
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
+    return same or (close[0] if close else "")
+
+
+def _reads_as(text: str, wanted: list[str]) -> bool:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return False
+    kind = {bool: "boolean", int: "integer", float: "number"}.get(type(value))
+    return kind in wanted
+
+
+def _described(value: object) -> str:
+    match value:
+        case bool() | int() | float():
+            return _shown(value)
+        case str():
+            return f"the text {_shown(value)}"
+        case list():
+            return "a list"
+        case _:
+            return "a mapping"
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def _at(schema: object, pointer: Place) -> dict[str, object]:
+    for step in pointer:
+        if isinstance(schema, dict):
+            schema = schema.get(str(step))
+        elif isinstance(schema, list) and isinstance(step, int) and step < len(schema):
+            schema = schema[step]
+    return _dict(schema)
+
+
+def _dict(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
