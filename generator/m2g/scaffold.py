@@ -79,7 +79,7 @@ def _known(answers: Mapping[str, str], questions: Iterable[str]) -> None:
 
 
 def _render(source: str, to: Path, answers: Mapping[str, str], defaults: bool) -> list[str]:
-    """Let copier work; the template's questions. The person's copier settings are not used, least of all their trust."""
+    """Let copier work; the template's questions. The person's copier settings do not count, least of all trust."""
     import copier
     from copier import errors
     from jinja2 import TemplateError
@@ -105,7 +105,8 @@ def _render(source: str, to: Path, answers: Mapping[str, str], defaults: bool) -
         if isinstance(error, KeyboardInterrupt):
             raise
         text = " ".join(str(error).split()).replace("Validation error for question", "the answer to", 1)
-        raise InputError(text, hint="answers are given as --data QUESTION=ANSWER; see the template's copier.yml") from error
+        hint = "answers are given as --data QUESTION=ANSWER; the template's copier.yml has the questions"
+        raise InputError(text, hint=hint) from error
     except OSError as error:
         said = getattr(error, "stderr", None) or str(error)  # plumbum's, where Git failed
         last = str(said).strip().splitlines()[-1:] or ["no reason given"]
