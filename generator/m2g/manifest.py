@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -13,6 +15,9 @@ Manifest: TypeAlias = Mapping[str, object]
 
 Identity: TypeAlias = tuple[str, str, str, str]
 """apiVersion, kind, namespace, name."""
+
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_STEP = re.compile(r'\.?(?:([A-Za-z_][A-Za-z0-9_-]*)|\[([0-9]+)\]|\[("(?:[^"\\]|\\.)*")\])')
 
 
 def read_all(text: str) -> list[object]:
@@ -43,3 +48,28 @@ def at(item: object, *place: str | int) -> object:
         else:
             return None
     return item
+
+
+def path_text(place: Sequence[str | int]) -> str:
+    """`("spec", "canary", 0, "a/b")` as `spec.canary[0]["a/b"]`; the root is empty."""
+    parts = []
+    for step in place:
+        if isinstance(step, int):
+            parts.append(f"[{step}]")
+        else:
+            parts.append(f".{step}" if _PLAIN_KEY.fullmatch(step) else f"[{json.dumps(step, ensure_ascii=False)}]")
+    return "".join(parts).removeprefix(".")
+
+
+def place_of(path: str) -> tuple[str | int, ...]:
+    """The place that `path_text` wrote; what is no such path is one step."""
+    steps: list[str | int] = []
+    position = 0
+    while position < len(path):
+        found = _STEP.match(path, position)
+        if found is None:
+            return (path,)
+        key, index, quoted = found.groups()
+        steps.append(int(index) if index else key or json.loads(quoted))
+        position = found.end()
+    return tuple(steps)

@@ -1,0 +1,161 @@
+"""What KServe's webhook accepts as scaling, by mode and autoscaler class, and what it accepts and ignores.
+
+Source: kserve pkg/apis/serving/v1beta1/inference_service_validation.go and component.go (V4 to V8 of the reference).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from m2g import quantity
+from m2g.checks.rule import CLASS, Fault, Place, Rule, Subject
+from m2g.errors import InputError
+from m2g.finding import Severity
+from m2g.manifest import at
+
+_MEBIBYTE = 1 << 20
+_KNATIVE_CLASS = "autoscaling.knative.dev/class"
+_KNATIVE_HPA = "hpa.autoscaling.knative.dev"
+
+
+def _metrics(subject: Subject) -> Iterator[Fault]:
+    annotations = subject.mapping("metadata", "annotations")
+    for name in subject.components():
+        here: Place = ("spec", name)
+        if not subject.standard:
+            hpa = annotations.get(_KNATIVE_CLASS) == _KNATIVE_HPA
+            yield from _hpa(subject, here) if hpa else _knative(subject, here)
+        elif annotations.get(CLASS) == "hpa":
+            yield from _hpa(subject, here)
+        elif annotations.get(CLASS) == "keda":
+            yield from _keda(subject, here)
+
+
+def _hpa(subject: Subject, here: Place) -> Iterator[Fault]:
+    metric, target = subject.at(*here, "scaleMetric"), subject.number(*here, "scaleTarget")
+    if metric not in (None, "cpu", "memory"):
+        yield Fault(place=(*here, "scaleMetric"), message=f"is {metric!r}; with an HPA it must be cpu or memory")
+    if target is not None and not 1 <= target <= 100:
+        yield Fault(place=(*here, "scaleTarget"), message=f"is {target}; with an HPA it must be 1 to 100 (percent)")
+    for index, metric in enumerate(subject.items(*here, "autoScaling", "metrics")):
+        place: Place = (*here, "autoScaling", "metrics", index)
+        if at(metric, "type") != "Resource":
+            yield Fault(place=(*place, "type"), message=f"is {at(metric, 'type')!r}; an HPA knows only Resource")
+        elif not at(metric, "resource"):
+            yield Fault(place=(*place, "resource"), message="is missing")
+
+
+def _keda(subject: Subject, here: Place) -> Iterator[Fault]:
+    if subject.at(*here, "scaleMetric") is not None:
+        hint = "say it in autoScaling.metrics"
+        yield Fault(place=(*here, "scaleMetric"), message="is not allowed with KEDA", hint=hint)
+    for index, metric in enumerate(subject.items(*here, "autoScaling", "metrics")):
+        place: Place = (*here, "autoScaling", "metrics", index)
+        match at(metric, "type"):
+            case "Resource":
+                yield from _keda_resource(subject, (*place, "resource"))
+            case "External":
+                yield from _keda_query(subject, (*place, "external"))
+            case "PodMetric":
+                yield from _keda_query(subject, (*place, "podmetric"))
+            case other:
+                message = f"is {other!r}; KEDA knows Resource, External and PodMetric"
+                yield Fault(place=(*place, "type"), message=message)
+
+
+def _keda_resource(subject: Subject, here: Place) -> Iterator[Fault]:
+    name, kind = subject.at(*here, "name"), subject.at(*here, "target", "type")
+    if name not in ("cpu", "memory"):
+        yield Fault(place=(*here, "name"), message=f"is {name!r}; it must be cpu or memory")
+        return
+    allowed = ("Utilization",) if name == "cpu" else ("Utilization", "AverageValue")
+    if kind not in allowed:
+        message = f"is {kind!r}; for {name} it must be {' or '.join(allowed)}"
+        yield Fault(place=(*here, "target", "type"), message=message)
+        return
+    yield from _target(subject, (*here, "target"))
+    if kind == "AverageValue" and _bytes(subject.at(*here, "target", "averageValue")) < _MEBIBYTE:
+        yield Fault(place=(*here, "target", "averageValue"), message="must be at least 1Mi")
+
+
+def _keda_query(subject: Subject, here: Place) -> Iterator[Fault]:
+    if not subject.at(*here, "metric", "query"):
+        yield Fault(place=(*here, "metric", "query"), message="is missing or empty")
+    if subject.at(*here, "target", "value") is None:
+        yield Fault(place=(*here, "target", "value"), message="is missing")
+    else:
+        yield from _target(subject, (*here, "target"))
+
+
+def _target(subject: Subject, here: Place) -> Iterator[Fault]:
+    fields = {"Utilization": "averageUtilization", "AverageValue": "averageValue", "Value": "value"}
+    field = fields.get(subject.text(*here, "type"), "")
+    if field and subject.at(*here, field) is None:
+        yield Fault(place=(*here, field), message="is missing")
+    share = subject.number(*here, "averageUtilization")
+    if field == "averageUtilization" and share is not None and not 1 <= share <= 100:
+        yield Fault(place=(*here, field), message=f"is {share}; it must be 1 to 100 (percent)")
+
+
+def _bytes(amount: object) -> float:
+    try:
+        return float(quantity.parse(str(amount)))
+    except InputError:
+        return _MEBIBYTE  # not a quantity: the schema says so
+
+
+def _knative(subject: Subject, here: Place) -> Iterator[Fault]:
+    if subject.at(*here, "deploymentStrategy") is not None:
+        hint = "remove it, or use the Standard mode"
+        yield Fault(place=(*here, "deploymentStrategy"), message="is allowed only in Standard mode", hint=hint)
+    metric, target = subject.at(*here, "scaleMetric"), subject.number(*here, "scaleTarget")
+    if metric not in (None, "concurrency", "rps"):
+        yield Fault(place=(*here, "scaleMetric"), message=f"is {metric!r}; with Knative it must be concurrency or rps")
+    if metric == "rps" and target is not None and target < 1:
+        yield Fault(place=(*here, "scaleTarget"), message=f"is {target}; it must be at least 1")
+
+
+def _replicas(subject: Subject) -> Iterator[Fault]:
+    for name in subject.components():
+        here: Place = ("spec", name)
+        least, most = subject.number(*here, "minReplicas"), subject.number(*here, "maxReplicas")
+        for field, value in (("minReplicas", least), ("maxReplicas", most)):
+            if value is not None and value < 0:
+                yield Fault(place=(*here, field), message=f"is {value}; it must not be negative")
+        if most is not None and most > 0 and (1 if least is None else least) > most:
+            shown = "1 (the default)" if least is None else least
+            yield Fault(place=(*here, "maxReplicas"), message=f"is {most}, less than minReplicas {shown}")
+
+
+def _to_zero(subject: Subject) -> Iterator[Fault]:
+    if not subject.standard or subject.text("metadata", "annotations", CLASS) == "keda":
+        return
+    for name in subject.components():
+        if subject.number("spec", name, "minReplicas") == 0:
+            yield Fault(place=("spec", name, "minReplicas"), message="is 0, but only Knative and KEDA scale to zero")
+
+
+RULES = (
+    Rule(
+        id="scale-metric",
+        summary="The scaling metric and target are such as the mode and the autoscaler class allow.",
+        fix="set autoscaler, scaleMetric and scaleTarget in model.yaml to fit each other",
+        check=_metrics,
+        why="KServe's webhook",
+    ),
+    Rule(
+        id="replicas-range",
+        summary="minReplicas and maxReplicas are not negative and in order; a maxReplicas of 0 is no limit.",
+        fix="set minReplicas and maxReplicas in model.yaml",
+        check=_replicas,
+        why="KServe's webhook",
+    ),
+    Rule(
+        id="scale-to-zero",
+        severity=Severity.WARNING,
+        summary="minReplicas 0 works with Knative or KEDA only.",
+        fix="set minReplicas to 1, or use the Knative mode or autoscaler keda",
+        check=_to_zero,
+        why="an HPA does not scale to zero",
+    ),
+)
