@@ -39,7 +39,7 @@ def _in_checkout(path: object) -> bool:
     if not full.startswith(_ROOT + os.sep):
         return False
     parts = full[len(_ROOT) + 1 :].split(os.sep)
-    return not any(part in _ANYTIME or part.endswith("_cache") for part in parts)
+    return not any(part in _ANYTIME or part.endswith("_cache") or part.startswith("pytest-cache-") for part in parts)
 
 
 def _written(event: str, arguments: tuple[object, ...]) -> object:
