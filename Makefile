@@ -42,7 +42,7 @@ check: $(READY) $(MLFLOW2) $(KUSTOMIZE) ## what CI runs: format, lint, types, im
 
 .PHONY: golden
 golden: $(READY) $(KUSTOMIZE) ## write the golden directories anew; read the diff before you commit it
-	$(PYTEST) --update-golden $(ARGS)
+	$(PYTEST) --update-golden -k golden $(ARGS)
 
 .PHONY: schemas
 schemas: $(READY) $(KUSTOMIZE) ## derive schemas/ anew from its pinned sources (needs the network)
