@@ -15,7 +15,7 @@ from typing import TypeAlias
 from m2g.errors import InputError
 from m2g.naming import unprintable
 
-Plain: TypeAlias = str | int | float | bool | None | Mapping[str, "Plain"] | Sequence["Plain"]
+Plain: TypeAlias = Mapping[str, "Plain"] | Sequence["Plain"] | str | int | float | bool | None
 """What a manifest is made of: JSON's values, with text keys."""
 
 _PLAIN_WORD = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+-]*(:[A-Za-z0-9_./@+-]+)*")

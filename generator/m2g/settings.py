@@ -84,7 +84,7 @@ def resolve(given: Sequence[Layer], bounds: Mapping[str, Bound], kserve: Kserve)
     except InputError as error:
         findings.append(Finding(rule="setting-invalid", file="m2g.yaml", message=error.message, hint=error.hint))
         return Serving(kserve=kserve), findings
-    return serving, [*findings, *contradictions(serving)]
+    return serving, findings or list(contradictions(serving))
 
 
 def _lay(merged: dict[str, object], settings: Settings) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import UNSET
 
 from m2g import config as configuration
-from m2g import releases, workspace
+from m2g import registry, releases, workspace
 from m2g.commands.desired import Desired, Key, Repository, desired, model_files
 from m2g.commands.resolve import Resolved, Scope, resolve
 from m2g.errors import InputError
@@ -18,7 +18,7 @@ from m2g.finding import Finding, Severity
 from m2g.intent import Config
 from m2g.model import Release, Value
 from m2g.outcome import FileChange, Kind, Outcome, ReleaseChange
-from m2g.registry import open_registry
+from m2g.registry import Registry
 from m2g.tree import Mark, mark
 
 
@@ -41,10 +41,22 @@ class WrongInput(InputError):
         self.findings = tuple(findings)
 
 
+def registry_of(config: Config, progress: Callable[[str, int, int], None]) -> Registry:
+    """The registry that m2g.yaml or the environment names."""
+    workspace_name = "" if config.registry.workspace is UNSET else config.registry.workspace
+    return registry.open_registry(configuration.registry_uri(config), workspace=workspace_name, progress=progress)
+
+
 def render(
-    root: Path, options: RenderOptions, *, progress: Callable[[str, int, int], None], waiting: Callable[[], None]
+    root: Path,
+    options: RenderOptions,
+    *,
+    open_registry: Callable[[Config], Registry],
+    waiting: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Bring the tree to what registry, records and m2g.yaml say.
+
+    `open_registry` is only called where the registry is asked; `waiting` when another run holds the repository.
 
     Raises WrongInput for findings in m2g.yaml, model.yaml or records, InputError for hand edits in the way,
     OutsideError for the registry and the disk. In each case the tree is as it was.
@@ -54,7 +66,7 @@ def render(
     with guard:
         state = _read(root)
         _known_environments(state.config, options.scope)
-        resolved = _resolve(state, options, progress)
+        resolved = _resolve(state, options, open_registry)
         _refuse_mass_removal(state, resolved, options)
         wanted = desired(state, resolved.records)
         files, removals, notes = _difference(root, state, resolved, wanted, options)
@@ -92,7 +104,7 @@ def _known_environments(config: Config, scope: Scope) -> None:
         raise InputError(f"m2g.yaml has no environment {name!r}", hint=f"it has {', '.join(config.environments)}")
 
 
-def _resolve(state: Repository, options: RenderOptions, progress: Callable[[str, int, int], None]) -> Resolved:
+def _resolve(state: Repository, options: RenderOptions, open_registry: Callable[[Config], Registry]) -> Resolved:
     if options.locked:
         removed = tuple(key for key in state.records if key[1] not in state.config.environments)
         kept = {key: record for key, record in state.records.items() if key not in removed}
@@ -101,13 +113,7 @@ def _resolve(state: Repository, options: RenderOptions, progress: Callable[[str,
     def problems(key: Key, release: Release) -> list[Finding]:
         return model_files(state, key[0], {key[1]: release})[1]
 
-    workspace_name = state.config.registry.workspace
-    registry = open_registry(
-        configuration.registry_uri(state.config),
-        workspace="" if workspace_name is UNSET else workspace_name,
-        progress=progress,
-    )
-    return resolve(state, registry, options.scope, problems)
+    return resolve(state, open_registry(state.config), options.scope, problems)
 
 
 def _refuse_mass_removal(state: Repository, resolved: Resolved, options: RenderOptions) -> None:

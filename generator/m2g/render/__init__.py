@@ -50,15 +50,24 @@ def _shared(config: Config, model: ModelInput) -> dict[str, bytes]:
     folder = f"models/{model.slug}"
     name = next(iter(model.deployments.values())).release.model
     base = kserve.inference_service(model.slug, kserve.Subject(model=name), model.base)
-    uris = {env: deployment.storage_uri for env, deployment in model.deployments.items()}
-    releases = {env: deployment.release for env, deployment in model.deployments.items()}
     return {
         **_yaml(f"{folder}/base/kustomization.yaml", kustomize.base()),
         **_yaml(f"{folder}/base/{kustomize.MANIFEST}", base),
-        f"{folder}/README.md": stamp(
-            "README.md", card.card(model.slug, releases, uris, [e for e in config.environments if e in releases])
-        ),
+        f"{folder}/README.md": stamp("README.md", card.card(model.slug, _rows(config, model))),
     }
+
+
+def _rows(config: Config, model: ModelInput) -> list[card.Row]:
+    return [
+        card.Row(
+            release=deployment.release,
+            namespace=config.environments[environment].namespace,
+            source=deployment.serving.image or deployment.storage_uri,
+            path=kserve.request_path(model.slug, deployment.serving),
+        )
+        for environment in config.environments
+        if (deployment := model.deployments.get(environment)) is not None
+    ]
 
 
 def _overlay(config: Config, model: ModelInput, environment: str, deployment: Deployment) -> dict[str, bytes]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import jinja2
 
 from m2g import prose
-from m2g.model import Field, Release
+from m2g.model import Field, Release, Value
 
 _TEMPLATE = """\
 # {{ title | md }}
@@ -17,14 +17,15 @@ release records in [releases/](releases/).
 
 | environment | version | follows | serialized by | run |
 |---|---|---|---|---|
-{% for release in releases -%}
+{% for release in rows | map(attribute="release") -%}
 | {{ release.environment | md }} | {{ release.version | md }} | {{ release.follows | md }} | {{ release | library | md
 }} | {{ (release.run.id if release.run else "–") | code }} |
 {% endfor %}
-{%- for release in releases %}
+{%- for row in rows %}
+{%- set release = row.release %}
 ## {{ release.environment | md }}
 
-Storage: {{ uris[release.environment] | code(400) }}
+Serves {{ row.source | code(400) }} in namespace {{ row.namespace | code }}.
 {%- if release.run and release.run.metrics %}
 
 | metric | value |
@@ -49,17 +50,25 @@ Storage: {{ uris[release.environment] | code(400) }}
 ## Call it
 
 ```bash
-HOST=$(kubectl get inferenceservice {{ slug }} -n <namespace> -o jsonpath='{.status.url}' | cut -d/ -f3)
+HOST=$(kubectl get inferenceservice {{ slug }} -n {{ rows[-1].namespace }} -o jsonpath='{.status.url}' | cut -d/ -f3)
 curl -H "Host: $HOST" -H 'Content-Type: application/json' -d @request.json \\
-  "http://$INGRESS_HOST:$INGRESS_PORT/v2/models/{{ slug }}/infer"
+  "http://$INGRESS_HOST:$INGRESS_PORT{{ rows[-1].path }}"
 ```
 """
 
 
-def card(slug: str, releases: Mapping[str, Release], uris: Mapping[str, str], environments: Sequence[str]) -> str:
-    """Markdown of the card; `environments` gives their order. Registry text cannot break out of its cell."""
-    ordered = [releases[environment] for environment in environments]
-    return _page().render(slug=slug, title=ordered[0].model, releases=ordered, uris=uris)
+class Row(Value, frozen=True, kw_only=True):
+    """One environment on the card: `source` is the storage URI or the image, `path` what a request is sent to."""
+
+    release: Release
+    namespace: str
+    source: str
+    path: str
+
+
+def card(slug: str, rows: Sequence[Row]) -> str:
+    """Markdown of the card, environments in the order given. Registry text cannot break out of its cell."""
+    return _page().render(slug=slug, title=rows[0].release.model, rows=rows)
 
 
 def _page() -> jinja2.Template:

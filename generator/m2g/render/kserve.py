@@ -36,6 +36,13 @@ def mode_name(serving: Serving) -> str:
     return str(serving.kserve.mode)
 
 
+def request_path(slug: str, serving: Serving) -> str:
+    """The path that predictions are asked for at."""
+    if serving.image and serving.image_server == "mlflow":
+        return "/invocations"
+    return f"/v2/models/{slug}/infer"
+
+
 def inference_service(slug: str, subject: Subject, serving: Serving) -> Object:
     """The whole object, keys in reading order."""
     return {

@@ -1,0 +1,92 @@
+"""Artifact URIs: what a cluster can read, and refusals that say the way out."""
+
+from __future__ import annotations
+
+import pytest
+
+from m2g.errors import InputError
+from m2g.intent import Rewrite
+from m2g.storage import cluster_uri
+
+PROXY = (Rewrite(from_="mlflow-artifacts:/", to="s3://mlflow/root"),)
+
+
+@pytest.mark.parametrize(
+    ("artifact", "rewrites", "uri"),
+    [
+        ("s3://b/1/models/m-a/artifacts", (), "s3://b/1/models/m-a/artifacts/"),
+        ("s3a://b/x", (), "s3://b/x/"),
+        ("gs://b/x", (), "gs://b/x"),
+        ("hdfs://nn/x", (), "hdfs://nn/x"),
+        ("wasbs://c@acct.blob.core.windows.net/p/q", (), "https://acct.blob.core.windows.net/c/p/q/"),
+        ("abfss://fs@acct.dfs.core.windows.net/p", (), "https://acct.blob.core.windows.net/fs/p/"),
+        ("https://acct.blob.core.windows.net/c/p", (), "https://acct.blob.core.windows.net/c/p/"),
+        ("hf://owner/model:abc", (), "hf://owner/model:abc"),
+        ("oci://reg/x@sha256:00", (), "oci://reg/x@sha256:00"),
+        ("pvc://claim/p", (), "pvc://claim/p"),
+        ("mlflow-artifacts:/1/m/artifacts", PROXY, "s3://mlflow/root/1/m/artifacts/"),
+        ("mlflow-artifacts://host:5000/1/m", PROXY, "s3://mlflow/root/1/m/"),
+        ("/srv/mlruns/1/m", (Rewrite(from_="/srv/mlruns", to="pvc://models/"),), "pvc://models/1/m"),
+        ("file:///srv/mlruns/1", (Rewrite(from_="file:///srv/mlruns", to="pvc://models"),), "pvc://models/1"),
+        (
+            "s3://a/x",
+            (Rewrite(from_="s3://a", to="gs://mirror"), Rewrite(from_="s3://a/x", to="gs://no")),
+            "gs://mirror/x",
+        ),
+    ],
+)
+def test_readable(artifact: str, rewrites: tuple[Rewrite, ...], uri: str) -> None:
+    assert cluster_uri(artifact, rewrites, ()) == uri
+
+
+@pytest.mark.parametrize(
+    "artifact",
+    [
+        "mlflow-artifacts:/1/m",
+        "models:/m-abc",
+        "models:/wine/1",
+        "runs:/abc/model",
+        "dbfs:/x",
+        "file:///x",
+        "/x",
+        "mlruns/1",
+        "https://example.com/model",
+        "http://169.254.169.254/latest",
+        "ftp://x/y",
+        "s3://",
+        "s3:/b/x",
+        "hf://only",
+        "hf://a/b/c",
+        "s3://user:secret@b/x",
+        "s3://b/../c",
+        "s3://b/x?versionId=1",
+        "s3://b/x#y",
+        "s3://b/a\nb",
+        "s3://b/\x7f",
+        "",
+    ],
+)
+def test_refused_with_a_way_out(artifact: str) -> None:
+    with pytest.raises(InputError) as caught:
+        cluster_uri(artifact, (), ())
+    assert caught.value.hint
+    assert "secret" not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("uri", "allow", "allowed"),
+    [
+        ("s3://models/x", ("s3://models",), True),
+        ("s3://models/x", ("s3://models/",), True),
+        ("s3://models-2/x", ("s3://models",), False),
+        ("s3://models/prod/x", ("s3://models/prod",), True),
+        ("s3://models/production/x", ("s3://models/prod",), False),
+        ("gs://a/x", ("s3://a", "gs://a"), True),
+    ],
+)
+def test_the_allow_list_ends_at_a_slash(uri: str, allow: tuple[str, ...], allowed: bool) -> None:
+    if allowed:
+        assert cluster_uri(uri, (), allow).startswith(uri)
+    else:
+        with pytest.raises(InputError, match="outside the storage"):
+            cluster_uri(uri, (), allow)
