@@ -36,7 +36,7 @@ def counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_builds_each_overlay_in_the_order_asked(tmp_path: Path) -> None:
     folders = fleet(tmp_path, 3)
     steps: list[tuple[int, int]] = []
-    built = kustomize.build(tmp_path, folders, progress=lambda done, total: steps.append((done, total)))
+    built = kustomize.build(tmp_path, folders, progress=lambda what, done, total: steps.append((done, total)))
     assert list(built) == folders
     (service,) = built["models/model-2/overlays/dev"].objects
     assert at(service, "spec", "predictor", "model", "storageUri") == "s3://models/model-2/3/"

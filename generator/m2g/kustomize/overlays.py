@@ -21,8 +21,8 @@ from m2g.errors import OutsideError
 from m2g.kustomize.graph import FILE_NAMES, Graph, Kustomization, Reader
 from m2g.manifest import Manifest, identity, read_all
 
-Progress: TypeAlias = Callable[[int, int], None]
-"""Told after each step how many overlays are done, of how many."""
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Told after each step what is done, how many, and of how many."""
 
 BATCH = 150
 SECONDS = 60.0
@@ -74,7 +74,9 @@ def find() -> tuple[str, ...]:
     )
 
 
-def build(root: Path, folders: Sequence[str], *, progress: Progress = lambda done, total: None) -> dict[str, Built]:
+def build(
+    root: Path, folders: Sequence[str], *, progress: Progress = lambda what, done, total: None
+) -> dict[str, Built]:
     """Build each folder (relative to `root`); in the answer in the order given.
 
     Raises OutsideError where no kustomize is found or none can be started; all else is said in `Built.error`.
@@ -94,7 +96,7 @@ def build(root: Path, folders: Sequence[str], *, progress: Progress = lambda don
                 built = run.result()
                 answers.update((item.folder, item) for item in built)
                 done += len(built)
-                progress(done, len(graphs))
+                progress("overlays built", done, len(graphs))
         finally:
             pool.shutdown(cancel_futures=True)
     return answers
