@@ -6,7 +6,6 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 @click.group(context_settings=_CONTEXT)
 @click.option("-C", "folder", type=click.Path(path_type=Path), default=None, help="Run as if started in this folder.")
-@click.version_option(metadata.version("m2g"), prog_name="m2g")
+@click.version_option(package_name="m2g", prog_name="m2g")
 @click.pass_context
 def group(context: click.Context, folder: Path | None) -> None:
     """MLflow to GitOps: facts of a model registry become a Kustomize tree that Argo CD or Flux apply.
@@ -36,6 +35,28 @@ def group(context: click.Context, folder: Path | None) -> None:
     Exit codes: 0 done, 1 the answer is no (findings, drift), 2 wrong input, 3 the outside world failed, 4 a bug.
     """
     context.obj = folder or Path.cwd()
+
+
+@group.command(context_settings=_CONTEXT)
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--defaults", is_flag=True, help="Ask nothing; take the default of every question.")
+@click.option("--data", multiple=True, metavar="KEY=VALUE", help="The answer to one question; repeatable.")
+@click.option("--template", metavar="URL", help="A Git URL or folder of the template; default: the one in this m2g.")
+@click.pass_obj
+def init(folder: Path, directory: Path, defaults: bool, data: Sequence[str], template: str | None) -> None:
+    """Make a new GitOps repository in DIRECTORY from the template.
+
+    Use --template with the Git URL of m2g where `copier update` is to keep the repository current later.
+
+    \b
+    m2g init my-models
+    m2g init my-models --defaults --data environments=dev,prod --data sync=flux
+    """
+    from m2g.commands import init as command
+    from m2g.report import scaffolded
+
+    done = command.init(folder / directory, template=template, data=data, defaults=defaults)
+    _print(scaffolded.text(done.folder, len(done.files), done.in_git))
 
 
 @group.command(context_settings=_CONTEXT)
@@ -89,7 +110,10 @@ def render(
     try:
         with progress.shown("render") as tell:
             outcome = command.render(
-                root, options, progress=tell, waiting=lambda: _say("another m2g is writing here; waiting for it …")
+                root,
+                options,
+                open_registry=lambda found: command.registry_of(found, tell),
+                waiting=lambda: _say("another m2g is writing here; waiting for it …"),
             )
     except command.WrongInput as wrong:
         _print(_findings(wrong.findings, form))
