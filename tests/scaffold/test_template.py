@@ -1,0 +1,254 @@
+"""The template: whatever is answered, the files are right and say what was answered."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import jsonschema_rs
+import msgspec
+import pytest
+
+from m2g import config
+from m2g.errors import InputError
+from m2g.intent import Config
+from m2g.schemas import Catalogue
+from tests.scaffold.scene import ROOT, at, commit, documents, git, mapping, program, scaffold, sequence, strings
+
+CATALOGUE = Catalogue()
+COMBINATIONS = [
+    (sync, ci, environments, mode, kserve)
+    for (sync, ci), (environments, mode, kserve) in zip(
+        itertools.product(["argocd", "flux", "both"], ["github", "gitlab"]),
+        itertools.cycle(
+            [
+                ("dev,staging,prod", "Standard", "0.21"),
+                ("prod", "Knative", "0.15"),
+                ("[test, live]", "Standard", "0.16"),
+            ]
+        ),
+        strict=False,
+    )
+]
+
+
+@pytest.fixture(params=COMBINATIONS, ids="-".join)
+def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    sync, ci, environments, mode, kserve = request.param
+    return scaffold(
+        tmp_path / "repository",
+        f"sync={sync}", f"ci={ci}", f"environments={environments}", f"deployment_mode={mode}",
+        f"kserve_version={kserve}", "owners=@acme/ml  @bob",
+    )  # fmt: skip
+
+
+def test_all_yaml_is_yaml_and_nothing_is_left_unrendered(repository: Path) -> None:
+    for path in repository.rglob("*"):
+        if path.is_file():
+            text = path.read_text()
+            assert text.endswith("\n"), path
+            assert not text.endswith("\n\n"), path
+            assert not text.startswith("\n"), path
+            assert not re.search(r"\[\[ |\[% | %\]|\[# |[ \t]+$", text, re.MULTILINE), path
+            assert "\n\n\n" not in text, path
+        if path.suffix in {".yaml", ".yml"}:
+            assert all(document for document in documents(path)), path
+
+
+def test_m2g_yaml_is_what_m2g_reads(repository: Path) -> None:
+    loaded = config.load(repository)
+    assert not loaded.findings
+    assert loaded.config is not None
+    (data,) = documents(repository / "m2g.yaml")
+    msgspec.convert(data, Config)
+    schema = json.loads((repository / "schemas/m2g.schema.json").read_text())
+    assert jsonschema_rs.validator_for(schema).is_valid(data)
+    assert (
+        (repository / "m2g.yaml").read_text().startswith("# yaml-language-server: $schema=./schemas/m2g.schema.json\n")
+    )
+
+
+def test_editors_get_the_schemas_of_this_version(repository: Path) -> None:
+    for name in ("m2g", "model"):
+        theirs = (repository / f"schemas/{name}.schema.json").read_bytes()
+        assert theirs == (ROOT / f"schemas/m2g/{name}.schema.json").read_bytes()
+
+
+def test_platform_files_are_what_their_schemas_allow(repository: Path) -> None:
+    paths = [*repository.glob("platform/**/*.yaml"), *repository.glob("fleet/*/*.yaml")]
+    assert paths
+    for path in paths:
+        for document in documents(path):
+            assert CATALOGUE.violations(mapping(document), kserve="0.21") == [], path
+
+
+def test_kustomize_reads_the_platform(repository: Path, kustomize: Path) -> None:
+    """Types, quoting and duplicate objects as Kubernetes' own reader sees them."""
+    paths = sorted(repository.glob("platform/**/*.yaml")) + sorted(repository.glob("fleet/*/*.yaml"))
+    listed = "".join(f"- {path.relative_to(repository).as_posix()}\n" for path in paths)
+    (repository / "kustomization.yaml").write_text(f"resources:\n{listed}")
+    done = program([kustomize, "build", repository], repository)
+    assert done.returncode == 0, done.stderr
+    (repository / "kustomization.yaml").unlink()
+
+
+def test_nothing_secret_and_no_other_writer(repository: Path) -> None:
+    """No path that the generator owns comes from the template, and no Secret comes at all."""
+    for path in repository.rglob("*"):
+        name = path.relative_to(repository).as_posix()
+        assert not re.match(r"models/|fleet/[^/]+/[a-z][-a-z0-9]*\.yaml", name)
+    for path in repository.rglob("*.y*ml"):
+        for document in documents(path):
+            assert at(document, "kind") != "Secret" if isinstance(document, dict) and "kind" in document else True
+
+
+@pytest.mark.parametrize(
+    ("environments", "followed"),
+    [
+        ("prod", {"prod": "champion"}),
+        ("staging, prod", {"staging": "challenger", "prod": "champion"}),
+        ("dev, staging, prod", {"dev": "candidate", "staging": "challenger", "prod": "champion"}),
+        ("a, b, c, d", {"a": "candidate", "b": "candidate", "c": "challenger", "d": "champion"}),
+        ("on, no", {"on": "challenger", "no": "champion"}),
+    ],
+)
+def test_the_last_environment_follows_the_champion(
+    tmp_path: Path, environments: str, followed: Mapping[str, str]
+) -> None:
+    (data,) = documents(scaffold(tmp_path / "r", f"environments={environments}") / "m2g.yaml")
+    found = mapping(data, "environments")
+    assert {name: at(found, name, "follow", "alias") for name in found} == followed
+    assert list(found) == list(followed)
+    assert [at(found, name, "namespace") for name in found] == [f"models-{name}" for name in found]
+
+
+def test_the_defaults(tmp_path: Path) -> None:
+    (data,) = documents(scaffold(tmp_path / "r") / "m2g.yaml")
+    assert at(data, "kserve") == {"version": "0.21", "mode": "Standard"}
+    assert at(data, "storage") == {
+        "rewrites": [{"from": "mlflow-artifacts:/", "to": "s3://mlflow/"}], "allow": ["s3://mlflow/"],
+    }  # fmt: skip
+    assert at(data, "sync") == {"argocd": {}}
+    assert at(data, "registry") == {}
+    assert at(data, "defaults", "serviceAccountName") == "models"
+
+
+def test_storage_without_a_bucket_or_without_a_proxy(tmp_path: Path) -> None:
+    (data,) = documents(scaffold(tmp_path / "a", "storage_bucket=") / "m2g.yaml")
+    assert at(data, "storage") == {"rewrites": [], "allow": []}
+    (data,) = documents(scaffold(tmp_path / "b", "artifact_root=", "storage_bucket=gs://b/c") / "m2g.yaml")
+    assert at(data, "storage") == {"rewrites": [], "allow": ["gs://b/c/"]}
+    (data,) = documents(scaffold(tmp_path / "c", "artifact_root=/srv/my runs") / "m2g.yaml")
+    assert sequence(data, "storage", "rewrites") == [{"from": "/srv/my runs/", "to": "s3://mlflow/"}]
+
+
+HOSTILE = """sqlite:////home/o'brien/a "b": #c, {d} [e] & *f % @g \\n ${H} {{ i }} [[ j ]] [% k %] é😀.db"""
+
+
+def test_quotes_and_signs_arrive_as_they_were_written(tmp_path: Path) -> None:
+    repository = scaffold(tmp_path / "r", f"tracking_uri={HOSTILE}", f"artifact_root=/{HOSTILE}")
+    (data,) = documents(repository / "m2g.yaml")
+    assert at(data, "registry", "uri") == HOSTILE
+    assert at(data, "storage", "rewrites", 0, "from") == f"/{HOSTILE}/"
+    (answers,) = documents(repository / ".copier-answers.yml")
+    assert at(answers, "tracking_uri") == HOSTILE
+
+
+@pytest.mark.parametrize(
+    "question",
+    "repository_name environments namespace_prefix tracking_uri storage_bucket artifact_root kserve_version "
+    "deployment_mode service_account sync ci repository_url default_branch owners m2g_source".split(),
+)
+@pytest.mark.parametrize("answer", ["a\nb: c", "x\u0085y", "' #", '"', "$(id)", "-rf", "@", "${{ x }}", "[[ 7*7 ]]"])
+def test_what_no_file_could_hold_is_refused(tmp_path: Path, question: str, answer: str) -> None:
+    try:
+        scaffold(tmp_path / "r", f"{question}={answer}")
+    except InputError as error:
+        assert question in error.message
+        assert not (tmp_path / "r").exists()
+    else:
+        pytest.fail("accepted")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["tracking_uri=https://me:secret@mlflow.test", "repository_url=https://me:secret@git.test/r.git",
+     "storage_bucket=s3://key:secret@bucket", "m2g_source=https://me:secret@git.test/m2g"],
+)  # fmt: skip
+def test_credentials_are_refused(tmp_path: Path, answer: str) -> None:
+    with pytest.raises(InputError):
+        scaffold(tmp_path / "r", answer)
+
+
+@pytest.mark.parametrize(
+    ("url", "flux"),
+    [
+        ("https://git.test:8443/ml/models.git", "https://git.test:8443/ml/models.git"),
+        ("ssh://git@git.test:22/ml/models.git", "ssh://git@git.test:22/ml/models.git"),
+        ("git@git.test:ml/models.git", "ssh://git@git.test/ml/models.git"),
+    ],
+)
+def test_each_tool_gets_the_url_in_its_own_spelling(tmp_path: Path, url: str, flux: str) -> None:
+    repository = scaffold(tmp_path / "r", f"repository_url={url}", "sync=both")
+    (source,) = documents(repository / "platform/flux/_source.yaml")
+    assert at(source, "spec", "url") == flux
+    project, applications = documents(repository / "platform/argocd/prod.yaml")
+    assert at(project, "spec", "sourceRepos") == [url]
+    assert at(applications, "spec", "template", "spec", "source", "repoURL") == url
+
+
+def test_one_place_for_version_and_source_of_m2g(tmp_path: Path) -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    (questions,) = documents(ROOT / "copier.yml")
+    assert at(questions, "m2g_version", "default") == version
+    for ci in ("github", "gitlab"):
+        repository = scaffold(tmp_path / ci, f"ci={ci}", "m2g_source=https://git.test/us/m2g")
+        installed = [
+            text for path in [*repository.glob(".github/*/*.yml"), *repository.glob(".gitlab-ci.yml")]
+            for document in documents(path) for text in strings(document) if "git+" in text
+        ]  # fmt: skip
+        assert set(installed) == {f"m2g @ git+https://git.test/us/m2g@v{version}"}
+        (hooks,) = documents(repository / ".pre-commit-config.yaml")
+        assert at(hooks, "repos", 0, "repo") == "https://git.test/us/m2g"
+        assert at(hooks, "repos", 0, "rev") == f"v{version}"
+        assert "m2g-dev" not in "".join(
+            p.read_text() for p in repository.rglob("*") if p.suffix != ".json" and p.is_file()
+        )
+
+
+def test_pre_commit_takes_the_hooks_that_this_repository_offers(tmp_path: Path) -> None:
+    (offered,) = documents(ROOT / ".pre-commit-hooks.yaml")
+    assert isinstance(offered, list)
+    (config_file,) = documents(scaffold(tmp_path / "r") / ".pre-commit-config.yaml")
+    assert [at(h, "id") for h in sequence(config_file, "repos", 0, "hooks")] == [at(h, "id") for h in offered]
+    done = program(["pre-commit", "validate-config", tmp_path / "r/.pre-commit-config.yaml"], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_git_takes_the_attributes(tmp_path: Path) -> None:
+    repository = scaffold(tmp_path / "r")
+    commit(repository, "Scaffold")
+    shown = git(repository, "check-attr", "linguist-generated", "eol", "--", "models/wine/overlays/prod/patch.yaml")
+    assert re.findall(r": ([\w-]+): (\w+)", shown) == [("linguist-generated", "unset"), ("eol", "lf")]
+
+
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+def test_the_platform_team_owns_what_reaches_production(tmp_path: Path, ci: str) -> None:
+    def rules(path: Path) -> dict[str, list[str]]:
+        lines = [line.split() for line in path.read_text().splitlines() if line and not line.startswith("#")]
+        return {line[0]: line[1:] for line in lines}
+
+    owned = rules(scaffold(tmp_path / "r", "owners=@acme/ml @bob", f"ci={ci}", "sync=both") / "CODEOWNERS")
+    assert set(owned) == {
+        "/models/*/overlays/prod/", "/models/*/releases/prod.json", "/models/*/custom/prod/", "/models/*/base/",
+        "/models/*/model.yaml", "/fleet/prod/", "/m2g.yaml", "/platform/", "/schemas/", "/CODEOWNERS",
+        "/.pre-commit-config.yaml", "/.github/" if ci == "github" else "/.gitlab-ci.yml",
+    }  # fmt: skip
+    assert all(owners == ["@acme/ml", "@bob"] for owners in owned.values())
+    unowned = scaffold(tmp_path / "s") / "CODEOWNERS"
+    assert rules(unowned) == {}, "a team that does not exist would make every rule an error"
+    assert "# /models/*/overlays/prod/ @" in unowned.read_text()
