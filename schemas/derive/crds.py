@@ -25,12 +25,7 @@ MODULES = {
 }
 """API group → (module, newest version, its CRDs). Newer versions add fields and take none away."""
 
-_KEPT = frozenset(
-    (
-        "type enum pattern required minimum maximum minLength maxLength minItems maxItems minProperties maxProperties"
-    ).split()
-)
-_SIZES = {"int32": 31, "int64": 63}
+_KEPT = {"type", "enum", "pattern", "required", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems"}
 _WORTH = 200
 """A part is written once, under `$defs`, when it is this long and occurs twice."""
 
@@ -92,8 +87,10 @@ def strict(raw: dict[str, Any]) -> Schema:
         new["properties"] = {name: strict(field) for name, field in raw["properties"].items()}
         if not raw.get("x-kubernetes-preserve-unknown-fields"):
             new["additionalProperties"] = False
-    size = _SIZES.get(raw.get("format", ""))
-    return {"minimum": -(2**size), "maximum": 2**size - 1} | new if size else new
+    if raw.get("type") == "integer":
+        size = 31 if raw.get("format") == "int32" else 63
+        new = {"minimum": -(2**size), "maximum": 2**size - 1} | new
+    return new
 
 
 def shared(kinds: dict[str, Schema]) -> dict[str, Schema]:

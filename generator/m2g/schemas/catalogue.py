@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 KSERVE_GROUP = "serving.kserve.io"
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
-_GROUP = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_GROUP = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+")
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,10 +68,10 @@ class Catalogue:
         Raises InputError for a KServe version without schemas.
         """
         minor = self._minor(kserve)
-        for field in ("apiVersion", "kind"):
-            if not isinstance(obj.get(field), str) or not obj[field]:
-                return [Violation(path=field, message="is missing; it must be text", hint="what object is this?")]
-        api_version, kind = str(obj["apiVersion"]), str(obj["kind"])
+        api_version, kind = obj.get("apiVersion"), obj.get("kind")
+        if not isinstance(api_version, str) or not isinstance(kind, str):
+            path = "kind" if isinstance(api_version, str) else "apiVersion"
+            return [Violation(path=path, message="is missing or not text", hint="say what kind of object this is")]
         compiled = self._compile(api_version, kind, minor)
         if compiled is None:
             return [self._unknown(api_version, kind, minor)]
@@ -136,17 +136,20 @@ class Catalogue:
         return ""
 
     def _unknown(self, api_version: str, kind: str, minor: str) -> Violation:
-        message = f"no schema is known for {api_version} {kind}, so nothing in it was checked"
-        group = api_version.rpartition("/")[0]
-        file = self._file(group, minor)
-        same = [name for name in (file.kinds if file else {}) if name.endswith(f" {kind}")]
-        if same:
-            return Violation(path="apiVersion", message=message, hint=f"did you mean {same[0].partition(' ')[0]}?")
+        wanted, group = f"{api_version} {kind}", api_version.rpartition("/")[0]
+        message = f"no schema is known for {wanted}, so nothing in it was checked"
         for version in self.kserve_versions() if group == KSERVE_GROUP else ():
-            other = self._file(group, version)
-            if other and f"{api_version} {kind}" in other.kinds:
+            file = self._file(group, version)
+            if file and wanted in file.kinds:
                 return Violation(path="kind", message=message, hint=f"KServe {version} has this kind, {minor} has not")
-        return Violation(path="kind", message=message, hint="m2g schemas import adds the CRDs of your own cluster")
+        groups = [path.stem for path in sorted(self._folder.glob("*.*.json"))]
+        files = [self._file(name, minor) for name in (KSERVE_GROUP, *groups)]
+        known = [name for file in files if file for name in file.kinds]
+        same = [name for name in known if name.endswith(f" {kind}")]
+        same += [f"{other} {kind}" for other in self._kubernetes.api_versions(kind)]
+        near = words.near(wanted, same) or next(iter(same), "") or words.near(wanted, known)
+        hint = f"did you mean {near}?" if near else "m2g schemas import adds the CRDs of your own cluster"
+        return Violation(path="kind", message=message, hint=hint)
 
 
 def _compiled(schema: dict[str, object]) -> _Compiled:

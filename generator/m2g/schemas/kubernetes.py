@@ -81,7 +81,7 @@ class Kubernetes:
         if not re.fullmatch(r"[a-z0-9-]+", stem) or not path.is_file():
             return None
         raw = msgspec.json.decode(path.read_bytes(), type=dict[str, object])
-        if {"group": group, "version": version, "kind": kind} not in _items(raw.get("x-kubernetes-group-version-kind")):
+        if _Kind(group, version, kind) not in _kinds(path):
             return None
         root = _mapping(self._tighten(raw, ""))
         properties = _mapping(root["properties"]) | {"apiVersion": {"const": api_version}, "kind": {"const": kind}}
@@ -95,6 +95,14 @@ class Kubernetes:
             "properties": properties,
             "$defs": self._reached(_references(properties)),
         }
+
+    def api_versions(self, kind: str) -> list[str]:
+        """The API versions that have this kind, sorted."""
+        if not kind.isalnum():
+            return []
+        files = [self._folder / f"{kind.lower()}.json", *self._folder.glob(f"{kind.lower()}-*.json")]
+        kinds = [known for path in files if path.is_file() for known in _kinds(path)]
+        return sorted(f"{known.group}/{known.version}".lstrip("/") for known in kinds if known.kind == kind)
 
     def digest(self) -> str:
         """sha256 of the definitions as the package has them."""
@@ -146,6 +154,20 @@ class Kubernetes:
         found = _REF.fullmatch(reference)
         name = found[1] if found else reference
         return f"#/$defs/{_COMMON.get(name) or _SHORT.sub('', name)}"
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    group: str
+    version: str
+    kind: str
+
+
+class _Named(msgspec.Struct, frozen=True):
+    kinds: list[_Kind] = msgspec.field(name="x-kubernetes-group-version-kind", default_factory=list)
+
+
+def _kinds(path: Path) -> list[_Kind]:
+    return msgspec.json.decode(path.read_bytes(), type=_Named).kinds
 
 
 def object_meta(group: str, kind: str) -> Json:

@@ -45,7 +45,7 @@ def violations(error: ValidationError, schema: object, elsewhere: Elsewhere) -> 
     value = getattr(error.kind, "value", None)
     match error.kind.name:
         case "additionalProperties":
-            yield from (_unknown(error, str(field), rules, elsewhere) for field in _list(value))
+            yield from (_unknown(error, str(field), schema, elsewhere) for field in _list(value))
         case "required":
             yield Violation(path=place([*error.instance_path, str(value)]), message="is missing; it is required")
         case "propertyNames":
@@ -57,7 +57,7 @@ def violations(error: ValidationError, schema: object, elsewhere: Elsewhere) -> 
         case "enum":
             yield _choice(error, _list(value))
         case _:
-            yield Violation(path=place(error.instance_path), message=_limit(error, rules, value))
+            yield _limit(error, error.instance_path, rules)
 
 
 def place(path: Place) -> str:
@@ -73,28 +73,35 @@ def place(path: Place) -> str:
     return "".join(parts).removeprefix(".")
 
 
-def _unknown(error: ValidationError, field: str, rules: dict[str, object], elsewhere: Elsewhere) -> Violation:
-    known = sorted(_dict(rules.get("properties")))
-    where = elsewhere(error.schema_path[:-1], field)
-    near = _near(field, known)
-    if where:
+def _unknown(error: ValidationError, field: str, schema: object, elsewhere: Elsewhere) -> Violation:
+    known = sorted(_dict(_at(schema, error.schema_path[:-1]).get("properties")))
+    hint = ""
+    if where := elsewhere(error.schema_path[:-1], field):
         hint = f"{where} has this field"
-    elif near:
-        hint = f"did you mean {near}?"
+    elif meant := near(field, known):
+        hint = f"did you mean {meant}?"
+    elif home := _home(error, field, schema):
+        hint = f"it belongs at {home}"
     elif len(known) <= _LISTED:
         hint = f"known here: {', '.join(known)}" if known else "nothing may be written here"
-    else:
-        hint = ""
     return Violation(path=place([*error.instance_path, field]), message="is not a known field", hint=hint)
+
+
+def _home(error: ValidationError, field: str, schema: object) -> str:
+    """Where a misplaced field belongs: in the mapping around this one, or in one of those inside it."""
+    around: Place = error.instance_path[:-1]
+    if error.instance_path and field in _dict(_subschema(schema, around).get("properties")):
+        return place([*around, field])
+    for key, value in _dict(error.instance).items():
+        inside = [*error.instance_path, key]
+        if isinstance(value, dict) and field in _dict(_subschema(schema, inside).get("properties")):
+            return place([*inside, field])
+    return ""
 
 
 def _key(error: ValidationError, rules: dict[str, object]) -> Violation:
     inner: ValidationError = error.kind.error  # type: ignore[attr-defined]  # kind is PropertyNames here
-    key = str(inner.instance)
-    return Violation(
-        path=place([*error.instance_path, key]),
-        message=_limit(inner, rules, getattr(inner.kind, "value", None)),
-    )
+    return _limit(inner, [*error.instance_path, str(inner.instance)], rules)
 
 
 def _closest(error: ValidationError, schema: object, elsewhere: Elsewhere) -> Iterator[Violation]:
@@ -125,40 +132,45 @@ def _type(error: ValidationError, wanted: list[str]) -> Violation:
 
 def _choice(error: ValidationError, options: list[object]) -> Violation:
     words = [str(option) for option in options if option is not None]
-    near = _near(str(error.instance), words)
+    meant = near(str(error.instance), words)
     return Violation(
         path=place(error.instance_path),
         message=f"is {_shown(error.instance)}; it must be one of: {', '.join(words)}",
-        hint=f"did you mean {near}?" if near else "",
+        hint=f"did you mean {meant}?" if meant else "",
     )
 
 
-def _limit(error: ValidationError, rules: dict[str, object], limit: object) -> str:
-    shown = _shown(error.instance)
+def _limit(error: ValidationError, path: Place, rules: dict[str, object]) -> Violation:
+    shown, limit, hint = _shown(error.instance), getattr(error.kind, "value", None), ""
     length = len(error.instance) if isinstance(error.instance, str | list | dict) else 0
     match error.kind.name:
         case "pattern":
-            return f"is {shown}, which is not {rules.get('description') or f'of the form {limit}'}"
+            words, _, hint = str(rules.get("description") or f"of the form {limit}").partition("; ")
+            message = f"is {shown}, which is not {words}"
         case "const":
-            return f"is {shown}; it must be {_shown(getattr(error.kind, 'expected_value', limit))}"
+            message = f"is {shown}; it must be {_shown(getattr(error.kind, 'expected_value', limit))}"
         case "minimum" | "exclusiveMinimum":
-            return f"is {shown}; the smallest that is allowed is {limit}"
+            message = f"is {shown}; the smallest that is allowed is {limit}"
         case "maximum" | "exclusiveMaximum":
-            return f"is {shown}; the largest that is allowed is {limit}"
+            message = f"is {shown}; the largest that is allowed is {limit}"
         case "minLength" | "minItems" | "minProperties":
-            return "is empty" if length == 0 else f"is {length} long; at least {limit} is required"
+            message = "is empty" if length == 0 else f"is {length} long; at least {limit} is required"
         case "maxLength" | "maxItems" | "maxProperties":
-            return f"is {length} long; at most {limit} is allowed"
+            message = f"is {length} long; at most {limit} is allowed"
         case _:
-            return error.message
+            message = error.message
+    return Violation(path=place(path), message=message, hint=hint)
 
 
-def _near(word: str, known: Sequence[str]) -> str:
-    """The known word that a person meant: other case first, then the closest spelling."""
-    folded = {item.lower().replace("_", "").replace("-", ""): item for item in known}
-    same = folded.get(word.lower().replace("_", "").replace("-", ""))
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
-    return same or (close[0] if close else "")
+def near(word: str, known: Sequence[str]) -> str:
+    """The known word that a person meant: another case or punctuation first, then the closest spelling."""
+    folded = {_folded(item): item for item in known}
+    close = difflib.get_close_matches(_folded(word), folded, n=1, cutoff=0.7)
+    return folded[close[0]] if close else ""
+
+
+def _folded(word: str) -> str:
+    return re.sub(r"[-_./ ]", "", word.lower())
 
 
 def _reads_as(text: str, wanted: list[str]) -> bool:
@@ -194,6 +206,20 @@ def _at(schema: object, pointer: Place) -> dict[str, object]:
         elif isinstance(schema, list) and isinstance(step, int) and step < len(schema):
             schema = schema[step]
     return _dict(schema)
+
+
+def _subschema(schema: object, path: Place) -> dict[str, object]:
+    """The schema of what lies at a place of the object; empty where that is left open."""
+    root, here = schema, _resolved(schema, _dict(schema))
+    for step in path:
+        inner = here.get("items") if isinstance(step, int) else _dict(here.get("properties")).get(step)
+        here = _resolved(root, _dict(inner if inner is not None else here.get("additionalProperties")))
+    return here
+
+
+def _resolved(root: object, schema: dict[str, object]) -> dict[str, object]:
+    reference = schema.get("$ref")
+    return _at(root, reference.removeprefix("#/").split("/")) if isinstance(reference, str) else schema
 
 
 def _dict(value: object) -> dict[str, object]:
