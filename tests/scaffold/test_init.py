@@ -24,7 +24,7 @@ def test_the_packaged_template_makes_a_repository(tmp_path: Path) -> None:
 
 def test_the_answers_lead_copier_to_the_release_and_not_to_this_machine(tmp_path: Path) -> None:
     (answers,) = documents(scaffold(tmp_path / "r", "m2g_source=https://git.test/m2g") / ".copier-answers.yml")
-    assert at(answers, "_src_path") == "https://git.test/m2g"
+    assert at(answers, "_src_path") == "git+https://git.test/m2g"
     assert at(answers, "_commit") == "v0.1.0"
     assert str(ROOT) not in (tmp_path / "r/.copier-answers.yml").read_text()
 

@@ -1,0 +1,141 @@
+"""copier copy and copier update, as a person types them: real Git, real tags, a fleet and hand edits in between."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.render.fleet import tree
+from tests.scaffold.scene import ROOT, at, commit, documents, fleet, git, program, scaffold
+
+ANSWERS = {"environments": "dev, prod", "sync": "both", "repository_name": "ml"}
+COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
+
+
+def copier(folder: Path, *arguments: str) -> None:
+    done = program([sys.executable, "-m", "copier", *arguments], folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Path:
+    """This template as a repository of its own with one release, v0.1.0."""
+    to = tmp_path / "template"
+    shutil.copytree(ROOT / "template", to / "template")
+    shutil.copytree(ROOT / "schemas/m2g", to / "schemas/m2g")
+    shutil.copy(ROOT / "copier.yml", to)
+    commit(to, "First")
+    git(to, "tag", "v0.1.0")
+    return to
+
+
+@pytest.fixture
+def repository(template: Path, tmp_path: Path) -> Path:
+    """A repository from v0.1.0 with three models and what people do to one within a year."""
+    to = tmp_path / "repository"
+    data = [f"--data={name}={answer}" for name, answer in ANSWERS.items()]
+    copier(tmp_path, "copy", "--defaults", *data, str(template), str(to))
+    commit(to, "Scaffold")
+    commit(fleet(to), "Render")
+    edit(to / "m2g.yaml", "  maxReplicas: 1\n", "  maxReplicas: 3 # by hand\n  env: {TEAM: wine}\n")
+    edit(to / "m2g.yaml", 'include: ["*"]', 'include: ["*"]\n  # a remark of ours')
+    edit(to / "README.md", "# ml\n", "# ml\n\nAsk Ada first.\n")
+    edit(to / "fleet/prod/_namespace.yaml", "    m2g.dev/environment:", "    team: wine\n    m2g.dev/environment:")
+    (to / "models/wine/custom/prod").mkdir(parents=True)
+    (to / "models/wine/custom/prod/kustomization.yaml").write_text(COMPONENT)
+    (to / "models/wine/model.yaml").write_text("settings: {minReplicas: 1} # ours\n")
+    (to / "docs").mkdir()
+    (to / "docs/on-call.md").write_text("Ours.\n")
+    (to / ".pre-commit-config.yaml").unlink()  # this team does not want it
+    commit(fleet(to), "A year of edits")
+    return to
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) >= 1, old
+    path.write_text(text.replace(old, new, 1))
+
+
+def release(template: Path) -> None:
+    """v0.2.0: news in many files, beside the places that people edited and in them."""
+    source = template / "template"
+    edit(template / "copier.yml", 'default: "0.1.0"', 'default: "0.2.0"')
+    edit(source / "m2g.yaml.jinja", "  maxReplicas: 1\n", "  maxReplicas: 2 # a better default\n")
+    edit(source / "README.md.jinja", "## Deploy a version\n", "## Deploy a version (news)\n")
+    edit(next(source.glob("*github*/workflows/check.yml.jinja")), "name: check\n", "name: check m2g\n")
+    for path in [*source.glob("platform/*argocd*/*yield*"), *source.glob("platform/*flux*/*yield*")]:
+        edit(path, "# ", "# (news) ")
+    edit(template / "schemas/m2g/m2g.schema.json", "{", '{\n  "$comment": "news",')
+    (source / "SECURITY.md.jinja").write_text("New in [[ m2g_version ]].\n")
+    commit(template, "Second")
+    git(template, "tag", "v0.2.0")
+
+
+def test_an_update_brings_the_news_and_loses_nothing(template: Path, repository: Path) -> None:
+    before = tree(repository)
+    release(template)
+    copier(repository, "update", "--defaults")
+
+    after = tree(repository)
+    changed = {path for path in before | after if before.get(path) != after.get(path)}
+    assert changed == {
+        ".copier-answers.yml", ".github/workflows/check.yml", ".github/workflows/render.yml", "README.md",
+        "SECURITY.md", "platform/argocd/dev.yaml", "platform/argocd/prod.yaml", "platform/flux/dev.yaml",
+        "platform/flux/prod.yaml", "schemas/m2g.schema.json",
+    }  # fmt: skip
+    assert not [path for path in after if path.endswith((".rej", ".orig"))]
+    for path, content in after.items():
+        assert not any(line.startswith((b"<<<<<<<", b">>>>>>>")) for line in content.splitlines()), path
+    assert git(repository, "diff", "--name-only", "--diff-filter=U") == ""
+
+    readme = after["README.md"].decode()
+    assert "Ask Ada first." in readme
+    assert "## Deploy a version (news)" in readme
+    assert after["SECURITY.md"] == b"New in 0.2.0.\n"
+    assert b"@v0.2.0" in after[".github/workflows/render.yml"]
+    (answers,) = documents(repository / ".copier-answers.yml")
+    assert at(answers, "_commit") == "v0.2.0"
+    assert {name: at(answers, name) for name in ANSWERS} == ANSWERS
+
+
+def test_a_second_update_changes_nothing(template: Path, repository: Path) -> None:
+    release(template)
+    copier(repository, "update", "--defaults")
+    commit(repository, "Update")
+    copier(repository, "update", "--defaults")
+    assert git(repository, "status", "--porcelain") == ""
+
+
+def test_another_environment_later(template: Path, repository: Path) -> None:
+    """The new environment gets its platform files; m2g.yaml, which is the people's, stays as it is."""
+    before = tree(repository)
+    copier(repository, "update", "--defaults", "--data=environments=dev, staging, prod")
+    after = tree(repository)
+    assert {path for path in after if path not in before} == {
+        "fleet/staging/_namespace.yaml", "platform/argocd/staging.yaml", "platform/flux/staging.yaml",
+    }  # fmt: skip
+    assert after["m2g.yaml"] == before["m2g.yaml"]
+    assert {path: after[path] for path in before if path.startswith(("models/", "fleet/"))} == {
+        path: content for path, content in before.items() if path.startswith(("models/", "fleet/"))
+    }
+
+
+def test_m2g_init_leads_to_copier_update(template: Path, tmp_path: Path) -> None:
+    """A repository from the packaged template updates from the repository of the same release."""
+    to = scaffold(tmp_path / "made", f"m2g_source=file://{template}")
+    commit(to, "Scaffold")
+    release(template)
+    copier(to, "update", "--defaults")
+    assert (to / "SECURITY.md").read_text() == "New in 0.2.0.\n"
+    assert not list(to.rglob("*.rej"))
+
+
+def test_a_template_without_trust(template: Path, tmp_path: Path) -> None:
+    """No tasks, no migrations, no extensions: nothing that would ask for --trust."""
+    (questions,) = documents(template / "copier.yml")
+    assert isinstance(questions, dict)
+    assert not {"_tasks", "_migrations", "_jinja_extensions"} & set(questions)
