@@ -60,6 +60,8 @@ def test_a_repository_runs_the_hooks(repository: Path, tmp_path_factory: pytest.
         ("m2g check", "Passed"),
     ]
 
+    assert len(list(store.glob("repo*/py_env-*/bin/m2g"))) == 1, "pre-commit installed the clone"
+
     (repository / "m2g.yaml").write_text("version: 1\nenvironment: {}\n")
     done = pre_commit("run", "m2g-validate", "--all-files", cwd=repository, store=store)
     assert done.returncode == 1
