@@ -2,5 +2,7 @@
 
 from m2g.kustomize.graph import Graph, Kustomization, Reader
 from m2g.kustomize.overlays import Built, Progress, build, find
+from m2g.kustomize.plain import PlainFile
+from m2g.kustomize.plain import read as read_plain
 
-__all__ = ["Built", "Graph", "Kustomization", "Progress", "Reader", "build", "find"]
+__all__ = ["Built", "Graph", "Kustomization", "PlainFile", "Progress", "Reader", "build", "find", "read_plain"]

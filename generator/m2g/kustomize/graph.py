@@ -36,9 +36,10 @@ _BATCHED = frozenset(
 
 
 class Kustomization(msgspec.Struct, frozen=True, kw_only=True):
-    """One kustomization file. `data` is what it says, but each patch has its content, parsed, as `documents`."""
+    """One kustomization file: what it says, and `data` where each patch has its content, parsed, as `documents`."""
 
     file: str
+    said: Mapping[str, object]
     data: Mapping[str, object]
 
 
@@ -115,17 +116,18 @@ class Reader:
         data = self._yaml(file)
         if len(data) != 1 or not isinstance(data[0], dict):
             raise Refused(file, "is not one YAML mapping")
-        content: dict[str, object] = {str(key): value for key, value in data[0].items()}
+        said: dict[str, object] = {str(key): value for key, value in data[0].items()}
         folders: list[str] = []
         files: list[str] = []
-        for key, text in _references(content, file):
+        for key, text in _references(said, file):
             _refuse_remote(text, file, key)
             where = self._inside(text, folder, file, key)
             (folders if os.path.isdir(self._absolute(where)) else files).append(where)
-        for key in _PATCHES:
-            if key in content:
-                content[key] = [self._patch(patch, folder, file) for patch in _list(content[key])]
-        return _Node(kustomization=Kustomization(file=file, data=content), folders=tuple(folders), files=tuple(files))
+        patches = {
+            key: [self._patch(patch, folder, file) for patch in _list(said[key])] for key in _PATCHES if key in said
+        }
+        kustomization = Kustomization(file=file, said=said, data={**said, **patches})
+        return _Node(kustomization=kustomization, folders=tuple(folders), files=tuple(files))
 
     def _refuse_fetching(self, files: frozenset[str]) -> None:
         """Where plugins are used any file may be a plugin's configuration, and name what it wants to load."""
