@@ -1,0 +1,118 @@
+"""Flux: which Kustomizations a scaffolded environment makes of a rendered fleet, and what the cluster then gets.
+
+What Flux does is done here by the real kustomize: a folder without kustomization.yaml is taken as one that lists all
+YAML files in it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.scaffold.scene import at, documents, fleet, mapping, program, scaffold
+
+FLUX = "kustomize.toolkit.fluxcd.io/v1"
+
+
+def reconcile(root: Path, kustomize: Path, kustomization: object) -> list[object]:
+    """The objects that one Flux Kustomization applies."""
+    folder = root / str(at(kustomization, "spec", "path"))
+    assert folder.is_dir(), "Flux: kustomization path not found"
+    listed = folder / "kustomization.yaml"
+    made = not listed.exists()
+    if made:
+        names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.y*ml"))
+        listed.write_text("resources:\n" + "".join(f"- {name}\n" for name in names))
+    done = program([kustomize, "build", folder], root)
+    if made:
+        listed.unlink()
+    assert done.returncode == 0, done.stderr
+    return list(YAML(typ="safe", pure=True).load_all(done.stdout))
+
+
+def by_kind(objects: list[object], kind: str) -> dict[str, object]:
+    return {str(at(obj, "metadata", "name")): obj for obj in objects if at(obj, "kind") == kind}
+
+
+def parent(root: Path, environment: str) -> object:
+    source, (kustomization,) = (
+        documents(root / "platform/flux/_source.yaml"),
+        documents(root / f"platform/flux/{environment}.yaml"),
+    )
+    assert at(kustomization, "spec", "sourceRef", "name") == at(source[0], "metadata", "name")
+    return kustomization
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    return scaffold(tmp_path / "r", "sync=flux")
+
+
+@pytest.fixture
+def root(empty: Path) -> Path:
+    return fleet(empty)
+
+
+def test_a_kustomization_for_each_model(root: Path, kustomize: Path) -> None:
+    made = {
+        environment: sorted(by_kind(reconcile(root, kustomize, parent(root, environment)), "Kustomization"))
+        for environment in ("dev", "staging", "prod")
+    }
+    assert made == {
+        "dev": ["fraud-detection-dev", "wine-dev"],
+        "staging": ["fraud-detection-staging", "wine-staging"],
+        "prod": ["churn-prod", "wine-prod"],
+    }
+
+
+def test_each_kustomization_applies_its_overlay(root: Path, kustomize: Path) -> None:
+    source = documents(root / "platform/flux/_source.yaml")[0]
+    applied = reconcile(root, kustomize, parent(root, "prod"))
+    (namespace,) = by_kind(applied, "Namespace")
+    for name, child in by_kind(applied, "Kustomization").items():
+        assert at(child, "metadata", "namespace") == at(source, "metadata", "namespace")
+        assert at(child, "spec", "sourceRef") == {"kind": "GitRepository", "name": at(source, "metadata", "name")}
+        (service,) = by_kind(reconcile(root, kustomize, child), "InferenceService").values()
+        assert f"{at(service, 'metadata', 'name')}-prod" == name
+        assert at(service, "metadata", "namespace") == namespace
+        (account,) = by_kind(applied, "ServiceAccount").values()
+        assert at(service, "spec", "predictor", "serviceAccountName") == at(account, "metadata", "name")
+
+
+def test_an_environment_without_models_reconciles(empty: Path, kustomize: Path) -> None:
+    applied = reconcile(empty, kustomize, parent(empty, "prod"))
+    assert [at(obj, "kind") for obj in applied] == ["Namespace", "ServiceAccount"]
+
+
+def test_one_slow_model_does_not_hold_up_the_others(root: Path) -> None:
+    """kserve#6081: `wait` on an InferenceService may never end."""
+    for environment in ("dev", "staging", "prod"):
+        assert at(parent(root, environment), "spec", "wait") is False
+
+
+def test_no_fleet_is_deleted_by_accident(root: Path, kustomize: Path) -> None:
+    """The parent orphans; a removed model's objects stay in prod alone; namespaces are never pruned."""
+    policies = {}
+    for environment in ("dev", "staging", "prod"):
+        assert at(parent(root, environment), "spec", "deletionPolicy") == "Orphan"
+        applied = reconcile(root, kustomize, parent(root, environment))
+        policies[environment] = {
+            at(child, "spec", "deletionPolicy") for child in by_kind(applied, "Kustomization").values()
+        }
+        for obj in applied:
+            if at(obj, "apiVersion") != FLUX:
+                assert mapping(obj, "metadata", "annotations")["kustomize.toolkit.fluxcd.io/prune"] == "disabled"
+    assert policies == {"dev": {"MirrorPrune"}, "staging": {"MirrorPrune"}, "prod": {"Orphan"}}
+
+
+def test_no_model_can_take_the_name_of_a_parent(root: Path) -> None:
+    """`<slug>-<environment>` has no dot."""
+    names = [str(at(parent(root, environment), "metadata", "name")) for environment in ("dev", "staging", "prod")]
+    assert names == ["fleet.dev", "fleet.staging", "fleet.prod"]
+
+
+def test_the_source_has_what_the_overlays_need(root: Path) -> None:
+    (source,) = documents(root / "platform/flux/_source.yaml")
+    assert str(at(source, "spec", "ignore")).split() == ["/*", "!/models", "!/fleet"]
