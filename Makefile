@@ -28,6 +28,10 @@ PYTEST := $(IN_VENV) .venv/bin/python -m pytest -n $(JOBS)
 help:
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
+.PHONY: demo
+demo: $(READY) $(KUSTOMIZE) ## the main job on an embedded MLflow store, in a new folder (DEMO=folder)
+	@$(IN_VENV) .venv/bin/python demo/demo.py $(DEMO)
+
 .PHONY: test
 test: $(READY) $(MLFLOW2) $(KUSTOMIZE) ## all tests, offline
 	$(PYTEST) $(ARGS)

@@ -128,6 +128,33 @@ def render(
     return Exit.NO if errors or (check and outcome.files) else Exit.DONE
 
 
+@group.command(context_settings=_CONTEXT)
+@click.option("--model", "models", multiple=True, metavar="NAME", help="Only this registered model or slug; repeatable.")
+@click.option("--env", "environments", multiple=True, metavar="NAME", help="Only this environment; repeatable.")
+@click.option("--format", "form", type=click.Choice(["text", "json", "github"]), default="text", show_default=True)
+@click.pass_obj
+def validate(folder: Path, models: Sequence[str], environments: Sequence[str], form: str) -> Exit:
+    """Build every overlay with kustomize and check each object, the records and what people wrote.
+
+    All findings are shown in one run; warnings alone do not fail it. Asks neither the registry nor a cluster.
+
+    \b
+    m2g validate
+    m2g validate --model wine --env prod
+    m2g validate --format github      annotations on the pull request
+    """
+    from m2g import config
+    from m2g.commands import validate as command
+    from m2g.commands.resolve import Scope
+    from m2g.report import findings, progress
+
+    scope = Scope(models=frozenset(models), environments=frozenset(environments))
+    with progress.shown("validate") as tell:
+        report = command.validate(config.find_root(folder), scope, progress=tell)
+    _print(findings.render(report.findings, form, report.checked))
+    return Exit.NO if any(finding.severity == "error" for finding in report.findings) else Exit.DONE
+
+
 def _findings(findings: Sequence[Finding], form: str) -> str:
     from m2g.report import findings as report
 

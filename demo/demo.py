@@ -1,0 +1,161 @@
+"""The main job on an embedded MLflow store: train, register, scaffold, render, review. `make demo` runs it.
+
+Everything is made in one new folder: the MLflow store (`mlflow.db`, `artifacts/`) and the GitOps repository.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shlex
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+BUCKET = "s3://mlflow-demo/"
+MODEL = "wine-quality"
+
+
+def main() -> int:
+    """Run the story; the exit code of the first command that fails, 0 at the end."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("folder", type=Path, nargs="?", default=Path("demo-repository"))
+    folder: Path = arguments.parse_args().folder.absolute()
+    if folder.exists() and any(folder.iterdir()):
+        _say(f"{folder} is not empty; remove it or name another folder: make demo DEMO=/path/to/folder")
+        return 2
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ |= {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    repository = folder / "models-gitops"
+    _chapter("1. A data scientist trains a model and registers two versions")
+    first, second = train(folder)
+    _chapter("2. A platform engineer scaffolds the GitOps repository")
+    # The demo's artifacts lie in a local folder; a cluster would find them in a bucket.
+    answers = (f"storage_bucket={BUCKET}", f"artifact_root={folder}/artifacts")
+    shell(folder, "m2g", "init", repository.name, "--defaults", *(part for a in answers for part in ("--data", a)))
+    shell(repository, "git", "init", "--quiet", "--initial-branch", "main")
+    commit(repository, "Scaffold")
+    _chapter("3. m2g renders what the aliases say, and checks it")
+    shell(repository, "m2g", "render")
+    shell(repository, "m2g", "validate")
+    commit(repository, f"{MODEL}: version {first} to prod")
+    _chapter(f"4. The data scientist moves the alias champion to the better version {second}")
+    move_alias("champion", second)
+    shell(repository, "m2g", "render")
+    shell(repository, "m2g", "validate")
+    _chapter("5. What the reviewer of the pull request sees")
+    shell(repository, "m2g", "diff", "--against", "HEAD")
+    commit(repository, f"{MODEL}: version {second} to prod")
+    _chapter("Next steps")
+    _say(NEXT.format(repository=repository, folder=folder))
+    return 0
+
+
+NEXT = """\
+Look around:
+  cd {repository} && git log --stat
+  kustomize build models/wine-quality/overlays/prod
+  mlflow ui --backend-store-uri sqlite:///{folder}/mlflow.db
+
+With your own MLflow server:
+  m2g init my-models                    (asks a few questions)
+  export MLFLOW_TRACKING_URI=https://mlflow.example.com
+  m2g render && m2g validate
+"""
+
+
+def train(folder: Path) -> tuple[str, str]:
+    """Wine quality by ElasticNet, as it comes and after a small search; the two registered versions."""
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+    import mlflow
+    import sklearn.datasets
+    from sklearn.linear_model import ElasticNet
+    from sklearn.model_selection import RandomizedSearchCV, train_test_split
+
+    mlflow.set_experiment(experiment_id=mlflow.create_experiment(MODEL, artifact_location=str(folder / "artifacts")))
+    data, target = sklearn.datasets.load_wine(return_X_y=True, as_frame=True)
+    parts = train_test_split(data, target, test_size=0.25, random_state=0)
+    with mlflow.start_run(run_name="default-params"):
+        first = register(ElasticNet(random_state=0).fit(parts[0], parts[2]), parts)
+    choices = {"alpha": [10**-n for n in range(5)], "l1_ratio": [n / 10 for n in range(11)]}
+    search = RandomizedSearchCV(
+        ElasticNet(random_state=0), choices, scoring="neg_mean_absolute_error", cv=5, n_iter=20, random_state=0
+    ).fit(parts[0], parts[2])
+    with mlflow.start_run(run_name="hyperparameter-tuning"):
+        mlflow.log_params(search.best_params_)
+        second = register(search.best_estimator_, parts)
+    move_alias("champion", first)
+    move_alias("challenger", second)
+    return first, second
+
+
+def register(estimator, parts) -> str:  # type: ignore[no-untyped-def] # scikit-learn and pandas are untyped here
+    """Log metrics and the model to the active run and register it; the version."""
+    import mlflow
+    from sklearn import metrics
+
+    train_x, test_x, _, test_y = parts
+    predicted = estimator.predict(test_x)
+    mlflow.log_metrics(
+        {
+            "rmse": metrics.root_mean_squared_error(test_y, predicted),
+            "mae": metrics.mean_absolute_error(test_y, predicted),
+            "r2": metrics.r2_score(test_y, predicted),
+        }
+    )
+    info = mlflow.sklearn.log_model(
+        estimator,
+        name="model",
+        registered_model_name=MODEL,
+        input_example=train_x.head(2),
+        signature=mlflow.models.infer_signature(train_x, predicted),
+        # KServe's stock MLServer runtime (mlflow 2.19) cannot read MLflow's newer default, skops.
+        serialization_format="cloudpickle",
+    )
+    version = str(info.registered_model_version)
+    _say(f"registered {MODEL} version {version}: r2 {metrics.r2_score(test_y, predicted):.3f}")
+    return version
+
+
+def move_alias(alias: str, version: str) -> None:
+    """As a click in MLflow's user interface does."""
+    import mlflow
+
+    mlflow.MlflowClient().set_registered_model_alias(MODEL, alias, version)
+    _say(f"alias {alias} → version {version}")
+
+
+def commit(repository: Path, message: str) -> None:
+    """All of it, as somebody who needs no Git configuration."""
+    _run(repository, "git", "add", "--all")
+    person = ("-c", "user.name=m2g demo", "-c", "user.email=demo@example.com")
+    _run(repository, "git", *person, "commit", "--quiet", "--message", message)
+    _say(f"$ git commit -m {shlex.quote(message)}")
+
+
+def shell(folder: Path, *arguments: str) -> None:
+    """Show a command and run it; the demo ends where it fails."""
+    _say(f"$ {shlex.join(arguments)}")
+    _run(folder, *arguments)
+
+
+def _run(folder: Path, *arguments: str) -> None:
+    done = subprocess.run(arguments, cwd=folder, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def _chapter(title: str) -> None:
+    _say(f"\n── {title} ──")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
