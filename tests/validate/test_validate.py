@@ -196,7 +196,7 @@ def test_platform_and_fleet_files_are_checked_with_lines(tmp_path: Path) -> None
     flux.write_text(flux.read_text().replace("interval", "intervall"))
     found = {(item.file, item.rule): item for item in check(root).findings}
     assert (found["platform/a.yaml", "schema"].line, found["platform/a.yaml", "schema"].path) == (
-        12,
+        13,
         "metadata.labels.a",
     )
     assert found["platform/b/c.yml", "yaml-invalid"].message
