@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 import zipfile
@@ -50,7 +51,8 @@ def _group(group: str, module: str, version: str, crds: str) -> Derived:
 def download(module: str, version: str) -> tuple[str, str]:
     """The zip file of a Go module and its `h1:` sum; a module that asks for a newer Go than ours is still fetched."""
     command = ["go", "mod", "download", "-json", f"{module}@{version}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    environment = {**os.environ, "GOTOOLCHAIN": "local"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, env=environment)
     answer = json.loads(done.stdout or "{}")
     if "Zip" not in answer or "Sum" not in answer:
         raise SystemExit(f"{module}@{version}: {answer.get('Error') or done.stderr}")

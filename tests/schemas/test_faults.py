@@ -299,6 +299,25 @@ def test_what_says_not_what_it_is_is_refused(manifest: dict[str, object], path: 
     assert [found.path for found in CATALOGUE.violations(manifest, kserve="0.21")] == [path]
 
 
+def test_a_long_key_is_named_in_full() -> None:
+    manifest = cases.of_kind("standard", "InferenceService")
+    key = "example.org/" + "a" * 70
+    (found,) = CATALOGUE.violations(cases.changed(manifest, ["metadata", "annotations", key], "x"), kserve="0.21")
+    assert found.path == f'metadata.annotations["{key}"]'
+
+
+def test_what_the_api_server_takes_beside_a_name_is_taken() -> None:
+    nothing = {"name": "a", "creationTimestamp": None, "labels": None, "annotations": None}
+    right: list[dict[str, object]] = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": nothing},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "a-"}},
+        {"apiVersion": "v1", "kind": "ConfigMapList", "items": []},
+        {"apiVersion": "v1", "kind": "Secret", "metadata": nothing, "stringData": {"a": "b"}},
+    ]
+    for manifest in right:
+        assert CATALOGUE.violations(manifest, kserve="0.21") == []
+
+
 def test_keys_that_are_not_text_are_refused() -> None:
     manifest: dict[Any, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {1: "x"}}
     (found,) = CATALOGUE.violations(manifest, kserve="0.21")

@@ -82,7 +82,8 @@ class Catalogue:
         try:
             errors = list(compiled.validator.iter_errors(dict(obj)))
         except (TypeError, ValueError) as error:
-            return [Violation(path="", message=f"cannot be written as JSON: {error}", hint="quote every key")]
+            hint = "quote every key, and every date or time"
+            return [Violation(path="", message=f"cannot be written as JSON: {error}", hint=hint)]
         return sorted({found for error in errors for found in words.violations(error, compiled.schema, elsewhere)})
 
     def _compile(self, api_version: str, kind: str, minor: str) -> _Compiled | None:

@@ -85,9 +85,10 @@ class Kubernetes:
             return None
         root = _mapping(self._tighten(raw, ""))
         properties = _mapping(root["properties"]) | {"apiVersion": {"const": api_version}, "kind": {"const": kind}}
-        if "metadata" in properties:
+        required = {"apiVersion", "kind", *_texts(root.get("required"))}
+        if _mapping(properties.get("metadata")).get("$ref") == "#/$defs/Meta":
             properties["metadata"] = object_meta(group, kind)
-        required = {"apiVersion", "kind", *properties.keys() & {"metadata"}, *_texts(root.get("required"))}
+            required.add("metadata")
         return {
             "type": "object",
             "additionalProperties": False,
@@ -175,9 +176,9 @@ def object_meta(group: str, kind: str) -> Json:
     match group, kind:
         case "rbac.authorization.k8s.io", _:
             rule = "PathName"
-        case ("serving.kserve.io", "InferenceService" | "LLMInferenceService" | "InferenceGraph") | ("", "Service"):
+        case ("serving.kserve.io", "InferenceService" | "InferenceGraph") | ("", "Service"):
             rule = "LetterLabel"
-        case "", "Namespace":
+        case ("serving.kserve.io", "LLMInferenceService") | ("", "Namespace"):
             rule = "Label"
         case _:
             rule = "Subdomain"

@@ -69,7 +69,7 @@ def place(path: Place) -> str:
         elif _PLAIN_KEY.fullmatch(step):
             parts.append(f".{step}")
         else:
-            parts.append(f"[{_shown(step)}]")
+            parts.append(f"[{json.dumps(step, ensure_ascii=False)}]")
     return "".join(parts).removeprefix(".")
 
 
