@@ -49,13 +49,14 @@ class Catalogue:
         """
         self._folder = folder or data.root() / "schemas"
         self._kubernetes = Kubernetes(kubernetes)
+        stems = (path.stem for path in (self._folder / KSERVE_GROUP).glob("*.json"))
+        self._versions = tuple(sorted(stems, key=lambda stem: [int(part) for part in stem.split(".")]))
         self._files: dict[Path, _File] = {}
         self._compiled: dict[tuple[str, str, str], _Compiled | None] = {}
 
     def kserve_versions(self) -> tuple[str, ...]:
         """The KServe minor versions with schemas, oldest first."""
-        stems = (path.stem for path in (self._folder / KSERVE_GROUP).glob("*.json"))
-        return tuple(sorted(stems, key=lambda stem: [int(part) for part in stem.split(".")]))
+        return self._versions
 
     def knows(self, api_version: str, kind: str, kserve: str) -> bool:
         """Whether there is a schema. Raises InputError for a KServe version without schemas."""
