@@ -318,6 +318,13 @@ def test_what_the_api_server_takes_beside_a_name_is_taken() -> None:
         assert CATALOGUE.violations(manifest, kserve="0.21") == []
 
 
+def test_the_value_of_a_secret_is_not_repeated() -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": {"pin": 4711, "x y": 4712}}
+    found = CATALOGUE.violations(secret, kserve="0.21")
+    assert [one.path for one in found] == ["stringData.pin", 'stringData["x y"]']
+    assert "471" not in str(found)
+
+
 def test_keys_that_are_not_text_are_refused() -> None:
     manifest: dict[Any, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {1: "x"}}
     (found,) = CATALOGUE.violations(manifest, kserve="0.21")
