@@ -79,7 +79,7 @@ def test_editors_get_the_schemas_of_this_version(repository: Path) -> None:
 
 
 def test_platform_files_are_what_their_schemas_allow(repository: Path) -> None:
-    paths = [*repository.glob("platform/**/*.yaml"), *repository.glob("fleet/*/*.yaml")]
+    paths = [*repository.glob("platform/**/*.yaml"), *repository.glob("fleet/**/*.yaml")]
     assert paths
     for path in paths:
         for document in documents(path):
@@ -88,7 +88,7 @@ def test_platform_files_are_what_their_schemas_allow(repository: Path) -> None:
 
 def test_kustomize_reads_the_platform(repository: Path, kustomize: Path) -> None:
     """Types, quoting and duplicate objects as Kubernetes' own reader sees them."""
-    paths = sorted(repository.glob("platform/**/*.yaml")) + sorted(repository.glob("fleet/*/*.yaml"))
+    paths = sorted(repository.glob("platform/**/*.yaml")) + sorted(repository.glob("fleet/**/*.yaml"))
     listed = "".join(f"- {path.relative_to(repository).as_posix()}\n" for path in paths)
     (repository / "kustomization.yaml").write_text(f"resources:\n{listed}")
     done = program([kustomize, "build", repository], repository)

@@ -43,7 +43,7 @@ def repository(template: Path, tmp_path: Path) -> Path:
     edit(to / "m2g.yaml", "  maxReplicas: 1\n", "  maxReplicas: 3 # by hand\n  env: {TEAM: wine}\n")
     edit(to / "m2g.yaml", 'include: ["*"]', 'include: ["*"]\n  # a remark of ours')
     edit(to / "README.md", "# ml\n", "# ml\n\nAsk Ada first.\n")
-    edit(to / "fleet/prod/_namespace.yaml", "    m2g.dev/environment:", "    team: wine\n    m2g.dev/environment:")
+    edit(to / "fleet/prod/namespace/namespace.yaml", "    m2g.dev/environment:", "    team: wine\n    m2g.dev/environment:")
     (to / "models/wine/custom/prod").mkdir(parents=True)
     (to / "models/wine/custom/prod/kustomization.yaml").write_text(COMPONENT)
     (to / "models/wine/model.yaml").write_text("settings: {minReplicas: 1} # ours\n")
@@ -116,7 +116,7 @@ def test_another_environment_later(template: Path, repository: Path) -> None:
     copier(repository, "update", "--defaults", "--data=environments=dev, staging, prod")
     after = tree(repository)
     assert {path for path in after if path not in before} == {
-        "fleet/staging/_namespace.yaml", "platform/argocd/staging.yaml", "platform/flux/staging.yaml",
+        "fleet/staging/namespace/namespace.yaml", "platform/argocd/staging.yaml", "platform/flux/staging.yaml",
     }  # fmt: skip
     assert after["m2g.yaml"] == before["m2g.yaml"]
     assert {path: after[path] for path in before if path.startswith(("models/", "fleet/"))} == {
