@@ -1,0 +1,182 @@
+"""MLmodel bytes → `Mlmodel`: flavors, versions and signature, without the mlflow package."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+import ryaml
+
+from m2g.errors import InputError
+from m2g.model import Field, Flavor, Mlmodel, Signature
+
+MAX_BYTES = 1 << 20
+MAX_EXPANDED = 64 << 20
+"""Aliases are copied by the parser: a bound on (aliases * size) keeps a small file from filling the memory."""
+MAX_DEPTH = 32
+_ALIAS = re.compile(rb"(?:^|[\s,\[{:-])\*[^\s,\[\]{}]", re.MULTILINE)
+_ANCHOR = re.compile(rb"(?:^|[\s,\[{:-])&[^\s,\[\]{}]", re.MULTILINE)
+_PYTHON = "python_function"
+_VERSION_KEYS = {
+    "xgboost": "xgb_version",
+    "lightgbm": "lgb_version",
+    "spark": "pyspark_version",
+    "johnsnowlabs": "pyspark_version",
+}
+"""Where a flavor does not name its version `<flavor>_version` (read in mlflow 3.17's `add_flavor` calls)."""
+
+_T = TypeVar("_T")
+
+
+class _Signature(msgspec.Struct):
+    inputs: str | None = None
+    outputs: str | None = None
+    params: str | None = None
+
+
+class _File(msgspec.Struct):
+    """The keys that matter; MLflow writes more of them with every release."""
+
+    flavors: dict[str, dict[str, object] | None] = {}
+    mlflow_version: str | int | float | None = None
+    model_size_bytes: int | None = None
+    signature: _Signature | None = None
+    metadata: dict[str, object] | None = None
+
+
+class _Tensor(msgspec.Struct):
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class _Spec(msgspec.Struct):
+    """A ColSpec, TensorSpec or ParamSpec; `optional` is how MLflow before 2.9 wrote `required: false`."""
+
+    type: str
+    name: str = ""
+    required: bool | None = None
+    optional: bool = False
+    tensor: _Tensor | None = msgspec.field(default=None, name="tensor-spec")
+    shape: tuple[int, ...] | None = None
+    items: msgspec.Raw | None = None
+    values: msgspec.Raw | None = None
+    properties: dict[str, msgspec.Raw] | None = None
+
+
+def parse(content: bytes) -> Mlmodel:
+    """Read an MLmodel file.
+
+    Raises InputError for what is no MLmodel: too large, not UTF-8 or YAML, no flavors, a broken signature.
+    """
+    if len(content) > MAX_BYTES:
+        raise InputError(f"MLmodel is larger than {MAX_BYTES >> 10} KiB", hint="is this the file that MLflow wrote?")
+    file = _convert(_load(content), _File)
+    if not file.flavors:
+        raise InputError("MLmodel lists no flavors", hint="log the model with mlflow.<flavor>.log_model")
+    python = file.flavors.get(_PYTHON) or {}
+    return Mlmodel(
+        sha256=hashlib.sha256(content).hexdigest(),
+        flavors=tuple(_flavor(name, file.flavors[name] or {}) for name in sorted(file.flavors)),
+        mlflow_version=_text(file.mlflow_version),
+        python_version=_text(python.get("python_version")),
+        loader_module=_text(python.get("loader_module")),
+        size_bytes=_size(file.model_size_bytes),
+        signature=_signature(file.signature),
+        task=_text((file.metadata or {}).get("task")),
+    )
+
+
+def _load(content: bytes) -> object:
+    if _ANCHOR.search(content) and len(_ALIAS.findall(content)) * len(content) > MAX_EXPANDED:
+        raise InputError("MLmodel has too many YAML aliases", hint="is this the file that MLflow wrote?")
+    try:
+        loaded: object = ryaml.loads(content.decode())
+    except UnicodeDecodeError as error:
+        raise InputError(f"MLmodel is not UTF-8 at byte {error.start}") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        sentence = (str(error).splitlines() or [repr(error)])[0]
+        raise InputError(f"MLmodel is not valid YAML: {sentence[:200]}") from error
+    return loaded
+
+
+def _convert(loaded: object, kind: type[_T]) -> _T:
+    try:
+        return msgspec.convert(loaded, type=kind)
+    except msgspec.ValidationError as error:
+        raise InputError(f"MLmodel is not what MLflow writes: {error}") from error
+
+
+def _flavor(name: str, options: Mapping[str, object]) -> Flavor:
+    key = _VERSION_KEYS.get(name, f"{name}_version")
+    return Flavor(
+        name=name,
+        version=_text(options.get(key)),
+        serialization_format=_text(options.get("serialization_format")),
+    )
+
+
+def _text(value: object) -> str:
+    """A scalar as text; anything else counts as not said."""
+    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+
+
+def _size(size: int | None) -> int | None:
+    if size is not None and not 0 <= size < 1 << 63:
+        raise InputError(f"MLmodel is not what MLflow writes: model_size_bytes is {size}")
+    return size
+
+
+def _signature(texts: _Signature | None) -> Signature | None:
+    if texts is None:
+        return None
+    return Signature(
+        inputs=_fields("inputs", texts.inputs),
+        outputs=_fields("outputs", texts.outputs),
+        params=_fields("params", texts.params),
+    )
+
+
+def _fields(side: str, text: str | None) -> tuple[Field, ...] | None:
+    """One side of the signature: JSON inside the YAML. A parameter always has a default, so none is required."""
+    if text is None:
+        return None
+    try:
+        specs = msgspec.json.decode(text, type=list[_Spec] | None)
+        return None if specs is None else tuple(_field(spec, is_param=side == "params") for spec in specs)
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
+        raise InputError(
+            f"MLmodel's signature is broken: {side}: {error}", hint="log the model again with a signature"
+        ) from error
+
+
+def _field(spec: _Spec, *, is_param: bool) -> Field:
+    if spec.tensor is not None:
+        return Field(name=spec.name, type=spec.tensor.dtype, required=_required(spec), shape=spec.tensor.shape)
+    required = not is_param and _required(spec)
+    return Field(name=spec.name, type=_type(spec, 0), required=required, shape=spec.shape)
+
+
+def _required(spec: _Spec) -> bool:
+    return not spec.optional if spec.required is None else spec.required
+
+
+def _type(spec: _Spec, depth: int) -> str:
+    """`double`, `array<long>`, `map<string>`, `object{a: double, b?: string}` (`?`: not required)."""
+    if depth > MAX_DEPTH:
+        raise InputError(f"MLmodel's signature is nested deeper than {MAX_DEPTH}")
+    if spec.type == "array" and spec.items is not None:
+        return f"array<{_type(_inner(spec.items), depth + 1)}>"
+    if spec.type == "map" and spec.values is not None:
+        return f"map<{_type(_inner(spec.values), depth + 1)}>"
+    if spec.type == "object" and spec.properties is not None:
+        inner = {name: _inner(raw) for name, raw in sorted(spec.properties.items())}
+        parts = (f"{name}{'' if _required(one) else '?'}: {_type(one, depth + 1)}" for name, one in inner.items())
+        return f"object{{{', '.join(parts)}}}"
+    return spec.type
+
+
+def _inner(raw: msgspec.Raw) -> _Spec:
+    return msgspec.json.decode(raw, type=_Spec)

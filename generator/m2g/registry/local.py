@@ -1,0 +1,247 @@
+"""A registry without a server, a database or a folder, read by the mlflow package, which is imported only here."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from m2g.errors import InputError, OutsideError
+from m2g.model import ModelVersion, RegisteredModel, Run, VersionFacts
+from m2g.registry import Progress, artifacts
+from m2g.registry.address import Address, Kind
+from m2g.registry.database import Snapshot, check
+from m2g.registry.normal import (
+    MLMODEL,
+    by_name,
+    by_version,
+    datasets,
+    inside,
+    is_prompt,
+    number,
+    ordered,
+    registered,
+    run_path,
+)
+from m2g.registry.refusal import NOT_FOUND, OneFailed, quoted
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
+    from mlflow.entities.model_registry import ModelVersion as MlflowVersion
+    from mlflow.entities.model_registry import RegisteredModel as MlflowModel
+    from mlflow.store.entities import PagedList
+
+_PAGE = 1000
+_NEWER = "is the database of a newer MLflow than the installed mlflow package? Then upgrade the package"
+_T = TypeVar("_T")
+
+
+class LocalRegistry:
+    """See `m2g.registry.Registry`. Nothing is written: a SQLite database is copied first, others are checked.
+
+    (The mlflow package would migrate the tables of an older MLflow in place, under the server that uses them.)
+    """
+
+    def __init__(self, place: Address, *, progress: Progress) -> None:
+        self._place = place
+        self._progress = progress
+        self._runs: dict[str, MlflowRun | None] = {}
+        self._snapshot: Snapshot | None = None
+
+    @property
+    def identity(self) -> str:
+        """As `Registry.identity`: what the person wrote."""
+        return self._place.identity
+
+    def models(self) -> list[RegisteredModel]:
+        """As `Registry.models`."""
+        client = self._client
+        listed = self._all(lambda token: client.search_registered_models(max_results=_PAGE, page_token=token))
+        return by_name(_model(model) for model in listed if not is_prompt(model.tags))
+
+    def versions(self, name: str | None = None) -> list[ModelVersion]:
+        """As `Registry.versions`."""
+        client = self._client
+        listed = self._all(lambda token: client.search_model_versions(max_results=_PAGE, page_token=token))
+        return by_version(_version(v) for v in listed if name in {None, v.name} and not is_prompt(v.tags))
+
+    def model(self, name: str) -> RegisteredModel | None:
+        """As `Registry.model`."""
+        client = self._client
+        found = self._asked(lambda: client.get_registered_model(name))
+        return None if found is None or is_prompt(found.tags) else _model(found)
+
+    def facts(self, versions: Sequence[ModelVersion]) -> dict[tuple[str, str], VersionFacts]:
+        """As `Registry.facts`."""
+        found: dict[tuple[str, str], VersionFacts] = {}
+        for done, version in enumerate(by_version(versions), 1):
+            try:
+                facts = self._read(version)
+            except OneFailed as failed:
+                facts = VersionFacts(problem=failed.message)
+            found[version.name, version.version] = facts
+            self._progress("facts of versions", done, len(versions))
+        return found
+
+    @functools.cached_property
+    def _client(self) -> MlflowClient:
+        uri = self._store()
+        self._progress("the mlflow package", 0, 0)
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # 3.x keeps the folder store for those who ask for it
+        try:
+            return self._open(uri)
+        except ImportError as error:
+            raise InputError(
+                f"{self.identity} is a local store, and the mlflow package that reads it is missing ({error.name})",
+                hint="pip install 'm2g[local]', or name an MLflow server as registry.uri",
+            ) from error
+
+    def _open(self, uri: str) -> MlflowClient:
+        import mlflow
+        from alembic.util import CommandError
+        from mlflow import MlflowClient
+
+        logging.getLogger("alembic").setLevel(logging.ERROR)
+        if self._place.kind is Kind.DATABASE:
+            check(self._place, Path(mlflow.__file__).parent / "store/db_migrations")
+        try:
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            self._asked(lambda: client.search_registered_models(max_results=1))  # opens the store
+        except CommandError as error:
+            raise InputError(f"{self.identity}: {quoted(str(error))}", hint=_NEWER) from error
+        return client
+
+    def _store(self) -> str:
+        """The URI to give to the mlflow package. Raises InputError where there is no store: it would make one."""
+        place = self._place
+        if place.kind is Kind.SQLITE:
+            self._snapshot = Snapshot(place)
+            return self._snapshot.uri
+        folder = artifacts.path_of(place.uri)
+        if folder is None:
+            return place.uri
+        if not (folder / "models").is_dir():
+            raise InputError(
+                f"{place.identity}: no registered models there (no folder {folder / 'models'})",
+                hint="write the folder that MLflow made, such as ./mlruns, or sqlite:///mlflow.db",
+            )
+        return folder.absolute().as_uri()
+
+    def _all(self, page: Callable[[str | None], PagedList[_T]]) -> Iterator[_T]:
+        """Every item. Raises OutsideError for what the store itself says is wrong."""
+        token: str | None = None
+        while True:
+            found = self._asked(functools.partial(page, token))
+            if found is None:
+                raise OutsideError(f"{self.identity}: the store has no such list")
+            yield from found
+            token = found.token
+            if not token:
+                return
+
+    def _asked(self, question: Callable[[], _T]) -> _T | None:
+        """An answer of the mlflow package; None where it says that there is no such thing."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return question()
+        except MlflowException as error:
+            if error.error_code == NOT_FOUND:
+                return None
+            raise OneFailed(
+                f"{self.identity}: {quoted(error.message)}",
+                hint="is the store whole, and of a version that the installed mlflow package knows?",
+            ) from error
+        except OSError as error:
+            raise OutsideError(f"{self.identity}: {error.strerror or error}") from error
+
+    def _read(self, version: ModelVersion) -> VersionFacts:
+        client = self._client
+        uri = self._asked(lambda: client.get_model_version_download_uri(version.name, version.version))
+        if uri is None:
+            raise OneFailed("the registry has this version no more")
+        run = self._run(version.run_id)
+        uri = self._in_run(uri)
+        return VersionFacts(artifact_uri=uri, run=None if run is None else _fact(run), mlmodel=self._mlmodel(uri))
+
+    def _run(self, run_id: str) -> MlflowRun | None:
+        client = self._client
+        if run_id and run_id not in self._runs:
+            self._runs[run_id] = self._asked(lambda: client.get_run(run_id))
+        return self._runs.get(run_id)
+
+    def _in_run(self, uri: str) -> str:
+        """What a `runs:/` URI stands for; as `m2g.registry.lookup` does it on a server."""
+        split = run_path(uri)
+        if split is None:
+            return uri
+        run_id, path = split
+        run = self._run(run_id)
+        if run is None or not path:
+            raise OneFailed(f"the registry cannot resolve {uri}: there is no such run, or no path")
+        name, _, rest = path.partition("/")
+        outputs = getattr(run, "outputs", None)  # since MLflow 3
+        get = self._client.get_logged_model
+        asked = [
+            self._asked(functools.partial(get, output.model_id))
+            for output in (outputs.model_outputs if outputs else ())
+        ]
+        models = (model for model in asked if model is not None)
+        for model in sorted(models, key=lambda model: (-model.creation_timestamp, model.model_id)):
+            if model.name == name:
+                return inside(str(model.artifact_location), rest)
+        return inside(str(run.info.artifact_uri), path)
+
+    def _mlmodel(self, uri: str) -> bytes | None:
+        if uri.startswith("mlflow-artifacts:"):
+            raise OneFailed(f"only the MLflow server of this database can read {uri}: name it as registry.uri")
+        folder = artifacts.path_of(uri)
+        if folder is not None:
+            return artifacts.read(folder)
+        from mlflow.artifacts import download_artifacts
+
+        with tempfile.TemporaryDirectory(prefix="m2g-") as target:
+            try:
+                download_artifacts(artifact_uri=inside(uri, MLMODEL), dst_path=target)
+            except Exception as error:  # every artifact store raises errors of its own
+                raise OneFailed(f"{inside(uri, MLMODEL)} cannot be read: {quoted(str(error))}") from error
+            return artifacts.read(Path(target))
+
+
+def _model(model: MlflowModel) -> RegisteredModel:
+    aliases: Mapping[str, object] = model.aliases
+    return registered(model.name, {alias: str(version) for alias, version in aliases.items()}, model.tags)
+
+
+def _version(version: MlflowVersion) -> ModelVersion:
+    return ModelVersion(
+        name=version.name,
+        version=str(version.version),
+        source=version.source or "",
+        created_at=int(version.creation_timestamp),
+        run_id=version.run_id or "",
+        status=str(version.status),
+        stage=version.current_stage or "None",
+        tags=ordered(version.tags),
+    )
+
+
+def _fact(run: MlflowRun) -> Run:
+    inputs = run.inputs.dataset_inputs if run.inputs else []
+    return Run(
+        id=run.info.run_id,
+        experiment_id=str(run.info.experiment_id),
+        metrics=ordered({key: number(value) for key, value in run.data.metrics.items()}),
+        params=ordered(run.data.params),
+        tags=ordered(run.data.tags),
+        datasets=datasets(
+            (one.dataset.name, one.dataset.digest, {tag.key: tag.value for tag in one.tags}) for one in inputs
+        ),
+    )
