@@ -102,17 +102,21 @@ def _read(root: Path, file: str) -> documents.Document:
 
 
 def _conform(document: documents.Document, kind: type[Config] | type[ModelIntent]) -> list[Finding]:
+    import jsonschema_rs
+
     data = {} if document.data is None and kind is ModelIntent else document.data
+    schema = msgspec.json.schema(kind)
+    errors = jsonschema_rs.validator_for(schema).iter_errors(data)
     return [
         Finding(
             rule="config-invalid" if kind is Config else "model-yaml-invalid",
             file=document.file,
-            line=document.line(violation.place),
+            line=document.line(violation.where),
             path=violation.path,
             message=violation.message,
             hint=violation.hint,
         )
-        for violation in conform.validator(msgspec.json.schema(kind)).violations(data)
+        for violation in conform.ordered(v for error in errors for v in conform.violations(error, schema))
     ]
 
 

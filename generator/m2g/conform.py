@@ -1,148 +1,245 @@
-"""Plain data against a JSON Schema: every violation, in words for the person who wrote the data."""
+"""What a validator found, in words for people: the place, what is wrong there, and the likely way out."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
+if TYPE_CHECKING:
+    from jsonschema_rs import ValidationError
+
+Place: TypeAlias = Sequence[str | int]
+Elsewhere: TypeAlias = Callable[[Place, str], str]
+"""(pointer to a schema, field) → where that field exists, such as `KServe 0.20`; empty when nowhere."""
+
+_NAMES = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "null",
+}
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_SHOWN = 60
+_LISTED = 12
+
 
 class Violation(msgspec.Struct, frozen=True, kw_only=True):
-    """One violation. `place` leads to it from the root of the data; `path` is the same as text."""
+    """One thing that a schema refuses; `where` leads to it from the root of the data."""
 
-    place: tuple[str | int, ...]
+    where: tuple[str | int, ...]
     message: str
     hint: str = ""
 
     @property
     def path(self) -> str:
-        text = ""
-        for part in self.place:
-            text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-        return text
+        """`where` as people read it, such as `spec.canary[0].predictor.name`."""
+        return place(self.where)
 
 
-class Validator:
-    """A compiled schema. Compile once: it costs milliseconds, a check costs microseconds."""
-
-    def __init__(self, schema: Mapping[str, object]) -> None:
-        import jsonschema_rs
-
-        self._schema = schema
-        self._compiled = jsonschema_rs.validator_for(dict(schema))
-
-    def holds(self, data: object) -> bool:
-        """Whether `data` fits."""
-        return self._compiled.is_valid(data)
-
-    def violations(self, data: object) -> list[Violation]:
-        """Every violation, in the order of the data's places."""
-        found: list[Violation] = []
-        for error in self._compiled.iter_errors(data):
-            steps = list(error.schema_path)
-            keyword = str(steps[-1])
-            parent = _walk(self._schema, steps[:-1])
-            if "propertyNames" in steps:
-                keyword, parent = "propertyNames", _walk(self._schema, steps[: steps.index("propertyNames")])
-            found.extend(_explain(keyword, parent, tuple(error.instance_path), error.instance, error.message))
-        return sorted(set(found), key=lambda v: ([str(part) for part in v.place], v.message))
+def nowhere_else(_pointer: Place, _field: str) -> str:
+    """For data with one version: no other schema has the field."""
+    return ""
 
 
-def validator(schema: Mapping[str, object]) -> Validator:
-    """Compile a JSON Schema."""
-    return Validator(schema)
+def ordered(found: Iterable[Violation]) -> list[Violation]:
+    """Each violation once, by path."""
+    return sorted(set(found), key=lambda violation: (violation.path, violation.message, violation.hint))
 
 
-def closest(word: str, words: Sequence[str]) -> str:
-    """`did you mean …?` for a misspelt word, else the allowed words; empty for none."""
-    near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    if not near:
-        near = [w for w in words if w.lower() == word.lower()]
-    if near:
-        return f"did you mean {near[0]}?"
-    return f"allowed: {', '.join(sorted(words)[:40])}" if words else ""
-
-
-def _walk(schema: object, steps: Sequence[str | int]) -> Mapping[str, object]:
-    node = schema
-    for step in steps:
-        if isinstance(node, Mapping):
-            node = node.get(str(step), {})
-        elif isinstance(node, Sequence) and isinstance(step, int) and step < len(node):
-            node = node[step]
-    return node if isinstance(node, Mapping) else {}
-
-
-def _explain(
-    keyword: str, schema: Mapping[str, object], place: tuple[str | int, ...], data: object, message: str
-) -> list[Violation]:
-    match keyword:
-        case "additionalProperties" if isinstance(data, Mapping):
-            known = list(_walk(schema, ["properties"]))
-            return [
-                Violation(place=(*place, key), message=f"unknown field {key!r}", hint=closest(key, known))
-                for key in data
-                if key not in known
-            ]
-        case "required" if isinstance(data, Mapping):
-            needed = schema.get("required")
-            missing = [key for key in needed if key not in data] if isinstance(needed, list) else []
-            return [Violation(place=place, message=f"{key!r} is missing", hint=f"add {key}") for key in missing]
-        case "enum":
-            values = schema.get("enum")
-            words = [str(value) for value in values] if isinstance(values, list) else []
-            hint = closest(str(data), words)
-            return [Violation(place=place, message=f"{_short(data)} is not one of {', '.join(words)}", hint=hint)]
+def violations(error: ValidationError, schema: object, elsewhere: Elsewhere = nowhere_else) -> Iterator[Violation]:
+    """What one error means; `schema` is the whole compiled schema that the error points into."""
+    rules = _at(schema, error.schema_path[:-1])
+    value = getattr(error.kind, "value", None)
+    match error.kind.name:
+        case "additionalProperties":
+            yield from (_unknown(error, str(field), schema, elsewhere) for field in _list(value))
+        case "required":
+            yield Violation(where=(*error.instance_path, str(value)), message="is missing; it is required")
+        case "propertyNames":
+            yield _key(error, rules)
+        case "anyOf" | "oneOf":
+            yield from _closest(error, schema, elsewhere)
         case "type":
-            return [Violation(place=place, message=f"must be {_kind(schema)}, not {_short(data)}", hint=_quote(schema))]
-        case "anyOf":
-            return [Violation(place=place, message=f"must be {_kind(schema)}, not {_short(data)}")]
-        case "propertyNames" if isinstance(data, Mapping):
-            names = _walk(schema, ["propertyNames"])
-            bad = [key for key in data if not Validator(names).holds(key)]
-            return [
-                Violation(place=(*place, key), message=f"{key!r} is no valid name", hint=_rule(names)) for key in bad
-            ]
-        case "pattern" | "maxLength" | "minLength":
-            return [Violation(place=place, message=f"{_short(data)} is not valid here", hint=_rule(schema))]
+            yield _type(error, [str(item) for item in _list(value)])
+        case "enum":
+            yield _choice(error, _list(value))
         case _:
-            return [Violation(place=place, message=message)]
+            yield _limit(error, error.instance_path, rules)
 
 
-def _short(data: object) -> str:
-    text = repr(data)
-    return text if len(text) <= 80 else f"{text[:79]}…"
-
-
-_WORDS = {
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "object": "a mapping",
-    "array": "a list",
-    "null": "empty",
-}
-
-
-def _kind(schema: Mapping[str, object]) -> str:
-    options = schema.get("anyOf")
-    if isinstance(options, list):
-        return " or ".join(dict.fromkeys(_kind(option) for option in options if isinstance(option, Mapping)))
-    kind = schema.get("type")
-    kinds = kind if isinstance(kind, list) else [kind]
-    return " or ".join(_WORDS.get(str(k), str(k)) for k in kinds)
-
-
-def _quote(schema: Mapping[str, object]) -> str:
-    return "quote it if text is meant" if schema.get("type") == "string" else ""
-
-
-def _rule(schema: Mapping[str, object]) -> str:
+def place(path: Place) -> str:
+    """`["spec", "canary", 0, "a/b"]` → `spec.canary[0]["a/b"]`; the root is empty."""
     parts = []
-    if "pattern" in schema:
-        parts.append(f"must match {schema['pattern']}")
-    if "minLength" in schema or "maxLength" in schema:
-        parts.append(f"{schema.get('minLength', 0)} to {schema.get('maxLength', 'any number of')} characters")
-    return "; ".join(parts)
+    for step in path:
+        if isinstance(step, int):
+            parts.append(f"[{step}]")
+        elif _PLAIN_KEY.fullmatch(step):
+            parts.append(f".{step}")
+        else:
+            parts.append(f"[{json.dumps(step, ensure_ascii=False)}]")
+    return "".join(parts).removeprefix(".")
+
+
+def _unknown(error: ValidationError, field: str, schema: object, elsewhere: Elsewhere) -> Violation:
+    known = sorted(_dict(_at(schema, error.schema_path[:-1]).get("properties")))
+    hint = ""
+    if where := elsewhere(error.schema_path[:-1], field):
+        hint = f"{where} has this field"
+    elif meant := near(field, known):
+        hint = f"did you mean {meant}?"
+    elif home := _home(error, field, schema):
+        hint = f"it belongs at {home}"
+    elif len(known) <= _LISTED:
+        hint = f"known here: {', '.join(known)}" if known else "nothing may be written here"
+    return Violation(where=(*error.instance_path, field), message="is not a known field", hint=hint)
+
+
+def _home(error: ValidationError, field: str, schema: object) -> str:
+    """Where a misplaced field belongs: in the mapping around this one, or in one of those inside it."""
+    around: Place = error.instance_path[:-1]
+    if error.instance_path and field in _dict(_subschema(schema, around).get("properties")):
+        return place([*around, field])
+    for key, value in _dict(error.instance).items():
+        inside = [*error.instance_path, key]
+        if isinstance(value, dict) and field in _dict(_subschema(schema, inside).get("properties")):
+            return place([*inside, field])
+    return ""
+
+
+def _key(error: ValidationError, rules: dict[str, object]) -> Violation:
+    inner: ValidationError = error.kind.error  # type: ignore[attr-defined]  # kind is PropertyNames here
+    return _limit(inner, [*error.instance_path, str(inner.instance)], rules)
+
+
+def _closest(error: ValidationError, schema: object, elsewhere: Elsewhere) -> Iterator[Violation]:
+    """The branch that fits best speaks: the one whose first error lies deepest, then the one with fewest."""
+    branches = [list(branch) for branch in getattr(error.kind, "context", []) if branch]
+    if not branches:
+        message = f"is {_shown(error.instance)}, which fits more than one form"
+        yield Violation(where=tuple(error.instance_path), message=message)
+        return
+    best = min(branches, key=lambda branch: (-max(len(e.instance_path) for e in branch), len(branch)))
+    for inner in best:
+        yield from violations(inner, schema, elsewhere)
+
+
+def _type(error: ValidationError, wanted: list[str]) -> Violation:
+    value = error.instance
+    names = " or ".join(_NAMES[name] for name in wanted if name != "null")
+    if value is None:
+        message, hint = f"is empty (null); it must be {names}", "give it a value or remove the line"
+    else:
+        message, hint = f"is {_described(value)}; it must be {names}", ""
+    if isinstance(value, bool | int | float) and "string" in wanted:
+        hint = f'write it in quotes: "{json.dumps(value)}"'
+    elif isinstance(value, str) and _reads_as(value, wanted):
+        hint = f"write it without quotes: {value}"
+    return Violation(where=tuple(error.instance_path), message=message, hint=hint)
+
+
+def _choice(error: ValidationError, options: list[object]) -> Violation:
+    words = [str(option) for option in options if option is not None]
+    meant = near(str(error.instance), words)
+    return Violation(
+        where=tuple(error.instance_path),
+        message=f"is {_shown(error.instance)}; it must be one of: {', '.join(words)}",
+        hint=f"did you mean {meant}?" if meant else "",
+    )
+
+
+def _limit(error: ValidationError, path: Place, rules: dict[str, object]) -> Violation:
+    shown, limit, hint = _shown(error.instance), getattr(error.kind, "value", None), ""
+    length = len(error.instance) if isinstance(error.instance, str | list | dict) else 0
+    match error.kind.name:
+        case "pattern":
+            words, _, hint = str(rules.get("description") or f"of the form {limit}").partition("; ")
+            message = f"is {shown}, which is not {words}"
+        case "const":
+            message = f"is {shown}; it must be {_shown(getattr(error.kind, 'expected_value', limit))}"
+        case "minimum" | "exclusiveMinimum":
+            message = f"is {shown}; the smallest that is allowed is {limit}"
+        case "maximum" | "exclusiveMaximum":
+            message = f"is {shown}; the largest that is allowed is {limit}"
+        case "minLength" | "minItems" | "minProperties":
+            message = "is empty" if length == 0 else f"is {length} long; at least {limit} is required"
+        case "maxLength" | "maxItems" | "maxProperties":
+            message = f"is {length} long; at most {limit} is allowed"
+        case _:
+            message = error.message
+    return Violation(where=tuple(path), message=message, hint=hint)
+
+
+def near(word: str, known: Sequence[str]) -> str:
+    """The known word that a person meant: another case or punctuation first, then the closest spelling."""
+    folded = {_folded(item): item for item in known}
+    close = difflib.get_close_matches(_folded(word), folded, n=1, cutoff=0.7)
+    return folded[close[0]] if close else ""
+
+
+def _folded(word: str) -> str:
+    return re.sub(r"[-_./ ]", "", word.lower())
+
+
+def _reads_as(text: str, wanted: list[str]) -> bool:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return False
+    kind = {bool: "boolean", int: "integer", float: "number"}.get(type(value))
+    return kind in wanted
+
+
+def _described(value: object) -> str:
+    match value:
+        case bool() | int() | float():
+            return _shown(value)
+        case str():
+            return f"the text {_shown(value)}"
+        case list():
+            return "a list"
+        case _:
+            return "a mapping"
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def _at(schema: object, pointer: Place) -> dict[str, object]:
+    for step in pointer:
+        if isinstance(schema, dict):
+            schema = schema.get(str(step))
+        elif isinstance(schema, list) and isinstance(step, int) and step < len(schema):
+            schema = schema[step]
+    return _dict(schema)
+
+
+def _subschema(schema: object, path: Place) -> dict[str, object]:
+    """The schema of what lies at a place of the object; empty where that is left open."""
+    root, here = schema, _resolved(schema, _dict(schema))
+    for step in path:
+        inner = here.get("items") if isinstance(step, int) else _dict(here.get("properties")).get(step)
+        here = _resolved(root, _dict(inner if inner is not None else here.get("additionalProperties")))
+    return here
+
+
+def _resolved(root: object, schema: dict[str, object]) -> dict[str, object]:
+    reference = schema.get("$ref")
+    return _at(root, reference.removeprefix("#/").split("/")) if isinstance(reference, str) else schema
+
+
+def _dict(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]

@@ -12,8 +12,33 @@ from m2g.model import Value
 
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Seconds = Annotated[int, Meta(ge=1, le=86_400)]
-Name = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
-EnvironmentName = Annotated[str, Meta(min_length=1, max_length=20, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]
+Name = Annotated[
+    str,
+    Meta(
+        max_length=63,
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        description="a Kubernetes name; use lower-case letters, digits and '-', with a letter or digit at both ends",
+    ),
+]
+EnvironmentName = Annotated[
+    str,
+    Meta(
+        max_length=20,
+        pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
+        description="an environment's name; use lower-case letters, digits and '-', starting with a letter",
+    ),
+]
+Duration = Annotated[
+    str, Meta(pattern=r"^([0-9]+(s|m|h))+$", description="a duration; write it like 30s, 10m or 1h30m")
+]
+Slug = Annotated[
+    str,
+    Meta(
+        max_length=36,
+        pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
+        description="a slug; use lower-case letters, digits and '-', starting with a letter, 36 at most",
+    ),
+]
 Text = Annotated[str, Meta(min_length=1, max_length=512)]
 Scalar = str | int | float
 """A quantity or a bound as people write it (`2`, `0.5`, `2Gi`)."""
@@ -129,7 +154,7 @@ class Models(Value, frozen=True, kw_only=True):
     exclude: tuple[Text, ...] = ()
     tags: dict[str, str] = {}
     """Only models that carry all of these registered-model tags."""
-    slugs: dict[str, Annotated[str, Meta(max_length=36, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]] = {}
+    slugs: dict[str, Slug] = {}
 
 
 class Removals(Value, frozen=True, kw_only=True):
@@ -150,8 +175,8 @@ class Flux(Value, frozen=True, kw_only=True):
     namespace: Name = "flux-system"
     service_account_name: Name | UnsetType = UNSET
     depends_on: tuple[Name, ...] = ()
-    interval: Annotated[str, Meta(pattern=r"^([0-9]+(s|m|h))+$")] = "10m"
-    timeout: Annotated[str, Meta(pattern=r"^([0-9]+(s|m|h))+$")] = "15m"
+    interval: Duration = "10m"
+    timeout: Duration = "15m"
 
 
 class Sync(Value, frozen=True, kw_only=True):

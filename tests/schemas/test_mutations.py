@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from m2g.schemas import Catalogue
-from m2g.schemas.words import place
+from m2g.conform import place
 from tests.schemas import cases
 from tests.schemas.cases import GONE, Manifest
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from m2g.conform import Violation
 from m2g.schemas.catalogue import Catalogue
 from m2g.schemas.kubernetes import KUBERNETES
-from m2g.schemas.words import Violation
 
 __all__ = ["KUBERNETES", "Catalogue", "Violation"]

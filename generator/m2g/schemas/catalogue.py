@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from m2g import data
+from m2g import conform, data
+from m2g.conform import Place, Violation
 from m2g.errors import InputError
-from m2g.schemas import words
 from m2g.schemas.kubernetes import KUBERNETES, Kubernetes
-from m2g.schemas.words import Place, Violation
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -72,7 +71,7 @@ class Catalogue:
         api_version, kind = obj.get("apiVersion"), obj.get("kind")
         if not isinstance(api_version, str) or not isinstance(kind, str):
             path = "kind" if isinstance(api_version, str) else "apiVersion"
-            return [Violation(path=path, message="is missing or not text", hint="say what kind of object this is")]
+            return [Violation(where=(path,), message="is missing or not text", hint="say what kind of object this is")]
         compiled = self._compile(api_version, kind, minor)
         if compiled is None:
             return [self._unknown(api_version, kind, minor)]
@@ -84,9 +83,9 @@ class Catalogue:
             errors = list(compiled.validator.iter_errors(dict(obj)))
         except (TypeError, ValueError) as error:
             hint = "quote every key, and every date or time"
-            return [Violation(path="", message=f"cannot be written as JSON: {error}", hint=hint)]
-        found = {one for error in errors for one in words.violations(error, compiled.schema, elsewhere)}
-        return sorted({_unsaid(one) for one in found} if kind == "Secret" else found)
+            return [Violation(where=(), message=f"cannot be written as JSON: {error}", hint=hint)]
+        found = {one for error in errors for one in conform.violations(error, compiled.schema, elsewhere)}
+        return conform.ordered((_unsaid(one) for one in found) if kind == "Secret" else found)
 
     def _compile(self, api_version: str, kind: str, minor: str) -> _Compiled | None:
         key = (api_version, kind, minor)
@@ -144,15 +143,17 @@ class Catalogue:
         for version in self.kserve_versions() if group == KSERVE_GROUP else ():
             file = self._file(group, version)
             if file and wanted in file.kinds:
-                return Violation(path="kind", message=message, hint=f"KServe {version} has this kind, {minor} has not")
+                return Violation(
+                    where=("kind",), message=message, hint=f"KServe {version} has this kind, {minor} has not"
+                )
         groups = [path.stem for path in sorted(self._folder.glob("*.*.json"))]
         files = [self._file(name, minor) for name in (KSERVE_GROUP, *groups)]
         known = [name for file in files if file for name in file.kinds]
         same = [name for name in known if name.endswith(f" {kind}")]
         same += [f"{other} {kind}" for other in self._kubernetes.api_versions(kind)]
-        near = words.near(wanted, same) or next(iter(same), "") or words.near(wanted, known)
+        near = conform.near(wanted, same) or next(iter(same), "") or conform.near(wanted, known)
         hint = f"did you mean {near}?" if near else "m2g schemas import adds the CRDs of your own cluster"
-        return Violation(path="kind", message=message, hint=hint)
+        return Violation(where=("kind",), message=message, hint=hint)
 
 
 def _unsaid(found: Violation) -> Violation:
@@ -160,7 +161,7 @@ def _unsaid(found: Violation) -> Violation:
     if not re.match(r"(data|stringData)\b", found.path):
         return found
     hint = "each key needs one text, in quotes where it is a number; the value is not shown here"
-    return Violation(path=found.path, message="is not what a Secret holds", hint=hint)
+    return Violation(where=found.where, message="is not what a Secret holds", hint=hint)
 
 
 def _compiled(schema: dict[str, object]) -> _Compiled:
