@@ -9,33 +9,35 @@ import jinja2
 from m2g import prose
 from m2g.model import Field, Release, Value
 
+_METRICS = 30
+"""Metrics on a card, by name."""
+
 _TEMPLATE = """\
 # {{ title | md }}
 
-{{ "Registered model" | md }} {{ title | code }}, served as {{ slug | code }}. This page is written by m2g from the
-release records in [releases/](releases/).
+Registered model {{ title | code }}, served as {{ slug | code }}. m2g writes this page from the records in
+[releases/](releases/).
 
-| environment | version | follows | serialized by | run |
-|---|---|---|---|---|
-{% for release in rows | map(attribute="release") -%}
+| environment | version | follows | library | run | serves | namespace |
+|---|---|---|---|---|---|---|
+{% for row in rows -%}
+{% set release = row.release -%}
 | {{ release.environment | md }} | {{ release.version | md }} | {{ release.follows | md }} | {{ release | library | md
-}} | {{ (release.run.id if release.run else "–") | code }} |
+}} | {{ (release.run.id if release.run else "–") | code }} | {{ row.source | code(400) }} | {{ row.namespace | code }} |
 {% endfor %}
-{%- for row in rows %}
-{%- set release = row.release %}
-## {{ release.environment | md }}
+{%- if metrics %}
+## Metrics
 
-Serves {{ row.source | code(400) }} in namespace {{ row.namespace | code }}.
-{%- if release.run and release.run.metrics %}
-
-| metric | value |
-|---|---|
-{% for name, value in (release.run.metrics | dictsort)[:20] -%}
-| {{ name | md }} | {{ value | string | md }} |
+| metric |{% for row in rows %} {{ row.release.environment | md }} {{ row.release.version | md }} |{% endfor %}
+|---|{% for row in rows %}---|{% endfor %}
+{% for name in metrics -%}
+| {{ name | md }} |{% for row in rows %} {{ row.release | metric(name) | md }} |{% endfor %}
 {% endfor %}
 {%- endif %}
-{%- if release.mlmodel and release.mlmodel.signature %}
-{%- set signature = release.mlmodel.signature %}
+{%- if signature %}
+## Signature
+
+Of version {{ rows[-1].release.version | md }} in {{ rows[-1].release.environment | md }}.
 
 | | name | type |
 |---|---|---|
@@ -46,7 +48,6 @@ Serves {{ row.source | code(400) }} in namespace {{ row.namespace | code }}.
 {% endfor -%}
 {% endfor %}
 {%- endif %}
-{% endfor %}
 ## Call it
 
 ```bash
@@ -68,7 +69,15 @@ class Row(Value, frozen=True, kw_only=True):
 
 def card(slug: str, rows: Sequence[Row]) -> str:
     """Markdown of the card, environments in the order given. Registry text cannot break out of its cell."""
-    return _page().render(slug=slug, title=rows[0].release.model, rows=rows)
+    last = rows[-1].release
+    metrics = sorted({name for row in rows if row.release.run for name in row.release.run.metrics})
+    return _page().render(
+        slug=slug,
+        title=last.model,
+        rows=rows,
+        metrics=metrics[:_METRICS],
+        signature=last.mlmodel.signature if last.mlmodel else None,
+    )
 
 
 def _page() -> jinja2.Template:
@@ -77,7 +86,13 @@ def _page() -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"md": prose.markdown, "code": prose.code, "library": _library, "kind": _kind}
+    environment.filters |= {
+        "md": prose.markdown,
+        "code": prose.code,
+        "library": _library,
+        "kind": _kind,
+        "metric": _metric,
+    }
     return environment.from_string(_TEMPLATE)
 
 
@@ -86,6 +101,11 @@ def _library(release: Release) -> str:
         return "–"
     flavors = [f for f in release.mlmodel.flavors if f.name != "python_function"] or list(release.mlmodel.flavors)
     return ", ".join(f"{f.name} {f.version}".strip() for f in flavors)
+
+
+def _metric(release: Release, name: str) -> str:
+    value = release.run.metrics.get(name, "–") if release.run else "–"
+    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def _kind(field: Field) -> str:

@@ -39,7 +39,7 @@ def summary(outcome: Outcome) -> str:
         if any(file.kind is kind for file in outcome.files)
     )
     verb = "written" if outcome.written else "out of date" if outcome.check else "would be written"
-    return f"{verb}: {counts} file{'s' * (len(outcome.files) != 1)} of {outcome.models} models{wrong}"
+    return f"{verb}: {counts} file{'s' * (len(outcome.files) != 1)} of {outcome.models} model{'s' * (outcome.models != 1)}{wrong}"
 
 
 def _release(change: ReleaseChange) -> str:
