@@ -1,0 +1,140 @@
+"""`m2g diff`: the working tree against where it left a ref, model by model, with the objects that both build."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import msgspec
+
+from m2g import git, kustomize, releases
+from m2g.commands.resolve import Scope
+from m2g.manifest import Manifest, read_all
+from m2g.model import Release, Value
+from m2g.review import Key, Overlay, Review, Side, review
+
+_APART = ("models/", "fleet/", "platform/", "docs/", ".")
+"""Beside the models' own folders: what no overlay is made of."""
+
+
+class _Half(Value, frozen=True, kw_only=True):
+    """One side before it is built. `folder` is where its files lie."""
+
+    folder: Path
+    records: Mapping[Key, Release]
+    overlays: frozenset[Key]
+    notes: tuple[str, ...]
+
+
+def diff(
+    root: Path, against: str, scope: Scope, *, progress: kustomize.Progress = lambda what, done, total: None
+) -> Review:
+    """Compare the files below `root` as they are with the merge base of HEAD and `against` (empty: the usual base).
+
+    Raises InputError for a ref, a repository or a history that is not there, OutsideError where git or kustomize fails.
+    """
+    ref = against or git.usual_base(root)
+    base = git.merge_base(root, ref)
+    changed = git.changed(root, base)
+    entries = git.files(root, base)
+    models = {key[0] for key in _overlays(root)} | {path.split("/")[1] for path in entries if _in_model(path)}
+    slugs = _slugs(models, changed)
+    with tempfile.TemporaryDirectory(prefix="m2g-") as name:
+        folder = Path(name).resolve()
+        git.extract(root, {path: entry for path, entry in entries.items() if _needed(path, slugs)}, folder)
+        old, new = _half(folder, slugs, f" at {ref}"), _half(root.resolve(), slugs, "")
+        names = {key: record.model for key, record in (*old.records.items(), *new.records.items())}
+        keys = {key for key in old.overlays | new.overlays if scope.has(key, names.get(key, key[0]))}
+        wanted = _touched(old, new, keys, changed)
+        sides = [_built(half, wanted & half.overlays, scope, names, progress) for half in (old, new)]
+    others = {path for path in changed if not _slug(path, models)}
+    return review(*sides, against=f"{ref} ({base[:12]})", files=others, notes={*old.notes, *new.notes})
+
+
+def _in_model(path: str) -> bool:
+    return path.startswith("models/") and path.count("/") > 1
+
+
+def _slug(path: str, models: Collection[str]) -> str:
+    """The model that a file belongs to; empty for none."""
+    if _in_model(path):
+        return path.split("/")[1]
+    stem = path.rpartition("/")[2].removesuffix(".yaml")
+    return stem if path.startswith("fleet/") and path.count("/") == 2 and stem in models else ""
+
+
+def _slugs(models: Collection[str], changed: Collection[str]) -> frozenset[str]:
+    """The models that have a changed file; all of them where a file changed that overlays may share."""
+    if any("/" in path and not path.startswith(_APART) for path in changed if not _slug(path, models)):
+        return frozenset(models)
+    return frozenset(_slug(path, models) for path in changed) - {""}
+
+
+def _needed(path: str, slugs: Collection[str]) -> bool:
+    """Whether the overlays of these models can refer to it, or it says how they are applied."""
+    return _slug(path, slugs) in slugs if path.startswith(("models/", "fleet/")) else True
+
+
+def _half(folder: Path, slugs: Collection[str], where: str) -> _Half:
+    records: dict[Key, Release] = {}
+    notes: list[str] = []
+    for path in sorted(p for p in folder.glob("models/*/releases/*.json") if p.parts[-3] in slugs):
+        file = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            continue  # it may lead anywhere
+        try:
+            records[path.parts[-3], path.stem] = releases.decode(path.read_bytes())
+        except (msgspec.DecodeError, ValueError, OSError, RecursionError):
+            notes.append(f"{file}{where} is no release record, so its facts are missing")
+    overlays = frozenset(key for key in _overlays(folder) if key[0] in slugs)
+    return _Half(folder=folder, records=records, overlays=overlays, notes=tuple(notes))
+
+
+def _overlays(folder: Path) -> frozenset[Key]:
+    found = (folder / "models").glob("*/overlays/*")
+    return frozenset((path.parts[-3], path.name) for path in found if path.is_dir())
+
+
+def _touched(old: _Half, new: _Half, keys: Collection[Key], changed: Collection[str]) -> frozenset[Key]:
+    """The overlays that are made of a changed file, on either side, or cannot be read."""
+    readers = [(half, kustomize.Reader(half.folder)) for half in (old, new)]
+    found = {key for key in keys if (key in old.overlays) != (key in new.overlays)}
+    for key in set(keys) - found:
+        graphs = [reader.graph(_folder(key)) for half, reader in readers if key in half.overlays]
+        if _applied(key) in changed or any(g.problem or not g.files.isdisjoint(changed) for g in graphs):
+            found.add(key)
+    return frozenset(found)
+
+
+def _built(
+    half: _Half, keys: Collection[Key], scope: Scope, names: Mapping[Key, str], progress: kustomize.Progress
+) -> Side:
+    folders = {key: _folder(key) for key in sorted(keys)}
+    built = kustomize.build(half.folder, list(folders.values()), progress=progress)
+    return Side(
+        releases={key: record for key, record in half.records.items() if scope.has(key, names.get(key, key[0]))},
+        overlays={
+            key: Overlay(objects=(*built[folder].objects, *_flux(half.folder, key)), error=built[folder].error)
+            for key, folder in folders.items()
+        },
+    )
+
+
+def _flux(folder: Path, key: Key) -> list[Manifest]:
+    """The Flux Kustomization that applies the overlay, where there is one."""
+    path = folder / _applied(key)
+    if path.is_symlink() or not path.is_file():
+        return []
+    try:
+        return [item for item in read_all(path.read_text()) if isinstance(item, dict)]
+    except (OSError, ValueError):
+        return []
+
+
+def _folder(key: Key) -> str:
+    return f"models/{key[0]}/overlays/{key[1]}"
+
+
+def _applied(key: Key) -> str:
+    return f"fleet/{key[1]}/{key[0]}.yaml"

@@ -1,0 +1,157 @@
+"""A review as the body of a pull request's comment: verdict first, the rest folded, within a forge's limit.
+
+All text from registry and repository stands in code spans or fences, where a forge expands nothing.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from m2g import prose
+from m2g.outcome import Kind
+from m2g.report.review_words import amount, contract, count, title, verdict
+from m2g.review import Change, Moved, ObjectChange, Review, Risk
+
+BUDGET = 60_000
+"""Characters. GitHub takes 65,536."""
+_MARKER = "<!-- m2g diff -->"
+_LONG = 160
+_ROWS = 60
+_DIFF_LINES = 300
+_MENTION = re.compile(r"(?<!\w)([@#])(?=\w)")
+_WORDS = {Kind.ADDED: "added", Kind.CHANGED: "changed", Kind.REMOVED: "removed"}
+_ICONS = {Risk.BREAKING: "🔴", Risk.CAUTION: "🟡", Risk.ROUTINE: "🟢"}
+
+
+class _Block(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of the comment. Pieces of a lower `rank` are dropped last; `what` is counted when one is."""
+
+    rank: int
+    text: str
+    what: str = ""
+
+
+def markdown(review: Review) -> str:
+    """The comment; at most BUDGET characters, with a note of what was dropped."""
+    blocks = list(_blocks(review))
+    room = BUDGET - 600
+    kept: set[int] = set()
+    for index, block in sorted(enumerate(blocks), key=lambda item: (item[1].rank, item[0])):
+        if len(block.text) + 1 <= room:
+            room -= len(block.text) + 1
+            kept.add(index)
+    dropped: dict[str, int] = {}
+    for index, block in enumerate(blocks):
+        if index not in kept:
+            dropped[block.what] = dropped.get(block.what, 0) + 1
+    lines = [block.text for index, block in enumerate(blocks) if index in kept]
+    if dropped:
+        words = ", ".join(count(number, what) for what, number in dropped.items())
+        lines.append(f"\n_Left out to stay below {BUDGET:,} characters: {words}. `m2g diff` shows all._")
+    return "\n".join(lines) + "\n"
+
+
+def _blocks(review: Review) -> Iterator[_Block]:
+    icon = _ICONS[review.changes[0].risk] if review.changes else _ICONS[Risk.ROUTINE]
+    yield _Block(rank=0, text=f"{_MARKER}\n## {icon} {verdict(review)}\n\nCompared with {_code(review.against)}.")
+    if review.changes:
+        head = "| | model | environment | what | signature | metrics | to know |\n|---|---|---|---|---|---|---|"
+        yield _Block(rank=1, text=f"\n{head}")
+        for change in review.changes:
+            yield _Block(rank=1, text=_row(change), what="table row")
+        yield _Block(rank=1, text="")
+    for change in review.changes:
+        yield from _section(change)
+    if review.files:
+        listed = "\n".join(f"- {_code(path)}" for path in review.files[:_ROWS])
+        more = f"\n- … and {len(review.files) - _ROWS} more" if len(review.files) > _ROWS else ""
+        body = _folded(f"{count(len(review.files), 'other file')} changed", listed + more)
+        yield _Block(rank=3, text=body, what="file list")
+    for note in review.notes:
+        yield _Block(rank=2, text=f"\n> note: {_code(note, 400)}", what="note")
+
+
+def _row(change: Change) -> str:
+    told = _code(change.concerns[0].message) if change.concerns else ""
+    more = f" and {len(change.concerns) - 1} more" if len(change.concerns) > 1 else ""
+    moved_metrics = [metric for metric in change.metrics if metric.before != metric.after]
+    cells = [
+        f"{_ICONS[change.risk]} {change.risk}",
+        _code(change.model, 80),
+        _code(change.environment),
+        _code(title(change)),
+        contract(change.contract) if change.contract else "",
+        "<br>".join(_code(f"{metric.name} {amount(metric, change.kind)}", 80) for metric in moved_metrics[:3]),
+        told + more,
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _section(change: Change) -> Iterator[_Block]:
+    """The folded parts of one change; those that the table cannot hold."""
+    summary = f"{_html(change.model, 80)} in {_html(change.environment)}: {_html(title(change))}"
+    parts = list(_facts(change))
+    if parts:
+        yield _Block(rank=2, text=_folded(summary, "\n\n".join(parts)), what="detail")
+    for item in change.objects:
+        yield _Block(rank=4 if change.risk is Risk.ROUTINE else 3, text=_object(item), what="diff")
+
+
+def _facts(change: Change) -> Iterator[str]:
+    if change.concerns:
+        yield "\n".join(f"- **{concern.risk}** {_code(concern.message, 500)}" for concern in change.concerns)
+    if change.contract is not None:
+        reasons = "".join(f"\n- {_code(reason)}" for reason in change.contract.reasons[:_ROWS])
+        yield f"**Signature: {contract(change.contract)}**{_more(len(change.contract.reasons))}\n{reasons}".rstrip()
+    if change.metrics:
+        rows = [
+            f"| {_code(m.name)} | {_code(amount(m, change.kind)) if m.before != m.after else 'unchanged'} |"
+            for m in change.metrics[:_ROWS]
+        ]
+        yield f"**Metrics**{_more(len(change.metrics))}\n\n| metric | |\n|---|---|\n" + "\n".join(rows)
+    for name, facts in (("Parameters", change.params), ("Lineage", change.lineage)):
+        if facts:
+            yield f"**{name}**{_more(len(facts))}\n\n{_table(facts)}"
+
+
+def _table(facts: tuple[Moved, ...]) -> str:
+    rows = [f"| {_code(fact.name)} | {_code(fact.before)} | {_code(fact.after)} |" for fact in facts[:_ROWS]]
+    return "| | before | after |\n|---|---|---|\n" + "\n".join(rows)
+
+
+def _more(number: int) -> str:
+    return f" (the first {_ROWS} of {number})" if number > _ROWS else ""
+
+
+def _object(item: ObjectChange) -> str:
+    added = sum(line.startswith("+") for line in item.diff)
+    removed = sum(line.startswith("-") for line in item.diff)
+    name = f"{item.namespace}/{item.name}" if item.namespace else item.name
+    summary = f"{_html(item.object_kind)} {_html(name)} {_WORDS[item.kind]} (+{added} −{removed})"
+    lines = [prose.visible(line, 500) for line in item.diff[:_DIFF_LINES]]
+    if len(item.diff) > _DIFF_LINES:
+        lines.append(f"@@ {len(item.diff) - _DIFF_LINES} more lines @@")
+    return _folded(summary, prose.fenced("\n".join(_silent(line) for line in lines), "diff"))
+
+
+def _folded(summary: str, body: str) -> str:
+    """A fold; the empty lines let Markdown in again."""
+    return f"\n<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
+
+
+def _code(text: str, limit: int = _LONG) -> str:
+    return prose.code(_silent(text), limit) if text else ""
+
+
+def _html(text: str, limit: int = _LONG) -> str:
+    """For a summary, where Markdown is off."""
+    return f"<code>{html.escape(_silent(prose.visible(text, limit)))}</code>"
+
+
+def _silent(text: str) -> str:
+    """No mention, no reference, though code has none: an answer by mail quotes it as plain text (dependabot#3157)."""
+    return _MENTION.sub(r"\1 ", text)

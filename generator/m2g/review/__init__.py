@@ -1,0 +1,137 @@
+"""Two states of the fleet → what a reviewer must know, the riskiest change first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from m2g.manifest import at, identity
+from m2g.model import Release
+from m2g.outcome import Kind
+from m2g.review import facts, objects, signature
+from m2g.review.values import (
+    Change,
+    Concern,
+    Contract,
+    Key,
+    Metric,
+    Moved,
+    ObjectChange,
+    Overlay,
+    Review,
+    Risk,
+    Side,
+    Verdict,
+)
+
+__all__ = [
+    "Change",
+    "Concern",
+    "Contract",
+    "Key",
+    "Metric",
+    "Moved",
+    "ObjectChange",
+    "Overlay",
+    "Review",
+    "Risk",
+    "Side",
+    "Verdict",
+    "review",
+]
+
+_RISKS = list(Risk)
+_MODE = ("metadata", "annotations", "serving.kserve.io/deploymentMode")
+_RENAMED = {"RawDeployment": "Standard", "Serverless": "Knative"}
+
+
+def review(
+    before: Side, after: Side, *, against: str, files: Collection[str] = (), notes: Collection[str] = ()
+) -> Review:
+    """Compare both sides, key by key; `files` and `notes` are handed through, sorted."""
+    keys = {*before.releases, *before.overlays, *after.releases, *after.overlays}
+    changes = [change for key in keys if (change := _change(key, before, after)) is not None]
+    changes.sort(key=lambda change: (_RISKS.index(change.risk), change.environment, change.model, change.slug))
+    return Review(against=against, changes=tuple(changes), files=tuple(sorted(files)), notes=tuple(sorted(notes)))
+
+
+def _change(key: Key, before: Side, after: Side) -> Change | None:
+    old, new = before.releases.get(key), after.releases.get(key)
+    was, now = before.overlays.get(key), after.overlays.get(key)
+    changed = objects.compare(was.objects if was else (), now.objects if now else ())
+    broken = bool(was and was.error) or bool(now and now.error)
+    if old == new and not changed and not broken:
+        return None
+    known = new or old
+    contract = _contract(old, new)
+    # Where a side does not build, its missing objects are no news.
+    told = () if broken else tuple(changed)
+    concerns = sorted(
+        {*_concerns(old, new, contract), *_built(was, now), *_moved_objects(was, now, told)},
+        key=lambda concern: (_RISKS.index(concern.risk), concern.message),
+    )
+    return Change(
+        kind=_kind((old, was), (new, now)),
+        risk=concerns[0].risk if concerns else Risk.ROUTINE,
+        slug=key[0],
+        model=known.model if known else key[0],
+        environment=key[1],
+        before=old.version if old else "",
+        after=new.version if new else "",
+        concerns=tuple(concerns),
+        contract=contract,
+        metrics=facts.metrics(old, new) if old != new else (),
+        params=facts.params(old, new),
+        lineage=facts.lineage(old, new),
+        objects=told,
+    )
+
+
+def _kind(before: tuple[Release | None, Overlay | None], after: tuple[Release | None, Overlay | None]) -> Kind:
+    if before == (None, None):
+        return Kind.ADDED
+    return Kind.REMOVED if after == (None, None) else Kind.CHANGED
+
+
+def _contract(old: Release | None, new: Release | None) -> Contract | None:
+    """No verdict where one side has no release, or the artifacts are the same."""
+    if old is None or new is None or old.mlmodel == new.mlmodel:
+        return None
+    return signature.compare(
+        old.mlmodel.signature if old.mlmodel else None, new.mlmodel.signature if new.mlmodel else None
+    )
+
+
+def _concerns(old: Release | None, new: Release | None, contract: Contract | None) -> Iterator[Concern]:
+    if old is not None and new is None:
+        yield Concern(risk=Risk.BREAKING, message=f"removed: version {old.version} is no longer served")
+    if old is not None and new is not None:
+        yield from facts.concerns(old, new)
+    if contract is not None and contract.verdict is Verdict.BREAKING:
+        yield Concern(risk=Risk.BREAKING, message=f"signature: {contract.reasons[0]}")
+
+
+def _built(was: Overlay | None, now: Overlay | None) -> Iterator[Concern]:
+    if now is not None and now.error:
+        yield Concern(risk=Risk.BREAKING, message=f"the overlay does not build: {now.error}")
+    elif was is not None and was.error:
+        yield Concern(risk=Risk.CAUTION, message="the overlay did not build before, so its objects are not compared")
+
+
+def _moved_objects(was: Overlay | None, now: Overlay | None, changed: Collection[ObjectChange]) -> Iterator[Concern]:
+    for item in changed:
+        service = item.object_kind == "InferenceService"
+        if item.kind is Kind.REMOVED and now is not None:
+            risk = Risk.BREAKING if service else Risk.CAUTION
+            yield Concern(risk=risk, message=f"{item.object_kind} {item.namespace}/{item.name} is removed")
+        if item.kind is Kind.CHANGED and service:
+            old, new = _mode(was, item), _mode(now, item)
+            if old and new not in (old, _RENAMED.get(old)):
+                words = f"deployment mode {new or 'unset'}, was {old}: KServe refuses to change it in place"
+                yield Concern(risk=Risk.BREAKING, message=words)
+
+
+def _mode(overlay: Overlay | None, item: ObjectChange) -> str:
+    key = (item.api_version, item.object_kind, item.namespace, item.name)
+    return next(
+        (str(at(found, *_MODE) or "") for found in (overlay or Overlay()).objects if identity(found) == key), ""
+    )

@@ -1,0 +1,126 @@
+"""Two release records → what moved: metrics, parameters, lineage, and what about it deserves attention."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping
+
+from m2g.model import Mlmodel, Release, Run
+from m2g.review.values import Concern, Metric, Moved, Risk
+
+_COMMIT, _USER, _SOURCE = "mlflow.source.git.commit", "mlflow.user", "mlflow.source.name"
+
+
+def metrics(before: Release | None, after: Release | None) -> tuple[Metric, ...]:
+    """Every metric of either version, by name."""
+    old, new = _run(before).metrics, _run(after).metrics
+    return tuple(_metric(name, old.get(name), new.get(name)) for name in sorted({*old, *new}))
+
+
+def params(before: Release | None, after: Release | None) -> tuple[Moved, ...]:
+    """The training parameters that are not what they were, by name."""
+    return _moved(_run(before).params, _run(after).params)
+
+
+def lineage(before: Release | None, after: Release | None) -> tuple[Moved, ...]:
+    """Where the model comes from and what it is made of, as far as that is not what it was."""
+    return _moved(dict(_facts(before)), dict(_facts(after)))
+
+
+def concerns(before: Release, after: Release) -> Iterator[Concern]:
+    """What is unusual about the move from one record to the other."""
+    if before.model != after.model:
+        yield Concern(risk=Risk.BREAKING, message=f"another registered model: {after.model!r}, was {before.model!r}")
+    if before.registry != after.registry:
+        yield Concern(risk=Risk.CAUTION, message=f"another registry: {after.registry}, was {before.registry}")
+    if before.version == after.version:
+        old, new = (_digest(before), before.artifact_uri), (_digest(after), after.artifact_uri)
+        if old != new:
+            yield Concern(risk=Risk.CAUTION, message=f"version {after.version} is not what it was: other artifacts")
+    elif _number(after.version) < _number(before.version):
+        yield Concern(risk=Risk.CAUTION, message=f"an older version: {after.version}, was {before.version}")
+    if before.mlmodel is not None and after.mlmodel is None:
+        yield Concern(risk=Risk.CAUTION, message="the new version has no MLmodel file")
+    elif before.mlmodel is not None and after.mlmodel is not None:
+        yield from _loading(before.mlmodel, after.mlmodel)
+
+
+def _loading(before: Mlmodel, after: Mlmodel) -> Iterator[Concern]:
+    """Changes that decide whether the server can load the model."""
+    old = {flavor.name: flavor.serialization_format for flavor in before.flavors}
+    new = {flavor.name: flavor.serialization_format for flavor in after.flavors}
+    if set(old) != set(new):
+        words = f"other flavors: {', '.join(sorted(new))}, were {', '.join(sorted(old))}"
+        yield Concern(risk=Risk.CAUTION, message=words)
+    for name in sorted(set(old) & set(new)):
+        if old[name] != new[name]:
+            words = f"{name} is serialized as {new[name] or 'unknown'}, was {old[name] or 'unknown'}"
+            yield Concern(risk=Risk.CAUTION, message=words)
+    if _minor(before.python_version) != _minor(after.python_version):
+        words = f"made with Python {after.python_version or 'unknown'}, was {before.python_version or 'unknown'}"
+        yield Concern(risk=Risk.CAUTION, message=words)
+
+
+def _facts(release: Release | None) -> Iterator[tuple[str, str]]:
+    if release is None:
+        return
+    run = _run(release)
+    yield "follows", release.follows
+    yield "registered", _day(release.created_at)
+    yield "source", release.source
+    yield "artifacts", release.artifact_uri
+    yield "run", run.id
+    yield "experiment", run.experiment_id
+    yield "git commit", run.tags.get(_COMMIT, "")
+    yield "made by", run.tags.get(_USER, "")
+    yield "script", run.tags.get(_SOURCE, "")
+    yield "datasets", ", ".join(f"{item.name}@{item.digest}" for item in run.datasets)
+    yield from ((f"tag {key}", value) for key, value in sorted(release.tags.items()))
+    if release.mlmodel is not None:
+        yield from _made_of(release.mlmodel)
+
+
+def _made_of(mlmodel: Mlmodel) -> Iterator[tuple[str, str]]:
+    yield "MLmodel sha256", mlmodel.sha256
+    yield "MLflow", mlmodel.mlflow_version
+    yield "Python", mlmodel.python_version
+    yield "size", "" if mlmodel.size_bytes is None else f"{mlmodel.size_bytes} bytes"
+    for flavor in mlmodel.flavors:
+        yield f"flavor {flavor.name}", " ".join(part for part in (flavor.version, flavor.serialization_format) if part)
+
+
+def _moved(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[Moved, ...]:
+    names = [*old, *(name for name in new if name not in old)]
+    return tuple(
+        Moved(name=name, before=old.get(name, ""), after=new.get(name, ""))
+        for name in names
+        if old.get(name, "") != new.get(name, "")
+    )
+
+
+def _metric(name: str, before: float | str | None, after: float | str | None) -> Metric:
+    delta = after - before if isinstance(before, float) and isinstance(after, float) else None
+    return Metric(name=name, before=before, after=after, delta=delta)
+
+
+def _run(release: Release | None) -> Run:
+    return release.run if release is not None and release.run is not None else Run(id="")
+
+
+def _digest(release: Release) -> str:
+    return release.mlmodel.sha256 if release.mlmodel is not None else ""
+
+
+def _number(version: str) -> int:
+    return int(version) if version.isdecimal() and len(version) < 20 else 0
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
+
+
+def _day(milliseconds: int) -> str:
+    try:
+        return datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (ValueError, OverflowError, OSError):
+        return str(milliseconds)
