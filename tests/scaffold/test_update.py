@@ -43,7 +43,11 @@ def repository(template: Path, tmp_path: Path) -> Path:
     edit(to / "m2g.yaml", "  maxReplicas: 1\n", "  maxReplicas: 3 # by hand\n  env: {TEAM: wine}\n")
     edit(to / "m2g.yaml", 'include: ["*"]', 'include: ["*"]\n  # a remark of ours')
     edit(to / "README.md", "# ml\n", "# ml\n\nAsk Ada first.\n")
-    edit(to / "fleet/prod/namespace/namespace.yaml", "    m2g.dev/environment:", "    team: wine\n    m2g.dev/environment:")
+    edit(
+        to / "fleet/prod/namespace/namespace.yaml",
+        "    m2g.dev/environment:",
+        "    team: wine\n    m2g.dev/environment:",
+    )
     (to / "models/wine/custom/prod").mkdir(parents=True)
     (to / "models/wine/custom/prod/kustomization.yaml").write_text(COMPONENT)
     (to / "models/wine/model.yaml").write_text("settings: {minReplicas: 1} # ours\n")
