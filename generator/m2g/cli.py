@@ -129,7 +129,9 @@ def render(
 
 
 @group.command(context_settings=_CONTEXT)
-@click.option("--model", "models", multiple=True, metavar="NAME", help="Only this registered model or slug; repeatable.")
+@click.option(
+    "--model", "models", multiple=True, metavar="NAME", help="Only this registered model or slug; repeatable."
+)
 @click.option("--env", "environments", multiple=True, metavar="NAME", help="Only this environment; repeatable.")
 @click.option("--format", "form", type=click.Choice(["text", "json", "github"]), default="text", show_default=True)
 @click.pass_obj
@@ -155,6 +157,36 @@ def validate(folder: Path, models: Sequence[str], environments: Sequence[str], f
     return Exit.NO if any(finding.severity == "error" for finding in report.findings) else Exit.DONE
 
 
+@group.command(context_settings=_CONTEXT)
+@click.option("--against", metavar="REF", default="", help="Branch, tag or commit; default: the remote's main branch.")
+@click.option(
+    "--model", "models", multiple=True, metavar="NAME", help="Only this registered model or slug; repeatable."
+)
+@click.option("--env", "environments", multiple=True, metavar="NAME", help="Only this environment; repeatable.")
+@click.option("--format", "form", type=click.Choice(["text", "markdown", "json"]), default="text", show_default=True)
+@click.pass_obj
+def diff(folder: Path, against: str, models: Sequence[str], environments: Sequence[str], form: str) -> None:
+    """Show what a reviewer must know: versions, metrics, signature, lineage, and the built objects that change.
+
+    Compares the files as they are now with the merge base of HEAD and REF.
+
+    \b
+    m2g diff --against origin/main
+    m2g diff --against HEAD                            what is not committed yet
+    m2g diff --against origin/main --format markdown   for the pull request
+    """
+    from m2g import config
+    from m2g.commands import diff as command
+    from m2g.commands.resolve import Scope
+    from m2g.report import diff as report
+    from m2g.report import progress
+
+    scope = Scope(models=frozenset(models), environments=frozenset(environments))
+    with progress.shown("diff") as tell:
+        review = command.diff(config.find_root(folder), against, scope, progress=tell)
+    _print(report.render(review, form))
+
+
 def _findings(findings: Sequence[Finding], form: str) -> str:
     from m2g.report import findings as report
 
@@ -162,8 +194,11 @@ def _findings(findings: Sequence[Finding], form: str) -> str:
 
 
 def _print(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough (`| head`); the answer stays what it is
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(text: str) -> None:
@@ -189,9 +224,6 @@ def run(call: Callable[[], object]) -> Exit:
     except (KeyboardInterrupt, click.Abort):
         _say("m2g: interrupted")
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.DONE
     except Exception:
         _say(traceback.format_exc())
         _say("m2g: this is a bug in m2g; nothing was half written. Please report it with the lines above.")

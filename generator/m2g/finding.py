@@ -12,7 +12,7 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True, rename="camel", order=True, omit_defaults=True):
+class Finding(msgspec.Struct, frozen=True, kw_only=True, rename="camel", order=True):
     """`file` is relative to the repository's root with `/`; `line` counts from 1, 0 is unknown.
 
     `path` is the place inside the file or the built object, such as `spec.predictor.minReplicas`.

@@ -14,7 +14,7 @@ class Kind(StrEnum):
     REMOVED = "removed"
 
 
-class ReleaseChange(Value, frozen=True, kw_only=True):
+class ReleaseChange(Value, frozen=True, kw_only=True, omit_defaults=False):
     """One model in one environment moved; a version is empty where there is none."""
 
     kind: Kind
@@ -26,7 +26,7 @@ class ReleaseChange(Value, frozen=True, kw_only=True):
     follows: str = ""
 
 
-class FileChange(Value, frozen=True, kw_only=True):
+class FileChange(Value, frozen=True, kw_only=True, omit_defaults=False):
     """One file of the tree; `diff` are unified diff lines, only where they were asked for."""
 
     kind: Kind
@@ -34,7 +34,7 @@ class FileChange(Value, frozen=True, kw_only=True):
     diff: tuple[str, ...] = ()
 
 
-class Outcome(Value, frozen=True, kw_only=True):
+class Outcome(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The result of `m2g render`. `written` is false for --check and --dry-run."""
 
     releases: tuple[ReleaseChange, ...] = ()

@@ -13,18 +13,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m2g import manifest, naming, quantity, tools
+from m2g import checks, manifest, naming, quantity, tools
 from m2g.commands.desired import Repository, desired, model_files
 from m2g.errors import InputError
 from m2g.intent import Config, Kserve, Mode, ModelIntent, Resources, Settings
 from m2g.model import Release, Run
 from m2g.render import kserve
 from m2g.render.kustomize import patch
+from m2g.schemas import Catalogue
 from m2g.serving import Serving, contradictions
 from m2g.tree import Mark, mark, stamp
 from tests.render.fleet import CONFIG, release
 
 _CONFIG = msgspec.yaml.decode(CONFIG, type=Config)
+_CATALOGUE = Catalogue()
 _NAMES = st.text(min_size=1, max_size=300).filter(lambda name: "/" not in name and ":" not in name)
 
 
@@ -139,6 +141,9 @@ def test_what_is_rendered_builds_to_the_object_that_was_meant(
     )
     assert isinstance(limits, dict)
     assert all(quantity.canonical(text) == text for text in limits.values())
+    assert isinstance(item, dict)
+    assert _CATALOGUE.violations(item, kserve=version.version) == []
+    assert checks.check(checks.Subject(item=item, kserve=version.version, overlay=(item,))) == []
 
 
 def _apply(document: object, operations: list[object]) -> object:
