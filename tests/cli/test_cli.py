@@ -41,7 +41,7 @@ def server(status: int, body: bytes, kind: str = "text/html", delay: float = 0) 
                 self.end_headers()
                 self.wfile.write(body)
 
-        do_POST = do_GET
+        do_POST = do_GET  # noqa: N815 - http.server's name
 
         def log_message(self, *_: object) -> None:
             pass

@@ -29,17 +29,18 @@ def json(outcome: Outcome) -> str:
 
 def summary(outcome: Outcome) -> str:
     """The last line: what happened, or that nothing had to."""
-    errors = len(outcome.findings)
-    wrong = f"; {errors} finding{'s' * (errors != 1)}" if errors else ""
+    wrong = f"; {_count(len(outcome.findings), 'finding')}" if outcome.findings else ""
+    models = _count(outcome.models, "model")
     if not outcome.files:
-        return f"up to date: {outcome.models} model{'s' * (outcome.models != 1)}{wrong}"
-    counts = ", ".join(
-        f"{sum(file.kind is kind for file in outcome.files)} {kind}"
-        for kind in Kind
-        if any(file.kind is kind for file in outcome.files)
-    )
+        return f"up to date: {models}{wrong}"
+    kinds = [(sum(file.kind is kind for file in outcome.files), kind) for kind in Kind]
+    counts = ", ".join(f"{number} {kind}" for number, kind in kinds if number)
     verb = "written" if outcome.written else "out of date" if outcome.check else "would be written"
-    return f"{verb}: {counts} file{'s' * (len(outcome.files) != 1)} of {outcome.models} model{'s' * (outcome.models != 1)}{wrong}"
+    return f"{verb}: {counts} file{'s' * (len(outcome.files) != 1)} of {models}{wrong}"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}"
 
 
 def _release(change: ReleaseChange) -> str:
