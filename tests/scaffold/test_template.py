@@ -17,7 +17,7 @@ from m2g import config
 from m2g.errors import InputError
 from m2g.intent import Config
 from m2g.schemas import Catalogue
-from tests.scaffold.scene import ROOT, at, commit, documents, git, mapping, program, scaffold, sequence, strings
+from tests.scaffold.scene import ROOT, at, commit, documents, fleet, git, mapping, program, scaffold, sequence, strings
 
 CATALOGUE = Catalogue()
 COMBINATIONS = [
@@ -94,6 +94,18 @@ def test_kustomize_reads_the_platform(repository: Path, kustomize: Path) -> None
     done = program([kustomize, "build", repository], repository)
     assert done.returncode == 0, done.stderr
     (repository / "kustomization.yaml").unlink()
+
+
+@pytest.mark.usefixtures("kustomize")
+def test_m2g_finds_nothing_to_say(repository: Path) -> None:
+    """Before the first model and with three, in the environments that there are."""
+    for _ in range(2):
+        for verb in (["validate"], ["render", "--locked", "--check"]):
+            done = program(["m2g", *verb], repository)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert "finding" not in done.stdout
+            assert "warning" not in done.stderr
+        fleet(repository)
 
 
 def test_nothing_secret_and_no_other_writer(repository: Path) -> None:

@@ -1,0 +1,194 @@
+"""The scaffolded GitLab pipeline, in real clones of a remote that takes push options, and a fake of GitLab's notes API.
+
+Left out is what needs GitLab itself: before_script (pip and kustomize from the network), and the line that points
+`git push` to GitLab with a token.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from subprocess import CompletedProcess
+from urllib.parse import parse_qs
+
+import pytest
+
+from tests.scaffold.pipeline import Remote, Store, gitlab, scaffolded
+from tests.scaffold.scene import at, commit, documents, git, mapping, sequence
+
+pytestmark = pytest.mark.usefixtures("kustomize")
+M2G = "m2g@noreply.localhost"
+HOOK = """\
+#!/bin/sh
+i=0
+while [ "$i" -lt "${GIT_PUSH_OPTION_COUNT:-0}" ]; do
+  eval "printf '%s\\\\n' \\"\\$GIT_PUSH_OPTION_$i\\"" >> options
+  i=$((i + 1))
+done
+"""
+
+
+class GitLab:
+    """A remote that writes down the push options it gets."""
+
+    def __init__(self, folder: Path, origin: Path) -> None:
+        self.remote = Remote(folder, origin)
+        git(self.remote.bare, "config", "receive.advertisePushOptions", "true")
+        hook = self.remote.bare / "hooks/post-receive"
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(HOOK)
+        hook.chmod(0o755)
+
+    @property
+    def options(self) -> list[str]:
+        path = self.remote.bare / "options"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def render(self) -> CompletedProcess[str]:
+        return gitlab(self.remote.clone(), "render", "git remote set-url", {})
+
+    def check(self, clone: Path, **environment: str) -> CompletedProcess[str]:
+        return gitlab(clone, "check", "", {"CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main", **environment})
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    made = Store(tmp_path_factory.mktemp("mlflow"))
+    made.register("wine", champion=1)
+    return made
+
+
+@pytest.fixture
+def store(started: Store) -> Iterator[Store]:
+    yield started
+    started.move("wine", "champion", 1)
+
+
+@pytest.fixture(scope="module")
+def main(started: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return scaffolded(tmp_path_factory.mktemp("main") / "models", started, "ci=gitlab", "sync=flux")
+
+
+@pytest.fixture
+def service(tmp_path: Path, main: Path) -> GitLab:
+    return GitLab(tmp_path, main)
+
+
+class Notes(BaseHTTPRequestHandler):
+    """GitLab's notes of one merge request: list, add, change."""
+
+    notes: list[dict[str, object]]
+
+    def do_GET(self) -> None:
+        self._answer(self.notes)
+
+    def do_POST(self) -> None:
+        self.notes.append({"id": 40 + len(self.notes), "body": self._body()})
+        self._answer(self.notes[-1])
+
+    def do_PUT(self) -> None:
+        wanted = int(self.path.rpartition("/")[2])
+        (note,) = [note for note in self.notes if note["id"] == wanted]
+        note["body"] = self._body()
+        self._answer(note)
+
+    def _body(self) -> str:
+        return parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())["body"][0]
+
+    def _answer(self, value: object) -> None:
+        assert self.path.startswith("/api/v4/projects/5/merge_requests/7/notes")
+        self.send_response(200 if self.headers["PRIVATE-TOKEN"] == "t0ken" else 401)
+        self.end_headers()
+        self.wfile.write(json.dumps(value).encode())
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Silent."""
+
+
+@pytest.fixture
+def api() -> Iterator[str]:
+    Notes.notes = [{"id": 3, "body": "A person's note."}]
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Notes)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/api/v4"
+    server.shutdown()
+
+
+def test_render_proposes_and_goes_quiet_when_merged(service: GitLab, store: Store) -> None:
+    done = service.render()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert service.remote.log("main..m2g/render") == [M2G]
+    assert service.options == [
+        "merge_request.create", "merge_request.target=main", "merge_request.title=Render the fleet",
+    ]  # fmt: skip
+    assert "fleet/prod/wine.yaml" in git(service.remote.bare, "ls-tree", "-r", "--name-only", "m2g/render").split()
+
+    first = service.remote.head("m2g/render")
+    again = service.render()
+    assert again.returncode == 0, again.stderr
+    assert "up to date" in again.stdout
+    assert service.remote.head("m2g/render") == first
+
+    service.remote.merge("m2g/render")
+    merged = service.render()
+    assert merged.returncode == 0, merged.stderr
+    assert service.remote.head("m2g/render") == "", "GitLab closes a request whose branch is gone"
+
+    store.move("wine", "champion", 2)
+    assert service.render().returncode == 0
+    assert service.remote.log("main..m2g/render") == [M2G]
+
+
+def test_a_commit_of_a_person_on_the_branch_is_not_lost(service: GitLab, store: Store) -> None:
+    service.render()
+    clone = service.remote.clone("m2g/render")
+    (clone / "models/wine/model.yaml").write_text("settings: {minReplicas: 1}\n")
+    commit(clone, "Settings of ours")
+    git(clone, "push", "-q", "origin", "m2g/render")
+    theirs = service.remote.head("m2g/render")
+    store.move("wine", "champion", 2)
+    done = service.render()
+    assert done.returncode == 1
+    assert "ada@example.com" in done.stdout
+    assert service.remote.head("m2g/render") == theirs
+
+
+def test_check_describes_and_comments_in_one_place(service: GitLab, api: str) -> None:
+    service.render()
+    clone = service.remote.clone("m2g/render")
+    where = {
+        "CI_API_V4_URL": api, "CI_PROJECT_ID": "5", "CI_MERGE_REQUEST_IID": "7", "M2G_COMMENT_TOKEN": "t0ken",
+    }  # fmt: skip
+    for _ in range(2):
+        done = service.check(clone, **where)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert [note["id"] for note in Notes.notes] == [3, 41]
+    text = (clone / "m2g-diff.md").read_text()
+    assert "wine" in text
+    assert Notes.notes[1]["body"] == f"<!-- m2g diff -->\n{text}"
+    assert git(clone, "status", "--porcelain") == ""
+
+
+def test_check_needs_no_token_and_sees_a_hand_edit(service: GitLab) -> None:
+    service.render()
+    clone = service.remote.clone("m2g/render")
+    patch = clone / "models/wine/overlays/prod/patch.yaml"
+    patch.write_text(patch.read_text() + "# by hand\n")
+    commit(clone, "By hand")
+    done = service.check(clone)
+    assert done.returncode == 1
+    assert "models/wine/overlays/prod/patch.yaml" in done.stdout + done.stderr
+    assert (clone / "m2g-diff.md").exists(), "described all the same"
+
+
+def test_the_pipeline_is_pinned(main: Path) -> None:
+    (pipeline,) = documents(main / ".gitlab-ci.yml")
+    assert re.fullmatch(r"[0-9a-f]{64}", str(at(pipeline, "variables", "KUSTOMIZE_SHA256")))
+    assert at(pipeline, "render", "resource_group")
+    assert {"check", "render"} == {str(stage) for stage in sequence(pipeline, "stages")} & set(mapping(pipeline))
+    for job in ("check", "render"):
+        assert mapping(pipeline, job)["rules"], "no job runs in a pipeline it was not made for"
