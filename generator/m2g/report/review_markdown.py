@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import msgspec
 
@@ -21,17 +22,21 @@ BUDGET = 60_000
 _MARKER = "<!-- m2g diff -->"
 _LONG = 160
 _ROWS = 60
-_DIFF_LINES = 300
+_DIFF_LINES, _DIFF_WIDTH = 300, 500
 _MENTION = re.compile(r"(?<!\w)([@#])(?=\w)")
 _WORDS = {Kind.ADDED: "added", Kind.CHANGED: "changed", Kind.REMOVED: "removed"}
 _ICONS = {Risk.BREAKING: "🔴", Risk.CAUTION: "🟡", Risk.ROUTINE: "🟢"}
 
 
 class _Block(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of the comment. Pieces of a lower `rank` are dropped last; `what` is counted when one is."""
+    """A piece of the comment, written only where there is room; a lower `rank` comes first.
+
+    `least` is a length that it has for sure; `what` is counted when it is dropped.
+    """
 
     rank: int
-    text: str
+    write: Callable[[], str]
+    least: int = 0
     what: str = ""
 
 
@@ -39,16 +44,17 @@ def markdown(review: Review) -> str:
     """The comment; at most BUDGET characters, with a note of what was dropped."""
     blocks = list(_blocks(review))
     room = BUDGET - 600
-    kept: set[int] = set()
+    kept: dict[int, str] = {}
     for index, block in sorted(enumerate(blocks), key=lambda item: (item[1].rank, item[0])):
-        if len(block.text) + 1 <= room:
-            room -= len(block.text) + 1
-            kept.add(index)
+        text = block.write() if block.least < room else ""
+        if text and len(text) < room:
+            room -= len(text) + 1
+            kept[index] = text
     dropped: dict[str, int] = {}
     for index, block in enumerate(blocks):
         if index not in kept:
             dropped[block.what] = dropped.get(block.what, 0) + 1
-    lines = [block.text for index, block in enumerate(blocks) if index in kept]
+    lines = [text for _, text in sorted(kept.items())]
     if dropped:
         words = ", ".join(count(number, what) for what, number in dropped.items())
         lines.append(f"\n_Left out to stay below {BUDGET:,} characters: {words}. `m2g diff` shows all._")
@@ -56,23 +62,38 @@ def markdown(review: Review) -> str:
 
 
 def _blocks(review: Review) -> Iterator[_Block]:
-    icon = _ICONS[review.changes[0].risk] if review.changes else _ICONS[Risk.ROUTINE]
-    yield _Block(rank=0, text=f"{_MARKER}\n## {icon} {verdict(review)}\n\nCompared with {_code(review.against)}.")
-    if review.changes:
-        head = "| | model | environment | what | signature | metrics | to know |\n|---|---|---|---|---|---|---|"
-        yield _Block(rank=1, text=f"\n{head}")
-        for change in review.changes:
-            yield _Block(rank=1, text=_row(change), what="table row")
-        yield _Block(rank=1, text="")
+    yield _Block(rank=0, write=partial(_head, review))
     for change in review.changes:
-        yield from _section(change)
+        yield _Block(rank=1, write=partial(_row, change), least=80, what="table row")
+    for change in review.changes:
+        yield _Block(rank=2, write=partial(_section, change), least=80, what="detail")
+        for item in change.objects:
+            rank = 4 if change.risk is Risk.ROUTINE else 3
+            least = sum(len(line) for line in item.diff[:_DIFF_LINES] if len(line) < _DIFF_WIDTH)
+            yield _Block(rank=rank, write=partial(_object, item), least=least, what="diff")
     if review.files:
-        listed = "\n".join(f"- {_code(path)}" for path in review.files[:_ROWS])
-        more = f"\n- … and {len(review.files) - _ROWS} more" if len(review.files) > _ROWS else ""
-        body = _folded(f"{count(len(review.files), 'other file')} changed", listed + more)
-        yield _Block(rank=3, text=body, what="file list")
+        yield _Block(rank=3, write=partial(_files, review), what="file list")
     for note in review.notes:
-        yield _Block(rank=2, text=f"\n> note: {_code(note, 400)}", what="note")
+        yield _Block(rank=2, write=partial(_note, note), what="note")
+
+
+def _head(review: Review) -> str:
+    icon = _ICONS[review.changes[0].risk] if review.changes else _ICONS[Risk.ROUTINE]
+    head = f"{_MARKER}\n## {icon} {verdict(review)}\n\nCompared with {_code(review.against)}."
+    if not review.changes:
+        return head
+    columns = "| | model | environment | what | signature | metrics | to know |\n|---|---|---|---|---|---|---|"
+    return f"{head}\n\n{columns}"
+
+
+def _files(review: Review) -> str:
+    listed = "\n".join(f"- {_code(path)}" for path in review.files[:_ROWS])
+    more = f"\n- … and {len(review.files) - _ROWS} more" if len(review.files) > _ROWS else ""
+    return _folded(f"{count(len(review.files), 'other file')} changed", listed + more)
+
+
+def _note(note: str) -> str:
+    return f"\n> note: {_code(note, 400)}"
 
 
 def _row(change: Change) -> str:
@@ -91,14 +112,10 @@ def _row(change: Change) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _section(change: Change) -> Iterator[_Block]:
-    """The folded parts of one change; those that the table cannot hold."""
+def _section(change: Change) -> str:
+    """What the table cannot hold of one change, folded."""
     summary = f"{_html(change.model, 80)} in {_html(change.environment)}: {_html(title(change))}"
-    parts = list(_facts(change))
-    if parts:
-        yield _Block(rank=2, text=_folded(summary, "\n\n".join(parts)), what="detail")
-    for item in change.objects:
-        yield _Block(rank=4 if change.risk is Risk.ROUTINE else 3, text=_object(item), what="diff")
+    return _folded(summary, "\n\n".join(_facts(change)) or "Only built objects changed.")
 
 
 def _facts(change: Change) -> Iterator[str]:
@@ -132,7 +149,7 @@ def _object(item: ObjectChange) -> str:
     removed = sum(line.startswith("-") for line in item.diff)
     name = f"{item.namespace}/{item.name}" if item.namespace else item.name
     summary = f"{_html(item.object_kind)} {_html(name)} {_WORDS[item.kind]} (+{added} −{removed})"
-    lines = [prose.visible(line, 500) for line in item.diff[:_DIFF_LINES]]
+    lines = [prose.visible(line, _DIFF_WIDTH) for line in item.diff[:_DIFF_LINES]]
     if len(item.diff) > _DIFF_LINES:
         lines.append(f"@@ {len(item.diff) - _DIFF_LINES} more lines @@")
     return _folded(summary, prose.fenced("\n".join(_silent(line) for line in lines), "diff"))

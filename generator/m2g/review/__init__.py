@@ -50,7 +50,7 @@ def review(
     """Compare both sides, key by key; `files` and `notes` are handed through, sorted."""
     keys = {*before.releases, *before.overlays, *after.releases, *after.overlays}
     changes = [change for key in keys if (change := _change(key, before, after)) is not None]
-    changes.sort(key=lambda change: (_RISKS.index(change.risk), change.environment, change.model, change.slug))
+    changes.sort(key=lambda change: (_RISKS.index(change.risk), change.model, change.slug, change.environment))
     return Review(against=against, changes=tuple(changes), files=tuple(sorted(files)), notes=tuple(sorted(notes)))
 
 
