@@ -21,6 +21,8 @@ Plain: TypeAlias = Mapping[str, "Plain"] | Sequence["Plain"] | str | int | float
 _PLAIN_WORD = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+-]*(:[A-Za-z0-9_./@+-]+)*")
 _QUANTITY = re.compile(r"[0-9]+(m|[KMGTPE]i)")
 _RESERVED = frozenset("y n yes no on off true false null none nan inf ~".split())
+_KEY_MAX = 1000
+"""libyaml, and Go's reader after it, look for the colon within 1,024 characters."""
 _ESCAPES = re.compile("[\u2028\u2029\ufeff]")
 
 
@@ -38,7 +40,7 @@ def dump(value: Plain) -> str:
 def _block(value: Plain, indent: str, lines: list[str]) -> None:
     if isinstance(value, Mapping) and value:
         for key, item in value.items():
-            _entry(f"{indent}{_text(key)}:", item, indent, lines)
+            _entry(f"{indent}{_key(key)}:", item, indent, lines)
     elif isinstance(value, Sequence) and not isinstance(value, str) and value:
         for item in value:
             _item(item, indent, lines)
@@ -62,6 +64,18 @@ def _item(item: Plain, indent: str, lines: list[str]) -> None:
     _block(item, indent + "  ", nested)
     nested[0] = f"{indent}- {nested[0][len(indent) + 2 :]}"
     lines.extend(nested)
+
+
+def _key(key: str) -> str:
+    text = _text(key)
+    if key == "<<":
+        raise InputError("the key '<<' cannot be written: kustomize takes it for a merge, quoted or not, and drops it")
+    if len(text) > _KEY_MAX:
+        raise InputError(
+            f"the key {key[:80]!r}… is {len(key)} characters long; YAML readers take at most {_KEY_MAX}",
+            hint="shorten it where it is set (name, tag or setting)",
+        )
+    return text
 
 
 def _scalar(value: Plain) -> str:

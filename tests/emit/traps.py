@@ -1,0 +1,175 @@
+"""Scalars that YAML writers and readers take for something else, and characters that break them."""
+
+from __future__ import annotations
+
+_BOOLS = "y Y n N yes Yes YES no No NO on On ON off Off OFF true True TRUE false False FALSE".split()
+_NULLS = ["~", "null", "Null", "NULL", "none", "None", ""]
+_NUMBERS = (
+    "0 00 08 09 007 010 0o10 0O10 0x1F 0X1f 0b11 -0 +1 -1 1_000 1,000 .5 5. -.5 +.5 1.0 1e3 1E3 1e+3 1E-3 1.e1 .1e1 "
+    "617e4 12e03 1234e5 1234567e89 1e400 9007199254740993 123456789012345678901234567890 .inf -.inf +.inf .Inf .INF "
+    ".nan .NaN .NAN inf nan Infinity NaN 1.2.3 1.2 v1.0 0.0 1e 1e+ e3 0x 0o 0b 1K 500m 2Gi 1Gi 10k 0.5 1_0.5 0.1e-7"
+).split()
+_TIMES = (
+    "12:30:45 1:30 190:20:30 190:20:30.15 2024-01-01 2024-1-1 2024-01-01T00:00:00Z 2024-01-01T00:00:00 20240101 "
+    "2001-12-14t21:59:43.10-05:00 10:5 1:2:3:4 00:1A:2B:3C:4D:5E 10.0.0.1:8080"
+).split()
+_MARKS = [
+    *(
+        "=",
+        "<<",
+        "-",
+        "--",
+        "---",
+        "...",
+        "?",
+        ":",
+        ",",
+        "[",
+        "]",
+        "{",
+        "}",
+        "#",
+        "&",
+        "*",
+        "!",
+        "|",
+        ">",
+        "'",
+        '"',
+        "%",
+        "@",
+        "`",
+    ),
+    *(
+        "- a",
+        "-a",
+        "? a",
+        ": a",
+        "a:",
+        "a: b",
+        "a:b",
+        ":a",
+        "a #b",
+        "a#b",
+        "#a",
+        "# a",
+        "[a",
+        "[a]",
+        "{a",
+        "{a: b}",
+        "a, b",
+    ),
+    *(
+        "&a",
+        "&a b",
+        "*a",
+        "*a b",
+        "!a",
+        "!!str a",
+        "!!binary aGk=",
+        "!",
+        "| a",
+        "|",
+        "> a",
+        ">-",
+        "'a",
+        '"a',
+        "a'b",
+        'a"b',
+    ),
+    *(
+        "''",
+        '""',
+        "'a'",
+        '"a"',
+        "%a",
+        "%YAML 1.2",
+        "@a",
+        "`a`",
+        "--- a",
+        "... a",
+        "-1 a",
+        "\\",
+        "\\n",
+        "a\\b",
+        "\\u0041",
+        "/",
+        "a/b",
+    ),
+    *("{{ x }}", "{{x}}", "${X}", "${X:-y}", "$X", "$(X)", "$$", "%(x)s", "{% if %}", "<% x %>", "<nil>", "undefined"),
+]
+_SPACES = [
+    *(
+        " ",
+        "  ",
+        " a",
+        "a ",
+        " a ",
+        "a  b",
+        "\t",
+        "\ta",
+        "a\t",
+        "a\tb",
+        "\n",
+        "\na",
+        "a\n",
+        "a\n\n",
+        "a\nb",
+        "a\n b",
+        "\n\n a",
+    ),
+    *("a\n---\nb", "a\n...\nb", "a: |\n  b", "# a\nb", "a\nb: c\n", " \n ", "a \nb"),
+    *(
+        "\u00a0",
+        "\u00a0a",
+        "\u2028",
+        "a\u2028b",
+        "\u2029",
+        "a\u2029b",
+        "\u200b",
+        "\ufeff",
+        "\ufeffa",
+        "a\ufeff",
+        "\u3000",
+    ),
+]
+_LETTERS = [
+    *(
+        "ü",
+        "naïve",
+        "漢字",
+        "имя",
+        "שם",
+        "\u202eabc",
+        "🍷",
+        "👩\u200d🔬",
+        "e\u0301",
+        "ｆｕｌｌ",
+        "\U0001f600",
+        "\U0010fffd",
+        "ﬁ",
+        "ß",
+        "İ",
+    ),
+    "https://example.com/a/very/long/path/" + "segment/" * 40 + "?query=1&other=2#fragment",
+    "s3://bucket/1/models/m-aaa/artifacts/",
+    "word " * 60,
+    "x" * 2000,
+    "a" * 120 + ": " + "b" * 120,
+    "ghcr.io/acme/wine@sha256:" + "0" * 64,
+    "-rf",
+    "../../etc/passwd",
+    "CON",
+    "__proto__",
+    "</script>",
+    "key=value",
+    "0",
+    "00123",
+    "1e1000",
+]
+
+TRAPS: tuple[str, ...] = tuple(dict.fromkeys([*_BOOLS, *_NULLS, *_NUMBERS, *_TIMES, *_MARKS, *_SPACES, *_LETTERS]))
+
+_CONTROLS = [code for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"]
+_NOT_CHARACTERS = (0xFFFE, 0xFFFF, 0x1FFFE, 0x10FFFF, 0xFDD0, 0xFDEF, 0xD800, 0xDFFF)
+REFUSED: tuple[str, ...] = tuple(chr(code) for code in (*_CONTROLS, *_NOT_CHARACTERS))
