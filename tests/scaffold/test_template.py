@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shutil
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ import msgspec
 import pytest
 
 from m2g import config
+from m2g.commands.init import init
 from m2g.errors import InputError
 from m2g.intent import Config
 from m2g.schemas import Catalogue
@@ -57,6 +59,20 @@ def test_all_yaml_is_yaml_and_nothing_is_left_unrendered(repository: Path) -> No
             assert "\n\n\n" not in text, path
         if path.suffix in {".yaml", ".yml"}:
             assert all(document for document in documents(path)), path
+
+
+@pytest.mark.parametrize("sync", ["argocd", "flux", "both"])
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+def test_the_template_uses_no_name_that_nobody_defines(tmp_path: Path, sync: str, ci: str) -> None:
+    """`undefined` is no setting of the template itself: copier 9.14, which a person may update with, does not know it."""
+    template = tmp_path / "template"
+    shutil.copytree(ROOT / "template", template / "template")
+    shutil.copytree(ROOT / "schemas/m2g", template / "schemas/m2g")
+    questions = (ROOT / "copier.yml").read_text()
+    strict = questions.replace("_envops:\n", "_envops:\n  undefined: jinja2.StrictUndefined\n")
+    assert strict != questions
+    (template / "copier.yml").write_text(strict)
+    init(tmp_path / "r", template=str(template), data=[f"sync={sync}", f"ci={ci}"], defaults=True)
 
 
 def test_m2g_yaml_is_what_m2g_reads(repository: Path) -> None:
