@@ -64,7 +64,7 @@ def test_all_yaml_is_yaml_and_nothing_is_left_unrendered(repository: Path) -> No
 @pytest.mark.parametrize("sync", ["argocd", "flux", "both"])
 @pytest.mark.parametrize("ci", ["github", "gitlab"])
 def test_the_template_uses_no_name_that_nobody_defines(tmp_path: Path, sync: str, ci: str) -> None:
-    """`undefined` is no setting of the template itself: copier 9.14, which a person may update with, does not know it."""
+    """`undefined` is no setting of the template itself: copier 9.14, with which people may update, does not know it."""
     template = tmp_path / "template"
     shutil.copytree(ROOT / "template", template / "template")
     shutil.copytree(ROOT / "schemas/m2g", template / "schemas/m2g")
@@ -122,6 +122,28 @@ def test_m2g_finds_nothing_to_say(repository: Path) -> None:
             assert "finding" not in done.stdout
             assert "warning" not in done.stderr
         fleet(repository)
+
+
+@pytest.mark.usefixtures("kustomize")
+def test_what_the_readme_shows_works(tmp_path: Path) -> None:
+    repository = fleet(scaffold(tmp_path / "r"))
+    shown = re.findall(r"```yaml\n(.*?)```", (repository / "README.md").read_text(), re.DOTALL)
+    settings = [text for text in shown if "kind:" not in text]
+    assert [len(shown), len(settings)] == [3, 2]
+    for text in settings:
+        (repository / "models/wine/model.yaml").write_text(text)
+        found, findings = config.intents(repository)
+        assert not findings
+        assert found["wine"].environments
+    (component,) = set(shown) - set(settings)
+    path = repository / "models/wine/custom/prod/kustomization.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(component)
+    fleet(repository)
+    done = program(["m2g", "validate"], repository)
+    assert done.returncode == 0, done.stdout + done.stderr
+    built = program(["kustomize", "build", repository / "models/wine/overlays/prod"], repository)
+    assert 'prometheus.io/scrape: "true"' in built.stdout
 
 
 def test_nothing_secret_and_no_other_writer(repository: Path) -> None:
