@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,8 @@ def test_the_checkout_cannot_be_written() -> None:
             write(ROOT / "leftover")
     with pytest.raises(PermissionError, match="tests do not write to the checkout"):
         (ROOT / "README.md").write_text("")
+    with pytest.raises(PermissionError, match="tests do not write to the checkout"):
+        sqlite3.connect(ROOT / "mlflow.db")
 
 
 def test_what_a_test_starts_is_behind_the_same_walls() -> None:

@@ -35,7 +35,7 @@ def _loopback(host: object) -> bool:
 
 
 def _in_checkout(path: object) -> bool:
-    full = os.path.abspath(os.fsdecode(path)) if isinstance(path, (str, bytes)) else ""
+    full = os.path.abspath(os.fsdecode(path)) if isinstance(path, (str, bytes, os.PathLike)) else ""
     if not full.startswith(_ROOT + os.sep):
         return False
     parts = full[len(_ROOT) + 1 :].split(os.sep)
@@ -49,6 +49,9 @@ def _written(event: str, arguments: tuple[object, ...]) -> object:
         if not isinstance(path, (str, bytes)) or not isinstance(flags, int) or not flags & _WRITING:
             return None
         return path if mode is not None or os.path.isabs(path) else None  # os.open may be relative to a descriptor
+    if event == "sqlite3.connect":
+        database = str(arguments[0])
+        return database.removeprefix("file:").split("?")[0] if ":memory:" not in database else None
     place = _WRITES.get(event)
     return arguments[place[0]] if place and arguments[place[1]] == -1 else None
 
@@ -60,7 +63,7 @@ def _watch(event: str, arguments: tuple[object, ...]) -> None:
             raise OSError(errno.ENETUNREACH, f"tests are offline: {address[0]}")
     elif event in ("socket.getaddrinfo", "socket.gethostbyname") and not _loopback(arguments[0]):
         raise socket.gaierror(socket.EAI_NONAME, f"tests are offline: {arguments[0]!r}")
-    elif (event == "open" or event in _WRITES) and "M2G_TESTS_WRITE" not in os.environ:
+    elif (event in ("open", "sqlite3.connect") or event in _WRITES) and "M2G_TESTS_WRITE" not in os.environ:
         path = _written(event, arguments)
         if path is not None and _in_checkout(path):
             raise PermissionError(errno.EACCES, "tests do not write to the checkout", path)
