@@ -80,6 +80,14 @@ PLUGIN = "apiVersion: builtin\nkind: PatchTransformer\nmetadata: {name: p}\ntarg
         "transformers: [folder]",
         "helmCharts: [{name: x, repo: URL}]",
         "helmChartInflationGenerator: [{chartName: x, chartRepoUrl: URL}]",
+        "RESOURCES: [URL/x.yaml]",
+        "re\u017fources: [URL/x.yaml]",
+        "<<: {resources: [URL/x.yaml]}",
+        "patches: [{<<: {path: URL/x.yaml}}]",
+        "patches: [{PATH: URL/x.yaml}]",
+        "configMapGenerator: [{name: x, Files: [URL/x.yaml]}]",
+        "inventedLater: {somewhere: [' URL/x.yaml']}",
+        "transformers: [big.yaml]",
     ],
 )
 def test_nothing_is_fetched(tmp_path: Path, listener: Listener, text: str) -> None:
@@ -87,10 +95,32 @@ def test_nothing_is_fetched(tmp_path: Path, listener: Listener, text: str) -> No
     text = text.replace("HTTPURL", url.upper().replace("127.0.0.1", "localhost")).replace("URL", url)
     write(tmp_path, {"models/wine/custom/dev/folder/kustomization.yaml": "resources: [plugin.yaml]"})
     write(tmp_path, {"models/wine/custom/dev/folder/plugin.yaml": f"{PLUGIN}{url}/x.yaml\n"})
-    built = build(tmp_path, text, plugin__yaml=f"{PLUGIN}{url}/x.yaml\n")
+    plugin = f"{PLUGIN}{url}/x.yaml\n"
+    built = build(tmp_path, text, plugin__yaml=plugin, big__yaml=f"{plugin}number: 123456789012345678901234567890\n")
     assert built.error
     assert built.at.startswith("models/wine/custom/dev")
     assert listener.calls == 0
+
+
+def test_urls_that_nobody_fetches_are_no_harm(tmp_path: Path) -> None:
+    url = "https://example.com/x"
+    text = """\
+metadata: {name: x, annotations: {a: 'URL'}}
+commonAnnotations: {docs: 'URL'}
+configMapGenerator: [{name: x, literals: ['a=URL'], files: [data.bin], options: {annotations: {a: 'URL'}}}]
+transformers: [plugin.yaml]
+patches:
+- target: {kind: InferenceService}
+  patch: |-
+    - {op: add, path: /metadata/annotations/x, value: 'URL'}
+""".replace("URL", url)
+    plugin = f"apiVersion: builtin\nkind: AnnotationsTransformer\nmetadata: {{name: a}}\nannotations: {{b: '{url}'}}\n"
+    plugin += "fieldSpecs: [{path: metadata/annotations, create: true}]\n"
+    write(tmp_path, {"models/wine/custom/dev/x": ""})
+    (tmp_path / "models/wine/custom/dev/data.bin").write_bytes(b"\x00\xff\xfe")
+    built = build(tmp_path, text, plugin__yaml=plugin)
+    assert not built.error, built.error
+    assert len(built.objects) == 2
 
 
 @pytest.mark.parametrize(
@@ -195,6 +225,10 @@ def test_files_that_are_no_text_or_no_files(tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe\x00a")
     assert "UTF-8" in kustomize.build(tmp_path, [FOLDER])[FOLDER].error
     file.write_bytes(b"# " + b"x" * (2 << 20))
+    assert "larger" in kustomize.build(tmp_path, [FOLDER])[FOLDER].error
+    file.write_text(COMPONENT + "resources: [huge.yaml]")
+    with (file.parent / "huge.yaml").open("wb") as huge:
+        huge.truncate(20 << 20)
     assert "larger" in kustomize.build(tmp_path, [FOLDER])[FOLDER].error
     file.unlink()
     os.mkfifo(file)
