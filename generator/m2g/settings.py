@@ -70,21 +70,48 @@ def setting_of(path: str, text: str) -> Settings:
     try:
         return msgspec.convert(value, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise InputError(f"{path}: {str(error).split(' - at')[0]}") from error
+        words = next((words for start, words in _REFUSALS.items() if str(error).startswith(start)), "is no value of it")
+        raise InputError(f"{path} {words}") from error
+
+
+_REFUSALS = {
+    "Expected `int` <=": "is too large",
+    "Expected `int` >=": "is too small",
+    "Expected `int`": "must be a whole number",
+    "Expected `str` of length": "is too short or too long",
+    "Expected `str` matching": "must be a Kubernetes name",
+    "Invalid enum value": "is none of its values",
+}
+"""How msgspec's answers begin, and what they mean for the person who set the tag."""
 
 
 def resolve(given: Sequence[Layer], bounds: Mapping[str, Bound], kserve: Kserve) -> tuple[Serving, list[Finding]]:
     """Merge the layers and check the bounds. With findings, the Serving is not fit to be rendered."""
-    findings = [f for layer in given if layer.bounded for f in _outside(layer, bounds)]
+    findings = [f for layer in given for f in _malformed(layer)]
+    findings = findings or [f for layer in given if layer.bounded for f in _outside(layer, bounds)]
+    if findings:
+        return Serving(kserve=kserve), findings
     merged: dict[str, object] = {}
     for layer in given:
         _lay(merged, layer.settings)
-    try:
-        serving = _complete(merged, kserve)
-    except InputError as error:
-        findings.append(Finding(rule="setting-invalid", file="m2g.yaml", message=error.message, hint=error.hint))
-        return Serving(kserve=kserve), findings
-    return serving, findings or list(contradictions(serving))
+    serving = _complete(merged, kserve)
+    return serving, list(contradictions(serving))
+
+
+def _malformed(layer: Layer) -> Iterator[Finding]:
+    """Amounts that are no quantities, where the person wrote them."""
+    if not isinstance(layer.settings.resources, Resources):
+        return
+    for kind, amounts in (("requests", layer.settings.resources.requests), ("limits", layer.settings.resources.limits)):
+        for name, amount in amounts.items():
+            try:
+                quantity.parse(str(amount))
+            except InputError as error:
+                path = f"resources.{kind}.{name}"
+                if layer.tag:
+                    yield _tag_finding(layer.tag, str(amount), f"{path}: {error.message}")
+                else:
+                    yield _layer_finding("setting-invalid", layer, path, error.message, error.hint)
 
 
 def _lay(merged: dict[str, object], settings: Settings) -> None:
@@ -142,13 +169,8 @@ def _outside(layer: Layer, bounds: Mapping[str, Bound]) -> Iterator[Finding]:
         if problem and layer.tag:
             yield _tag_finding(layer.tag, str(value), f"{path} {problem}")
         elif problem:
-            yield Finding(
-                rule="setting-out-of-bounds",
-                file=layer.file,
-                path=f"{layer.place}.{path}",
-                message=f"{path}: {str(value)[:80]!r} {problem}",
-                hint=f"stay inside bounds.{path} of m2g.yaml, or ask its owners to widen it",
-            )
+            hint = f"stay inside bounds.{path} of m2g.yaml, or ask its owners to widen it"
+            yield _layer_finding("setting-out-of-bounds", layer, path, f"{str(value)[:80]!r} {problem}", hint)
 
 
 def _at(settings: Settings, path: str) -> object:
@@ -174,8 +196,12 @@ def _against(value: object, bound: Bound) -> str:
         if bound.max is not UNSET and quantity.parse(str(value)) > quantity.parse(str(bound.max)):
             return f"is above the maximum {bound.max}"
     except InputError as error:
-        return error.message
+        return error.message if bound.min is not UNSET or bound.max is not UNSET else ""
     return ""
+
+
+def _layer_finding(rule: str, layer: Layer, path: str, message: str, hint: str) -> Finding:
+    return Finding(rule=rule, file=layer.file, path=f"{layer.place}.{path}", message=message, hint=hint)
 
 
 def _tag_finding(key: str, text: str, problem: str) -> Finding:
