@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
@@ -9,7 +10,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from m2g import kustomize
 from tests.kustomize.fleet import component, model, write
@@ -255,3 +258,30 @@ def test_what_patches_say_is_read_for_the_rules(tmp_path: Path) -> None:
     assert isinstance(patches, list)
     assert [type(patch["documents"][0]) for patch in patches] == [dict, list]
     assert "models/wine/custom/dev/p.yaml" in built.files
+
+
+FIELDS = (
+    "resources bases components patches patchesStrategicMerge patchesJson6902 transformers openapi configMapGenerator"
+)
+LEAVES = (
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["../../base", ".", "x.yaml"])
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["path", "files", "patch", "target", "env", "<<"]) | st.text(max_size=3), inner
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@hypothesis.given(st.dictionaries(st.sampled_from(FIELDS.split()) | st.text(max_size=4), VALUES, max_size=4))
+@hypothesis.settings(max_examples=200, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
+def test_any_kustomization_is_read_or_refused(tmp_path: Path, content: dict[str, object]) -> None:
+    write(tmp_path, {"base/kustomization.yaml": "resources: []\n", "a/b/x.yaml": "- a\n"})
+    write(tmp_path, {"a/b/kustomization.yaml": json.dumps(content)})
+    graph = kustomize.Reader(tmp_path).graph("a/b")
+    assert graph.problem or graph.kustomizations
