@@ -76,6 +76,25 @@ def test_error_names_the_file_that_kustomize_names(tmp_path: Path) -> None:
     assert "missing metadata.name" in built.error
 
 
+@pytest.mark.parametrize("logged", [False, True], ids=["kustomize", "as kubectl logs it"])
+def test_error_in_a_component_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: bool) -> None:
+    write(tmp_path, model("wine", dev=1))
+    patch = 'patches:\n- target: {kind: InferenceService}\n  patch: \'[{"op": "remove", "path": "/spec/nope"}]\'\n'
+    component(tmp_path, "wine", "dev", COMPONENT + patch)
+    if logged:
+        program, real = tmp_path / "kustomize", kustomize.find()
+        program.write_text(
+            f'#!/bin/sh\nout=$("{real[0]}" {real[1]} . 2>&1 | sed \'s/"/\\\\"/g; s/^Error: //\')\n'
+            'printf \'E1120 18:41:55.9 1 run.go:72] "command failed" err="%s"\\n\' "$out" >&2\nexit 1\n'
+        )
+        program.chmod(0o755)
+        monkeypatch.setenv("M2G_KUSTOMIZE", str(program))
+    built = kustomize.build(tmp_path, ["models/wine/overlays/dev"])["models/wine/overlays/dev"]
+    assert built.at == "models/wine/custom/dev/kustomization.yaml"
+    assert "/spec/nope" in built.error
+    assert not built.error.startswith("E1120")
+
+
 def test_a_component_with_a_generator_is_built_alone_and_right(tmp_path: Path) -> None:
     folders = fleet(tmp_path, 3)
     text = COMPONENT + "configMapGenerator:\n- name: settings\n  literals: [a=1]\n"

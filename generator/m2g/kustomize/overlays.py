@@ -27,6 +27,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 BATCH = 150
 SECONDS = 60.0
 _MARK = "m2g.dev/mark"
+_LOGGED = re.compile(r' err="(.*)"')
 _ENVIRONMENT = {
     "KUBECONFIG": "/dev/null",
     "GIT_ALLOW_PROTOCOL": "none",
@@ -186,10 +187,20 @@ def _built(graph: Graph, objects: Sequence[object]) -> Built:
 def _explain(stderr: str, root: Path, graph: Graph) -> tuple[str, str]:
     """kustomize's message in one line with paths inside the repository, and the last file of the overlay it names."""
     text = " ".join(line for line in stderr.splitlines() if not line.startswith("# Warning"))
+    logged = _LOGGED.search(text)
+    if logged is not None:  # kubectl's way
+        text = logged[1].replace('\\"', '"').replace("\\n", " ")
     text = re.sub(r"\s+", " ", text.replace(f"{root}{os.sep}", "")).removeprefix("Error: ").strip()
-    named = [file for file in graph.files if re.search(rf"(?<![\w/.-]){re.escape(file)}(?![\w/-])", text)]
-    at = max(named, key=text.rfind) if named else f"{graph.folder}/{FILE_NAMES[0]}"
-    return (text[:700] or "kustomize failed and did not say why"), at
+    named = {file: file for file in graph.files}
+    named |= {item.file.rpartition("/")[0]: item.file for item in graph.kustomizations}
+    found = {name: _last(name, text) for name in named}
+    at = named[max(found, key=lambda name: (found[name], len(name)))] if max(found.values(), default=-1) >= 0 else ""
+    return (text[:700] or "kustomize failed and did not say why"), at or f"{graph.folder}/{FILE_NAMES[0]}"
+
+
+def _last(name: str, text: str) -> int:
+    """Where a path stands last as a whole path; -1 for nowhere."""
+    return max((found.start() for found in re.finditer(rf"(?<![\w/.-]){re.escape(name)}(?![\w/-])", text)), default=-1)
 
 
 def _json(value: object) -> str:

@@ -60,7 +60,7 @@ def github(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
     for item in findings:
         place = {"file": item.file, "line": str(item.line) if item.line else "", "title": item.rule}
         about = ",".join(f"{name}={_property(value)}" for name, value in place.items() if value)
-        words = [_sentence(item), *([f"→ {item.hint}"] if item.hint else []), *_where(item)]
+        words = [_sentence(item), *([f"→ {item.hint}"] if item.hint else []), *(f"[{name}]" for name in _where(item))]
         lines.append(f"::{item.severity} {about}::{_data(' '.join(visible(part, _LONG) for part in words))}")
     return "\n".join([*lines, verdict(findings, checked)]) + "\n"
 
