@@ -14,6 +14,7 @@ from m2g.errors import InputError
 from m2g.finding import Finding
 from m2g.intent import Config, ModelIntent, Settings
 from m2g.model import Value
+from m2g.naming import RESERVED
 
 FILE = "m2g.yaml"
 
@@ -141,6 +142,8 @@ def _contradictions(config: Config) -> Iterator[_Problem]:
             yield ("bounds", path), f"{path!r} is no setting", "a setting such as minReplicas or resources.limits.cpu"
     by_slug: dict[str, str] = {}
     for name, slug in config.models.slugs.items():
+        if slug in RESERVED:
+            yield ("models", "slugs", name), f"{slug} is a name that Flux reads otherwise", "choose another slug"
         if slug in by_slug:
             other = by_slug[slug]
             yield ("models", "slugs", name), f"{name!r} and {other!r} have one slug, {slug}", "give each its own"

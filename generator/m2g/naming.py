@@ -10,6 +10,9 @@ SLUG_MAX = 36
 """`<slug>-predictor-<namespace>` must fit a host label of 63: leaves 16 for the namespace (kserve#4807)."""
 
 LABEL_MAX = 63
+RESERVED = frozenset({"kustomization"})
+"""Flux takes fleet/<env>/kustomization.yaml for the folder's index and would stop applying all others."""
+
 _DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _DNS_1123 = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
@@ -33,7 +36,7 @@ def slug(name: str) -> str:
     """
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     text = re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")
-    lost = any(ord(c) > 127 and c.isalnum() for c in name) or not text
+    lost = any(ord(c) > 127 and c.isalnum() for c in name) or not text or text in RESERVED
     if text and not text[0].isalpha():
         text, lost = f"m-{text}", True
     if not lost and len(text) <= SLUG_MAX:

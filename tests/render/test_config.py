@@ -35,6 +35,7 @@ def problems(root: Path, text: str) -> list[tuple[int, str]]:
         (CONFIG + "tags: {x: nothing}\n", (7, "tags.x")),
         (CONFIG + "bounds: {nothing: {max: 1}}\n", (7, "bounds.nothing")),
         (CONFIG + "models:\n  slugs:\n    a: wine\n    b: wine\n", (10, "models.slugs.b")),
+        (CONFIG + "models: {slugs: {a: kustomization}}\n", (7, "models.slugs.a")),
         ("version: 1\nenvironments: {}\n", (2, "environments")),
         ("", (1, "")),
         ("- a\n", (1, "")),

@@ -40,6 +40,7 @@ def test_a_slug_is_a_dns_1035_label_whatever_the_name(name: str) -> None:
 
 def test_slugs_that_people_expect() -> None:
     assert naming.slug("wine") == "wine"
+    assert naming.slug("kustomization").startswith("kustomization-")  # to Flux an index
     assert naming.slug("Wine Quality") == naming.slug("wine_quality") == "wine-quality"
     long = [naming.slug("a" * 50 + tail) for tail in "xy"]
     assert len(set(long)) == 2

@@ -80,17 +80,17 @@ def root(tmp_path: Path) -> Path:
 
 def test_an_application_for_each_model_and_cluster(root: Path) -> None:
     assert sorted(applications(root, "prod")) == [
-        "churn-prod-arn-aws-eks-eu-west-1-42-cluster-prod-a",
-        "churn-prod-prod-b",
-        "wine-prod-arn-aws-eks-eu-west-1-42-cluster-prod-a",
-        "wine-prod-prod-b",
+        "churn.prod.arn-aws-eks-eu-west-1-42-cluster-prod-a",
+        "churn.prod.prod-b",
+        "wine.prod.arn-aws-eks-eu-west-1-42-cluster-prod-a",
+        "wine.prod.prod-b",
     ]
     assert sorted(applications(root, "staging")) == ["fraud-detection-staging-staging", "wine-staging-staging"]
     assert applications(root, "dev") == {}, "no cluster has the label"
 
 
 def test_an_application_says_where_from_and_where_to(root: Path) -> None:
-    application = applications(root, "prod")["wine-prod-prod-b"]
+    application = applications(root, "prod")["wine.prod.prod-b"]
     assert at(application, "spec", "project") == "models-prod"
     assert at(application, "spec", "source") == {
         "repoURL": "https://git.test/ml.git", "targetRevision": "main", "path": "models/wine/overlays/prod",
@@ -106,7 +106,7 @@ def test_a_component_of_a_person_refreshes_the_application(root: Path) -> None:
     component.parent.mkdir(parents=True)
     component.write_text("apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n")
     fleet(root)
-    annotations = mapping(applications(root, "prod")["wine-prod-prod-b"], "metadata", "annotations")
+    annotations = mapping(applications(root, "prod")["wine.prod.prod-b"], "metadata", "annotations")
     assert "/models/wine/custom/prod" in str(annotations["argocd.argoproj.io/manifest-generate-paths"]).split(";")
 
 

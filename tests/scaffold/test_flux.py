@@ -61,9 +61,9 @@ def test_a_kustomization_for_each_model(root: Path, kustomize: Path) -> None:
         for environment in ("dev", "staging", "prod")
     }
     assert made == {
-        "dev": ["fraud-detection-dev", "wine-dev"],
-        "staging": ["fraud-detection-staging", "wine-staging"],
-        "prod": ["churn-prod", "wine-prod"],
+        "dev": ["fraud-detection.dev", "wine.dev"],
+        "staging": ["fraud-detection.staging", "wine.staging"],
+        "prod": ["churn.prod", "wine.prod"],
     }
 
 
@@ -75,7 +75,7 @@ def test_each_kustomization_applies_its_overlay(root: Path, kustomize: Path) -> 
         assert at(child, "metadata", "namespace") == at(source, "metadata", "namespace")
         assert at(child, "spec", "sourceRef") == {"kind": "GitRepository", "name": at(source, "metadata", "name")}
         (service,) = by_kind(reconcile(root, kustomize, child), "InferenceService").values()
-        assert f"{at(service, 'metadata', 'name')}-prod" == name
+        assert f"{at(service, 'metadata', 'name')}.prod" == name
         assert at(service, "metadata", "namespace") == namespace
         (account,) = by_kind(applied, "ServiceAccount").values()
         assert at(service, "spec", "predictor", "serviceAccountName") == at(account, "metadata", "name")
@@ -110,7 +110,7 @@ def test_no_fleet_is_deleted_by_accident(root: Path, kustomize: Path) -> None:
 def test_no_model_can_take_the_name_of_a_parent(root: Path) -> None:
     """`<slug>-<environment>` has no dot."""
     names = [str(at(parent(root, environment), "metadata", "name")) for environment in ("dev", "staging", "prod")]
-    assert names == ["fleet.dev", "fleet.staging", "fleet.prod"]
+    assert names == ["fleet-dev", "fleet-staging", "fleet-prod"]
 
 
 def test_the_source_has_what_the_overlays_need(root: Path) -> None:

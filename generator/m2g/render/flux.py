@@ -37,7 +37,8 @@ def kustomization(slug: str, environment: str, place: Environment, flux: Flux, s
         "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
         "kind": "Kustomization",
         "metadata": {
-            "name": f"{slug}-{environment}",
+            # A dot, which no slug and no environment has: `a-b` in `c` and `a` in `b-c` must stay two.
+            "name": f"{slug}.{environment}",
             "namespace": flux.namespace,
             "labels": {"app.kubernetes.io/managed-by": "m2g", "m2g.dev/environment": environment},
         },
