@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET
 
-from m2g import conform, documents
+from m2g import conform, documents, files
 from m2g.errors import InputError
 from m2g.finding import Finding
 from m2g.intent import Config, ModelIntent, Settings
@@ -95,11 +95,7 @@ def registry_uri(config: Config) -> str:
 
 
 def _read(root: Path, file: str) -> documents.Document:
-    try:
-        content = (root / file).read_bytes()
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}") from error
-    return documents.read(file, content)
+    return documents.read(file, files.read(root, file))
 
 
 def _conform(document: documents.Document, kind: type[Config] | type[ModelIntent]) -> list[Finding]:

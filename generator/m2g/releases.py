@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from m2g import files
+from m2g.errors import M2gError
 from m2g.finding import Finding
 from m2g.model import Release
 from m2g.tree import Mark, body, mark
@@ -25,7 +27,7 @@ def read_all(root: Path) -> tuple[dict[tuple[str, str], Release], list[Finding]]
     for path in sorted(root.glob("models/*/releases/*.json")):
         file = path.relative_to(root).as_posix()
         slug, environment = path.parts[-3], path.stem
-        found = _read(path, file, environment)
+        found = _read(root, file, environment)
         if isinstance(found, Finding):
             findings.append(found)
         else:
@@ -38,11 +40,12 @@ def decode(content: bytes) -> Release:
     return _DECODER.decode(body(content))
 
 
-def _read(path: Path, file: str, environment: str) -> Release | Finding:
+def _read(root: Path, file: str, environment: str) -> Release | Finding:
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        return Finding(rule="record-unreadable", file=file, message=f"cannot be read: {error.strerror}")
+        content = files.read(root, file)
+    except (M2gError, FileNotFoundError) as error:
+        message = error.message if isinstance(error, M2gError) else "is a link to nothing"
+        return Finding(rule="record-unreadable", file=file, message=message, hint="restore it: git checkout PATH")
     state = mark(content)
     if state is not Mark.OURS:
         return Finding(rule=f"record-{state}", file=file, message=f"the record is {state}", hint=_HINTS[state])

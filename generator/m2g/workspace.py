@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+from m2g import files
 from m2g.errors import InputError, OutsideError
 from m2g.tree import Tree
 
@@ -33,24 +34,20 @@ def owned_paths(root: Path) -> Iterator[str]:
         if card.is_file():
             found.append(card.relative_to(root).as_posix())
         for name in _OWNED_FOLDERS:
-            for folder, folders, files in os.walk(model / name):
+            for folder, folders, names in os.walk(model / name):
                 folders[:] = [f for f in folders if not os.path.islink(os.path.join(folder, f))]
-                found.extend(Path(folder, file).relative_to(root).as_posix() for file in files)
+                found.extend(Path(folder, file).relative_to(root).as_posix() for file in names)
     for environment in _folders(root / "fleet"):
         found.extend(path.relative_to(root).as_posix() for path in environment.glob("*.yaml") if path.is_file())
     return iter(sorted(found))
 
 
 def read(root: Path, paths: Collection[str]) -> dict[str, bytes]:
-    """The content of those of `paths` that exist. Raises OutsideError for a file that cannot be read."""
+    """The content of those of `paths` that exist. Raises InputError and OutsideError as m2g.files does."""
     found: dict[str, bytes] = {}
     for path in paths:
-        try:
-            found[path] = (root / path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError as error:
-            raise OutsideError(f"{path} cannot be read: {error.strerror}") from error
+        with contextlib.suppress(FileNotFoundError):
+            found[path] = files.read(root, path)
     return found
 
 
@@ -90,22 +87,22 @@ def locked(root: Path, *, wait: float = 60, waiting: Callable[[], None] = lambda
         os.close(handle)
 
 
-def write(root: Path, files: Tree, removals: Collection[str]) -> None:
-    """Make `files` and remove `removals`, all or nothing; call it under `locked`.
+def write(root: Path, tree: Tree, removals: Collection[str]) -> None:
+    """Make the files of `tree` and remove `removals`, all or nothing; call it under `locked`.
 
     Raises OutsideError (disk full, read-only) with the tree as it was, and InputError where a symbolic link lies in
     the way: m2g writes through none.
     """
-    if not files and not removals:
+    if not tree and not removals:
         return
-    for path in (*files, *removals):
+    for path in (*tree, *removals):
         _refuse_links(root, path)
     stage = root / _WRITE
     made: list[Path] = []
     try:
         shutil.rmtree(stage, ignore_errors=True)
         stage.mkdir(parents=True)
-        staged = _stage(root, stage, files, made)
+        staged = _stage(root, stage, tree, made)
         journal = {"writes": staged, "removals": sorted(removals)}
         draft = stage / "journal.draft"
         with draft.open("w") as out:
@@ -141,9 +138,9 @@ def _acquire(handle: int, wait: float, waiting: Callable[[], None]) -> None:
             time.sleep(0.1)
 
 
-def _stage(root: Path, stage: Path, files: Tree, made: list[Path]) -> list[list[str]]:
+def _stage(root: Path, stage: Path, tree: Tree, made: list[Path]) -> list[list[str]]:
     staged = []
-    for number, (path, content) in enumerate(sorted(files.items())):
+    for number, (path, content) in enumerate(sorted(tree.items())):
         _make_folders(root, (root / path).parent, made)
         if not os.access((root / path).parent, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(Path(path).parent))

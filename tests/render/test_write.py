@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from m2g import workspace
+from m2g.commands.render import WrongInput
 from m2g.errors import InputError, OutsideError
 from tests.render.fleet import FakeRegistry, model, repository, run, tree
 
@@ -201,3 +202,35 @@ def test_a_journal_that_somebody_committed_cannot_write_outside(tmp_path: Path) 
         with pytest.raises(InputError), workspace.locked(root):
             pass
     assert not (tmp_path / "evil").exists()
+
+
+class TestHostileRepository:
+    """What somebody committed in the place of m2g's files costs a clear word, no time and no file outside."""
+
+    def test_a_record_that_is_a_link_outside(self, tmp_path: Path) -> None:
+        root = repository(tmp_path / "root")
+        secret = tmp_path / "secret"
+        secret.write_text("password")
+        record = root / "models/wine/releases/prod.json"
+        record.parent.mkdir(parents=True)
+        for target in (secret, Path("/dev/zero"), tmp_path / "nothing", record):
+            record.unlink(missing_ok=True)
+            record.symlink_to(target)
+            with pytest.raises(WrongInput) as caught:
+                run(root, FakeRegistry())
+            assert [finding.rule for finding in caught.value.findings] == ["record-unreadable"]
+            assert "password" not in caught.value.findings[0].message
+
+    def test_m2g_yaml_that_is_a_pipe(self, tmp_path: Path) -> None:
+        root = repository(tmp_path)
+        (root / "m2g.yaml").unlink()
+        os.mkfifo(root / "m2g.yaml")
+        with pytest.raises(InputError, match="no regular file"):
+            run(root, FakeRegistry())
+
+    def test_a_folder_in_the_place_of_a_file(self, tmp_path: Path) -> None:
+        root = repository(tmp_path)
+        (root / "models/wine/overlays/prod/patch.yaml").mkdir(parents=True)
+        with pytest.raises((InputError, OutsideError)):
+            run(root, FakeRegistry([model(champion="1")]))
+        assert not (root / "models/wine/releases").exists()

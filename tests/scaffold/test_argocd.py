@@ -85,7 +85,7 @@ def test_an_application_for_each_model_and_cluster(root: Path) -> None:
         "wine.prod.arn-aws-eks-eu-west-1-42-cluster-prod-a",
         "wine.prod.prod-b",
     ]
-    assert sorted(applications(root, "staging")) == ["fraud-detection-staging-staging", "wine-staging-staging"]
+    assert sorted(applications(root, "staging")) == ["fraud-detection.staging.staging", "wine.staging.staging"]
     assert applications(root, "dev") == {}, "no cluster has the label"
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from m2g import documents
-from m2g.errors import InputError
+from m2g import documents, files
+from m2g.errors import M2gError
 from m2g.kustomize import Kustomization
 from m2g.manifest import Manifest, at
 from m2g.model import Value
@@ -126,6 +126,6 @@ def line(root: Path, file: str, place: Place) -> int:
 
 def _document(root: Path, file: str) -> documents.Document | None:
     try:
-        return documents.read(file, (root / file).read_bytes())
-    except (OSError, InputError):
+        return documents.read(file, files.read(root, file))
+    except (FileNotFoundError, M2gError):
         return None

@@ -6,6 +6,7 @@ import msgspec
 
 from m2g.outcome import Kind, Outcome, ReleaseChange
 from m2g.prose import visible
+from m2g.report.lines import encoded
 
 _SIGNS = {Kind.ADDED: "+", Kind.CHANGED: "~", Kind.REMOVED: "-"}
 _DIFF_LINES = 60
@@ -23,8 +24,7 @@ def text(outcome: Outcome) -> str:
 
 def json(outcome: Outcome) -> str:
     """One object; its shape is m2g.outcome.Outcome with `version: 1`, documented in docs/reference."""
-    data = {"version": 1, **msgspec.to_builtins(outcome)}
-    return msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n"
+    return encoded({"version": 1, **msgspec.to_builtins(outcome)})
 
 
 def summary(outcome: Outcome) -> str:
