@@ -10,12 +10,18 @@ import sys
 import crds
 import kserve_sdk
 import kustomization
+import seldon
 from output import FOLDER, LOCK, Derived, lock_text
 
 
 def main() -> int:
     """0 when all is written or equal, 1 when `--check` found a difference."""
-    files = [*(kserve_sdk.derive(pin) for pin in kserve_sdk.PINS), *crds.derive(), kustomization.derive()]
+    files = [
+        *(kserve_sdk.derive(pin) for pin in kserve_sdk.PINS),
+        *crds.derive(),
+        *seldon.derive(),
+        kustomization.derive(),
+    ]
     texts = {FOLDER / file.name: file.text() for file in files} | {LOCK: lock_text(files)}
     stale = [path for path, text in texts.items() if not path.is_file() or path.read_text() != text]
     if "--check" not in sys.argv[1:]:
