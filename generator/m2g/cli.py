@@ -133,9 +133,18 @@ def render(
     "--model", "models", multiple=True, metavar="NAME", help="Only this registered model or slug; repeatable."
 )
 @click.option("--env", "environments", multiple=True, metavar="NAME", help="Only this environment; repeatable.")
+@click.option("--against", metavar="REF", help="Compare with where the branch left REF, too (modes, names, removals).")
+@click.option("--allow-removals", type=click.IntRange(min=0), metavar="N", help="With --against: N services may go.")
 @click.option("--format", "form", type=click.Choice(["text", "json", "github"]), default="text", show_default=True)
 @click.pass_obj
-def validate(folder: Path, models: Sequence[str], environments: Sequence[str], form: str) -> Exit:
+def validate(
+    folder: Path,
+    models: Sequence[str],
+    environments: Sequence[str],
+    against: str | None,
+    allow_removals: int | None,
+    form: str,
+) -> Exit:
     """Build every overlay with kustomize and check each object, the records and what people wrote.
 
     All findings are shown in one run; warnings alone do not fail it. Asks neither the registry nor a cluster.
@@ -143,6 +152,7 @@ def validate(folder: Path, models: Sequence[str], environments: Sequence[str], f
     \b
     m2g validate
     m2g validate --model wine --env prod
+    m2g validate --against main       also what must not change for a service that exists
     m2g validate --format github      annotations on the pull request
     """
     from m2g import config
@@ -151,8 +161,9 @@ def validate(folder: Path, models: Sequence[str], environments: Sequence[str], f
     from m2g.report import findings, progress
 
     scope = Scope(models=frozenset(models), environments=frozenset(environments))
+    base = None if against is None else command.Against(ref=against, removals=allow_removals)
     with progress.shown("validate") as tell:
-        report = command.validate(config.find_root(folder), scope, progress=tell)
+        report = command.validate(config.find_root(folder), scope, against=base, progress=tell)
     _print(findings.render(report.findings, form, report.checked))
     return Exit.NO if any(finding.severity == "error" for finding in report.findings) else Exit.DONE
 
@@ -185,6 +196,23 @@ def diff(folder: Path, against: str, models: Sequence[str], environments: Sequen
     with progress.shown("diff") as tell:
         review = command.diff(config.find_root(folder), against, scope, progress=tell)
     _print(report.render(review, form))
+
+
+@group.command(context_settings=_CONTEXT)
+@click.argument("rule", required=False)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def explain(rule: str | None, form: str) -> None:
+    """Show what RULE asks, why, and how to do it right; without RULE, list all.
+
+    \b
+    m2g explain
+    m2g explain scale-metric
+    """
+    from m2g.commands import explain as command
+    from m2g.report import rules
+
+    pages = [command.explain(rule)] if rule else command.pages()
+    _print(rules.render(pages, form, whole=bool(rule)))
 
 
 def _findings(findings: Sequence[Finding], form: str) -> str:

@@ -186,6 +186,16 @@ class Sync(Value, frozen=True, kw_only=True):
     flux: Flux | UnsetType = UNSET
 
 
+class External(Value, frozen=True, kw_only=True):
+    """What the clusters have that is not in this repository. A list, even an empty one, makes m2g check its kind."""
+
+    service_accounts: tuple[Name, ...] | UnsetType = UNSET
+    serving_runtimes: tuple[Text, ...] | UnsetType = UNSET
+    """Those beside KServe's own, and ClusterServingRuntimes."""
+    config_maps: tuple[Text, ...] | UnsetType = UNSET
+    secrets: tuple[Text, ...] | UnsetType = UNSET
+
+
 class Config(Value, frozen=True, kw_only=True):
     """m2g.yaml."""
 
@@ -201,6 +211,7 @@ class Config(Value, frozen=True, kw_only=True):
     bounds: dict[str, Bound] = {}
     """Setting (`minReplicas`, `resources.limits.memory`) to what model.yaml and tags may set it to."""
     removals: Removals = Removals()
+    external: External = External()
     sync: Sync = Sync()
 
 

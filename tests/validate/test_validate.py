@@ -242,6 +242,6 @@ def test_findings_come_sorted_and_once(tmp_path: Path) -> None:
     assert list(found) == sorted(set(found))
     assert {(item.rule, item.environment) for item in found} == {
         ("hand-edit", ""),
-        ("model-format", "dev"),
-        ("model-format", "prod"),
+        ("mlflow-protocol", "dev"),
+        ("mlflow-protocol", "prod"),
     }

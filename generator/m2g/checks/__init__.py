@@ -2,8 +2,30 @@
 
 from __future__ import annotations
 
-from m2g.checks import implementation, kustomization, mode, names, scaling, storage_uri
-from m2g.checks.rule import COMPONENT, Fault, Rule, Subject
+from m2g.checks import (
+    canary,
+    credentials,
+    env,
+    expansion,
+    history,
+    images,
+    implementation,
+    kustomization,
+    metadata,
+    mode,
+    names,
+    probes,
+    references,
+    resources,
+    runtime,
+    scaling,
+    storage,
+    storage_uri,
+    strategy,
+    worker,
+)
+from m2g.checks.covered import BY_SCHEMA, Covered
+from m2g.checks.rule import COMPONENT, FLEET, INFERENCE_SERVICE, Fault, Rule, Subject
 from m2g.finding import Finding
 from m2g.manifest import path_text
 
@@ -11,12 +33,37 @@ RULES: tuple[Rule, ...] = (
     *names.RULES,
     *mode.RULES,
     *scaling.RULES,
+    *strategy.RULES,
     *implementation.RULES,
+    *canary.RULES,
+    *worker.RULES,
     *storage_uri.RULES,
+    *storage.RULES,
+    *runtime.RULES,
+    *probes.RULES,
+    *resources.RULES,
+    *images.RULES,
+    *env.RULES,
+    *metadata.RULES,
+    *references.RULES,
+    *expansion.RULES,
+    *credentials.RULES,
+    *history.RULES,
     *kustomization.RULES,
 )
 
-__all__ = ["COMPONENT", "RULES", "Fault", "Rule", "Subject", "check"]
+__all__ = [
+    "BY_SCHEMA",
+    "COMPONENT",
+    "FLEET",
+    "INFERENCE_SERVICE",
+    "RULES",
+    "Covered",
+    "Fault",
+    "Rule",
+    "Subject",
+    "check",
+]
 
 
 def check(subject: Subject) -> list[Finding]:
@@ -31,6 +78,6 @@ def check(subject: Subject) -> list[Finding]:
             path=path_text(fault.place),
         )
         for rule in RULES
-        if rule.kind == kind
+        if rule.concerns(kind)
         for fault in rule.check(subject)
     ]

@@ -83,38 +83,48 @@ def _places_of_lists(node: object, place: tuple[str, ...]) -> Iterator[tuple[str
                 yield from _places_of_lists(value, (*place, str(key)))
 
 
+_KUSTOMIZE = "https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/"
+
 RULES = (
     Rule(
         id="kustomize-replicas",
-        kind=COMPONENT,
+        covers=("L24b",),
+        kinds=(COMPONENT,),
         summary="replicas: is not used on an InferenceService.",
+        why="kustomize knows the replicas of Deployment, StatefulSet, ReplicaSet and ReplicationController only; on "
+        "others the build fails.",
         fix="set minReplicas and maxReplicas in model.yaml",
+        link=f"{_KUSTOMIZE}replicas/",
         check=_replicas,
-        why="kustomize knows replicas of Deployment, StatefulSet, ReplicaSet and ReplicationController only",
     ),
     Rule(
         id="kustomize-images",
-        kind=COMPONENT,
+        kinds=(COMPONENT,),
         severity=Severity.WARNING,
         summary="images: does not reach predictor.model.image.",
+        why="kustomize looks for images in containers only, and says nothing where it finds none.",
         fix="patch /spec/predictor/model/image with JSON 6902",
+        link=f"{_KUSTOMIZE}images/",
         check=_images,
-        why="kustomize looks for images in containers only",
     ),
     Rule(
         id="kustomize-name-affix",
-        kind=COMPONENT,
+        covers=("L24b",),
+        kinds=(COMPONENT,),
         summary="namePrefix and nameSuffix are not used where there is an InferenceService.",
+        why="serviceAccountName, runtime, serviceName and the paths of probes keep the old name.",
         fix="give the model another slug in m2g.yaml (models.slugs)",
+        link=f"{_KUSTOMIZE}nameprefix/",
         check=_affixes,
-        why="serviceAccountName, runtime, serviceName and probe paths keep the old name",
     ),
     Rule(
         id="kustomize-list-patch",
-        kind=COMPONENT,
+        kinds=(COMPONENT,),
         summary="A strategic-merge patch has no list of a KServe resource.",
+        why="kustomize has no merge keys for custom resources and replaces the whole list: an image, a variable or a "
+        "container is lost without a word.",
         fix="use a JSON 6902 patch",
+        link=f"{_KUSTOMIZE}patches/",
         check=_lists,
-        why="kustomize has no merge keys for custom resources: an image, env or container was lost",
     ),
 )

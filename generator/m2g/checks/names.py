@@ -1,43 +1,66 @@
-"""The names of an InferenceService, and of the hosts that KServe makes of it."""
+"""Names: the hosts that KServe makes of an object's name, and keys of lists that must differ."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m2g.checks.rule import Fault, Place, Rule, Subject
+from m2g.checks.containers import KINDS, containers, pods
+from m2g.checks.rule import COMPONENTS, Fault, Place, Rule, Subject, issue
 from m2g.manifest import at
-from m2g.naming import LABEL_MAX, is_dns_1035
+from m2g.naming import LABEL_MAX
 
-
-def _name(subject: Subject) -> Iterator[Fault]:
-    name = subject.text("metadata", "name")
-    if not is_dns_1035(name):
-        yield Fault(place=("metadata", "name"), message=f"{name!r} is not lower-case letters, digits and hyphens")
+_KEYS = {"env": "name", "volumeMounts": "mountPath"}
 
 
 def _budget(subject: Subject) -> Iterator[Fault]:
-    name, namespace = subject.text("metadata", "name"), subject.text("metadata", "namespace")
-    hosts: dict[Place, str] = {("metadata", "name"): f"{name}-predictor-{namespace}"}
-    for index, canary in enumerate(subject.items("spec", "canary")):
-        hosts["spec", "canary", index, "predictor", "name"] = f"{name}-{at(canary, 'predictor', 'name')}-predictor"
-    for place, host in hosts.items():
+    for place, host in _hosts(subject):
         if len(host) > LABEL_MAX:
-            yield Fault(place=place, message=f"{host} is {len(host)} long; a host label has at most {LABEL_MAX}")
+            yield Fault(place=place, message=f"{host} is {len(host)} long; at most {LABEL_MAX} is allowed")
+
+
+def _hosts(subject: Subject) -> Iterator[tuple[Place, str]]:
+    name, namespace = subject.text("metadata", "name"), subject.text("metadata", "namespace")
+    longest = max((component for component in COMPONENTS if subject.mapping("spec", component)), key=len, default="")
+    yield ("metadata", "name"), f"{name}-{longest}-{namespace}" if subject.standard else f"{name}-{longest}-00001"
+    for here in subject.predictors():
+        own = subject.text(*here, "name")
+        if own:
+            yield (*here, "name"), f"{name}-{own}-predictor"
+
+
+def _unique(subject: Subject) -> Iterator[Fault]:
+    lists: list[tuple[Place, str]] = []
+    for pod in pods(subject):
+        lists += [((*pod, "containers"), "name"), ((*pod, "initContainers"), "name"), ((*pod, "volumes"), "name")]
+    for container in containers(subject):
+        lists += [((*container, field), key) for field, key in _KEYS.items()]
+    for place, key in lists:
+        seen: set[object] = set()
+        for index, item in enumerate(subject.items(*place)):
+            value = at(item, key)
+            if isinstance(value, str) and value in seen:
+                yield Fault(place=(*place, index, key), message=f"{value!r} is there twice in this list")
+            seen.add(value if isinstance(value, str) else None)
 
 
 RULES = (
     Rule(
-        id="name-dns-1035",
-        summary="The name starts with a letter and is a host label.",
-        fix="give the model another slug in m2g.yaml (models.slugs)",
-        check=_name,
-        why="KServe's webhook; the name is part of host names",
+        id="name-budget",
+        covers=("V1b", "L01"),
+        summary="The names that KServe makes of the object's name have at most 63 characters.",
+        why="KServe builds host labels, Services and revisions of name, component and namespace. One that is too long "
+        "is accepted, and then nothing is deployed.",
+        fix="give the model a shorter slug in m2g.yaml (models.slugs), or the environment a shorter namespace",
+        link=issue(4807),
+        check=_budget,
     ),
     Rule(
-        id="name-budget",
-        summary="<name>-predictor-<namespace> fits a host label of 63.",
-        fix="give the model a shorter slug in m2g.yaml (models.slugs), or the environment a shorter namespace",
-        check=_budget,
-        why="https://github.com/kserve/kserve/issues/4807",
+        id="names-unique",
+        summary="Containers, volumes, variables and mount paths differ within their list.",
+        why="The API server takes these lists as maps. A second entry is refused, or silently wins.",
+        fix="remove one of the two",
+        link="https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy",
+        check=_unique,
+        kinds=KINDS,
     ),
 )

@@ -8,11 +8,18 @@ from typing import TypeAlias
 import msgspec
 
 from m2g.finding import Severity
-from m2g.intent import KserveVersion
+from m2g.intent import External, KserveVersion
 from m2g.manifest import Manifest, at
+from m2g.model import Release
 
 INFERENCE_SERVICE = "InferenceService"
+RUNTIMES = ("ServingRuntime", "ClusterServingRuntime")
 COMPONENT = "Component"
+"""A kustomization that people wrote, as an object of this kind."""
+FLEET = "Fleet"
+"""What a change does to the whole repository, as an object of this kind (see `history`)."""
+ANY: tuple[str, ...] = ()
+"""As kinds: every built object."""
 COMPONENTS = ("predictor", "transformer", "explainer")
 Place: TypeAlias = tuple[str | int, ...]
 
@@ -20,12 +27,17 @@ Place: TypeAlias = tuple[str | int, ...]
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """One built object, or one kustomization (its patches parsed, as `documents`), and what surrounds it.
 
-    `overlay` is everything that the overlay builds to; None where it could not be built.
+    `overlay` is everything that the overlay builds to; None where it could not be built. `before` is the same object at
+    the merge base, None without one. `substituted` says that Flux expands `${…}` in what this repository applies.
     """
 
     item: Manifest
     kserve: KserveVersion
     overlay: tuple[Manifest, ...] | None = None
+    release: Release | None = None
+    external: External = External()
+    before: Manifest | None = None
+    substituted: bool = False
 
     def at(self, *place: str | int) -> object:
         """The value at a place of the object; None where there is none."""
@@ -51,6 +63,10 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
         value = self.at(*place)
         return value if isinstance(value, list) else []
 
+    def places(self, *place: str | int) -> list[Place]:
+        """The place of each item of the list at a place."""
+        return [(*place, index) for index in range(len(self.items(*place)))]
+
     @property
     def standard(self) -> bool:
         """Whether the object asks for the Standard mode, by the word of the target version."""
@@ -59,6 +75,10 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     def components(self) -> Iterator[str]:
         """predictor, transformer, explainer: those that are there."""
         yield from (name for name in COMPONENTS if self.mapping("spec", name))
+
+    def predictors(self) -> list[Place]:
+        """The place of the stable predictor and of each canary's."""
+        return [("spec", "predictor"), *((*place, "predictor") for place in self.places("spec", "canary"))]
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,15 +93,25 @@ Check: TypeAlias = Callable[[Subject], Iterable[Fault]]
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule. `kind` says which objects it is about; `why` is the source of the rule."""
+    """One rule. `kinds` says which objects it is about.
+
+    `covers` are the entries of the KServe reference it stands for (V: the admission webhook, L: what breaks later).
+    Its examples lie in examples/<id>.yaml.
+    """
 
     id: str
     summary: str
+    why: str
     fix: str
+    link: str
     check: Check
-    kind: str = INFERENCE_SERVICE
+    covers: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = (INFERENCE_SERVICE,)
     severity: Severity = Severity.ERROR
-    why: str = ""
+
+    def concerns(self, kind: object) -> bool:
+        """Whether the rule is about objects of this kind."""
+        return kind in self.kinds if self.kinds else kind not in (COMPONENT, FLEET)
 
 
 MODE = "serving.kserve.io/deploymentMode"
@@ -90,3 +120,18 @@ _OLD: tuple[KserveVersion, ...] = ("0.15",)
 _NEW: tuple[KserveVersion, ...] = ("0.16", "0.17", "0.18", "0.19", "0.20", "0.21")
 STANDARD: dict[KserveVersion, str] = dict.fromkeys(_OLD, "RawDeployment") | dict.fromkeys(_NEW, "Standard")
 KNATIVE: dict[KserveVersion, str] = dict.fromkeys(_OLD, "Serverless") | dict.fromkeys(_NEW, "Knative")
+VERSIONS: tuple[KserveVersion, ...] = (*_OLD, *_NEW)
+
+
+def since(version: KserveVersion, first: KserveVersion) -> bool:
+    """Whether a KServe version is `first` or newer."""
+    return VERSIONS.index(version) >= VERSIONS.index(first)
+
+
+VALIDATION = "https://github.com/kserve/kserve/blob/master/pkg/apis/serving/v1beta1/inference_service_validation.go"
+"""The admission webhook's rules."""
+
+
+def issue(number: int, repository: str = "kserve/kserve") -> str:
+    """The address of a public issue."""
+    return f"https://github.com/{repository}/issues/{number}"

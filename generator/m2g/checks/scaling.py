@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from m2g import quantity
-from m2g.checks.rule import CLASS, Fault, Place, Rule, Subject
+from m2g.checks.rule import CLASS, VALIDATION, Fault, Place, Rule, Subject, issue
 from m2g.errors import InputError
 from m2g.finding import Severity
 from m2g.manifest import at
@@ -16,6 +16,7 @@ from m2g.manifest import at
 _MEBIBYTE = 1 << 20
 _KNATIVE_CLASS = "autoscaling.knative.dev/class"
 _KNATIVE_HPA = "hpa.autoscaling.knative.dev"
+_SOURCES = {"Resource": "resource", "External": "external", "PodMetric": "podmetric"}
 
 
 def _metrics(subject: Subject) -> Iterator[Fault]:
@@ -39,9 +40,9 @@ def _hpa(subject: Subject, here: Place) -> Iterator[Fault]:
         yield Fault(place=(*here, "scaleTarget"), message=f"is {target}; with an HPA it must be 1 to 100 (percent)")
     for index, metric in enumerate(subject.items(*here, "autoScaling", "metrics")):
         place: Place = (*here, "autoScaling", "metrics", index)
-        if at(metric, "type") != "Resource":
+        if at(metric, "type") in ("External", "PodMetric"):
             yield Fault(place=(*place, "type"), message=f"is {at(metric, 'type')!r}; an HPA knows only Resource")
-        elif not at(metric, "resource"):
+        elif at(metric, "type") == "Resource" and not at(metric, "resource"):
             yield Fault(place=(*place, "resource"), message="is missing")
 
 
@@ -51,23 +52,17 @@ def _keda(subject: Subject, here: Place) -> Iterator[Fault]:
         yield Fault(place=(*here, "scaleMetric"), message="is not allowed with KEDA", hint=hint)
     for index, metric in enumerate(subject.items(*here, "autoScaling", "metrics")):
         place: Place = (*here, "autoScaling", "metrics", index)
-        match at(metric, "type"):
-            case "Resource":
-                yield from _keda_resource(subject, (*place, "resource"))
-            case "External":
-                yield from _keda_query(subject, (*place, "external"))
-            case "PodMetric":
-                yield from _keda_query(subject, (*place, "podmetric"))
-            case other:
-                message = f"is {other!r}; KEDA knows Resource, External and PodMetric"
-                yield Fault(place=(*place, "type"), message=message)
+        field = _SOURCES.get(str(at(metric, "type")), "")
+        if field and not at(metric, field):
+            yield Fault(place=(*place, field), message="is missing")
+        elif field == "resource":
+            yield from _keda_resource(subject, (*place, field))
+        elif field:
+            yield from _keda_query(subject, (*place, field))
 
 
 def _keda_resource(subject: Subject, here: Place) -> Iterator[Fault]:
     name, kind = subject.at(*here, "name"), subject.at(*here, "target", "type")
-    if name not in ("cpu", "memory"):
-        yield Fault(place=(*here, "name"), message=f"is {name!r}; it must be cpu or memory")
-        return
     allowed = ("Utilization",) if name == "cpu" else ("Utilization", "AverageValue")
     if kind not in allowed:
         message = f"is {kind!r}; for {name} it must be {' or '.join(allowed)}"
@@ -105,9 +100,6 @@ def _bytes(amount: object) -> float:
 
 
 def _knative(subject: Subject, here: Place) -> Iterator[Fault]:
-    if subject.at(*here, "deploymentStrategy") is not None:
-        hint = "remove it, or use the Standard mode"
-        yield Fault(place=(*here, "deploymentStrategy"), message="is allowed only in Standard mode", hint=hint)
     metric, target = subject.at(*here, "scaleMetric"), subject.number(*here, "scaleTarget")
     if metric not in (None, "concurrency", "rps"):
         yield Fault(place=(*here, "scaleMetric"), message=f"is {metric!r}; with Knative it must be concurrency or rps")
@@ -119,9 +111,6 @@ def _replicas(subject: Subject) -> Iterator[Fault]:
     for name in subject.components():
         here: Place = ("spec", name)
         least, most = subject.number(*here, "minReplicas"), subject.number(*here, "maxReplicas")
-        for field, value in (("minReplicas", least), ("maxReplicas", most)):
-            if value is not None and value < 0:
-                yield Fault(place=(*here, field), message=f"is {value}; it must not be negative")
         if most is not None and most > 0 and (1 if least is None else least) > most:
             shown = "1 (the default)" if least is None else least
             yield Fault(place=(*here, "maxReplicas"), message=f"is {most}, less than minReplicas {shown}")
@@ -138,24 +127,31 @@ def _to_zero(subject: Subject) -> Iterator[Fault]:
 RULES = (
     Rule(
         id="scale-metric",
+        covers=("V4", "V5", "V7", "L04"),
         summary="The scaling metric and target are such as the mode and the autoscaler class allow.",
+        why="An HPA scales by cpu or memory in percent, Knative by concurrency or requests, KEDA by autoScaling alone; "
+        "the webhook refuses the rest. Without a mode it takes Knative's rules.",
         fix="set autoscaler, scaleMetric and scaleTarget in model.yaml to fit each other",
+        link=issue(3638),
         check=_metrics,
-        why="KServe's webhook",
     ),
     Rule(
         id="replicas-range",
-        summary="minReplicas and maxReplicas are not negative and in order; a maxReplicas of 0 is no limit.",
+        covers=("V8", "L05"),
+        summary="minReplicas is not above maxReplicas; a maxReplicas of 0 is no limit, no minReplicas is 1.",
+        why="KServe's webhook refuses it.",
         fix="set minReplicas and maxReplicas in model.yaml",
+        link=VALIDATION,
         check=_replicas,
-        why="KServe's webhook",
     ),
     Rule(
         id="scale-to-zero",
+        covers=("L05",),
         severity=Severity.WARNING,
         summary="minReplicas 0 works with Knative or KEDA only.",
+        why="An HPA does not scale to zero; KServe then runs one replica all the time.",
         fix="set minReplicas to 1, or use the Knative mode or autoscaler keda",
+        link="https://kserve.github.io/website/docs/model-serving/predictive-inference/autoscaling/kpa-autoscaler",
         check=_to_zero,
-        why="an HPA does not scale to zero",
     ),
 )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from m2g.checks.implementation import predictors
-from m2g.checks.rule import Fault, Place, Rule, Subject
+from m2g.checks.rule import Fault, Place, Rule, Subject, issue
 
 _SCHEMES = (
     *("s3", "gs", "hdfs", "webhdfs", "https", "http", "hf", "pvc"),
@@ -28,13 +27,17 @@ _FIX = {
 
 def _uris(subject: Subject) -> Iterator[tuple[Place, bool]]:
     """The place of every URI, and whether it is a folder for sure (an MLflow model always is)."""
-    for here in predictors(subject):
+    others: list[Place] = [("spec", name) for name in ("transformer", "explainer")]
+    for here in (*subject.predictors(), *others):
         if subject.text(*here, "storageContainerName"):
             continue  # the cluster's own storage container reads it, by its own rules
         folder = subject.text(*here, "model", "modelFormat", "name") == "mlflow"
-        if subject.at(*here, "model", "storageUri") is not None:
-            yield (*here, "model", "storageUri"), folder
-        yield from (((*here, "storageUris", i, "uri"), False) for i in range(len(subject.items(*here, "storageUris"))))
+        for key in ("model", "art"):
+            if isinstance(subject.at(*here, key, "storageUri"), str):
+                yield (*here, key, "storageUri"), folder
+        for place in subject.places(*here, "storageUris"):
+            if subject.text(*place, "uri"):
+                yield (*place, "uri"), False
 
 
 def _storage(subject: Subject) -> Iterator[Fault]:
@@ -59,9 +62,12 @@ def _storage(subject: Subject) -> Iterator[Fault]:
 RULES = (
     Rule(
         id="storage-uri",
-        summary="storageUri has a scheme that KServe reads, and a folder in S3 or Azure ends with a slash.",
+        covers=("L08",),
+        summary="A storage URI has a scheme that KServe reads, and a folder in S3 or Azure ends with a slash.",
+        why="The webhook does not look at it: a wrong scheme fails when the pod starts. In S3 and Azure the URI is a "
+        "prefix, so that without the slash a sibling model_v2 is read as part of model.",
         fix="set storage.rewrites in m2g.yaml to what the clusters can read, then run `m2g render`",
+        link=issue(3899),
         check=_storage,
-        why="the webhook does not look at it (kserve#3899: a sibling model_v2 is read as part of model)",
     ),
 )

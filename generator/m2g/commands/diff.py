@@ -18,6 +18,17 @@ _APART = ("models/", "fleet/", "platform/", "docs/", ".")
 """Beside the models' own folders: what no overlay is made of."""
 
 
+class Compared(Value, frozen=True, kw_only=True):
+    """Both sides, with the overlays that are made of a changed file; `fleet` is how many overlays the old side has."""
+
+    against: str
+    old: Side
+    new: Side
+    fleet: int
+    files: frozenset[str]
+    notes: frozenset[str]
+
+
 class _Half(Value, frozen=True, kw_only=True):
     """One side before it is built. `folder` is where its files lie."""
 
@@ -34,6 +45,14 @@ def diff(
 
     Raises InputError for a ref, a repository or a history that is not there, OutsideError where git or kustomize fails.
     """
+    found = compared(root, against, scope, progress=progress)
+    return review(found.old, found.new, against=found.against, files=found.files, notes=found.notes)
+
+
+def compared(
+    root: Path, against: str, scope: Scope, *, progress: kustomize.Progress = lambda what, done, total: None
+) -> Compared:
+    """The two sides of `diff`, built. Raises what it raises."""
     ref = against or git.usual_base(root)
     base = git.merge_base(root, ref)
     changed = git.changed(root, base)
@@ -48,12 +67,24 @@ def diff(
         keys = {key for key in old.overlays | new.overlays if scope.has(key, names.get(key, key[0]))}
         wanted = _touched(old, new, keys, changed)
         sides = [_built(half, wanted & half.overlays, scope, names, progress) for half in (old, new)]
-    others = {path for path in changed if not _slug(path, models)}
-    return review(*sides, against=f"{ref} ({base[:12]})", files=others, notes={*old.notes, *new.notes})
+    return Compared(
+        against=f"{ref} ({base[:12]})",
+        old=sides[0],
+        new=sides[1],
+        fleet=len({_overlay_of(path) for path in entries} - {None}),
+        files=frozenset(path for path in changed if not _slug(path, models)),
+        notes=frozenset((*old.notes, *new.notes)),
+    )
 
 
 def _in_model(path: str) -> bool:
     return path.startswith("models/") and path.count("/") > 1
+
+
+def _overlay_of(path: str) -> Key | None:
+    """The overlay that a file belongs to."""
+    parts = path.split("/")
+    return (parts[1], parts[3]) if len(parts) > 4 and parts[0] == "models" and parts[2] == "overlays" else None
 
 
 def _slug(path: str, models: Collection[str]) -> str:

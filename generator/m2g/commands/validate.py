@@ -12,12 +12,13 @@ from msgspec import UNSET
 from m2g import checks, kustomize, releases, workspace
 from m2g import config as configuration
 from m2g.commands import sources
+from m2g.commands.history import Past, past
 from m2g.commands.resolve import Scope
 from m2g.errors import InputError
 from m2g.finding import Checked, Finding, Report, Severity
-from m2g.intent import Config, Kserve
-from m2g.manifest import Manifest, place_of
-from m2g.model import Value
+from m2g.intent import Config, External, Kserve, Removals
+from m2g.manifest import Manifest, at, place_of
+from m2g.model import Release, Value
 from m2g.schemas import Catalogue
 from m2g.tree import Mark, mark
 
@@ -26,6 +27,7 @@ Key = tuple[str, str]
 
 _KUSTOMIZATION = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
 _PLAIN = ("platform", "fleet")
+_FLUX = "kustomize.toolkit.fluxcd.io/"
 _MARKS = {
     Mark.EDITED: (
         "hand-edit",
@@ -47,8 +49,11 @@ class _State(Value, frozen=True, kw_only=True):
     config: Config | None
     names: Mapping[str, str]
     """Slug to registered name."""
-    records: frozenset[Key]
+    records: Mapping[Key, Release]
     scope: Scope
+    past: Past = Past()
+    substituted: bool = False
+    """Whether Flux expands variables in what this repository applies."""
 
     def kserve(self, environment: str) -> Kserve:
         if self.config is None:
@@ -60,12 +65,32 @@ class _State(Value, frozen=True, kw_only=True):
         return self.scope.has(key, self.names.get(key[0], key[0]))
 
 
-def validate(root: Path, scope: Scope, *, progress: kustomize.Progress = lambda what, done, total: None) -> Report:
-    """Check the repository at `root`, or what `scope` is about; no registry and no Git is asked.
+class Against(Value, frozen=True, kw_only=True):
+    """The Git ref whose merge base is compared with; `removals` is how many services may go, None for m2g.yaml's."""
 
-    Raises InputError for a scope that matches nothing, OutsideError where kustomize is missing.
+    ref: str
+    removals: int | None = None
+
+
+def validate(
+    root: Path,
+    scope: Scope,
+    *,
+    against: Against | None = None,
+    progress: kustomize.Progress = lambda what, done, total: None,
+) -> Report:
+    """Check the repository at `root`, or what `scope` is about; no registry is asked, and Git only for `against`.
+
+    Raises InputError for a scope or ref that matches nothing, OutsideError where kustomize or git is missing.
     """
+    plain = [file for folder in _PLAIN for file in kustomize.read_plain(root, folder)]
     state, findings = _read(root, scope)
+    state = msgspec.structs.replace(
+        state, substituted=any(_substitutes(item) for file in plain for item in file.objects)
+    )
+    if against is not None:
+        state = msgspec.structs.replace(state, past=past(root, against.ref, scope, progress))
+        findings += _fleet(state, against)
     overlays = {key: f"models/{key[0]}/overlays/{key[1]}" for key in _overlays(state)}
     owned = list(workspace.owned_paths(root))
     findings += _ownership(root, owned, set(state.names))
@@ -74,9 +99,8 @@ def validate(root: Path, scope: Scope, *, progress: kustomize.Progress = lambda 
     built = kustomize.build(root, list(overlays.values()), progress=progress)
     for key, folder in overlays.items():
         findings += _overlay(state, key, built[folder], catalogue)
-    plain = [file for folder in _PLAIN for file in kustomize.read_plain(root, folder)]
     for file in plain:
-        findings += _plain(file, catalogue, state.kserve(_environment_of(file.file)).version)
+        findings += _plain(file, catalogue, state)
     placed = [_placed(finding, state) for finding in findings]
     return Report(
         findings=tuple(sorted({finding for finding in placed if _concerns(finding, state)})),
@@ -106,7 +130,7 @@ def _read(root: Path, scope: Scope) -> tuple[_State, list[Finding]]:
     records, wrong = releases.read_all(root)
     names = {path.name: path.name for path in sorted((root / "models").glob("*")) if path.is_dir()}
     names |= {slug: release.model for (slug, _), release in records.items()}
-    state = _State(root=root, config=config, names=names, records=frozenset(records), scope=scope)
+    state = _State(root=root, config=config, names=names, records=records, scope=scope)
     _known(state)
     return state, findings + wrong
 
@@ -171,7 +195,15 @@ def _overlay(state: _State, key: Key, built: kustomize.Built, catalogue: Catalog
         message = f"does not build: {built.error}"
         yield Finding(rule="overlay-build", file=built.at, message=message, hint=hint, environment=key[1])
     for item in built.objects:
-        subject = checks.Subject(item=item, kserve=version, overlay=built.objects)
+        subject = checks.Subject(
+            item=item,
+            kserve=version,
+            overlay=built.objects,
+            release=state.records.get(key) if at(item, "metadata", "name") == key[0] else None,
+            external=External() if state.config is None else state.config.external,
+            before=state.past.before(key[1], item),
+            substituted=state.substituted,
+        )
         for finding in (*_against_schema(item, catalogue, version), *checks.check(subject)):
             source = sources.of(state.root, key, built.kustomizations, item, place_of(finding.path))
             yield msgspec.structs.replace(finding, file=source.file, line=source.line, environment=key[1])
@@ -190,7 +222,20 @@ def _against_schema(item: Manifest, catalogue: Catalogue, version: str) -> Itera
         yield Finding(rule="schema", message=violation.message, hint=violation.hint, path=violation.path)
 
 
-def _plain(file: kustomize.PlainFile, catalogue: Catalogue, version: str) -> Iterator[Finding]:
+def _fleet(state: _State, against: Against) -> Iterator[Finding]:
+    """What the change does to the repository as a whole."""
+    removals = Removals() if state.config is None else state.config.removals
+    subject = checks.Subject(item=state.past.change(removals, against.removals), kserve=Kserve().version)
+    yield from (msgspec.structs.replace(finding, file=configuration.FILE) for finding in checks.check(subject))
+
+
+def _substitutes(item: object) -> bool:
+    """Whether it is a Flux Kustomization that expands variables."""
+    return str(at(item, "apiVersion")).startswith(_FLUX) and bool(at(item, "spec", "postBuild"))
+
+
+def _plain(file: kustomize.PlainFile, catalogue: Catalogue, state: _State) -> Iterator[Finding]:
+    version = state.kserve(_environment_of(file.file)).version
     if file.error:
         yield Finding(rule="yaml-invalid", file=file.file, line=file.line, message=file.error, hint="mend the file")
     for index, item in enumerate(file.objects):
@@ -199,7 +244,8 @@ def _plain(file: kustomize.PlainFile, catalogue: Catalogue, version: str) -> Ite
             yield Finding(rule="schema", file=file.file, line=file.line_of(index, ()), message=message)
             continue
         defaults = _KUSTOMIZATION if Path(file.file).name == "kustomization.yaml" else {}
-        for finding in _against_schema({**defaults, **item}, catalogue, version):
+        subject = checks.Subject(item=item, kserve=version)
+        for finding in (*_against_schema({**defaults, **item}, catalogue, version), *checks.check(subject)):
             line = file.line_of(index, place_of(finding.path))
             yield msgspec.structs.replace(finding, file=file.file, line=line)
 

@@ -1,0 +1,24 @@
+"""What there is to say of a rule, as a value that a report can show."""
+
+from __future__ import annotations
+
+from m2g.finding import Severity
+from m2g.model import Value
+
+
+class Page(Value, frozen=True, kw_only=True):
+    """All that there is to say of one rule. `finding` is the rule id under which it is reported."""
+
+    id: str
+    finding: str
+    severity: Severity
+    summary: str
+    why: str
+    fix: str
+    link: str
+    covers: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    bad: str = ""
+    good: str = ""
+    given: str = ""
+    """What else is so in the example."""

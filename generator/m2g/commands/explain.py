@@ -1,0 +1,76 @@
+"""`m2g explain`: what a rule asks, why, and how to do it right."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from m2g import checks, conform
+from m2g.checks.page import Page
+from m2g.errors import InputError
+from m2g.finding import Severity
+
+_FOLDER = Path(checks.__file__).parent / "examples"
+_PART = re.compile(r"^(bad|good|with):\n", re.MULTILINE)
+
+
+def pages() -> list[Page]:
+    """Every rule, in the order in which they are checked; those that the schemas keep come last."""
+    return [*(_of_rule(rule) for rule in checks.RULES), *(_of_schema(item) for item in checks.BY_SCHEMA)]
+
+
+def explain(rule: str) -> Page:
+    """The page of one rule. Raises InputError for a rule that is not there."""
+    known = {page.id: page for page in pages()}
+    if rule in known:
+        return known[rule]
+    near = conform.near(rule, list(known))
+    hint = f"did you mean {near}?" if near else "`m2g explain` lists all rules; docs/reference has the other findings"
+    raise InputError(f"there is no rule {rule[:80]!r}", hint=hint)
+
+
+def example(rule: str) -> Mapping[str, str]:
+    """The parts of a rule's example as YAML: `bad`, `good`, and `with`, what else is so; only the lines that matter."""
+    parts = _PART.split((_FOLDER / f"{rule}.yaml").read_text())[1:]
+    return {name: textwrap.dedent(text) for name, text in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def _of_rule(rule: checks.Rule) -> Page:
+    return Page(
+        id=rule.id,
+        finding=rule.id,
+        severity=rule.severity,
+        summary=rule.summary,
+        why=rule.why,
+        fix=rule.fix,
+        link=rule.link,
+        covers=rule.covers,
+        kinds=_kinds(rule.kinds),
+        **_shown(rule.id),
+    )
+
+
+def _of_schema(item: checks.Covered) -> Page:
+    return Page(
+        id=item.id,
+        finding="schema",
+        severity=Severity.ERROR,
+        summary=item.summary,
+        why=item.why,
+        fix=item.fix,
+        link=item.link,
+        covers=item.covers,
+        kinds=("InferenceService",),
+        **_shown(item.id),
+    )
+
+
+def _kinds(kinds: Sequence[str]) -> tuple[str, ...]:
+    return tuple(kinds) or ("every object",)
+
+
+def _shown(rule: str) -> dict[str, str]:
+    parts = example(rule)
+    return {"bad": parts["bad"], "good": parts["good"], "given": parts.get("with", "")}
