@@ -13,6 +13,11 @@ LABEL_MAX = 63
 RESERVED = frozenset({"kustomization"})
 """Flux takes fleet/<env>/kustomization.yaml for the folder's index and would stop applying all others."""
 
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
+    + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(17))
+    + "]"
+)
 _DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _DNS_1123 = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
@@ -50,14 +55,5 @@ def unprintable(text: str) -> str:
 
     C0 other than tab and newline, DEL, C1, surrogates and non-characters (measured: kustomize re-emits them raw).
     """
-    for char in text:
-        code = ord(char)
-        if (
-            (code < 0x20 and char not in "\t\n")
-            or 0x7F <= code <= 0x9F
-            or 0xD800 <= code <= 0xDFFF
-            or 0xFDD0 <= code <= 0xFDEF
-            or code & 0xFFFE == 0xFFFE
-        ):
-            return f"U+{code:04X}"
-    return ""
+    found = _UNPRINTABLE.search(text)
+    return f"U+{ord(found[0]):04X}" if found else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import jinja2
@@ -80,6 +81,7 @@ def card(slug: str, rows: Sequence[Row]) -> str:
     )
 
 
+@functools.cache  # compiling costs fifty times as much as a card
 def _page() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=False,  # noqa: S701 - Markdown, escaped by the filters below
