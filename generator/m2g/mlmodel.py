@@ -17,8 +17,8 @@ MAX_BYTES = 1 << 20
 MAX_EXPANDED = 64 << 20
 """Aliases are copied by the parser: a bound on (aliases * size) keeps a small file from filling the memory."""
 MAX_DEPTH = 32
-_ALIAS = re.compile(rb"(?:^|[\s,\[{:-])\*[^\s,\[\]{}]", re.MULTILINE)
-_ANCHOR = re.compile(rb"(?:^|[\s,\[{:-])&[^\s,\[\]{}]", re.MULTILINE)
+_ALIAS = re.compile(rb"\*([0-9A-Za-z_-]+)")
+_ANCHOR = re.compile(rb"&([0-9A-Za-z_-]+)")
 _PYTHON = "python_function"
 _VERSION_KEYS = {
     "xgboost": "xgb_version",
@@ -61,9 +61,9 @@ class _Spec(msgspec.Struct):
     optional: bool = False
     tensor: _Tensor | None = msgspec.field(default=None, name="tensor-spec")
     shape: tuple[int, ...] | None = None
-    items: msgspec.Raw | None = None
-    values: msgspec.Raw | None = None
-    properties: dict[str, msgspec.Raw] | None = None
+    items: _Spec | None = None
+    values: _Spec | None = None
+    properties: dict[str, _Spec] | None = None
 
 
 def parse(content: bytes) -> Mlmodel:
@@ -90,7 +90,8 @@ def parse(content: bytes) -> Mlmodel:
 
 
 def _load(content: bytes) -> object:
-    if _ANCHOR.search(content) and len(_ALIAS.findall(content)) * len(content) > MAX_EXPANDED:
+    anchors = set(_ANCHOR.findall(content))
+    if anchors and sum(name in anchors for name in _ALIAS.findall(content)) * len(content) > MAX_EXPANDED:
         raise InputError("MLmodel has too many YAML aliases", hint="is this the file that MLflow wrote?")
     try:
         loaded: object = ryaml.loads(content.decode())
@@ -168,15 +169,13 @@ def _type(spec: _Spec, depth: int) -> str:
     if depth > MAX_DEPTH:
         raise InputError(f"MLmodel's signature is nested deeper than {MAX_DEPTH}")
     if spec.type == "array" and spec.items is not None:
-        return f"array<{_type(_inner(spec.items), depth + 1)}>"
+        return f"array<{_type(spec.items, depth + 1)}>"
     if spec.type == "map" and spec.values is not None:
-        return f"map<{_type(_inner(spec.values), depth + 1)}>"
+        return f"map<{_type(spec.values, depth + 1)}>"
     if spec.type == "object" and spec.properties is not None:
-        inner = {name: _inner(raw) for name, raw in sorted(spec.properties.items())}
-        parts = (f"{name}{'' if _required(one) else '?'}: {_type(one, depth + 1)}" for name, one in inner.items())
+        parts = (
+            f"{name}{'' if _required(inner) else '?'}: {_type(inner, depth + 1)}"
+            for name, inner in sorted(spec.properties.items())
+        )
         return f"object{{{', '.join(parts)}}}"
     return spec.type
-
-
-def _inner(raw: msgspec.Raw) -> _Spec:
-    return msgspec.json.decode(raw, type=_Spec)

@@ -71,6 +71,8 @@ def address(uri: str) -> Address:
 
 
 def _server(text: str, parts: SplitResult, port: int | None) -> Address:
+    if " " in text:
+        raise InputError("the registry's URI has a space", hint=_HINT)
     if not parts.hostname:
         raise InputError("the registry's URI has no host", hint=_HINT)
     standard = {"http": 80, "https": 443}[parts.scheme]

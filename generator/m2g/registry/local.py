@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from mlflow.store.entities import PagedList
 
 _PAGE = 1000
-_NEWER = "is the database of a newer MLflow than the installed mlflow package? Then upgrade the package"
+_HINT = "is the store whole, and not of a newer MLflow than the installed mlflow package? Then upgrade the package"
+_VARIABLE = "MLFLOW_TRACKING_URI"
 _T = TypeVar("_T")
 
 
@@ -52,6 +53,7 @@ class LocalRegistry:
         self._progress = progress
         self._runs: dict[str, MlflowRun | None] = {}
         self._snapshot: Snapshot | None = None
+        self._uri = place.uri
 
     @property
     def identity(self) -> str:
@@ -90,32 +92,29 @@ class LocalRegistry:
 
     @functools.cached_property
     def _client(self) -> MlflowClient:
-        uri = self._store()
+        self._uri = self._store()
         self._progress("the mlflow package", 0, 0)
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # 3.x keeps the folder store for those who ask for it
         try:
-            return self._open(uri)
+            return self._open()
         except ImportError as error:
             raise InputError(
                 f"{self.identity} is a local store, and the mlflow package that reads it is missing ({error.name})",
                 hint="pip install 'm2g[local]', or name an MLflow server as registry.uri",
             ) from error
 
-    def _open(self, uri: str) -> MlflowClient:
+    def _open(self) -> MlflowClient:
         import mlflow
-        from alembic.util import CommandError
         from mlflow import MlflowClient
 
         logging.getLogger("alembic").setLevel(logging.ERROR)
         if self._place.kind is Kind.DATABASE:
             check(self._place, Path(mlflow.__file__).parent / "store/db_migrations")
-        try:
-            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-            self._asked(lambda: client.search_registered_models(max_results=1))  # opens the store
-        except CommandError as error:
-            raise InputError(f"{self.identity}: {quoted(str(error))}", hint=_NEWER) from error
+        client = self._asked(lambda: MlflowClient(tracking_uri=self._uri, registry_uri=self._uri))
+        if client is None:
+            raise OutsideError(f"{self.identity}: the store is not there", hint=_HINT)
         return client
 
     def _store(self) -> str:
@@ -150,17 +149,32 @@ class LocalRegistry:
         """An answer of the mlflow package; None where it says that there is no such thing."""
         from mlflow.exceptions import MlflowException
 
+        self._be_default()
         try:
             return question()
         except MlflowException as error:
             if error.error_code == NOT_FOUND:
                 return None
-            raise OneFailed(
-                f"{self.identity}: {quoted(error.message)}",
-                hint="is the store whole, and of a version that the installed mlflow package knows?",
-            ) from error
-        except OSError as error:
-            raise OutsideError(f"{self.identity}: {error.strerror or error}") from error
+            raise OneFailed(f"{self.identity}: {quoted(error.message)}", hint=_HINT) from error
+        except ImportError:
+            raise
+        except Exception as error:  # a store that is damaged makes mlflow raise anything
+            reason = quoted(f"{type(error).__name__}: {error}")
+            raise OneFailed(f"{self.identity}: the mlflow package cannot read it: {reason}", hint=_HINT) from error
+
+    def _be_default(self) -> None:
+        """Make this store the mlflow package's default one.
+
+        A folder store asks the default store for details of a version (file_store.py in 3.17), and that would be
+        another one: MLFLOW_TRACKING_URI, or a new mlflow.db in the current folder.
+        """
+        import mlflow
+
+        given = os.environ.get(_VARIABLE)
+        mlflow.set_tracking_uri(self._uri)  # sets the variable, too
+        os.environ.pop(_VARIABLE, None)
+        if given is not None:
+            os.environ[_VARIABLE] = given
 
     def _read(self, version: ModelVersion) -> VersionFacts:
         client = self._client

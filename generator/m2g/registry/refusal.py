@@ -76,7 +76,7 @@ def refusal(reply: Reply) -> M2gError:
         )
     try:
         error = msgspec.json.decode(reply.content, type=_Error)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _unexplained(reply)
     if error.error_code == "FEATURE_DISABLED" and "orkspace" in error.message:
         return InputError(

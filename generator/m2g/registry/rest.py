@@ -96,7 +96,7 @@ class Rest:
         try:
             answer = msgspec.json.decode(reply.content, type=kind)
             strange = isinstance(answer, Page) and _is_foreign(reply.content, answer)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise nonsense(reply, str(error)) from error
         if strange:
             raise nonsense(reply, "an object with none of the keys that MLflow answers")

@@ -1,0 +1,235 @@
+"""Every door says the same of the same content: servers of MLflow 3.x and 2.22, a database, a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from m2g import mlmodel
+from m2g.errors import InputError
+from m2g.model import Dataset, Field, ModelVersion, Signature, VersionFacts
+from m2g.registry import Registry, open_registry
+from tests.mlflow_store import KINDS, ORDINARY, PYTHON3, WEIRD, Kind, Server, store
+
+pytestmark = pytest.mark.timeout(400)  # the first test of a kind starts a server and fills it
+
+WINE = {"broken": "NaN", "r2": 0.1 + 0.2}
+"""Metrics of each wine, but `rmse`."""
+TENSORS = Signature(
+    inputs=(Field(name="", type="float64", shape=(-1, 13)),), outputs=(Field(name="", type="float64", shape=(-1,)),)
+)
+COLUMNS = (Field(name="amount", type="double"), Field(name="country", type="string"), Field(name="n", type="long"))
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    chosen: Kind = request.param
+    return chosen
+
+
+@pytest.fixture
+def registry(kind: Kind) -> Registry:
+    return open_registry(store(kind).uri)
+
+
+def names(kind: Kind) -> list[str]:
+    """A folder store refuses `%` in a name."""
+    return sorted(name for name in (*ORDINARY, *WEIRD) if kind != "folder" or "%" not in name)
+
+
+def facts_of(registry: Registry, name: str, version: str = "1") -> VersionFacts:
+    versions = [one for one in registry.versions(name) if one.version == version]
+    return registry.facts(versions)[name, version]
+
+
+def test_models_come_by_name_with_aliases_and_tags_and_without_prompts(registry: Registry, kind: Kind) -> None:
+    models = registry.models()
+    assert [model.name for model in models] == names(kind)
+    by_name = {model.name: model for model in models}
+    assert by_name["wine-quality"].aliases == {"challenger": "2", "champion": "1"}
+    assert by_name["wine-quality"].tags == {"team": "cellar"}
+    assert by_name["empty"].tags == {"long": "x" * 4000, "why": "nothing yet"}
+    assert list(by_name["empty"].tags) == ["long", "why"]
+    assert all(by_name[name].aliases == {"champion": "1"} for name in WEIRD if name in by_name)
+
+
+def test_versions_come_by_name_and_number(registry: Registry, kind: Kind) -> None:
+    versions = {(v.name, v.version): v for v in registry.versions()}
+    expected = [(name, "1") for name in names(kind) if name != "empty"]
+    assert list(versions) == sorted([*expected, ("wine-quality", "2")])
+    assert {v.status for v in versions.values()} == {"READY"}
+    assert versions["wine-quality", "1"].tags == {"empty": "", "m2g.dev/min-replicas": "2"}
+    assert versions["wine-quality", "2"].created_at > versions["wine-quality", "1"].created_at > 1_700_000_000_000
+    assert {key for key, v in versions.items() if v.stage != "None"} == {("fraud", "1")}
+    assert versions["fraud", "1"].stage == "Production"
+    assert versions["fraud", "1"].source == f"runs:/{versions['fraud', '1'].run_id}/model"
+    assert versions["elsewhere", "1"].run_id == ""
+
+
+def test_one_model_is_what_the_list_says(registry: Registry) -> None:
+    versions = registry.versions()
+    for model in registry.models():
+        assert registry.model(model.name) == model
+        assert registry.versions(model.name) == [v for v in versions if v.name == model.name]
+
+
+@pytest.mark.parametrize("name", ["greeting", "none-such", "WINE-QUALITY", ""])
+def test_a_model_that_is_not_there_is_none(registry: Registry, name: str) -> None:
+    if name:
+        assert registry.model(name) is None
+    assert registry.versions(name) == []
+
+
+def test_a_wine_has_its_run_and_its_mlmodel(registry: Registry) -> None:
+    for version, slope in (("1", 1.0), ("2", 2.0)):
+        facts = facts_of(registry, "wine-quality", version)
+        assert facts.problem == ""
+        assert facts.run is not None
+        assert facts.run.metrics == {**WINE, "rmse": slope / 4}
+        assert facts.run.params == {"alpha": str(slope), "name": "elastic"}
+        assert facts.run.tags["mlflow.source.git.commit"] == "0123abc"
+        assert facts.run.tags["note"] == "first line\nsecond: line"
+        assert facts.run.datasets == (Dataset(name="wine", digest="d1", context="training"),)
+        assert facts.mlmodel is not None
+        parsed = mlmodel.parse(facts.mlmodel)
+        assert [flavor.name for flavor in parsed.flavors] == ["python_function", "sklearn"]
+        assert (parsed.loader_module, parsed.signature) == ("mlflow.sklearn", TENSORS)
+
+
+def test_a_runs_source_becomes_the_place_of_the_files(registry: Registry) -> None:
+    facts = facts_of(registry, "fraud")
+    assert facts.problem == ""
+    assert not facts.artifact_uri.startswith("runs:")
+    assert facts.run is not None
+    assert facts.run.metrics == {"auc": 1.0}
+    assert facts.mlmodel is not None
+    signature = mlmodel.parse(facts.mlmodel).signature
+    assert signature is not None
+    assert signature.inputs == COLUMNS
+    assert signature.params == (Field(name="limit", type="long", required=False),)
+
+
+def test_odd_versions_do_not_fail_the_others(registry: Registry, kind: Kind) -> None:
+    facts = registry.facts(registry.versions())
+    assert [key for key, one in facts.items() if one.problem] == [("elsewhere", "1")]
+    assert "s3://no-such-bucket-of-ours/model/MLmodel" in facts["elsewhere", "1"].problem
+    unreadable = [name for (name, _), one in facts.items() if one.mlmodel is None]
+    assert unreadable == ["elsewhere", "gone", "notes"]
+    weird = [facts[name, "1"] for name in WEIRD if name in names(kind)]
+    assert {one.mlmodel for one in weird} == {facts["wine-quality", "1"].mlmodel}
+    assert {one.artifact_uri for one in weird} == {facts["wine-quality", "1"].artifact_uri}
+
+
+def test_facts_of_nothing_are_nothing(registry: Registry) -> None:
+    assert registry.facts([]) == {}
+
+
+def test_a_version_that_was_deleted_meanwhile_is_a_problem_of_its_own(registry: Registry) -> None:
+    there = registry.versions("direct")
+    gone = ModelVersion(name="direct", version="7", source="", created_at=0)
+    facts = registry.facts([*there, gone])
+    assert facts["direct", "1"].problem == ""
+    assert facts["direct", "7"].problem
+
+
+def test_a_run_that_is_no_more_is_no_run(registry: Registry) -> None:
+    there = registry.versions("direct")[0]
+    lost = ModelVersion(name="direct", version="1", source=there.source, created_at=0, run_id="0" * 32)
+    facts = registry.facts([lost])["direct", "1"]
+    assert (facts.run, facts.problem) == (None, "")
+    assert facts.mlmodel is not None
+
+
+@pytest.mark.parametrize("server", ["mlflow3", "mlflow2"])
+def test_a_server_and_its_database_say_the_same_and_the_database_stays_as_it_was(server: Kind) -> None:
+    """Also for a 2.22 database: the mlflow 3 package would have migrated it under the server."""
+    made = store(server)
+    path = made.folder / "mlflow.db"
+    before = hashlib.sha256(path.read_bytes()).digest()
+    here, there = open_registry(f"sqlite:///{path}"), open_registry(made.uri)
+    assert here.models() == there.models()
+    versions = there.versions()
+    assert here.versions() == versions
+    direct = [version for version in versions if version.name in {"direct", "gone"}]
+    assert here.facts(direct) == there.facts(direct)
+    behind_proxy = here.facts(here.versions("wine-quality"))["wine-quality", "1"]
+    assert "name it as registry.uri" in behind_proxy.problem
+    assert hashlib.sha256(path.read_bytes()).digest() == before
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "folder"])
+def test_reading_leaves_nothing_here_and_no_variable(
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mlflow package likes to make mlflow.db and mlruns in the current folder."""
+    made = store(kind)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    registry = open_registry(made.uri)
+    assert registry.facts(registry.versions())
+    assert list(tmp_path.iterdir()) == []
+    assert os.environ["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:9"
+
+
+def test_many_runs_come_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More runs than are asked for one by one: the same facts by search."""
+    registry = open_registry(store("mlflow3").uri)
+    versions = registry.versions()
+    one_by_one = {key: facts for version in versions for key, facts in registry.facts([version]).items()}
+    monkeypatch.setattr("m2g.registry.lookup._FEW", 0)
+    assert registry.facts(versions) == one_by_one
+
+
+@pytest.fixture(scope="module")
+def workspaces() -> Iterator[Server]:
+    server = Server(PYTHON3, "--enable-workspaces").wait()
+    yield server
+    server.stop()
+
+
+def post(url: str, body: dict[str, str], workspace: str = "") -> None:
+    headers = {"Content-Type": "application/json", **({"X-MLFLOW-WORKSPACE": workspace} if workspace else {})}
+    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)) as answer:
+        assert answer.status in {200, 201}
+
+
+def test_a_workspace_is_a_registry_of_its_own(workspaces: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = workspaces.url
+    post(f"{url}/api/3.0/mlflow/workspaces", {"name": "team-a"})
+    post(f"{url}/api/2.0/mlflow/registered-models/create", {"name": "in-default"})
+    post(f"{url}/api/2.0/mlflow/registered-models/create", {"name": "in-team"}, "team-a")
+    team, default = open_registry(url, workspace="team-a"), open_registry(url)
+    assert [model.name for model in team.models()] == ["in-team"]
+    assert [model.name for model in default.models()] == ["in-default"]
+    assert team.model("in-default") is None
+    assert (team.identity, default.identity) == (f"{url}#team-a", url)
+    monkeypatch.setenv("MLFLOW_WORKSPACE", "team-a")
+    assert open_registry(url).identity == team.identity
+    nobody = open_registry(url, workspace="nobody")
+    with pytest.raises(InputError, match="'nobody' not found"):
+        nobody.models()
+    with pytest.raises(InputError, match="'nobody' not found"):
+        nobody.model("in-team")
+
+
+@pytest.mark.parametrize("server", ["mlflow3", "mlflow2"])
+def test_a_server_without_workspaces_says_so(server: Kind) -> None:
+    with pytest.raises(InputError, match="has no workspaces") as raised:
+        open_registry(store(server).uri, workspace="team-a").models()
+    assert "--enable-workspaces" in raised.value.hint
+
+
+def test_the_identity_is_what_the_person_wrote_without_secrets(tmp_path: Path) -> None:
+    made = store("mlflow3")
+    port = made.uri.rpartition(":")[2]
+    assert open_registry(f"HTTP://ada:secret@127.0.0.1:{port}/?x=1#/models").identity == made.uri
+    assert open_registry(f"sqlite:///{tmp_path}/mlflow.db?timeout=3").identity == f"sqlite:///{tmp_path}/mlflow.db"
+    assert open_registry("sqlite:///mlflow.db").identity == "sqlite:///mlflow.db"
+    assert open_registry("./mlruns").identity == "./mlruns"
+    assert open_registry("postgresql://ada:secret@db/mlflow?sslmode=x").identity == "postgresql://db/mlflow"
