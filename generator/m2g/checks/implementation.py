@@ -17,7 +17,7 @@ def _one(subject: Subject) -> Iterator[Fault]:
         found = [key for key in (*LEGACY, "model") if key in subject.mapping(*here)]
         if names and (not found or _MAIN in names):
             found.append("containers")
-        if not found:
+        if not found and subject.at(*here) is not None:
             yield Fault(place=here, message="has no model and no containers")
         elif len(found) > 1:
             yield Fault(place=here, message=f"has {' and '.join(found)}; exactly one is allowed")

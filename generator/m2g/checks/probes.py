@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from m2g.checks.containers import containers
+from m2g.checks.containers import KINDS, containers
 from m2g.checks.rule import Fault, Place, Rule, Subject, issue
 from m2g.manifest import at
 
 _PROBES = ("readinessProbe", "startupProbe", "livenessProbe")
 _HANDLERS = ("httpGet", "tcpSocket", "grpc", "exec")
 _WITH_PORT = ("httpGet", "tcpSocket")
+_LAST = 65535
 _MODEL_IN_PATH = re.compile(r"/v2/models/([^/]+)(/.*)?")
 
 
@@ -53,6 +54,15 @@ def _handler(subject: Subject) -> Iterator[Fault]:
             yield Fault(place=probe, message=f"has {' and '.join(found)}; exactly one is allowed")
 
 
+def _ports(subject: Subject) -> Iterator[Fault]:
+    places = [(*place, "containerPort") for here in containers(subject) for place in subject.places(*here, "ports")]
+    places += [(*probe, handler, "port") for probe in _probes(subject) for handler in (*_WITH_PORT, "grpc")]
+    for place in places:
+        number = subject.number(*place)
+        if number is not None and not 1 <= number <= _LAST:
+            yield Fault(place=place, message=f"is {number}; it must be 1 to {_LAST}")
+
+
 RULES = (
     Rule(
         id="probe-model",
@@ -72,6 +82,15 @@ RULES = (
         fix="set port: 8080, or what the container listens on",
         link="https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/",
         check=_port,
+    ),
+    Rule(
+        id="port-range",
+        kinds=KINDS,
+        summary="Ports are 1 to 65535.",
+        why="No schema of Kubernetes says so: KServe's object is accepted, and then its Deployment is refused.",
+        fix="write the port that the container listens on",
+        link="https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#ports",
+        check=_ports,
     ),
     Rule(
         id="probe-handler",

@@ -34,7 +34,7 @@ def _metrics(subject: Subject) -> Iterator[Fault]:
 
 def _hpa(subject: Subject, here: Place) -> Iterator[Fault]:
     metric, target = subject.at(*here, "scaleMetric"), subject.number(*here, "scaleTarget")
-    if metric not in (None, "cpu", "memory"):
+    if metric in ("concurrency", "rps"):
         yield Fault(place=(*here, "scaleMetric"), message=f"is {metric!r}; with an HPA it must be cpu or memory")
     if target is not None and not 1 <= target <= 100:
         yield Fault(place=(*here, "scaleTarget"), message=f"is {target}; with an HPA it must be 1 to 100 (percent)")
@@ -101,7 +101,7 @@ def _bytes(amount: object) -> float:
 
 def _knative(subject: Subject, here: Place) -> Iterator[Fault]:
     metric, target = subject.at(*here, "scaleMetric"), subject.number(*here, "scaleTarget")
-    if metric not in (None, "concurrency", "rps"):
+    if metric in ("cpu", "memory"):
         yield Fault(place=(*here, "scaleMetric"), message=f"is {metric!r}; with Knative it must be concurrency or rps")
     if metric == "rps" and target is not None and target < 1:
         yield Fault(place=(*here, "scaleTarget"), message=f"is {target}; it must be at least 1")
