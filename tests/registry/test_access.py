@@ -175,6 +175,13 @@ def test_tls_to_a_server_without(server: Fake) -> None:
     assert "http://" in raised.value.hint
 
 
+@pytest.mark.parametrize("proxy", ["nonsense://127.0.0.1:9", "socks5://127.0.0.1:9", "http://[::1"])
+def test_a_proxy_that_cannot_be_used(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    with pytest.raises(InputError, match="proxy settings"):
+        open_registry("http://127.0.0.1:9", patience=1).models()
+
+
 UNREADABLE = {
     "": "is empty",
     "  ": "is empty",

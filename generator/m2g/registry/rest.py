@@ -67,12 +67,18 @@ class Rest:
         self._stop = threading.Event()
         self._answered = 0.0
         self._patience_now = patience
-        self._client = httpx.Client(verify=self._tls)
+        self._client: httpx.Client
 
     def __enter__(self) -> Self:
         kept = THREADS if self._base.startswith("https:") else 0
         limits = httpx.Limits(max_connections=THREADS, max_keepalive_connections=kept)
-        self._client = httpx.Client(headers=self._headers, verify=self._tls, limits=limits)
+        try:
+            self._client = httpx.Client(headers=self._headers, verify=self._tls, limits=limits)
+        except (ValueError, ImportError, httpx.InvalidURL) as error:
+            raise InputError(
+                f"{self._base}: the proxy settings cannot be used: {quoted(str(error))}",
+                hint="see HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY",
+            ) from error
         self._stop.clear()
         return self
 
