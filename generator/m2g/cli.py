@@ -157,11 +157,12 @@ def validate(
     """
     from m2g import config
     from m2g.commands import validate as command
+    from m2g.commands.history import Against
     from m2g.commands.resolve import Scope
     from m2g.report import findings, progress
 
     scope = Scope(models=frozenset(models), environments=frozenset(environments))
-    base = None if against is None else command.Against(ref=against, removals=allow_removals)
+    base = None if against is None else Against(ref=against, removals=allow_removals)
     with progress.shown("validate") as tell:
         report = command.validate(config.find_root(folder), scope, against=base, progress=tell)
     _print(findings.render(report.findings, form, report.checked))

@@ -6,17 +6,28 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from m2g import kustomize
+import msgspec
+
+from m2g import checks, kustomize
 from m2g.checks import FLEET, INFERENCE_SERVICE
 from m2g.commands import diff
 from m2g.commands.resolve import Scope
-from m2g.intent import Removals
+from m2g.config import FILE
+from m2g.finding import Finding
+from m2g.intent import Config, Kserve, Removals
 from m2g.manifest import Identity, Manifest, identity
 from m2g.model import Value
 from m2g.review import Key, Side
 
 _Place: TypeAlias = tuple[str, Identity]
 """(environment, identity)."""
+
+
+class Against(Value, frozen=True, kw_only=True):
+    """The Git ref whose merge base is compared with; `removals` is how many services may go, None for m2g.yaml's."""
+
+    ref: str
+    removals: int | None = None
 
 
 class Past(Value, frozen=True, kw_only=True):
@@ -30,11 +41,14 @@ class Past(Value, frozen=True, kw_only=True):
         """The same object at the merge base."""
         return self.objects.get((environment, identity(item)))
 
-    def change(self, removals: Removals, allowed: int | None) -> Manifest:
-        """What the branch does to the fleet, as an object that a rule can look at."""
-        share = self.fleet * removals.max_percent // 100
-        most = max(removals.max_count, share) if allowed is None else allowed
-        return {"kind": FLEET, "removed": list(self.removed), "allowed": most}
+    def removals(self, against: Against, config: Config | None) -> list[Finding]:
+        """What is wrong with the change to the fleet as a whole."""
+        bounds = Removals() if config is None else config.removals
+        share = self.fleet * bounds.max_percent // 100
+        allowed = max(bounds.max_count, share) if against.removals is None else against.removals
+        item: Manifest = {"kind": FLEET, "removed": list(self.removed), "allowed": allowed}
+        subject = checks.Subject(item=item, kserve=Kserve().version)
+        return [msgspec.structs.replace(finding, file=FILE) for finding in checks.check(subject)]
 
 
 def past(root: Path, against: str, scope: Scope, progress: kustomize.Progress) -> Past:

@@ -12,11 +12,11 @@ from msgspec import UNSET
 from m2g import checks, kustomize, releases, workspace
 from m2g import config as configuration
 from m2g.commands import sources
-from m2g.commands.history import Past, past
+from m2g.commands.history import Against, Past, past
 from m2g.commands.resolve import Scope
 from m2g.errors import InputError
 from m2g.finding import Checked, Finding, Report, Severity
-from m2g.intent import Config, External, Kserve, Removals
+from m2g.intent import Config, External, Kserve
 from m2g.manifest import Manifest, at, place_of
 from m2g.model import Release, Value
 from m2g.schemas import Catalogue
@@ -65,13 +65,6 @@ class _State(Value, frozen=True, kw_only=True):
         return self.scope.has(key, self.names.get(key[0], key[0]))
 
 
-class Against(Value, frozen=True, kw_only=True):
-    """The Git ref whose merge base is compared with; `removals` is how many services may go, None for m2g.yaml's."""
-
-    ref: str
-    removals: int | None = None
-
-
 def validate(
     root: Path,
     scope: Scope,
@@ -90,7 +83,7 @@ def validate(
     )
     if against is not None:
         state = msgspec.structs.replace(state, past=past(root, against.ref, scope, progress))
-        findings += _fleet(state, against)
+        findings += state.past.removals(against, state.config)
     overlays = {key: f"models/{key[0]}/overlays/{key[1]}" for key in _overlays(state)}
     owned = list(workspace.owned_paths(root))
     findings += _ownership(root, owned, set(state.names))
@@ -220,13 +213,6 @@ def _overlay(state: _State, key: Key, built: kustomize.Built, catalogue: Catalog
 def _against_schema(item: Manifest, catalogue: Catalogue, version: str) -> Iterator[Finding]:
     for violation in catalogue.violations(item, kserve=version):
         yield Finding(rule="schema", message=violation.message, hint=violation.hint, path=violation.path)
-
-
-def _fleet(state: _State, against: Against) -> Iterator[Finding]:
-    """What the change does to the repository as a whole."""
-    removals = Removals() if state.config is None else state.config.removals
-    subject = checks.Subject(item=state.past.change(removals, against.removals), kserve=Kserve().version)
-    yield from (msgspec.structs.replace(finding, file=configuration.FILE) for finding in checks.check(subject))
 
 
 def _substitutes(item: object) -> bool:

@@ -74,7 +74,7 @@ def _page(page: Page) -> Iterator[str]:
         yield from ("", *_wrapped(f"It is reported as `{page.finding}`."))
     for title, text in _examples(page):
         yield from ("", f"{title}:", *(f"  {line}" for line in text.rstrip().splitlines()))
-    yield from ("", f"About: {', '.join(page.kinds)}", f"Source: {page.link}")
+    yield from ("", *_wrapped(f"About: {', '.join(page.kinds)}"), f"Source: {page.link}")
 
 
 def _wrapped(words: str) -> list[str]:
