@@ -1,0 +1,73 @@
+"""The words of the generated pages: those in the package's source, and those of this folder for what has none."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+import ryaml
+
+from m2g import finding, intent, model, outcome
+from m2g.checks import page
+from m2g.review import values
+
+HERE = Path(__file__).parent
+
+
+class Stale(Exception):
+    """The words in this folder do not fit the package."""
+
+
+def read(name: str) -> dict[str, Any]:
+    """A file of words."""
+    found: dict[str, Any] = ryaml.loads((HERE / f"{name}.yaml").read_text())
+    return found
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cell or ' ' for cell in line)} |\n" for line in lines)
+
+
+class Fields:
+    """The words for each field of a type: those under it in the source, else those of docs/_generate/fields.yaml."""
+
+    def __init__(self, words: Mapping[str, str]) -> None:
+        self._words = words
+        self._used = {name for name in words if name.startswith("Exit.")}
+        self._source: dict[str, dict[str, str]] = {}
+        for module in (intent, model, finding, outcome, values, page):
+            self._source |= literal_texts(module)
+
+    def text(self, kind: type[msgspec.Struct], field: str) -> str:
+        """The words for a field. Raises Stale for none."""
+        name = f"{kind.__name__}.{field}"
+        text = self._source.get(kind.__name__, {}).get(field)
+        if text is None and name in self._words:
+            self._used.add(name)
+            text = self._words[name]
+        if text is None:
+            raise Stale(f"no words for {name}: write them under the field, or in docs/_generate/fields.yaml")
+        return text
+
+    def check(self) -> None:
+        """Raises Stale where a word in fields.yaml was not needed."""
+        if left := sorted(set(self._words) - self._used):
+            raise Stale(f"docs/_generate/fields.yaml has words for nothing: {', '.join(left)}")
+
+
+def literal_texts(module: ModuleType) -> dict[str, dict[str, str]]:
+    """Class to field to the text under it in the source."""
+    found: dict[str, dict[str, str]] = {}
+    for node in (node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.ClassDef)):
+        for field, text in zip(node.body, node.body[1:], strict=False):
+            target = field.targets[0] if isinstance(field, ast.Assign) else getattr(field, "target", None)
+            if isinstance(target, ast.Name) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+                found.setdefault(node.name, {})[target.id] = " ".join(str(text.value.value).split())
+    return found

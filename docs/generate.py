@@ -1,0 +1,95 @@
+"""Write the pages of docs/reference that the package itself knows: `python docs/generate.py`.
+
+With --check nothing is written, and the exit code says whether the pages are what the package says. Words that the
+package does not have are in docs/_generate; a word for what no longer exists, or none for what does, is an error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from click.testing import CliRunner
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS.parent))  # run as a script, Python looks for modules in docs/ only
+
+from docs._generate import findings, json_output, types, words  # noqa: E402  # after the line above
+
+from m2g import cli, errors  # noqa: E402  # as above
+from m2g.commands import explain  # noqa: E402  # as above
+from m2g.report import rules  # noqa: E402  # as above
+
+REFERENCE = DOCS / "reference"
+_COMMANDS = """# Command line
+
+What `--help` says. How each command ends is in [exit-codes.md](exit-codes.md); what `--format json` prints is in
+[json-output.md](json-output.md).
+"""
+_HEAD = "<!-- Written by docs/generate.py from the package; do not edit. -->\n"
+
+
+def pages() -> dict[Path, str]:
+    """Path to text of every generated page and schema."""
+    given = words.read("fields")
+    fields = words.Fields(given)
+    found = {
+        "cli.md": _cli(),
+        "exit-codes.md": _exit_codes(given),
+        "findings.md": findings.page(words.read("findings")),
+        "json-output.md": json_output.page(fields),
+        "m2g-yaml.md": types.config(fields),
+        "model-yaml.md": types.model_yaml(fields),
+        "release-record.md": types.record(fields),
+    }
+    texts = {REFERENCE / name: f"{_HEAD}{text.rstrip()}\n" for name, text in found.items()}
+    # Its own head says where it comes from.
+    texts[REFERENCE / "rules.md"] = rules.markdown(explain.pages())
+    for name, schema in json_output.schemas(fields).items():
+        texts[REFERENCE / f"schemas/{name}.schema.json"] = json.dumps(schema, indent=1) + "\n"
+    fields.check()
+    return texts
+
+
+def _cli() -> str:
+    parts = [_COMMANDS]
+    for name in ("", *cli.group.commands):
+        done = CliRunner().invoke(cli.group, [*name.split(), "--help"], prog_name="m2g")
+        parts.append(f"## {f'm2g {name}'.strip()}\n\n```text\n{done.output.rstrip()}\n```\n")
+    return "\n".join(parts)
+
+
+def _exit_codes(given: Mapping[str, str]) -> str:
+    texts = words.literal_texts(errors).get("Exit", {})
+    rows = [(f"`{code.value}`", texts.get(code.name) or given[f"Exit.{code.name}"]) for code in errors.Exit]
+    return (
+        "# Exit codes\n\nEvery command ends with one of these.\n\n"
+        + words.table(("code", "meaning"), rows)
+        + "\nWarnings alone do not change the code. After `1`, what could be written is written; a model with an error "
+        "kept the files\nit had. After `2` and `3` the tree is as it was.\n"
+    )
+
+
+def main() -> int:
+    """Write the pages, or compare them."""
+    try:
+        texts = pages()
+    except words.Stale as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    stale = [path for path, text in texts.items() if not path.exists() or path.read_text() != text]
+    if "--check" in sys.argv:
+        for path in stale:
+            sys.stderr.write(f"{path.relative_to(DOCS)} is stale; run `python docs/generate.py`\n")
+        return 1 if stale else 0
+    for path in stale:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(texts[path])
+        sys.stderr.write(f"wrote {path.relative_to(DOCS)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Tutorial and how-to pages do what they say: a reader follows each of them, block by block."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import ryaml
+
+from tests.docs.pages import DOCS, PAGES, Block, blocks
+from tests.docs.reader import Reader
+
+TUTORIAL = DOCS / "tutorial/first-repository.md"
+HOW_TO = sorted(DOCS.glob("how-to/*.md"))
+
+
+class Done(msgspec.Struct, frozen=True):
+    """Where the tutorial ends: its repository and its registry."""
+
+    repository: Path
+    registry: str
+
+    def reset(self) -> None:
+        """Point the aliases where the tutorial left them."""
+        import mlflow
+
+        client = mlflow.MlflowClient(tracking_uri=self.registry, registry_uri=self.registry)
+        for alias in ("champion", "challenger"):
+            client.set_registered_model_alias("wine", alias, "2")
+
+
+@pytest.fixture(scope="module")
+def tutorial(tmp_path_factory: pytest.TempPathFactory, kustomize: Path) -> Done:
+    """The tutorial, followed once; every how-to page starts where it ends."""
+    assert kustomize.is_file()
+    reader = Reader(tmp_path_factory.mktemp("tutorial"), {})
+    for block in blocks(TUTORIAL):
+        reader.follow(block)
+    return Done(repository=reader.folder, registry=reader.variables["MLFLOW_TRACKING_URI"])
+
+
+@pytest.fixture
+def reader(tutorial: Done, tmp_path: Path) -> Iterator[Reader]:
+    """A reader in a repository such as the tutorial makes."""
+    repository = tmp_path / "my-models"
+    shutil.copytree(tutorial.repository, repository)
+    yield Reader(repository, {"MLFLOW_TRACKING_URI": tutorial.registry})
+    tutorial.reset()
+
+
+def test_the_tutorial(tutorial: Done) -> None:
+    assert (tutorial.repository / "models/wine/releases/prod.json").is_file()
+
+
+@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: str(page.stem))
+def test_a_how_to(page: Path, reader: Reader) -> None:
+    for block in blocks(page):
+        reader.follow(block)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_blocks_are_what_they_are_called(page: Path) -> None:
+    for block in blocks(page):
+        _parse(block)
+
+
+def _parse(block: Block) -> None:
+    assert block.language, f"{block}: of what language?"
+    if "no-test" in block.options:
+        reason = block.before.startswith("<!-- no-test: ")
+        assert reason or block.language == "text", f"{block}: say why in a comment above: <!-- no-test: … -->"
+    elif block.language == "yaml":
+        ryaml.loads(block.text)
+    elif block.language == "python":
+        compile(block.text, str(block), "exec")
+    followed = block.page == TUTORIAL or block.page in HOW_TO
+    assert followed or block.language != "sh" or "no-test" in block.options, f"{block}: no test runs this page"
