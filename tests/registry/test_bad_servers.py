@@ -180,7 +180,7 @@ def test_a_refusal_says_what_to_do_and_comes_soon(
     started = time.monotonic()
     with pytest.raises(kind) as raised:
         registry.models()
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 8
     assert server.url in raised.value.message
     assert message in raised.value.message
     assert hint in raised.value.hint
@@ -288,6 +288,8 @@ def facts_script(artifact: Script, run: Answer | None = None) -> Script:
     """A server that knows every version; what its artifacts and runs are is up to the test."""
 
     def answer(asked: Asked) -> Answer:
+        if asked.path == MODELS:
+            return good({})
         if asked.path.endswith("get-download-uri"):
             return good({"artifact_uri": f"s3://bucket/{asked.query['name']}"})
         if asked.path == f"{API}runs/get":
@@ -315,6 +317,7 @@ def test_one_bad_artifact_is_its_own_problem(opened: Opened, broken: Answer) -> 
         return broken if asked.query["name"] == "bad" else Answer(body=b"flavors: {}", kind="text/plain")
 
     registry, _ = opened(facts_script(artifact))
+    assert registry.facts(listed("bad"))["bad", "1"].problem, "alone, too"
     facts = registry.facts(listed("bad", "good", "fine"))
     assert list(facts) == [("bad", "1"), ("fine", "1"), ("good", "1")]
     assert facts["bad", "1"].problem
@@ -326,9 +329,8 @@ def test_artifacts_that_nobody_serves_do_not_cost_a_minute_each(opened: Opened) 
     registry, _ = opened(facts_script(lambda asked: page(status=503)))
     names = [f"m{index:02}" for index in range(24)]
     started = time.monotonic()
-    with pytest.raises(OutsideError):
-        registry.facts(listed(*names))
-    assert time.monotonic() - started < 10
+    assert all(facts.problem for facts in registry.facts(listed(*names)).values())
+    assert time.monotonic() - started < 15
 
 
 def test_a_server_that_dies_between_two_versions_fails_the_whole(opened: Opened) -> None:

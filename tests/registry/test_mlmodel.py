@@ -183,7 +183,7 @@ def test_what_is_no_mlmodel(case: tuple[bytes, str]) -> None:
         mlmodel.parse(content)
     assert message in raised.value.message
     assert len(raised.value.message) < 500
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
 
 
 def test_text_that_only_looks_like_aliases() -> None:

@@ -164,12 +164,19 @@ class Rest:
         )
 
     def _silence(self, call: Call, failure: str, started: float) -> OutsideError:
-        """The error of a call without an answer: the server's, unless it answered another call meanwhile."""
+        """The error of a call without an answer: the server's, unless it does answer another question."""
         message = f"{self._base}{call.path}: {failure} (gave up after {time.monotonic() - started:.0f} s)"
-        if self._answered > started:
+        if self._answered > started or (self._answered and self._is_alive()):
             self._patience_now = min(self._patience, _AFTER_FAILURE)
             return OneFailed(message)
         return OutsideError(message, hint=_TLS_HINT if "SSL" in failure else _HINT)
+
+    def _is_alive(self) -> bool:
+        call = Call(path=f"{API}registered-models/search", query={"max_results": 1})
+        try:
+            return not self._stop.is_set() and self._attempt(call, time.monotonic() + _AFTER_FAILURE).status == 200
+        except (httpx.HTTPError, OneFailed):
+            return False
 
 
 def _is_foreign(content: bytes, page: Page) -> bool:
