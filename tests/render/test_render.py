@@ -150,6 +150,16 @@ class TestRemoval:
         assert len(run(root, registry, RenderOptions(allow_removals=5)).releases) == 5
         assert set(tree(root)) == {"m2g.yaml"}
 
+    def test_an_empty_registry_removes_nothing_however_small_the_fleet(self, tmp_path: Path) -> None:
+        root = repository(tmp_path)
+        registry = FakeRegistry([model(champion="1")])
+        run(root, registry)
+        before = tree(root)
+        registry.known.clear()
+        with pytest.raises(InputError, match="would remove 1 of 1"):
+            run(root, registry)
+        assert tree(root) == before
+
     def test_a_record_of_another_registry_stays(self, tmp_path: Path) -> None:
         root = repository(tmp_path)
         write_record(root, "old", release("old", registry="http://elsewhere"))

@@ -121,7 +121,7 @@ def _refuse_mass_removal(state: Repository, resolved: Resolved, options: RenderO
     cap = options.allow_removals
     if cap is None:
         rule = state.config.removals
-        cap = max(rule.max_count, len(state.records) * rule.max_percent // 100)
+        cap = 0 if resolved.empty else max(rule.max_count, len(state.records) * rule.max_percent // 100)
     if len(resolved.removed) > cap:
         names = ", ".join(f"{slug} ({environment})" for slug, environment in resolved.removed[:10])
         more = f" and {len(resolved.removed) - 10} more" if len(resolved.removed) > 10 else ""

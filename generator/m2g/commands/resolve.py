@@ -40,11 +40,15 @@ class Scope(Value, frozen=True, kw_only=True):
 
 
 class Resolved(Value, frozen=True, kw_only=True):
-    """The records after this run; `removed` are gone from it with the registry's word for it."""
+    """The records after this run; `removed` are gone from it with the registry's word for it.
+
+    `empty` says that the registry has no model at all: a wiped or a wrong one, until a person says otherwise.
+    """
 
     records: dict[Key, Release]
     removed: tuple[Key, ...]
     findings: tuple[Finding, ...]
+    empty: bool = False
 
 
 class Listing(Value, frozen=True, kw_only=True):
@@ -81,7 +85,12 @@ def resolve(
     removed = tuple(key for key in made.removals if scope.has(key, records[key].model))
     for key in removed:
         del result[key]
-    return Resolved(records=dict(sorted(result.items())), removed=removed, findings=tuple(findings))
+    return Resolved(
+        records=dict(sorted(result.items())),
+        removed=removed,
+        findings=tuple(findings),
+        empty=not listing.models,
+    )
 
 
 def _confirmed(repository: Repository, registry: Registry) -> tuple[Listing, Plan]:
