@@ -92,6 +92,16 @@ $(MLFLOW2): requirements/mlflow2.txt | python
 $(KUSTOMIZE): tests/tools/go.mod tests/tools/go.sum tests/tools/build requirements/go.txt | python
 	@PYTHON="$(PYTHON)" tests/tools/build "$(CURDIR)/.tools"
 
+KUBECONFORM := .tools/bin/kubeconform
+$(KUBECONFORM): tests/tools/kubeconform/go.mod tests/tools/kubeconform/go.sum tests/tools/kubeconform/build | python
+	@echo "building kubeconform into .tools/bin …"
+	@PYTHON="$(PYTHON)" tests/tools/kubeconform/build "$(CURDIR)/.tools"
+
+# docs/reference/validation-compared.md anew; `make apiserver` before it adds the API server's column.
+.PHONY: peers
+peers: $(READY) $(KUBECONFORM)
+	$(IN_VENV) .venv/bin/python -m tests.corpus.peers
+
 $(UV): requirements/uv.txt | python
 	@echo "installing uv into .tools/uv-venv …"
 	@$(call fresh,.tools/uv-venv)
