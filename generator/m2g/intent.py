@@ -141,7 +141,7 @@ class Bound(Value, frozen=True, kw_only=True):
 
 
 class Registry(Value, frozen=True, kw_only=True):
-    """The MLflow registry. `MLFLOW_TRACKING_URI` in the environment wins over `uri` when `uri` is not set."""
+    """The MLflow registry. Without `uri`, MLFLOW_REGISTRY_URI or MLFLOW_TRACKING_URI names it where m2g runs."""
 
     uri: Text | UnsetType = UNSET
     workspace: Text | UnsetType = UNSET

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from msgspec import UNSET
 
 from m2g import naming
-from m2g.finding import Finding
+from m2g.finding import Finding, Severity
 from m2g.intent import Config, Environment, ModelIntent
 from m2g.model import ModelVersion, RegisteredModel, Release, Value
 
@@ -63,20 +63,46 @@ def plan(
             elif not _followed(environment):
                 kept.add((slug, name))
     frozen = {finding.model for finding in findings if not finding.environment}
-    removals = sorted(
-        key for key, record in records.items() if key not in targets and key not in kept and record.model not in frozen
-    )
+    gone = {key: record for key, record in records.items() if key not in targets and key not in kept}
+    held = {key: record for key, record in gone.items() if _held(config, key, record, intents)}
+    findings += [_gone(key, record) for key, record in sorted(held.items()) if record.model not in frozen]
+    removals = sorted(key for key, record in gone.items() if key not in held and record.model not in frozen)
     return Plan(targets=targets, removals=tuple(removals), findings=tuple(findings))
+
+
+def stale_pins(intents: Mapping[str, ModelIntent], records: Mapping[Key, Release]) -> list[Finding]:
+    """A finding for each pin whose version is not what the record says: written, but not rendered."""
+    findings = []
+    for slug, intent in sorted(intents.items()):
+        for environment, pin in intent.environments.items():
+            record = records.get((slug, environment))
+            if pin.version is UNSET or (record is not None and record.version == str(pin.version)):
+                continue
+            findings.append(
+                Finding(
+                    rule="pin-not-rendered",
+                    file=f"models/{slug}/model.yaml",
+                    path=f"environments.{environment}.version",
+                    model=record.model if record else slug,
+                    environment=environment,
+                    message=f"is {pin.version}, but the record says {record.version if record else 'nothing'}",
+                    hint=f"run `m2g render --model {slug} --env {environment}` where the registry can be reached",
+                )
+            )
+    return findings
+
+
+def named(config: Config, name: str) -> bool:
+    """Whether m2g.yaml's include and exclude patterns take a registered model of this name."""
+    rule = config.models
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in rule.include) and not any(
+        fnmatch.fnmatchcase(name, pattern) for pattern in rule.exclude
+    )
 
 
 def selected(config: Config, model: RegisteredModel) -> bool:
     """Whether m2g.yaml's `models` takes this registered model into the fleet."""
-    rule = config.models
-    return (
-        any(fnmatch.fnmatchcase(model.name, pattern) for pattern in rule.include)
-        and not any(fnmatch.fnmatchcase(model.name, pattern) for pattern in rule.exclude)
-        and all(model.tags.get(key) == value for key, value in rule.tags.items())
-    )
+    return named(config, model.name) and all(model.tags.get(key) == value for key, value in config.models.tags.items())
 
 
 def slug_of(config: Config, name: str) -> str:
@@ -162,6 +188,30 @@ def _chosen(
 def _followed(environment: Environment) -> bool:
     follow = environment.follow
     return any(field is not UNSET for field in (follow.alias, follow.stage, follow.tag))
+
+
+def _held(config: Config, key: Key, record: Release, intents: Mapping[str, ModelIntent]) -> bool:
+    """Whether a person holds this release: a pin, or an environment that is moved by hand.
+
+    Only a person ends that: by removing the pin, the environment, or the model from m2g.yaml's patterns.
+    """
+    environment = config.environments.get(key[1])
+    if environment is None or not named(config, record.model):
+        return False
+    pin = intents.get(key[0], ModelIntent()).environments.get(key[1])
+    return not _followed(environment) or (pin is not None and pin.version is not UNSET)
+
+
+def _gone(key: Key, record: Release) -> Finding:
+    return Finding(
+        rule="model-gone",
+        severity=Severity.WARNING,
+        file=f"models/{key[0]}/releases/{key[1]}.json",
+        model=record.model,
+        environment=key[1],
+        message="the registered model is gone, or no longer in the fleet; what a person holds here stays",
+        hint="remove the pin from model.yaml, or add the model to models.exclude in m2g.yaml",
+    )
 
 
 def _highest(versions: Iterable[ModelVersion], follows: str) -> tuple[str, str] | None:

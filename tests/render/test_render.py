@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from m2g import manifest, tools
 from m2g.commands.render import RenderOptions, WrongInput
 from m2g.commands.resolve import Scope
 from m2g.errors import InputError
@@ -361,3 +363,72 @@ class TestPeoplesFiles:
         patch.write_bytes(patch.read_bytes().replace(b"\n", b"\r\n"))
         run(root, registry)
         assert b"\r" not in patch.read_bytes()
+
+
+class TestPeopleHaveTheLastWord:
+    def test_a_component_wins_over_what_m2g_patches(self, tmp_path: Path, kustomize: Path) -> None:
+        root = repository(tmp_path)
+        folder = root / "models/wine/custom/prod"
+        folder.mkdir(parents=True)
+        (folder / "kustomization.yaml").write_text(
+            "apiVersion: kustomize.config.k8s.io/v1alpha1\n"
+            "kind: Component\n"
+            "resources: [extra.yaml]\n"
+            "patches:\n"
+            "- target: {kind: InferenceService}\n"
+            "  patch: |-\n"
+            "    - {op: replace, path: /spec/predictor/maxReplicas, value: 9}\n"
+        )
+        (folder / "extra.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: extra}\n")
+        run(root, FakeRegistry([model(champion="1")]))
+        built = tools.run([str(kustomize), "build", str(root / "models/wine/overlays/prod")])
+        objects = {str(manifest.at(item, "kind")): item for item in manifest.read_all(built.stdout.decode())}
+        assert manifest.at(objects["InferenceService"], "spec", "predictor", "maxReplicas") == 9
+        assert manifest.at(objects["InferenceService"], "spec", "predictor", "minReplicas") == 2
+        assert {manifest.at(item, "metadata", "namespace") for item in objects.values()} == {"models-prod"}
+
+    def test_a_component_that_comes_or_goes_moves_the_patch(self, tmp_path: Path) -> None:
+        root = repository(tmp_path)
+        registry = FakeRegistry([model(champion="1")])
+        run(root, registry)
+        folder = root / "models/wine/custom/prod"
+        folder.mkdir(parents=True)
+        (folder / "kustomization.yaml").write_text("apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n")
+        run(root, registry)
+        overlay = root / "models/wine/overlays/prod"
+        assert not (overlay / "patch.yaml").exists()
+        assert (overlay / "release/patch.yaml").exists()
+        shutil.rmtree(folder)
+        run(root, registry)
+        assert (overlay / "patch.yaml").exists()
+        assert not (overlay / "release").exists()
+
+    def test_a_pin_that_was_not_rendered_is_said_without_a_registry(self, tmp_path: Path) -> None:
+        root = repository(tmp_path)
+        registry = FakeRegistry([model(champion="3")])
+        run(root, registry)
+        (root / "models/wine/model.yaml").write_text("environments: {prod: {version: 2}}\n")
+        for options in (RenderOptions(locked=True), RenderOptions(locked=True, check=True)):
+            (finding,) = run(root, registry, options).findings
+            assert (finding.rule, finding.file) == ("pin-not-rendered", "models/wine/model.yaml")
+        run(root, registry)
+        assert run(root, registry, RenderOptions(locked=True, check=True)).findings == ()
+
+    @pytest.mark.parametrize("hand_moved", [True, False])
+    def test_what_a_person_holds_stays_when_its_model_is_deleted(self, tmp_path: Path, hand_moved: bool) -> None:
+        root = repository(tmp_path)
+        registry = FakeRegistry([model(champion="1"), model("fraud", champion="1")])
+        run(root, registry)
+        if hand_moved:
+            (root / "m2g.yaml").write_text(CONFIG.replace("follow: {alias: champion}, ", ""))
+        else:
+            (root / "models/wine/model.yaml").write_text("environments: {prod: {version: 1}}\n")
+            run(root, registry)
+        del registry.known[0]
+        outcome = run(root, registry)
+        assert [(f.rule, f.severity, f.model) for f in outcome.findings] == [("model-gone", "warning", "wine")]
+        assert outcome.releases == ()
+        config = root / "m2g.yaml"
+        config.write_text(config.read_text() + "models: {exclude: [wine]}\n")
+        for options in (RenderOptions(locked=True, check=True), RenderOptions()):
+            assert [(c.kind, c.slug) for c in run(root, registry, options).releases] == [(Kind.REMOVED, "wine")]

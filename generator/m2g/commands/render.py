@@ -18,6 +18,7 @@ from m2g.finding import Finding, Severity
 from m2g.intent import Config
 from m2g.model import Release, Value
 from m2g.outcome import FileChange, Kind, Outcome, ReleaseChange
+from m2g.plan import named, stale_pins
 from m2g.registry import Registry
 from m2g.tree import Mark, mark
 
@@ -106,9 +107,13 @@ def _known_environments(config: Config, scope: Scope) -> None:
 
 def _resolve(state: Repository, options: RenderOptions, open_registry: Callable[[Config], Registry]) -> Resolved:
     if options.locked:
-        removed = tuple(key for key in state.records if key[1] not in state.config.environments)
+        removed = tuple(
+            key
+            for key, record in state.records.items()
+            if key[1] not in state.config.environments or not named(state.config, record.model)
+        )
         kept = {key: record for key, record in state.records.items() if key not in removed}
-        return Resolved(records=kept, removed=removed, findings=())
+        return Resolved(records=kept, removed=removed, findings=tuple(stale_pins(state.intents, kept)))
 
     def problems(key: Key, release: Release) -> list[Finding]:
         return model_files(state, key[0], {key[1]: release})[1]

@@ -83,14 +83,11 @@ def _overlay(config: Config, model: ModelInput, environment: str, deployment: De
         flux=config.sync.flux is not msgspec.UNSET,
     )
     full = kserve.inference_service(model.slug, subject, deployment.serving)
-    files = {
-        **_record(model.slug, release),
-        **_yaml(
-            f"{folder}/kustomization.yaml",
-            kustomize.overlay(model.slug, place.namespace, f"../../custom/{environment}" if deployment.custom else ""),
-        ),
-        **_yaml(f"{folder}/{kustomize.PATCH}", kustomize.patch(base, full)),
-    }
+    files = _record(model.slug, release)
+    glue = kustomize.overlay(model.slug, environment, place.namespace, custom=deployment.custom)
+    for path, body in glue.items():
+        files |= _yaml(f"{folder}/{path}", body)
+    files |= _yaml(f"{folder}/{kustomize.patch_file(custom=deployment.custom)}", kustomize.patch(base, full))
     if config.sync.argocd is not msgspec.UNSET:
         files |= _json(f"{folder}/app.json", argocd.app(model.slug, environment, place.namespace, deployment.custom))
     if config.sync.flux is not msgspec.UNSET:

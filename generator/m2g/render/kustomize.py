@@ -11,37 +11,47 @@ from m2g.emit import Plain
 
 MANIFEST = "inferenceservice.yaml"
 PATCH = "patch.yaml"
+RELEASE = "release"
 
 
 def base() -> dict[str, Plain]:
     """base/kustomization.yaml"""
+    return _kustomization({"resources": [MANIFEST]})
+
+
+def overlay(slug: str, environment: str, namespace: str, *, custom: bool) -> dict[str, dict[str, Plain]]:
+    """The kustomization.yaml files of overlays/<env>/, by path relative to it.
+
+    Kustomize applies components before the patches beside them. So where a person has a component, m2g's patch is one
+    level below: the person has the last word.
+    """
+    if not custom:
+        return {"kustomization.yaml": _kustomization({"namespace": namespace, **_patched(slug, "../../base")})}
     return {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": [MANIFEST],
+        "kustomization.yaml": _kustomization(
+            {"namespace": namespace, "resources": [RELEASE], "components": [f"../../custom/{environment}"]}
+        ),
+        f"{RELEASE}/kustomization.yaml": _kustomization(_patched(slug, "../../../base")),
     }
 
 
-def overlay(slug: str, namespace: str, component: str) -> dict[str, Plain]:
-    """overlays/<env>/kustomization.yaml; `component` is the path of a person's component, empty for none."""
-    kustomization: dict[str, Plain] = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "namespace": namespace,
-        "resources": ["../../base"],
-        "patches": [
-            {
-                "path": PATCH,
-                "target": {
-                    "group": "serving.kserve.io",
-                    "version": "v1beta1",
-                    "kind": "InferenceService",
-                    "name": slug,
-                },
-            }
-        ],
+def patch_file(*, custom: bool) -> str:
+    """Where the patch lies, relative to overlays/<env>/."""
+    return f"{RELEASE}/{PATCH}" if custom else PATCH
+
+
+def _kustomization(body: dict[str, Plain]) -> dict[str, Plain]:
+    return {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", **body}
+
+
+def _patched(slug: str, resource: str) -> dict[str, Plain]:
+    target: dict[str, Plain] = {
+        "group": "serving.kserve.io",
+        "version": "v1beta1",
+        "kind": "InferenceService",
+        "name": slug,
     }
-    return kustomization | {"components": [component]} if component else kustomization
+    return {"resources": [resource], "patches": [{"path": PATCH, "target": target}]}
 
 
 def patch(before: Mapping[str, Plain], after: Mapping[str, Plain]) -> list[Plain]:

@@ -39,6 +39,10 @@ def concerns(before: Release, after: Release) -> Iterator[Concern]:
             yield Concern(risk=Risk.CAUTION, message=f"version {after.version} is not what it was: other artifacts")
     elif _number(after.version) < _number(before.version):
         yield Concern(risk=Risk.CAUTION, message=f"an older version: {after.version}, was {before.version}")
+    if before.follows.startswith("pinned") and not after.follows.startswith("pinned"):
+        yield Concern(
+            risk=Risk.CAUTION, message=f"the pin is gone ({before.follows}); it follows {after.follows} again"
+        )
     if before.mlmodel is not None and after.mlmodel is None:
         yield Concern(risk=Risk.CAUTION, message="the new version has no MLmodel file")
     elif before.mlmodel is not None and after.mlmodel is not None:

@@ -48,14 +48,14 @@ class Verdict(StrEnum):
     """Neither version says what it takes and gives."""
 
 
-class Contract(Value, frozen=True, kw_only=True):
+class Contract(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The verdict on a signature, and every difference that led to it, the breaking ones first."""
 
     verdict: Verdict
     reasons: tuple[str, ...] = ()
 
 
-class Moved(Value, frozen=True, kw_only=True):
+class Moved(Value, frozen=True, kw_only=True, omit_defaults=False):
     """One fact that is not what it was; empty where there is none."""
 
     name: str
@@ -63,7 +63,7 @@ class Moved(Value, frozen=True, kw_only=True):
     after: str = ""
 
 
-class Metric(Value, frozen=True, kw_only=True):
+class Metric(Value, frozen=True, kw_only=True, omit_defaults=False):
     """One metric of both versions; `delta` is after minus before where both are numbers."""
 
     name: str
@@ -72,7 +72,7 @@ class Metric(Value, frozen=True, kw_only=True):
     delta: float | None = None
 
 
-class ObjectChange(Value, frozen=True, kw_only=True):
+class ObjectChange(Value, frozen=True, kw_only=True, omit_defaults=False):
     """One built object; `diff` are the lines of a unified diff of its YAML, values of Secrets hidden."""
 
     kind: Kind
@@ -83,14 +83,14 @@ class ObjectChange(Value, frozen=True, kw_only=True):
     diff: tuple[str, ...] = ()
 
 
-class Concern(Value, frozen=True, kw_only=True):
+class Concern(Value, frozen=True, kw_only=True, omit_defaults=False):
     """One reason for attention."""
 
     risk: Risk
     message: str
 
 
-class Change(Value, frozen=True, kw_only=True):
+class Change(Value, frozen=True, kw_only=True, omit_defaults=False):
     """One model in one environment that is not what it was. A version is empty where there is none."""
 
     kind: Kind
@@ -108,7 +108,7 @@ class Change(Value, frozen=True, kw_only=True):
     objects: tuple[ObjectChange, ...] = ()
 
 
-class Review(Value, frozen=True, kw_only=True):
+class Review(Value, frozen=True, kw_only=True, omit_defaults=False):
     """All changes, the riskiest first. `files` are changed files that belong to no model; `notes` limit the answer."""
 
     against: str
