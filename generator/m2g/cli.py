@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from m2g.errors import Exit, M2gError
+from m2g import cli_schemas
+from m2g.errors import Exit, M2gError, OutsideError
 
 if TYPE_CHECKING:
     from m2g.finding import Finding
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_FINDINGS = ("text", "json", "github", "gitlab", "sarif", "junit")
+_REVIEWS = ("text", "markdown", "json")
+_OUTPUT = "Also write the report to FILE, in any FORMAT of --format; repeatable."
 
 
 @click.group(context_settings=_CONTEXT)
@@ -135,7 +139,10 @@ def render(
 @click.option("--env", "environments", multiple=True, metavar="NAME", help="Only this environment; repeatable.")
 @click.option("--against", metavar="REF", help="Compare with where the branch left REF, too (modes, names, removals).")
 @click.option("--allow-removals", type=click.IntRange(min=0), metavar="N", help="With --against: N services may go.")
-@click.option("--format", "form", type=click.Choice(["text", "json", "github"]), default="text", show_default=True)
+@click.option("--format", "form", type=click.Choice(_FINDINGS), default="text", show_default=True)
+@click.option(
+    "--output", "outputs", type=(click.Choice(_FINDINGS), str), multiple=True, metavar="FORMAT FILE", help=_OUTPUT
+)
 @click.pass_obj
 def validate(
     folder: Path,
@@ -144,6 +151,7 @@ def validate(
     against: str | None,
     allow_removals: int | None,
     form: str,
+    outputs: Sequence[tuple[str, str]],
 ) -> Exit:
     """Build every overlay with kustomize and check each object, the records and what people wrote.
 
@@ -154,6 +162,7 @@ def validate(
     m2g validate --model wine --env prod
     m2g validate --against main       also what must not change for a service that exists
     m2g validate --format github      annotations on the pull request
+    m2g validate --output gitlab gl-code-quality-report.json --output junit junit.xml
     """
     from m2g import config
     from m2g.commands import validate as command
@@ -165,7 +174,7 @@ def validate(
     base = None if against is None else Against(ref=against, removals=allow_removals)
     with progress.shown("validate") as tell:
         report = command.validate(config.find_root(folder), scope, against=base, progress=tell)
-    _print(findings.render(report.findings, form, report.checked))
+    _deliver(folder, form, outputs, lambda form: findings.render(report.findings, form, report.checked))
     return Exit.NO if any(finding.severity == "error" for finding in report.findings) else Exit.DONE
 
 
@@ -175,9 +184,19 @@ def validate(
     "--model", "models", multiple=True, metavar="NAME", help="Only this registered model or slug; repeatable."
 )
 @click.option("--env", "environments", multiple=True, metavar="NAME", help="Only this environment; repeatable.")
-@click.option("--format", "form", type=click.Choice(["text", "markdown", "json"]), default="text", show_default=True)
+@click.option("--format", "form", type=click.Choice(_REVIEWS), default="text", show_default=True)
+@click.option(
+    "--output", "outputs", type=(click.Choice(_REVIEWS), str), multiple=True, metavar="FORMAT FILE", help=_OUTPUT
+)
 @click.pass_obj
-def diff(folder: Path, against: str, models: Sequence[str], environments: Sequence[str], form: str) -> None:
+def diff(
+    folder: Path,
+    against: str,
+    models: Sequence[str],
+    environments: Sequence[str],
+    form: str,
+    outputs: Sequence[tuple[str, str]],
+) -> None:
     """Show what a reviewer must know: versions, metrics, signature, lineage, and the built objects that change.
 
     Compares the files as they are now with the merge base of HEAD and REF.
@@ -196,7 +215,7 @@ def diff(folder: Path, against: str, models: Sequence[str], environments: Sequen
     scope = Scope(models=frozenset(models), environments=frozenset(environments))
     with progress.shown("diff") as tell:
         review = command.diff(config.find_root(folder), against, scope, progress=tell)
-    _print(report.render(review, form))
+    _deliver(folder, form, outputs, lambda form: report.render(review, form))
 
 
 @group.command(context_settings=_CONTEXT)
@@ -220,6 +239,16 @@ def _findings(findings: Sequence[Finding], form: str) -> str:
     from m2g.report import findings as report
 
     return report.render(findings, form)
+
+
+def _deliver(folder: Path, form: str, outputs: Sequence[tuple[str, str]], render: Callable[[str], str]) -> None:
+    """Write the report's files, then print it. A file is relative to the folder in which m2g runs."""
+    for chosen, file in outputs:
+        try:
+            (folder / file).write_text(render(chosen), encoding="utf-8")
+        except OSError as error:
+            raise OutsideError(f"{file} cannot be written: {error.strerror}", hint="see --output") from error
+    _print(render(form))
 
 
 def _print(text: str) -> None:
@@ -258,6 +287,9 @@ def run(call: Callable[[], object]) -> Exit:
         _say("m2g: this is a bug in m2g; nothing was half written. Please report it with the lines above.")
         return Exit.BUG
     return answer if isinstance(answer, Exit) else Exit.DONE
+
+
+cli_schemas.register(group, _print)
 
 
 def main() -> None:

@@ -1,18 +1,16 @@
-"""Findings for people (text), for scripts (JSON) and as annotations on a pull request (GitHub)."""
+"""Findings for people (text), for scripts (JSON), and in the forms that CI systems show on a change."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 import msgspec
 
 from m2g.finding import Checked, Finding, Severity
 from m2g.prose import visible
-from m2g.report.lines import encoded, joined
+from m2g.report.lines import WIDTH, clipped, encoded, joined, wrapped
 
-FORMATS = ("text", "json", "github")
-WIDTH = 80
+FORMATS = ("text", "json", "github", "gitlab", "sarif", "junit")
 _LONG = 2000
 _NOBODY = "repository"
 NOTHING = Checked()
@@ -25,6 +23,18 @@ def render(findings: Sequence[Finding], form: str, checked: Checked = NOTHING) -
             return json(findings, checked)
         case "github":
             return github(findings, checked)
+        case "gitlab":
+            from m2g.report import gitlab
+
+            return gitlab.render(findings)
+        case "sarif":
+            from m2g.report import sarif
+
+            return sarif.render(findings, checked)
+        case "junit":
+            from m2g.report import junit
+
+            return junit.render(findings, (), verdict(findings, checked))
         case _:
             return text(findings, checked)
 
@@ -36,7 +46,7 @@ def text(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
         groups.setdefault(_owner(finding), []).append(finding)
     lines: list[str] = []
     for owner in sorted(groups, key=lambda name: (name != _NOBODY, name)):
-        lines += [visible(owner, WIDTH), *(line for item in groups[owner] for line in _paragraph(item)), ""]
+        lines += [clipped(visible(owner), WIDTH), *(line for item in groups[owner] for line in _paragraph(item)), ""]
     return joined([*lines, verdict(findings, checked)])
 
 
@@ -87,10 +97,13 @@ def verdict(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
 def _paragraph(item: Finding) -> list[str]:
     line = f":{item.line}" if item.line else ""
     place = visible(item.file, _LONG) + line if item.file else "m2g"
-    head = f"  {item.severity} {place}"
-    about = visible(", ".join([*_where(item), item.rule]), WIDTH)
-    body = _wrapped(_sentence(item), "    ")
-    return [head, *body, *(_wrapped(f"→ {item.hint}", "    ") if item.hint else []), f"    [{about}]"]
+    about = clipped(visible(", ".join([*_where(item), item.rule])), WIDTH - 6)
+    return [
+        f"  {item.severity} {place}",
+        *wrapped(visible(_sentence(item), _LONG), "    ", "    "),
+        *(wrapped(visible(item.hint, _LONG), "    → ", "      ") if item.hint else []),
+        f"    [{about}]",
+    ]
 
 
 def _sentence(item: Finding) -> str:
@@ -99,17 +112,6 @@ def _sentence(item: Finding) -> str:
 
 def _where(item: Finding) -> list[str]:
     return [item.environment] if item.environment else []
-
-
-def _wrapped(words: str, indent: str) -> list[str]:
-    return textwrap.wrap(
-        visible(words, _LONG),
-        WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent + ("  " if words.startswith("→") else ""),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def _owner(item: Finding) -> str:

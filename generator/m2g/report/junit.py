@@ -1,0 +1,76 @@
+"""Findings as JUnit XML, which most CI systems show as tests: a suite a model, a test an overlay or file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from m2g.finding import Finding, Severity
+from m2g.prose import visible
+from m2g.report.gitlab import NOWHERE
+from m2g.report.lines import joined
+
+_LONG = 2000
+_NOBODY = "repository"
+_Tests: TypeAlias = Mapping[str, Sequence[Finding]]
+
+
+def render(findings: Sequence[Finding], overlays: Sequence[str], verdict: str) -> str:
+    """The whole report, in ASCII. An error is a failure; a warning is said by a test that passes.
+
+    `overlays` (models/<slug>/overlays/<env>) are tests also where nothing is wrong, and so is m2g.yaml: a report
+    without any test counts as missing.
+    """
+    suites = _suites(findings, overlays)
+    root = Element("testsuites", _counts([test for tests in suites.values() for test in tests.values()]))
+    root.set("name", "m2g validate")
+    for owner in sorted(suites, key=lambda name: (name != _NOBODY, name)):
+        _add_suite(root, owner, suites[owner], verdict if owner == _NOBODY else "")
+    indent(root)
+    written: bytes = tostring(root, encoding="us-ascii", xml_declaration=True)
+    return f"{written.decode().replace('##[', '#&#35;[')}\n"
+
+
+def _suites(findings: Sequence[Finding], overlays: Sequence[str]) -> dict[str, dict[str, list[Finding]]]:
+    suites: dict[str, dict[str, list[Finding]]] = {_NOBODY: {NOWHERE: []}}
+    for overlay in overlays:
+        suites.setdefault(overlay.split("/")[1], {})[overlay] = []
+    for item in findings:
+        test = item.file or NOWHERE
+        if item.model and item.environment:
+            test = f"models/{item.model}/overlays/{item.environment}"
+        suites.setdefault(item.model or _NOBODY, {}).setdefault(test, []).append(item)
+    return suites
+
+
+def _add_suite(root: Element, owner: str, tests: _Tests, verdict: str) -> None:
+    suite = SubElement(root, "testsuite", _counts(list(tests.values())), name=visible(owner), skipped="0", time="0")
+    if verdict:
+        SubElement(SubElement(suite, "properties"), "property", name="verdict", value=visible(verdict, _LONG))
+    for name in sorted(tests):
+        case = SubElement(suite, "testcase", classname=visible(owner), name=visible(name, _LONG), time="0")
+        for item in tests[name]:
+            if item.severity is Severity.ERROR:
+                failure = SubElement(case, "failure", type=visible(item.rule), message=visible(item.message, _LONG))
+                failure.text = _paragraph(item)
+        warnings = [_paragraph(item) for item in tests[name] if item.severity is Severity.WARNING]
+        if warnings:
+            SubElement(case, "system-out").text = "\n\n".join(warnings)
+
+
+def _counts(tests: Sequence[Sequence[Finding]]) -> dict[str, str]:
+    failed = sum(any(item.severity is Severity.ERROR for item in items) for items in tests)
+    return {"tests": str(len(tests)), "failures": str(failed), "errors": "0"}
+
+
+def _paragraph(item: Finding) -> str:
+    line = f":{item.line}" if item.line else ""
+    path = f"{item.path}: " if item.path else ""
+    lines = [
+        f"{item.severity} {visible(item.file or NOWHERE, _LONG)}{line}",
+        visible(f"{path}{item.message}", _LONG),
+        *([f"→ {visible(item.hint, _LONG)}"] if item.hint else []),
+        f"[{visible(item.rule)}]",
+    ]
+    return joined(lines).rstrip()

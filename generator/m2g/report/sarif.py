@@ -1,0 +1,99 @@
+"""Findings as SARIF 2.1.0 (OASIS): what code scanning of GitHub, Azure DevOps and editors read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from urllib.parse import quote
+
+import msgspec
+
+from m2g.checks import RULES, Rule
+from m2g.finding import Checked, Finding
+from m2g.prose import visible
+from m2g.report.gitlab import NOWHERE
+from m2g.report.lines import encoded, fingerprints
+
+_LONG = 2000
+_PROJECT = "https://github.com/m2g-dev/m2g"
+_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_FINGERPRINT = "m2g/v1"
+
+
+def render(findings: Sequence[Finding], checked: Checked) -> str:
+    """One log with one run; a rule is described where a finding names it."""
+    rules = sorted({item.rule for item in findings})
+    known = {rule.id: rule for rule in RULES}
+    run = {
+        "tool": {
+            "driver": {
+                "name": "m2g",
+                "version": version("m2g"),
+                "informationUri": _PROJECT,
+                "rules": [_described(rule, known.get(rule)) for rule in rules],
+            }
+        },
+        "automationDetails": {"id": "m2g/validate/"},
+        "columnKind": "unicodeCodePoints",
+        "invocations": [{"executionSuccessful": True}],
+        "properties": {"checked": msgspec.to_builtins(checked)},
+        "results": [
+            _result(item, rules.index(item.rule), fingerprint)
+            for item, fingerprint in zip(findings, fingerprints(findings), strict=True)
+        ],
+    }
+    return encoded({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]})
+
+
+def _described(name: str, rule: Rule | None) -> dict[str, object]:
+    if rule is None:
+        return {"id": visible(name), "helpUri": f"{_PROJECT}/blob/main/docs/reference/findings.md"}
+    about = {"markdown": f"{rule.why}\n\n**Do:** {rule.fix}\n\n[Source]({rule.link})"}
+    return {
+        "id": rule.id,
+        "shortDescription": {"text": rule.summary},
+        "fullDescription": {"text": rule.why},
+        "help": {"text": f"{rule.why}\n\nDo: {rule.fix}\n\n`m2g explain {rule.id}` shows an example.", **about},
+        "helpUri": rule.link,
+        "defaultConfiguration": {"level": str(rule.severity)},
+        "properties": {"tags": ["kserve", *rule.covers]},
+    }
+
+
+def _result(item: Finding, index: int, fingerprint: str) -> dict[str, object]:
+    path = visible(item.file, _LONG).lstrip("/")
+    return {
+        "ruleId": visible(item.rule),
+        "ruleIndex": index,
+        "level": str(item.severity),
+        "message": {"text": _message(item)},
+        "locations": [
+            {
+                "physicalLocation": {
+                    "artifactLocation": {"uri": quote(path or NOWHERE)},
+                    "region": {"startLine": max(item.line, 1)},
+                },
+                "logicalLocations": list(_logical(item)),
+            }
+        ],
+        "partialFingerprints": {_FINGERPRINT: fingerprint},
+    }
+
+
+def _message(item: Finding) -> str:
+    """Plain text; `[words](target)` would be a link to readers of SARIF, and none of the words is ours."""
+    path = f"{item.path}: " if item.path else ""
+    about = f" [{item.environment}]" if item.environment else ""
+    said = visible(f"{path}{item.message}{about}", _LONG)
+    hint = f"\n→ {visible(item.hint, _LONG)}" if item.hint else ""
+    return f"{said}{hint}".replace("](", "] (")
+
+
+def _logical(item: Finding) -> Iterator[dict[str, object]]:
+    """The model, the environment in it, the place in the object: each with its full name."""
+    parts = [("model", item.model), ("environment", item.environment), ("property", item.path)]
+    whole: list[str] = []
+    for kind, name in parts:
+        if name:
+            whole.append(visible(name, _LONG))
+            yield {"kind": kind, "name": whole[-1], "fullyQualifiedName": "/".join(whole)}

@@ -1,0 +1,51 @@
+"""`--output FORMAT FILE`: reports in files, the log on stdout, the exit code as ever."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from m2g.cli import group, run
+from m2g.errors import Exit
+from tests.render.fleet import repository
+
+
+def m2g(folder: Path, *arguments: str) -> Exit:
+    return run(lambda: group.main(["-C", str(folder), *arguments], standalone_mode=False))
+
+
+def broken(folder: Path) -> Path:
+    root = repository(folder)
+    (root / "m2g.yaml").write_text("version: 2\n")
+    return root
+
+
+@pytest.mark.usefixtures("kustomize")
+def test_one_run_writes_several_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = broken(tmp_path)
+    code = m2g(root, "validate", "--output", "gitlab", "quality.json", "--output", "junit", "junit.xml")
+    assert code == Exit.NO
+    out = capsys.readouterr().out
+    assert out.startswith("repository\n  error m2g.yaml:1\n")
+    assert out.splitlines()[-1].startswith("2 errors")
+    assert len(json.loads((root / "quality.json").read_text())) == 2
+    assert (root / "junit.xml").read_text().startswith("<?xml")
+
+
+@pytest.mark.usefixtures("kustomize")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--output", "gitlab", "no/such/folder.json"], "no/such/folder.json cannot be written"),
+        (["--output", "yaml", "x"], "yaml"),
+        (["--output", "gitlab"], "requires 2 arguments"),
+    ],
+)
+def test_what_cannot_be_written_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    code = m2g(broken(tmp_path), "validate", *arguments)
+    assert code in (Exit.INPUT, Exit.OUTSIDE)
+    assert words in capsys.readouterr().err
