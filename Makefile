@@ -26,7 +26,7 @@ PYTEST := $(IN_VENV) .venv/bin/python -m pytest -n $(JOBS)
 
 .PHONY: help
 help:
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 .PHONY: demo
 demo: $(READY) $(KUSTOMIZE) ## the main job on an embedded MLflow store, in a new folder (DEMO=folder)
@@ -43,6 +43,12 @@ check: $(READY) $(MLFLOW2) $(KUSTOMIZE) ## what CI runs: format, lint, types, im
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
 	$(PYTEST) $(ARGS)
+	@$(MAKE) apiserver ARGS=
+
+.PHONY: apiserver
+apiserver: $(READY) $(KUSTOMIZE) ## our schemas against a real Kubernetes API server, built once (5 minutes)
+	@PYTHON="$(PYTHON)" tests/tools/apiserver/build "$(CURDIR)/.tools"
+	$(PYTEST) -m apiserver tests/apiserver $(ARGS)
 
 .PHONY: golden
 golden: $(READY) $(KUSTOMIZE) ## write the golden directories anew; read the diff before you commit it

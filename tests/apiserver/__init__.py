@@ -1,0 +1,1 @@
+"""What the schemas promise, held against a real Kubernetes API server (`make apiserver`)."""

@@ -1,0 +1,35 @@
+"""What the corpus says of the API server is so: it refuses a wrong manifest for its schema, and no other."""
+
+from __future__ import annotations
+
+import pytest
+
+from m2g.schemas import Catalogue
+from tests.apiserver.judges import Judges
+from tests.corpus.corpus import Case, cases
+
+pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(900)]
+
+CASES = cases()
+_STRUCTURE = {"schema", "names-unique"}
+"""Rules of m2g that CRDs made from our schemas hold as well."""
+OTHERWISE = {
+    "wrong/canary-probe-port": "KServe's own CRD asks for the port in a canary and nowhere else; ours nowhere",
+}
+
+
+def _refused(case: Case) -> bool:
+    return case.by == "schema" or any(rule in _STRUCTURE for rule, _ in case.expected)
+
+
+@pytest.mark.parametrize("judges", Catalogue().kserve_versions(), indirect=True)
+def test_the_server_refuses_what_breaks_a_schema_and_nothing_else(judges: Judges) -> None:
+    mine = [case for case in CASES if case.given.kserve == judges.kserve]
+    assert mine
+    answers = {case.name: judges.server.judge(case.manifest) for case in mine}
+    surprises = {
+        case.name: answers[case.name].message or "is taken"
+        for case in mine
+        if answers[case.name].accepted == _refused(case)
+    }
+    assert surprises.keys() == answers.keys() & OTHERWISE.keys(), surprises
