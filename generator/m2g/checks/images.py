@@ -9,8 +9,8 @@ from m2g.checks.containers import KINDS, containers
 from m2g.checks.rule import Fault, Place, Rule, Subject
 from m2g.finding import Severity
 
-_FIXED = re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]+([-+._].*)?|.*[0-9a-f]{7,40}|.*[0-9]{8,}.*")
-"""Tags that say one build: a full version, a commit, a date."""
+_FIXED = re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]+([-+._].*)?|[0-9]{2}\.[0-9]{2}(-.+)?|.*[0-9a-f]{7,40}|.*[0-9]{8,}.*")
+"""Tags that say one build: a full version, a calendar version, a commit, a date."""
 _MOVING = ("latest", "main", "master", "dev", "nightly", "edge", "stable")
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from m2g.checks.rule import Fault, Place, Rule, Subject
 from m2g.finding import Severity
 
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T _.][0-9]{2}[:.-]?[0-9]{2}.*)?")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T _.][0-9]{2}[:.-]?[0-9]{2}.*")
 _KEYS = re.compile(
-    r"(.*[/._-])?(timestamp|date|time|(build|pipeline|job|commit|git|ci)[-_.]?(id|number|time|date|sha|url|revision|commit)"
+    r"(.*[/._-])?(timestamp|(build|pipeline|job|commit|git|ci)[-_.]?(id|number|time|date|sha|url|revision|commit)"
     r"|commit|restartedat|last-applied-configuration|generated-?at|rendered-?at|deployed-?at|updated-?at)"
 )
 _CHART = "helm.sh/chart"
