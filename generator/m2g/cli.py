@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -293,5 +294,7 @@ cli_schemas.register(group, _print)
 
 
 def main() -> None:
-    """The entry point."""
+    """The entry point; what the terminal's encoding does not have is written as `\\uXXXX`."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run(lambda: group.main(standalone_mode=False)))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,3 +52,10 @@ def test_what_cannot_be_written_is_said(
     code = m2g(broken(tmp_path), "validate", *arguments)
     assert code in (Exit.INPUT, Exit.OUTSIDE)
     assert words in capsys.readouterr().err
+
+
+def test_a_terminal_of_another_encoding_is_no_bug() -> None:
+    words = [sys.executable, "-m", "m2g", "explain", "scale-metric"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    assert "\\u2192 set" in done.stdout
