@@ -51,7 +51,8 @@ class Question(Value, frozen=True, kw_only=True):
 class Answer(Value, frozen=True, kw_only=True):
     """`truth` and `text` count where `ending` is DONE; `problem` is one line for a person everywhere else.
 
-    `variables` and `functions` are the names in the expression, where NOTHING was wanted.
+    Where NOTHING was wanted, `variables` are the names in the expression, also those that it binds itself, and
+    `unknown` the functions that nobody here has.
     """
 
     ending: Ending = Ending.DONE
@@ -59,4 +60,4 @@ class Answer(Value, frozen=True, kw_only=True):
     text: str = ""
     problem: str = ""
     variables: tuple[str, ...] = ()
-    functions: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()

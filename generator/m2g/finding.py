@@ -37,6 +37,8 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     overlays: int = 0
     objects: int = 0
     files: int = 0
+    undecided: tuple[str, ...] = ()
+    """Rules of CRDs that could not be evaluated here."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

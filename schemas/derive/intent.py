@@ -1,4 +1,4 @@
-"""JSON Schemas of m2g.yaml and model.yaml for editors, from the types in m2g.intent: `python schemas/derive/intent.py`.
+"""JSON Schemas of m2g.yaml, model.yaml and policies for editors, from their types: `python schemas/derive/intent.py`.
 
 With --check nothing is written and the exit code says whether the files are what the types say.
 """
@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import json
 import sys
 from pathlib import Path
 
 import msgspec
 
-from m2g import intent
+from m2g import intent, policy
 
 FOLDER = Path(__file__).parents[1] / "m2g"
-KINDS: dict[str, type[msgspec.Struct]] = {"m2g": intent.Config, "model": intent.ModelIntent}
+KINDS: dict[str, type[msgspec.Struct]] = {
+    "m2g": intent.Config,
+    "model": intent.ModelIntent,
+    "policy": policy.PolicyFile,
+}
 
 
 def documents() -> dict[Path, str]:
@@ -37,20 +42,26 @@ def documents() -> dict[Path, str]:
 def _field_texts() -> dict[str, dict[str, str]]:
     """Class to field (as written outside) to the text under it in the source."""
     result: dict[str, dict[str, str]] = {}
-    for node in ast.parse(inspect.getsource(intent)).body:
-        if not isinstance(node, ast.ClassDef) or not hasattr(getattr(intent, node.name), "__struct_fields__"):
-            continue
-        kind = getattr(intent, node.name)
-        names = dict(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True))
-        for field, text in zip(node.body, node.body[1:], strict=False):
-            if (
-                isinstance(field, ast.AnnAssign)
-                and isinstance(field.target, ast.Name)
-                and isinstance(text, ast.Expr)
-                and isinstance(text.value, ast.Constant)
-            ):
-                result.setdefault(node.name, {})[names[field.target.id]] = " ".join(str(text.value.value).split())
+    for module in (intent, policy):
+        for node in ast.parse(inspect.getsource(module)).body:
+            kind = getattr(module, getattr(node, "name", ""), None)
+            if isinstance(node, ast.ClassDef) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+                result[node.name] = _texts_under(node, kind)
     return result
+
+
+def _texts_under(node: ast.ClassDef, kind: type[msgspec.Struct]) -> dict[str, str]:
+    names = dict(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True))
+    found = {}
+    for field, text in itertools.pairwise(node.body):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(text, ast.Expr)
+            and isinstance(text.value, ast.Constant)
+        ):
+            found[names[field.target.id]] = " ".join(str(text.value.value).split())
+    return found
 
 
 def main() -> int:

@@ -295,7 +295,7 @@ def test_the_platform_team_owns_what_reaches_production(tmp_path: Path, ci: str)
     owned = rules(scaffold(tmp_path / "r", "owners=@acme/ml @bob", f"ci={ci}", "sync=both") / "CODEOWNERS")
     assert set(owned) == {
         "/models/*/overlays/prod/", "/models/*/releases/prod.json", "/models/*/custom/prod/", "/models/*/base/",
-        "/models/*/model.yaml", "/fleet/prod/", "/m2g.yaml", "/platform/", "/schemas/", "/CODEOWNERS",
+        "/models/*/model.yaml", "/fleet/prod/", "/m2g.yaml", "/platform/", "/schemas/", "/policies/", "/CODEOWNERS",
         "/.pre-commit-config.yaml", "/.github/" if ci == "github" else "/.gitlab-ci.yml",
     }  # fmt: skip
     assert all(owners == ["@acme/ml", "@bob"] for owners in owned.values())

@@ -53,7 +53,15 @@ def test_nothing_wrong() -> None:
 def test_json_has_all_fields_and_a_summary() -> None:
     data = json.loads(report.json([PLAIN, WARNING], Checked(models=1)))
     assert data["version"] == 1
-    assert data["summary"] == {"errors": 1, "warnings": 1, "models": 1, "overlays": 0, "objects": 0, "files": 0}
+    assert data["summary"] == {
+        "errors": 1,
+        "warnings": 1,
+        "models": 1,
+        "overlays": 0,
+        "objects": 0,
+        "files": 0,
+        "undecided": [],
+    }
     assert set(data["findings"][1]) == set(Finding.__struct_fields__)
     assert (data["findings"][0]["line"], data["findings"][1]["severity"]) == (3, "warning")
 

@@ -6,6 +6,7 @@ the process (a chain of 20,000 operators overflows its stack). docs/decisions te
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from collections.abc import Sequence
@@ -69,7 +70,9 @@ def _ask(scopes: Sequence[Variables], questions: Sequence[Question]) -> tuple[li
         "scopes": [scopes[scope] for scope in used],
         "questions": [[place[question.scope], question.expression, question.wanted] for question in questions],
     }
-    ran = tools.run(_COMMAND, stdin=msgspec.json.encode(request), timeout=_SECONDS, environment=_ENVIRONMENT)
+    ran = tools.run(
+        _COMMAND, stdin=json.dumps(request, default=str).encode(), timeout=_SECONDS, environment=_ENVIRONMENT
+    )
     lines = ran.stdout.split(b"\n")[:-1]
     if not lines:  # the first says that the library is there
         raise OutsideError(f"CEL cannot be evaluated: {ran.stderr[-300:]}", hint="install m2g again")

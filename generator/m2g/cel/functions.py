@@ -20,6 +20,12 @@ from m2g.errors import InputError
 Function: TypeAlias = Callable[..., object]
 
 SIZE = "m2g_size"
+NATIVE = frozenset(
+    """contains startsWith endsWith matches int uint double string bytes timestamp duration type dyn has all exists
+    exists_one existsOne map filter of none ofNonZeroValue hasValue value or orValue getFullYear getMonth getDate
+    getDayOfMonth getDayOfWeek getDayOfYear getHours getMinutes getSeconds getMilliseconds""".split()
+)
+"""What the library brings without being asked."""
 _STANDARD = frozenset(
     """charAt indexOf lastIndexOf lowerAscii upperAscii replace split substring trim join min max sum bool
     sets.contains sets.equivalent sets.intersects math.greatest math.least math.abs math.sign math.ceil math.floor
@@ -45,7 +51,11 @@ _AMOUNT = "m2g.dev/quantity"
 
 
 def _quantity(text: object) -> dict[str, str]:
-    return {_AMOUNT: str(_parsed(text))}
+    return _made(_parsed(text))
+
+
+def _made(amount: Decimal) -> dict[str, str]:
+    return {_AMOUNT: str(amount.normalize())}  # one spelling, so that == compares amounts
 
 
 def _parsed(text: object) -> Decimal:
@@ -121,8 +131,8 @@ _OURS: dict[str, Function] = {
     "isLessThan": lambda left, right: _compare(left, right) < 0,
     "isGreaterThan": lambda left, right: _compare(left, right) > 0,
     "compareTo": _compare,
-    "add": lambda left, right: {_AMOUNT: str(_amount(left) + _other(right))},
-    "sub": lambda left, right: {_AMOUNT: str(_amount(left) - _other(right))},
+    "add": lambda left, right: _made(_amount(left) + _other(right)),
+    "sub": lambda left, right: _made(_amount(left) - _other(right)),
     "sign": lambda value: (_amount(value) > 0) - (_amount(value) < 0),
     "isInteger": lambda value: _amount(value) == _amount(value).to_integral_value(),
     "asInteger": _integer,

@@ -51,7 +51,7 @@ def main() -> None:
     _bound_memory()
     evaluator = _Evaluator(_library())
     sys.stdout.write("ready\n")
-    request = msgspec.json.decode(sys.stdin.buffer.read(), type=_Request)
+    request = msgspec.convert(json.load(sys.stdin.buffer), _Request)
     for scope, expression, wanted in request.questions:
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
         question = Question(expression=expression, wanted=wanted, scope=scope)
@@ -94,8 +94,9 @@ class _Evaluator:
             return program
         if question.wanted is Wanted.NOTHING:
             used = program.references()
-            names = tuple(_SPELLED.get(name, name) for name in used["functions"])
-            return Answer(variables=tuple(used["variables"]), functions=names)
+            known = functions.NATIVE.union(*(name.split(".") for name in self._functions))
+            unknown = [name for name in used["functions"] if name.isidentifier() and name not in known]
+            return Answer(variables=tuple(used["variables"]), unknown=tuple(unknown))
         try:
             if self._scope != question.scope:
                 self._context = self._library.Context(dict(variables), self._functions)

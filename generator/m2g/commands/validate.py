@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,7 @@ from msgspec import UNSET
 
 from m2g import checks, kustomize, releases, workspace
 from m2g import config as configuration
-from m2g.commands import sources
+from m2g.commands import expressions, sources
 from m2g.commands.history import Against, Past, past
 from m2g.commands.resolve import Scope
 from m2g.errors import InputError
@@ -19,7 +20,9 @@ from m2g.finding import Checked, Finding, Report, Severity
 from m2g.intent import Config, External, Kserve
 from m2g.manifest import Manifest, at, place_of
 from m2g.model import Release, Value
+from m2g.plan import stale_pins
 from m2g.schemas import Catalogue
+from m2g.schemas import own as own_schemas
 from m2g.tree import Mark, mark
 
 Key = tuple[str, str]
@@ -70,9 +73,12 @@ def validate(
     scope: Scope,
     *,
     against: Against | None = None,
+    today: date | None = None,
     progress: kustomize.Progress = lambda what, done, total: None,
 ) -> Report:
     """Check the repository at `root`, or what `scope` is about; no registry is asked, and Git only for `against`.
+
+    `today` decides which overrides of policies have ended; the current day by default.
 
     Raises InputError for a scope or ref that matches nothing, OutsideError where kustomize or git is missing.
     """
@@ -88,12 +94,28 @@ def validate(
     owned = list(workspace.owned_paths(root))
     findings += _ownership(root, owned, set(state.names))
     findings += _unpaired(state, set(overlays))
-    catalogue = Catalogue()
+    own = own_schemas.read(root)
+    findings += own.findings
+    catalogue = Catalogue(own=own)
     built = kustomize.build(root, list(overlays.values()), progress=progress)
     for key, folder in overlays.items():
         findings += _overlay(state, key, built[folder], catalogue)
     for file in plain:
         findings += _plain(file, catalogue, state)
+    asked = expressions.check(
+        expressions.Tree(
+            root=root,
+            config=state.config,
+            names=state.names,
+            built={key: built[folder] for key, folder in overlays.items()},
+            plain=plain,
+            kserve=lambda environment: state.kserve(environment).version,
+            whole=scope == Scope(),
+        ),
+        catalogue,
+        today,
+    )
+    findings += asked.findings
     placed = [_placed(finding, state) for finding in findings]
     return Report(
         findings=tuple(sorted({finding for finding in placed if _concerns(finding, state)})),
@@ -102,6 +124,7 @@ def validate(
             overlays=len(overlays),
             objects=sum(len(item.objects) for item in built.values()),
             files=len(owned) + len(plain),
+            undecided=asked.undecided,
         ),
     )
 
@@ -121,6 +144,7 @@ def _read(root: Path, scope: Scope) -> tuple[_State, list[Finding]]:
     if config is not None:
         findings += configuration.unknown_environments(config, intents)
     records, wrong = releases.read_all(root)
+    findings += stale_pins(intents, records)
     names = {path.name: path.name for path in sorted((root / "models").glob("*")) if path.is_dir()}
     names |= {slug: release.model for (slug, _), release in records.items()}
     state = _State(root=root, config=config, names=names, records=records, scope=scope)

@@ -89,6 +89,10 @@ def verdict(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
         )
         if count
     )
+    if checked.undecided:
+        looked += (
+            f"; {_plural(len(checked.undecided), 'rule')} of CRDs left to the API server (--format json names them)"
+        )
     if not wrong:
         return f"valid: {looked or 'nothing to check'}"
     return f"{wrong} (checked: {looked})" if looked else wrong

@@ -2,7 +2,7 @@
 
 `schemas/<group>.json` holds the kinds of an API group, `schemas/serving.kserve.io/<minor>.json` those of one KServe
 version (all derived, see schemas/derive); `x-kinds` in a file maps `<apiVersion> <kind>` to a name under `$defs`.
-Everything else is Kubernetes' own.
+Schemas of the user's own repository come first (m2g.schemas.own). Everything else is Kubernetes' own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ import msgspec
 from m2g import conform, data
 from m2g.conform import Place, Violation
 from m2g.errors import InputError
+from m2g.schemas import structural
 from m2g.schemas.kubernetes import KUBERNETES, Kubernetes
+from m2g.schemas.own import Own
+from m2g.schemas.structural import Demand
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -36,18 +39,23 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
 class _Compiled(msgspec.Struct, frozen=True, kw_only=True):
     schema: dict[str, object]
     validator: jsonschema_rs.Draft202012Validator
+    structural: bool
+    """Whether it has rules that JSON Schema has no word for."""
 
 
 class Catalogue:
     """Schemas by API version and kind. Nothing is read or compiled before it is asked for, and nothing twice."""
 
-    def __init__(self, folder: Path | None = None, *, kubernetes: str = KUBERNETES) -> None:
+    def __init__(self, folder: Path | None = None, *, kubernetes: str = KUBERNETES, own: Own | None = None) -> None:
         """`folder` holds the schema files, ours by default; `kubernetes` is a minor version such as `1.37`.
+
+        A kind in `own` has that schema, whatever KServe version is asked for.
 
         Raises InputError for a Kubernetes version without schemas.
         """
         self._folder = folder or data.root() / "schemas"
         self._kubernetes = Kubernetes(kubernetes)
+        self._own = own or Own()
         stems = (path.stem for path in (self._folder / KSERVE_GROUP).glob("*.json"))
         self._versions = tuple(sorted(stems, key=lambda stem: [int(part) for part in stem.split(".")]))
         self._files: dict[Path, _File] = {}
@@ -56,6 +64,28 @@ class Catalogue:
     def kserve_versions(self) -> tuple[str, ...]:
         """The KServe minor versions with schemas, oldest first."""
         return self._versions
+
+    def kinds(self) -> list[tuple[str, str, str]]:
+        """(`<apiVersion> <kind>`, KServe version or empty, file) of every kind but Kubernetes' own, ours first."""
+        found = [
+            (name, path.stem if path.parent.name == KSERVE_GROUP else "", path.relative_to(self._folder).as_posix())
+            for path in sorted([*self._folder.glob("*.*.json"), *self._folder.glob(f"{KSERVE_GROUP}/*.json")])
+            for name in self._read(path).kinds
+        ]
+        return sorted(found) + [(name, "", file) for name, file in sorted(self._own.files.items())]
+
+    def schema(self, api_version: str, kind: str, kserve: str) -> dict[str, object] | None:
+        """The JSON Schema of a kind, whole; None for what has none. Raises InputError as `knows` does."""
+        found = self._find(api_version, kind, self._minor(kserve))
+        return None if found is None else {"$schema": _DRAFT, **found}
+
+    def api_versions(self, kind: str, kserve: str) -> list[str]:
+        """The API versions in which a kind has a schema, sorted. Raises InputError as `knows` does."""
+        minor = self._minor(kserve)
+        mine = {
+            name.split()[0] for name, version, _ in self.kinds() if name.endswith(f" {kind}") and version in ("", minor)
+        }
+        return sorted(mine.union(self._kubernetes.api_versions(kind)))
 
     def knows(self, api_version: str, kind: str, kserve: str) -> bool:
         """Whether there is a schema. Raises InputError for a KServe version without schemas."""
@@ -85,7 +115,16 @@ class Catalogue:
             hint = "quote every key, and every date or time"
             return [Violation(where=(), message=f"cannot be written as JSON: {error}", hint=hint)]
         found = {one for error in errors for one in conform.violations(error, compiled.schema, elsewhere)}
+        if compiled.structural and not found:
+            found = set(structural.examine(compiled.schema, obj).violations)
         return conform.ordered((_unsaid(one) for one in found) if kind == "Secret" else found)
+
+    def demands(self, obj: Mapping[str, object], *, kserve: str) -> tuple[Demand, ...]:
+        """The CEL rules for an object that has no violation, to be asked by whoever has CEL at hand."""
+        compiled = self._compile(str(obj.get("apiVersion")), str(obj.get("kind")), self._minor(kserve))
+        if compiled is None or not compiled.structural:
+            return ()
+        return structural.examine(compiled.schema, obj).demands
 
     def _compile(self, api_version: str, kind: str, minor: str) -> _Compiled | None:
         key = (api_version, kind, minor)
@@ -95,6 +134,9 @@ class Catalogue:
         return self._compiled[key]
 
     def _find(self, api_version: str, kind: str, minor: str) -> dict[str, object] | None:
+        own = self._own.schemas.get(f"{api_version} {kind}")
+        if own is not None:
+            return own
         group = api_version.rpartition("/")[0]
         file = self._file(group, minor)
         if file is None:
@@ -168,7 +210,12 @@ def _compiled(schema: dict[str, object]) -> _Compiled:
     import jsonschema_rs  # 20 ms that a run without checks need not pay
 
     whole = {"$schema": _DRAFT, **schema}
-    return _Compiled(schema=whole, validator=jsonschema_rs.Draft202012Validator(whole, offline=True))
+    validator = jsonschema_rs.Draft202012Validator(
+        whole, offline=True, validate_formats=True, pattern_options=jsonschema_rs.RegexOptions()
+    )
+    marks = (b'"x-kubernetes-validations"', b'"x-kubernetes-list-type"')
+    text = msgspec.json.encode(schema)
+    return _Compiled(schema=whole, validator=validator, structural=any(mark in text for mark in marks))
 
 
 def _defs(schema: dict[str, object]) -> dict[str, object]:

@@ -227,3 +227,9 @@ def mapping(value: object) -> Json:
 
 def items(value: object) -> list[object]:
     return list(value) if isinstance(value, list) else []
+
+
+def opaque(schema: Mapping[str, object]) -> bool:
+    """Whether CEL has a type of its own for this text (a time, a duration, bytes)."""
+    words = (_PATTERNS["duration"][0], _PATTERNS["byte"][0])
+    return schema.get("format") in ("date-time", "date") or schema.get("pattern") in words
