@@ -24,8 +24,9 @@ from m2g.checks import (
     strategy,
     worker,
 )
+from m2g.checks.containers import INFERENCE_SERVICE
 from m2g.checks.covered import BY_SCHEMA, Covered
-from m2g.checks.rule import COMPONENT, FLEET, INFERENCE_SERVICE, Fault, Rule, Subject
+from m2g.checks.rule import COMPONENT, FLEET, Fault, Rule, Subject
 from m2g.finding import Finding
 from m2g.manifest import path_text
 

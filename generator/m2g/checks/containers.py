@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
-from m2g.checks.rule import INFERENCE_SERVICE, RUNTIMES, Place, Subject
+from m2g.manifest import Manifest, at
+
+Place: TypeAlias = tuple[str | int, ...]
+
+INFERENCE_SERVICE = "InferenceService"
+RUNTIMES = ("ServingRuntime", "ClusterServingRuntime")
+COMPONENTS = ("predictor", "transformer", "explainer")
 
 LEGACY = (
     *("sklearn", "xgboost", "lightgbm", "tensorflow", "pytorch", "onnx"),
@@ -17,15 +24,15 @@ KINDS = (INFERENCE_SERVICE, *RUNTIMES, "ClusterStorageContainer", _LLM, *_TEMPLA
 """Kinds with containers."""
 
 
-def pods(subject: Subject) -> Iterator[Place]:
+def pods(item: Manifest) -> Iterator[Place]:
     """The place of everything that is, or holds the fields of, a pod's spec."""
-    kind = subject.at("kind")
+    kind = item.get("kind")
     if kind == INFERENCE_SERVICE:
-        components: list[Place] = [("spec", name) for name in subject.components()]
-        canaries = [(*place, "predictor") for place in subject.places("spec", "canary")]
+        components: list[Place] = [("spec", name) for name in COMPONENTS if at(item, "spec", name)]
+        canaries = [(*place, "predictor") for place in _places(item, "spec", "canary")]
         for place in (*components, *canaries):
             yield place
-            if subject.mapping(*place, "workerSpec"):
+            if isinstance(at(item, *place, "workerSpec"), dict):
                 yield (*place, "workerSpec")
     elif kind in RUNTIMES:
         yield ("spec",)
@@ -40,13 +47,18 @@ def pods(subject: Subject) -> Iterator[Place]:
         yield ("spec", "template", "spec")
 
 
-def containers(subject: Subject) -> Iterator[Place]:
+def containers(item: Manifest) -> Iterator[Place]:
     """The place of every container: `model`, framework keys, `art`, containers and init containers."""
-    if subject.at("kind") == "ClusterStorageContainer":
+    if item.get("kind") == "ClusterStorageContainer":
         yield ("spec", "container")
-    for pod in pods(subject):
-        for key in ("model", *LEGACY, "art") if subject.at("kind") == INFERENCE_SERVICE else ():
-            if subject.mapping(*pod, key):
+    for pod in pods(item):
+        for key in ("model", *LEGACY, "art") if item.get("kind") == INFERENCE_SERVICE else ():
+            if isinstance(at(item, *pod, key), dict):
                 yield (*pod, key)
         for key in ("containers", "initContainers"):
-            yield from subject.places(*pod, key)
+            yield from _places(item, *pod, key)
+
+
+def _places(item: Manifest, *place: str | int) -> list[Place]:
+    found = at(item, *place)
+    return [(*place, index) for index in range(len(found))] if isinstance(found, list) else []

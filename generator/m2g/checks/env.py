@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m2g.checks.containers import containers
-from m2g.checks.rule import INFERENCE_SERVICE, RUNTIMES, VALIDATION, Fault, Place, Rule, Subject, issue, since
+from m2g.checks.containers import INFERENCE_SERVICE, RUNTIMES, Place
+from m2g.checks.rule import VALIDATION, Fault, Rule, Subject, issue, since
 from m2g.finding import Severity
 
 _TRANSFORMER = "transformer-container"
@@ -13,7 +13,7 @@ _TRANSFORMER = "transformer-container"
 
 def variables(subject: Subject) -> Iterator[Place]:
     """The place of every environment variable."""
-    for container in containers(subject):
+    for container in subject.containers:
         yield from subject.places(*container, "env")
 
 
@@ -24,7 +24,7 @@ def _pythonpath(subject: Subject) -> Iterator[Fault]:
 
 
 def _storage_uri(subject: Subject) -> Iterator[Fault]:
-    for container in (place for here in subject.predictors() for place in subject.places(*here, "containers")):
+    for container in (place for here in subject.predictors for place in subject.places(*here, "containers")):
         if subject.at(*container, "name") == _TRANSFORMER:
             for place in subject.places(*container, "env"):
                 if subject.at(*place, "name") == "STORAGE_URI":

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from m2g.checks.containers import containers
-from m2g.checks.rule import ANY, INFERENCE_SERVICE, RUNTIMES, Fault, Place, Rule, Subject
+from m2g.checks.containers import INFERENCE_SERVICE, RUNTIMES, Place
+from m2g.checks.rule import ANY, Fault, Rule, Subject
 
 _VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*[^}]*\}")
 _SWITCH = "kustomize.toolkit.fluxcd.io/substitute"
@@ -38,7 +38,7 @@ def _flux(subject: Subject) -> Iterator[Fault]:
 
 
 def _template(subject: Subject) -> Iterator[Fault]:
-    for container in containers(subject):
+    for container in subject.containers:
         if subject.at("kind") == INFERENCE_SERVICE and "model" not in container:
             continue  # only what is merged with a runtime is a template
         for place, text in texts(subject.at(*container), container):

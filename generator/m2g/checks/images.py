@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from m2g.checks.containers import KINDS, containers
-from m2g.checks.rule import Fault, Place, Rule, Subject
+from m2g.checks.containers import KINDS, Place
+from m2g.checks.rule import Fault, Rule, Subject
 from m2g.finding import Severity
 
 _FIXED = re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]+([-+._].*)?|[0-9]{2}\.[0-9]{2}(-.+)?|.*[0-9a-f]{7,40}|.*[0-9]{8,}.*")
@@ -16,7 +16,7 @@ _MOVING = ("latest", "main", "master", "dev", "nightly", "edge", "stable")
 
 def _tags(subject: Subject) -> Iterator[tuple[Place, str, str]]:
     """(place, image, tag) of every image without a digest, and of every runtimeVersion; an empty tag for none."""
-    for container in containers(subject):
+    for container in subject.containers:
         image = subject.text(*container, "image")
         if image and "@" not in image:
             yield (*container, "image"), image, image.rpartition("/")[2].partition(":")[2]

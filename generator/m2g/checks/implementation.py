@@ -12,7 +12,7 @@ _MAIN = "kserve-container"
 
 
 def _one(subject: Subject) -> Iterator[Fault]:
-    for here in subject.predictors():
+    for here in subject.predictors:
         names = [at(container, "name") for container in subject.items(*here, "containers")]
         found = [key for key in (*LEGACY, "model") if key in subject.mapping(*here)]
         if names and (not found or _MAIN in names):
@@ -30,7 +30,7 @@ def _one(subject: Subject) -> Iterator[Fault]:
 
 
 def _legacy(subject: Subject) -> Iterator[Fault]:
-    for here in subject.predictors():
+    for here in subject.predictors:
         for key in LEGACY:
             if key in subject.mapping(*here):
                 message = f"{key} is KServe's old form; the webhook rewrites it, and Argo CD is never in sync"
@@ -39,14 +39,14 @@ def _legacy(subject: Subject) -> Iterator[Fault]:
 
 
 def _name(subject: Subject) -> Iterator[Fault]:
-    for here in subject.predictors():
+    for here in subject.predictors:
         for key in ("model", *LEGACY):
             if subject.at(*here, key, "name"):
                 yield Fault(place=(*here, key, "name"), message="must be empty; KServe names the container itself")
 
 
 def _protocol(subject: Subject) -> Iterator[Fault]:
-    for here in subject.predictors():
+    for here in subject.predictors:
         protocol = subject.at(*here, "model", "protocolVersion")
         if subject.at(*here, "model", "modelFormat", "name") == "mlflow" and protocol not in ("v2", "grpc-v2"):
             said = "is missing, which means v1" if protocol is None else f"is {protocol!r}"

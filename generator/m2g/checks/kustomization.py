@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m2g.checks.rule import COMPONENT, INFERENCE_SERVICE, Fault, Rule, Subject
+from m2g.checks.containers import INFERENCE_SERVICE
+from m2g.checks.rule import COMPONENT, Fault, Rule, Subject
 from m2g.finding import Severity
 from m2g.manifest import at, path_text
 

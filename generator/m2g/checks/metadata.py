@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from m2g.checks.rule import Fault, Place, Rule, Subject
+from m2g.checks.containers import Place
+from m2g.checks.rule import Fault, Rule, Subject
 from m2g.finding import Severity
 
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T _.][0-9]{2}[:.-]?[0-9]{2}.*")

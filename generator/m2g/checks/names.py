@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m2g.checks.containers import KINDS, containers, pods
-from m2g.checks.rule import COMPONENTS, Fault, Place, Rule, Subject, issue
+from m2g.checks.containers import COMPONENTS, KINDS, Place
+from m2g.checks.rule import Fault, Rule, Subject, issue
 from m2g.manifest import at
 from m2g.naming import LABEL_MAX
 
@@ -22,7 +22,7 @@ def _hosts(subject: Subject) -> Iterator[tuple[Place, str]]:
     name, namespace = subject.text("metadata", "name"), subject.text("metadata", "namespace")
     longest = max((component for component in COMPONENTS if subject.mapping("spec", component)), key=len, default="")
     yield ("metadata", "name"), f"{name}-{longest}-{namespace}" if subject.standard else f"{name}-{longest}-00001"
-    for here in subject.predictors():
+    for here in subject.predictors:
         own = subject.text(*here, "name")
         if own:
             yield (*here, "name"), f"{name}-{own}-predictor"
@@ -30,9 +30,9 @@ def _hosts(subject: Subject) -> Iterator[tuple[Place, str]]:
 
 def _unique(subject: Subject) -> Iterator[Fault]:
     lists: list[tuple[Place, str]] = []
-    for pod in pods(subject):
+    for pod in subject.pods:
         lists += [((*pod, "containers"), "name"), ((*pod, "initContainers"), "name"), ((*pod, "volumes"), "name")]
-    for container in containers(subject):
+    for container in subject.containers:
         lists += [((*container, field), key) for field, key in _KEYS.items()]
     for place, key in lists:
         seen: set[object] = set()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from m2g.checks.containers import KINDS, containers
-from m2g.checks.rule import Fault, Place, Rule, Subject, issue
+from m2g.checks.containers import KINDS, Place
+from m2g.checks.rule import Fault, Rule, Subject, issue
 from m2g.manifest import at
 
 _PROBES = ("readinessProbe", "startupProbe", "livenessProbe")
@@ -17,7 +17,7 @@ _MODEL_IN_PATH = re.compile(r"/v2/models/([^/]+)(/.*)?")
 
 
 def _probes(subject: Subject) -> Iterator[Place]:
-    for container in containers(subject):
+    for container in subject.containers:
         yield from ((*container, probe) for probe in _PROBES if subject.mapping(*container, probe))
 
 
@@ -55,7 +55,7 @@ def _handler(subject: Subject) -> Iterator[Fault]:
 
 
 def _ports(subject: Subject) -> Iterator[Fault]:
-    places = [(*place, "containerPort") for here in containers(subject) for place in subject.places(*here, "ports")]
+    places = [(*place, "containerPort") for here in subject.containers for place in subject.places(*here, "ports")]
     places += [(*probe, handler, "port") for probe in _probes(subject) for handler in (*_WITH_PORT, "grpc")]
     for place in places:
         number = subject.number(*place)

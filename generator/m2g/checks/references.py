@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from msgspec import UNSET
 
-from m2g.checks.containers import containers, pods
-from m2g.checks.rule import INFERENCE_SERVICE, RUNTIMES, Fault, Place, Rule, Subject
+from m2g.checks.containers import INFERENCE_SERVICE, RUNTIMES, Place
+from m2g.checks.rule import Fault, Rule, Subject
 from m2g.manifest import at
 
 _ACCOUNT, _CONFIG, _SECRET, _RUNTIME = "ServiceAccount", "ConfigMap", "Secret", "ServingRuntime"
@@ -34,14 +34,14 @@ _HASHED = re.compile(r"-[0-9a-z]{10}")
 
 def _references(subject: Subject) -> Iterator[tuple[str, Place]]:
     """(kind, place of the name) of every reference that is not optional."""
-    for pod in pods(subject):
+    for pod in subject.pods:
         yield _ACCOUNT, (*pod, "serviceAccountName")
         yield from ((_SECRET, (*place, "name")) for place in subject.places(*pod, "imagePullSecrets"))
         for volume in subject.places(*pod, "volumes"):
             yield from _volume(subject, volume)
-    for here in subject.predictors():
+    for here in subject.predictors:
         yield _RUNTIME, (*here, "model", "runtime")
-    for container in containers(subject):
+    for container in subject.containers:
         for place in subject.places(*container, "env"):
             yield from _optional(subject, _CONFIG, (*place, "valueFrom", "configMapKeyRef"))
             yield from _optional(subject, _SECRET, (*place, "valueFrom", "secretKeyRef"))

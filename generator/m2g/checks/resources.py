@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from m2g import quantity
-from m2g.checks.containers import KINDS, containers
-from m2g.checks.rule import INFERENCE_SERVICE, RUNTIMES, Fault, Rule, Subject, issue
+from m2g.checks.containers import INFERENCE_SERVICE, KINDS, RUNTIMES
+from m2g.checks.rule import Fault, Rule, Subject, issue
 from m2g.errors import InputError
 from m2g.finding import Severity
 
@@ -15,7 +15,7 @@ _SIDES = ("requests", "limits")
 
 
 def _canonical(subject: Subject) -> Iterator[Fault]:
-    for container in containers(subject):
+    for container in subject.containers:
         for side in _SIDES:
             for name, amount in subject.mapping(*container, "resources", side).items():
                 place = (*container, "resources", side, name)
@@ -31,7 +31,7 @@ def _canonical(subject: Subject) -> Iterator[Fault]:
 
 
 def _order(subject: Subject) -> Iterator[Fault]:
-    for container in containers(subject):
+    for container in subject.containers:
         limits = subject.mapping(*container, "resources", "limits")
         for name, request in subject.mapping(*container, "resources", "requests").items():
             place = (*container, "resources", "requests", name)

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from typing import TypeAlias
 
 import msgspec
 
+from m2g.checks import containers
+from m2g.checks.containers import COMPONENTS, INFERENCE_SERVICE, Place
 from m2g.finding import Severity
 from m2g.intent import External, KserveVersion
-from m2g.manifest import Manifest, at
+from m2g.manifest import Manifest
 from m2g.model import Release
 
-INFERENCE_SERVICE = "InferenceService"
-RUNTIMES = ("ServingRuntime", "ClusterServingRuntime")
 COMPONENT = "Component"
 """A kustomization that people wrote, as an object of this kind."""
 FLEET = "Fleet"
 """What a change does to the whole repository, as an object of this kind (see `history`)."""
 ANY: tuple[str, ...] = ()
 """As kinds: every built object."""
-COMPONENTS = ("predictor", "transformer", "explainer")
-Place: TypeAlias = tuple[str | int, ...]
 
 
-class Subject(msgspec.Struct, frozen=True, kw_only=True):
+class Subject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One built object, or one kustomization (its patches parsed, as `documents`), and what surrounds it.
 
     `overlay` is everything that the overlay builds to; None where it could not be built. `before` is the same object at
@@ -41,7 +40,15 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
     def at(self, *place: str | int) -> object:
         """The value at a place of the object; None where there is none."""
-        return at(self.item, *place)
+        node: object = self.item
+        for step in place:  # m2g.manifest.at for plain data: it is asked hundreds of times for each object
+            if type(node) is dict:
+                node = node.get(step)
+            elif type(node) is list and type(step) is int and step < len(node):
+                node = node[step]
+            else:
+                return None
+        return node
 
     def text(self, *place: str | int) -> str:
         """The text at a place; empty for anything else."""
@@ -76,6 +83,17 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
         """predictor, transformer, explainer: those that are there."""
         yield from (name for name in COMPONENTS if self.mapping("spec", name))
 
+    @cached_property
+    def pods(self) -> list[Place]:
+        """The place of everything that is, or holds the fields of, a pod's spec."""
+        return list(containers.pods(self.item))
+
+    @cached_property
+    def containers(self) -> list[Place]:
+        """The place of every container: `model`, framework keys, `art`, containers and init containers."""
+        return list(containers.containers(self.item))
+
+    @cached_property
     def predictors(self) -> list[Place]:
         """The place of the stable predictor and of each canary's."""
         return [("spec", "predictor"), *((*place, "predictor") for place in self.places("spec", "canary"))]

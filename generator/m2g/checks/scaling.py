@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from m2g import quantity
-from m2g.checks.rule import CLASS, VALIDATION, Fault, Place, Rule, Subject, issue
+from m2g.checks.containers import Place
+from m2g.checks.rule import CLASS, VALIDATION, Fault, Rule, Subject, issue
 from m2g.errors import InputError
 from m2g.finding import Severity
 from m2g.manifest import at

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from posixpath import commonpath
 
-from m2g.checks.containers import LEGACY
-from m2g.checks.rule import VALIDATION, Fault, Place, Rule, Subject
+from m2g.checks.containers import LEGACY, Place
+from m2g.checks.rule import VALIDATION, Fault, Rule, Subject
 from m2g.manifest import at
 
 _MOUNT = "/mnt/models"
@@ -18,7 +18,7 @@ _KEY = re.compile(r"kbs:///[a-zA-Z0-9_-]+/[a-zA-Z0-9_-]+/[a-zA-Z0-9_.-]+")
 
 def _lists(subject: Subject) -> Iterator[Place]:
     others: list[Place] = [("spec", name) for name in ("transformer", "explainer")]
-    for here in (*subject.predictors(), *others):
+    for here in (*subject.predictors, *others):
         if subject.items(*here, "storageUris"):
             yield (*here, "storageUris")
 
@@ -50,7 +50,7 @@ def _mounts(subject: Subject) -> Iterator[Fault]:
 
 
 def _spec(subject: Subject) -> Iterator[Fault]:
-    for here in subject.predictors():
+    for here in subject.predictors:
         place = (*here, "model", "storage", "parameters", "type")
         kind = subject.at(*place)
         if isinstance(kind, str) and kind not in _TYPES:
@@ -58,7 +58,7 @@ def _spec(subject: Subject) -> Iterator[Fault]:
 
 
 def _confidential(subject: Subject) -> Iterator[Fault]:
-    for here in subject.predictors():
+    for here in subject.predictors:
         for key in ("model", *LEGACY):
             place = (*here, key, "confidential")
             if subject.at(*place, "enabled") is not True:

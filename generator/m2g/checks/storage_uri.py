@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from m2g.checks.rule import Fault, Place, Rule, Subject, issue
+from m2g.checks.containers import Place
+from m2g.checks.rule import Fault, Rule, Subject, issue
 
 _SCHEMES = (
     *("s3", "gs", "hdfs", "webhdfs", "https", "http", "hf", "pvc"),
@@ -28,7 +29,7 @@ _FIX = {
 def _uris(subject: Subject) -> Iterator[tuple[Place, bool]]:
     """The place of every URI, and whether it is a folder for sure (an MLflow model always is)."""
     others: list[Place] = [("spec", name) for name in ("transformer", "explainer")]
-    for here in (*subject.predictors(), *others):
+    for here in (*subject.predictors, *others):
         if subject.text(*here, "storageContainerName"):
             continue  # the cluster's own storage container reads it, by its own rules
         folder = subject.text(*here, "model", "modelFormat", "name") == "mlflow"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from m2g.checks.rule import VALIDATION, Fault, Place, Rule, Subject, issue
+from m2g.checks.containers import Place
+from m2g.checks.rule import VALIDATION, Fault, Rule, Subject, issue
 from m2g.finding import Severity
 
 _PERCENT = re.compile(r"[0-9]+%")

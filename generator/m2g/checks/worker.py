@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from m2g.checks.rule import CLASS, VALIDATION, Fault, Place, Rule, Subject
+from m2g.checks.containers import Place
+from m2g.checks.rule import CLASS, VALIDATION, Fault, Rule, Subject
 
 _HERE: Place = ("spec", "predictor", "workerSpec")
 _MODEL: Place = ("spec", "predictor", "model")
