@@ -1,0 +1,1 @@
+"""Tests of CEL, and of the policies that are written in it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from datetime import date
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from m2g import data
 from m2g.commands.resolve import Scope
 from m2g.commands.validate import validate
 from m2g.finding import Finding, Severity
@@ -218,7 +220,7 @@ def test_a_scope_asks_only_what_it_is_about(tmp_path: Path) -> None:
 
 
 def test_a_policy_over_containers(tmp_path: Path) -> None:
-    rule = "!has(object.spec.predictor.containers) || object.spec.predictor.containers.all(c, c.image.contains('@sha256:'))"
+    rule = "object.spec.predictor.containers.all(c, c.image.contains('@sha256:'))"
     findings = check(repository(tmp_path, IMAGE, a=policy(rule, message="use a digest")))
     assert all(finding.rule == "policy/p" and "use a digest" in finding.message for finding in findings)
 
@@ -244,3 +246,17 @@ def test_whatever_an_expression_says_m2g_answers(golden: Path, expression: str) 
 
     (golden / "policies/a.yaml").write_text(f"policies:\n- {{id: p, expression: {json.dumps(expression)}}}\n")
     assert all(finding.message for finding in check(golden))
+
+
+def test_every_example_of_the_scaffold_can_be_asked(tmp_path: Path) -> None:
+    """Also those that are comments; on a model that is served from storage and one that is an image."""
+    scaffolded = data.root() / "template/policies/serving.yaml.jinja"
+    active, more, examples = scaffolded.read_text().partition("# More to choose from")
+    text = active + more + re.sub(r"^#(?=  )", "", examples, flags=re.MULTILINE)
+    text = re.sub(r"\[\[ protected .*?\]\]", '"prod"', text)
+    text = re.sub(r"\[\[ \(.*?\) \| to_json \]\]", '"s3://mlflow/"', text)
+    for case in (STORAGE, IMAGE):
+        findings = check(repository(tmp_path, case, serving=text))
+        assert not [finding for finding in findings if finding.rule == "policy-invalid"], findings
+        assert not [finding for finding in findings if "cannot be decided" in finding.message], findings
+        assert {finding.rule for finding in findings} >= {"policy/owner", "policy/approved"}

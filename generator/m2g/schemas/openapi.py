@@ -167,7 +167,7 @@ class Converter:
             schema.get(f"x-kubernetes-{word}") for word in ("preserve-unknown-fields", "embedded-resource")
         )
         if is_object and not opened:
-            new["additionalProperties"] = False
+            new |= {"properties": new.get("properties", {}), "additionalProperties": False}
 
 
 def unsound(key: str, value: object) -> str:

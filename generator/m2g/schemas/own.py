@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from m2g import files
+from m2g import data, files
 from m2g.errors import M2gError
 from m2g.finding import Finding
 from m2g.schemas import compact
@@ -47,6 +47,10 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     defs: dict[str, dict[str, object]] = msgspec.field(name="$defs")
 
 
+class _Common(msgspec.Struct, frozen=True, kw_only=True):
+    defs: dict[str, dict[str, object]] = msgspec.field(name="$defs")
+
+
 def read(root: Path) -> Own:
     """All schema files of the repository, and a finding for each that cannot be used."""
     schemas: dict[str, Json] = {}
@@ -71,10 +75,10 @@ def read(root: Path) -> Own:
 def written(kind: Kind, source: str, sha256: str) -> tuple[str, bytes]:
     """Path and content of the file of one kind; the same CRD gives the same bytes."""
     name = f"{kind.version}.{kind.kind}"
-    common = msgspec.json.decode(_common(), type=dict[str, Json])["$defs"]
+    common = msgspec.json.decode((data.root() / "schemas/common.json").read_bytes(), type=_Common).defs
     defs = compact.shared({name: kind.schema}, taken=common)
-    used = _used(defs, {key: value for key, value in common.items() if isinstance(value, dict)})
-    data = {
+    used = _used(defs, common)
+    content = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$comment": "Made by `m2g schemas import`; import the CRD again to renew it.",
         "x-kinds": {kind.name: name},
@@ -82,17 +86,11 @@ def written(kind: Kind, source: str, sha256: str) -> tuple[str, bytes]:
         "$defs": dict(sorted((used | defs).items())),
     }
     path = f"{FOLDER}/{kind.group}/{kind.kind.lower()}_{kind.version}.json"
-    return path, msgspec.json.format(msgspec.json.encode(data), indent=1) + b"\n"
+    return path, msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"
 
 
 def _said(kind: Kind) -> Iterator[str]:
     return (f"{problem.path}: {problem.message}" for problem in kind.left_out)
-
-
-def _common() -> bytes:
-    from m2g import data
-
-    return (data.root() / "schemas/common.json").read_bytes()
 
 
 def _used(defs: Mapping[str, Json], common: Mapping[str, Json]) -> dict[str, Json]:
