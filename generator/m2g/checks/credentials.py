@@ -9,17 +9,18 @@ from m2g.checks.env import variables
 from m2g.checks.expansion import texts
 from m2g.checks.rule import ANY, Fault, Rule, Subject
 
+# Each is bounded, so that no text takes long.
 _SHAPES = {
     "an AWS access key": r"(AKIA|ASIA)[0-9A-Z]{16}",
-    "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
+    "a private key": r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----",
     "a GitHub token": r"gh[pousr]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{60}",
     "a GitLab token": r"glpat-[A-Za-z0-9_-]{20}",
     "a Hugging Face token": r"hf_[A-Za-z0-9]{30}",
     "a Slack token": r"xox[abprs]-[A-Za-z0-9-]{10}",
     "a Google API key": r"AIza[A-Za-z0-9_-]{35}",
     "a Databricks token": r"dapi[0-9a-f]{32}",
-    "a JSON web token": r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.",
-    "a password in a URL": r"[a-z][a-z0-9+.-]*://[^/\s:@$]+:[^/\s:@$]{3,}@",
+    "a JSON web token": r"eyJ[A-Za-z0-9_-]{10,200}\.eyJ[A-Za-z0-9_-]{10,200}",
+    "a password in a URL": r"[a-z][a-z0-9+.-]{1,19}://[^/\s:@$]{1,99}:[^/\s:@$]{3,99}@",
 }
 _KNOWN = tuple((what, re.compile(rf"(?<![A-Za-z0-9]){pattern}")) for what, pattern in _SHAPES.items())
 _NAMES = re.compile(r"(.*_)?(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|(SECRET|PRIVATE)_(ACCESS_)?KEY|STORAGE_ACCESS_KEY)")

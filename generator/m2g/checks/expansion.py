@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from m2g.checks.containers import INFERENCE_SERVICE, RUNTIMES, Place
 from m2g.checks.rule import ANY, Fault, Rule, Subject
 
-_VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*[^}]*\}")
+_VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*[^}$]*\}")
 _SWITCH = "kustomize.toolkit.fluxcd.io/substitute"
-_ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+_ACTION = re.compile(r"\{\{([^{}]*)\}\}")
 _KNOWN = re.compile(r"\.(Name|Namespace|(Labels|Annotations)\.[A-Za-z_][A-Za-z0-9_]*)")
 
 
@@ -43,7 +43,7 @@ def _template(subject: Subject) -> Iterator[Fault]:
             continue  # only what is merged with a runtime is a template
         for place, text in texts(subject.at(*container), container):
             for action in _ACTION.findall(text) or ([""] if "{{" in text else []):
-                if not _KNOWN.fullmatch(action):
+                if not _KNOWN.fullmatch(action.strip("- \t\n")):
                     message = f"has {{{{{action[:80]}}}}}, which KServe's template does not know"
                     yield Fault(place=place, message=message)
 

@@ -61,9 +61,13 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     def mapping(self, *place: str | int) -> Manifest:
-        """The mapping at a place; empty for anything else."""
+        """The mapping at a place, without keys that are no text (the schema's matter); empty for anything else."""
         value = self.at(*place)
-        return value if isinstance(value, dict) else {}
+        if not isinstance(value, dict):
+            return {}
+        return (
+            value if all(type(key) is str for key in value) else {k: v for k, v in value.items() if isinstance(k, str)}
+        )
 
     def items(self, *place: str | int) -> list[object]:
         """The list at a place; empty for anything else."""
