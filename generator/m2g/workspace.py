@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+
+import msgspec
 
 from m2g import files
 from m2g.errors import InputError, OutsideError
@@ -24,6 +26,14 @@ STATE = ".m2g"
 _WRITE = f"{STATE}/write"
 _JOURNAL = f"{_WRITE}/journal.json"
 _OWNED_FOLDERS = ("base", "overlays", "releases", "requests")
+_OWNED = re.compile(r"models/[^/]+/(README\.md|(base|overlays|releases|requests)/.+)|fleet/[^/]+/[^/]+\.yaml")
+
+
+class _Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A committed write: the n-th staged file goes to the n-th of `writes`; then `removals` go."""
+
+    writes: tuple[str, ...]
+    removals: tuple[str, ...]
 
 
 def owned_paths(root: Path) -> Iterator[str]:
@@ -33,7 +43,7 @@ def owned_paths(root: Path) -> Iterator[str]:
         card = model / "README.md"
         if card.is_file():
             found.append(card.relative_to(root).as_posix())
-        for name in _OWNED_FOLDERS:
+        for name in (name for name in _OWNED_FOLDERS if not (model / name).is_symlink()):
             for folder, folders, names in os.walk(model / name):
                 folders[:] = [f for f in folders if not os.path.islink(os.path.join(folder, f))]
                 found.extend(Path(folder, file).relative_to(root).as_posix() for file in names)
@@ -96,17 +106,17 @@ def write(root: Path, tree: Tree, removals: Collection[str]) -> None:
     if not tree and not removals:
         return
     for path in (*tree, *removals):
-        _refuse_links(root, path)
+        _refuse(root, path)
     stage = root / _WRITE
     made: list[Path] = []
     try:
         shutil.rmtree(stage, ignore_errors=True)
         stage.mkdir(parents=True)
-        staged = _stage(root, stage, tree, made)
-        journal = {"writes": staged, "removals": sorted(removals)}
+        _stage(root, stage, tree, made)
+        journal = _Journal(writes=tuple(sorted(tree)), removals=tuple(sorted(removals)))
         draft = stage / "journal.draft"
-        with draft.open("w") as out:
-            json.dump(journal, out)
+        with draft.open("wb") as out:
+            out.write(msgspec.json.encode(journal))
             out.flush()
             os.fsync(out.fileno())
     except BaseException as error:
@@ -138,15 +148,12 @@ def _acquire(handle: int, wait: float, waiting: Callable[[], None]) -> None:
             time.sleep(0.1)
 
 
-def _stage(root: Path, stage: Path, tree: Tree, made: list[Path]) -> list[list[str]]:
-    staged = []
+def _stage(root: Path, stage: Path, tree: Tree, made: list[Path]) -> None:
     for number, (path, content) in enumerate(sorted(tree.items())):
         _make_folders(root, (root / path).parent, made)
         if not os.access((root / path).parent, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(Path(path).parent))
         (stage / str(number)).write_bytes(content)
-        staged.append([str(number), path])
-    return staged
 
 
 def _make_folders(root: Path, folder: Path, made: list[Path]) -> None:
@@ -167,17 +174,18 @@ def _recover(root: Path) -> None:
 
 
 def _replay(root: Path) -> None:
-    """Carry out the journal; every step may be done again, so a kill in here is finished by the next run."""
+    """Carry out the journal; every step may be done again, so a kill in here is finished by the next run.
+
+    The journal may be anybody's (a branch can carry a `.m2g`): it moves m2g's own files into m2g's own places only.
+    """
+    journal = _journal(root)
     try:
-        journal = json.loads((root / _JOURNAL).read_bytes())
-        for name, path in journal["writes"]:
-            _refuse_links(root, path)
-            staged = root / _WRITE / name
+        for number, path in enumerate(journal.writes):
+            staged = root / _WRITE / str(number)
             if staged.exists():
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(staged, root / path)
-        for path in journal["removals"]:
-            _refuse_links(root, path)
+        for path in journal.removals:
             (root / path).unlink(missing_ok=True)
             _prune(root, (root / path).parent)
         (root / _JOURNAL).unlink()
@@ -197,6 +205,29 @@ def _prune(root: Path, folder: Path) -> None:
         except OSError:
             return
         folder = folder.parent
+
+
+def _journal(root: Path) -> _Journal:
+    hint = f"if no m2g was killed here, somebody committed it: delete {STATE}/ and run again"
+    try:
+        journal = msgspec.json.decode(files.read(root, _JOURNAL), type=_Journal)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InputError(f"{_JOURNAL} is no journal of m2g: {error}", hint=hint) from error
+    for path in (*journal.writes, *journal.removals):
+        if not _OWNED.fullmatch(path):
+            raise InputError(f"{_JOURNAL} names {path!r}, which is not m2g's to write", hint=hint)
+        _refuse(root, path)
+    for number in range(len(journal.writes)):
+        if (root / _WRITE / str(number)).is_symlink():
+            raise InputError(f"{_WRITE}/{number} is a symbolic link", hint=hint)
+    return journal
+
+
+def _refuse(root: Path, path: str) -> None:
+    """Refuse a place that is not m2g's, and one that a symbolic link leads elsewhere."""
+    if not _OWNED.fullmatch(path):
+        raise ValueError(f"{path} is not m2g's to write")
+    _refuse_links(root, path)
 
 
 def _refuse_links(root: Path, path: str) -> None:

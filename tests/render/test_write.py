@@ -198,10 +198,39 @@ def test_a_journal_that_somebody_committed_cannot_write_outside(tmp_path: Path) 
     (root / ".m2g/write").mkdir(parents=True)
     (root / ".m2g/write/0").write_text("evil")
     for target in ("../evil", str(tmp_path / "evil")):
-        (root / ".m2g/write/journal.json").write_text(f'{{"writes": [["0", "{target}"]], "removals": []}}')
-        with pytest.raises(InputError), workspace.locked(root):
+        (root / ".m2g/write/journal.json").write_text(f'{{"writes": ["{target}"], "removals": []}}')
+        with pytest.raises(InputError, match="not m2g's to write"), workspace.locked(root):
             pass
     assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize(
+    "journal",
+    [
+        '{"writes": [".git/hooks/pre-commit"], "removals": []}',
+        '{"writes": [], "removals": [".git/HEAD"]}',
+        '{"writes": [], "removals": ["m2g.yaml"]}',
+        '{"writes": ["models/a/model.yaml"], "removals": []}',
+        '{"writes": ["models/a/base/../../../x"], "removals": []}',
+        '{"writes": [], "removals": ["models/a/custom/dev/kustomization.yaml"]}',
+        '{"writes": ["models/',
+        "[]",
+        '{"writes": 1}',
+        "\xff",
+    ],
+)
+def test_a_journal_moves_m2gs_files_only(tmp_path: Path, journal: str) -> None:
+    (tmp_path / ".git/hooks").mkdir(parents=True)
+    (tmp_path / ".git/HEAD").write_text("ref: refs/heads/main\n")
+    (tmp_path / "m2g.yaml").write_text("mine")
+    (tmp_path / ".m2g/write").mkdir(parents=True)
+    (tmp_path / ".m2g/write/0").write_text("#!/bin/sh\n")
+    (tmp_path / ".m2g/write/journal.json").write_bytes(journal.encode("latin-1"))
+    before = sorted(path for path in tmp_path.rglob("*") if path.name not in ("lock", ".gitignore"))
+    with pytest.raises(InputError) as caught, workspace.locked(tmp_path):
+        pass
+    assert "delete .m2g/" in caught.value.hint or "link" in caught.value.message
+    assert sorted(path for path in tmp_path.rglob("*") if path.name not in ("lock", ".gitignore")) == before
 
 
 class TestHostileRepository:
