@@ -51,6 +51,12 @@ def test_a_misspelt_rule_is_exit_2_with_the_near_one() -> None:
     assert "lists all rules" in caught.value.hint
 
 
+def test_the_finding_of_a_schema_is_no_single_rule() -> None:
+    done = m2g("schema")
+    assert done.returncode == 2
+    assert "schema-…" in done.stderr
+
+
 def test_json_is_for_scripts() -> None:
     whole = json.loads(m2g("--format", "json").stdout)
     assert whole["version"] == 1

@@ -26,6 +26,9 @@ def explain(rule: str) -> Page:
     known = {page.id: page for page in pages()}
     if rule in known:
         return known[rule]
+    if rule in {page.finding for page in known.values()}:
+        hint = f"it is what one field's schema says, in the finding itself; `m2g explain` lists {rule}-… for KServe's rules"
+        raise InputError(f"{rule} is no single rule", hint=hint)
     near = conform.near(rule, list(known))
     hint = f"did you mean {near}?" if near else "`m2g explain` lists all rules; docs/reference has the other findings"
     raise InputError(f"there is no rule {rule[:80]!r}", hint=hint)
