@@ -27,7 +27,7 @@ def explain(rule: str) -> Page:
     if rule in known:
         return known[rule]
     if rule in {page.finding for page in known.values()}:
-        hint = f"it is what one field's schema says, in the finding itself; `m2g explain` lists {rule}-… for KServe's rules"
+        hint = f"the finding says what the field's schema wants; `m2g explain` lists {rule}-… for KServe's own rules"
         raise InputError(f"{rule} is no single rule", hint=hint)
     near = conform.near(rule, list(known))
     hint = f"did you mean {near}?" if near else "`m2g explain` lists all rules; docs/reference has the other findings"
