@@ -71,7 +71,7 @@ def test_a_crd_loses_its_prose_and_refuses_unknown_fields() -> None:
     raw = {
         "type": "object",
         "description": "long",
-        "required": ["size"],
+        "required": ["size", "either"],
         "properties": {
             "size": {"type": "integer", "format": "int32", "default": 1},
             "free": {
@@ -86,7 +86,7 @@ def test_a_crd_loses_its_prose_and_refuses_unknown_fields() -> None:
     assert openapi.Converter().strict(raw) == {
         "type": "object",
         "additionalProperties": False,
-        "required": ["size"],
+        "required": ["either"],
         "properties": {
             "size": {"type": "integer", "default": 1, "minimum": -(2**31), "maximum": 2**31 - 1},
             "free": {"type": "object", "properties": {"a": {"type": "string"}}},

@@ -278,6 +278,15 @@ def test_a_hostile_file_is_refused(root: Path, content: str, words: str) -> None
     assert words in raised.value.message
 
 
+def test_nothing_is_written_through_a_link(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (root / "schemas").mkdir()
+    (root / "schemas/example.com").symlink_to(tmp_path / "outside")
+    with pytest.raises(InputError, match="symbolic link"):
+        imported(root, definition())
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
 def test_no_file_is_said(root: Path) -> None:
     with pytest.raises(InputError, match="is no file"):
         verb.import_files(root, root, [Path("nowhere.yaml")])

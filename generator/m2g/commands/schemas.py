@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from m2g import conform, data, tools, workspace
+from m2g import conform, data, tools
 from m2g.errors import InputError, M2gError, OutsideError
 from m2g.manifest import at, read_all
 from m2g.schemas import KUBERNETES, Catalogue, crd, own
@@ -195,9 +195,8 @@ def _write(root: Path, found: Sequence[tuple[str, object]], only: Sequence[str])
                 files[path] = (content, kind)
     before = {path: old for path in files if (old := _old(root, path)) is not None}
     news = {path: content for path, (content, _) in files.items() if before.get(path) != content}
-    if news:
-        with workspace.locked(root):
-            workspace.write(root, news, [])
+    for path, content in news.items():
+        own.save(root, path, content)
     done = tuple(
         Imported(
             kind=kind.name,

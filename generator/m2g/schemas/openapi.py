@@ -158,7 +158,11 @@ class Converter:
     def _fields(self, new: Json, schema: Mapping[str, object], place: tuple[str, ...]) -> None:
         fields, others = schema.get("properties"), schema.get("additionalProperties")
         if isinstance(fields, Mapping):
-            new["properties"] = {str(name): self.strict(part, (*place, str(name))) for name, part in fields.items()}
+            parts = {str(name): self.strict(part, (*place, str(name))) for name, part in fields.items()}
+            new["properties"] = parts
+            filled = {name for name, part in parts.items() if "default" in part}  # before the server checks
+            required = [name for name in items(new.pop("required", [])) if name not in filled]
+            new |= {"required": required} if required else {}
         if isinstance(others, Mapping):
             new["additionalProperties"] = self.strict(others, (*place, "*"))
             return

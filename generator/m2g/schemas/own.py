@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from m2g import data, files
-from m2g.errors import M2gError
+from m2g.errors import InputError, M2gError, OutsideError
 from m2g.finding import Finding
 from m2g.schemas import compact
 from m2g.schemas.crd import Kind
@@ -87,6 +88,24 @@ def written(kind: Kind, source: str, sha256: str) -> tuple[str, bytes]:
     }
     path = f"{FOLDER}/{kind.group}/{kind.kind.lower()}_{kind.version}.json"
     return path, msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"
+
+
+def save(root: Path, path: str, content: bytes) -> None:
+    """Write one schema file whole or not at all.
+
+    Raises InputError where a symbolic link leads out of the repository, OutsideError where it cannot be written.
+    """
+    target = root / path
+    if not target.parent.resolve().is_relative_to((root / FOLDER).resolve()) or (root / FOLDER).is_symlink():
+        raise InputError(f"{path} leads through a symbolic link; m2g writes through none", hint="put a folder there")
+    draft = target.with_name(f".{target.name}.m2g")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft.unlink(missing_ok=True)
+        draft.write_bytes(content)
+        os.replace(draft, target)
+    except OSError as error:
+        raise OutsideError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _said(kind: Kind) -> Iterator[str]:
