@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from m2g import cli_schemas
-from m2g.errors import Exit, M2gError, OutsideError
+from m2g.errors import Exit, InputError, M2gError, OutsideError
 
 if TYPE_CHECKING:
     from m2g.finding import Finding
@@ -39,7 +39,12 @@ def group(context: click.Context, folder: Path | None) -> None:
 
     Exit codes: 0 done, 1 the answer is no (findings, drift), 2 wrong input, 3 the outside world failed, 4 a bug.
     """
-    context.obj = folder or Path.cwd()
+    if folder is not None:
+        try:
+            os.chdir(folder)
+        except OSError as error:
+            raise InputError(f"{folder}: {error.strerror}", hint="-C takes a folder") from error
+    context.obj = Path.cwd()
 
 
 @group.command(context_settings=_CONTEXT)
@@ -49,9 +54,7 @@ def group(context: click.Context, folder: Path | None) -> None:
 @click.option("--template", metavar="URL", help="A Git URL or folder of the template; default: the one in this m2g.")
 @click.pass_obj
 def init(folder: Path, directory: Path, defaults: bool, data: Sequence[str], template: str | None) -> None:
-    """Make a new GitOps repository in DIRECTORY from the template.
-
-    Use --template with the Git URL of m2g where `copier update` is to keep the repository current later.
+    """Make a new GitOps repository in DIRECTORY from the template; `copier update` keeps it current later.
 
     \b
     m2g init my-models
@@ -117,7 +120,7 @@ def render(
             outcome = command.render(
                 root,
                 options,
-                open_registry=lambda found: command.registry_of(found, tell),
+                open_registry=lambda found: command.registry_of(found, root, tell),
                 waiting=lambda: _say("another m2g is writing here; waiting for it …"),
             )
     except command.WrongInput as wrong:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 from msgspec import UNSET
 
-from m2g import conform, documents, files
+from m2g import conform, documents, files, quantity
 from m2g.errors import InputError
 from m2g.finding import Finding
-from m2g.intent import Config, ModelIntent, Settings
+from m2g.intent import Bound, Config, Follow, ModelIntent, Settings
 from m2g.model import Value
 from m2g.naming import RESERVED
 
@@ -82,6 +83,11 @@ def unknown_environments(config: Config, found: dict[str, ModelIntent]) -> Itera
             )
 
 
+def unreadable(error: InputError) -> Finding:
+    """What a script reads where m2g.yaml is no YAML."""
+    return Finding(rule="yaml-invalid", file=FILE, message=error.message, hint=error.hint)
+
+
 def registry_uri(config: Config) -> str:
     """The tracking URI: m2g.yaml's, else MLFLOW_REGISTRY_URI or MLFLOW_TRACKING_URI. Raises InputError for none."""
     if config.registry.uri is not UNSET:
@@ -123,7 +129,11 @@ _Problem = tuple[tuple[str, ...], str, str]
 def _contradictions(config: Config) -> Iterator[_Problem]:
     if not config.environments:
         yield ("environments",), "no environment is named", "add one, such as prod: {namespace: models-prod}"
+    if config.registry.uri is not UNSET and "@" in config.registry.uri.partition("://")[2].partition("/")[0]:
+        hint = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where m2g runs"
+        yield ("registry", "uri"), "carries a user or password; this file is in Git", hint
     for name, environment in config.environments.items():
+        yield from _unfollowable(("environments", name, "follow"), environment.follow)
         chosen = [f for f in ("alias", "stage", "tag") if getattr(environment.follow, f) is not UNSET]
         if len(chosen) > 1:
             what = " and ".join(chosen)
@@ -133,7 +143,8 @@ def _contradictions(config: Config) -> Iterator[_Problem]:
             yield ("tags", key), f"{path!r} is no setting", "a setting such as minReplicas or resources.limits.memory"
         elif path not in config.bounds:
             yield ("tags", key), f"{path} has no bounds", f"add bounds.{path}: whoever may tag a model may set it"
-    for path in config.bounds:
+    for path, bound in config.bounds.items():
+        yield from _unbounded(path, bound)
         if not _is_setting(path):
             yield ("bounds", path), f"{path!r} is no setting", "a setting such as minReplicas or resources.limits.cpu"
     by_slug: dict[str, str] = {}
@@ -144,6 +155,29 @@ def _contradictions(config: Config) -> Iterator[_Problem]:
             other = by_slug[slug]
             yield ("models", "slugs", name), f"{name!r} and {other!r} have one slug, {slug}", "give each its own"
         by_slug[slug] = name
+
+
+def _unfollowable(place: tuple[str, ...], follow: Follow) -> Iterator[_Problem]:
+    """MLflow's own words for aliases: `[\\w-]+`, and `latest` and `v1` mean something else."""
+    if follow.alias is not UNSET and not re.fullmatch(r"[\w-]+", follow.alias):
+        yield (*place, "alias"), f"{follow.alias!r} is no alias", "MLflow's aliases have letters, digits, '_' and '-'"
+    elif follow.alias is not UNSET and re.fullmatch(r"latest|v\d+", follow.alias, re.IGNORECASE):
+        yield (*place, "alias"), f"{follow.alias!r} is reserved by MLflow", "follow an alias that people set"
+    if follow.tag is not UNSET and not follow.tag.partition("=")[0].strip():
+        yield (*place, "tag"), f"{follow.tag!r} names no tag", "write key or key=value"
+
+
+def _unbounded(path: str, bound: Bound) -> Iterator[_Problem]:
+    for limit in (bound.min, bound.max):
+        if limit is not UNSET:
+            try:
+                quantity.parse(str(limit))
+            except InputError as error:
+                yield ("bounds", path), error.message, error.hint
+                return
+    both = bound.min is not UNSET and bound.max is not UNSET
+    if both and quantity.parse(str(bound.min)) > quantity.parse(str(bound.max)):
+        yield ("bounds", path), f"the minimum {bound.min} is above the maximum {bound.max}", "nothing fits; swap them"
 
 
 def _is_setting(path: str) -> bool:

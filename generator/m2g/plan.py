@@ -44,11 +44,21 @@ def plan(
     records: Mapping[Key, Release],
 ) -> Plan:
     """Decide for every selected model and environment; deterministic whatever the order of the input."""
-    findings: list[Finding] = []
-    fleet = _fleet(config, models, records, findings)
     by_model: dict[str, dict[str, ModelVersion]] = defaultdict(dict)
     for version in versions:
         by_model[version.name][version.version] = version
+    by_slug: dict[str, dict[str, Release]] = defaultdict(dict)
+    for key, record in records.items():
+        by_slug[key[0]][key[1]] = record
+    claims, findings = _claims(config, models)
+    fleet: dict[str, RegisteredModel] = {}
+    collided: set[str] = set()
+    for slug, claimants in claims.items():
+        names = _names(claimants, by_slug.get(slug, {}), by_model)
+        fleet.update((slug, model) for model in claimants if model.name == names[0])
+        if len(names) > 1:
+            collided.add(slug)
+            findings += [_collision(slug, name, sorted(filter(None, names))) for name in names[1:]]
     targets: dict[Key, Target] = {}
     kept: set[Key] = set()
     for slug, model in sorted(fleet.items()):
@@ -66,7 +76,9 @@ def plan(
     gone = {key: record for key, record in records.items() if key not in targets and key not in kept}
     held = {key: record for key, record in gone.items() if _held(config, key, record, intents)}
     findings += [_gone(key, record) for key, record in sorted(held.items()) if record.model not in frozen]
-    removals = sorted(key for key, record in gone.items() if key not in held and record.model not in frozen)
+    removals = sorted(
+        key for key, record in gone.items() if key not in held and record.model not in frozen and key[0] not in collided
+    )
     return Plan(targets=targets, removals=tuple(removals), findings=tuple(findings))
 
 
@@ -92,6 +104,22 @@ def stale_pins(intents: Mapping[str, ModelIntent], records: Mapping[Key, Release
     return findings
 
 
+def misplaced(config: Config, records: Mapping[Key, Release]) -> list[Finding]:
+    """A finding for each record that lies in another model's folder: it would be served under that name."""
+    return [
+        Finding(
+            rule="record-misplaced",
+            file=f"models/{slug}/releases/{environment}.json",
+            model=record.model,
+            environment=environment,
+            message=f"is the record of {record.model!r}, which has the slug {slug_of(config, record.model)!r}",
+            hint="remove it here; or, if the slug was changed: git mv the model's folder to the new one",
+        )
+        for (slug, environment), record in sorted(records.items())
+        if slug not in (slug_of(config, record.model), naming.slug(record.model))
+    ]
+
+
 def named(config: Config, name: str) -> bool:
     """Whether m2g.yaml's include and exclude patterns take a registered model of this name."""
     rule = config.models
@@ -110,14 +138,12 @@ def slug_of(config: Config, name: str) -> str:
     return config.models.slugs.get(name) or naming.slug(name)
 
 
-def _fleet(
-    config: Config,
-    models: Iterable[RegisteredModel],
-    records: Mapping[Key, Release],
-    findings: list[Finding],
-) -> dict[str, RegisteredModel]:
-    """Slug to model. Of two models with one slug, the one that has records stays; both are named."""
+def _claims(
+    config: Config, models: Iterable[RegisteredModel]
+) -> tuple[dict[str, list[RegisteredModel]], list[Finding]]:
+    """Slug to the selected models that would have it, by name."""
     by_slug: dict[str, list[RegisteredModel]] = defaultdict(list)
+    findings: list[Finding] = []
     for model in sorted(models, key=lambda model: model.name):
         if not selected(config, model):
             continue
@@ -126,17 +152,33 @@ def _fleet(
             findings.append(_unprintable(model.name, bad))
         else:
             by_slug[slug_of(config, model.name)].append(model)
-    holders = {slug: record.model for (slug, _), record in sorted(records.items())}
-    fleet: dict[str, RegisteredModel] = {}
-    for slug, claimants in by_slug.items():
-        holder = holders.get(slug)
-        names = sorted({model.name for model in claimants} | ({holder} if holder else set()))
-        for model in claimants:
-            if model.name == holder or len(names) == 1:
-                fleet[slug] = model
-        if len(names) > 1:
-            findings.extend(_collision(slug, name, names) for name in names if name != holder)
-    return fleet
+    return by_slug, findings
+
+
+def _names(
+    claimants: Sequence[RegisteredModel],
+    records: Mapping[str, Release],
+    versions: Mapping[str, Mapping[str, ModelVersion]],
+) -> list[str]:
+    """The registered names that want one slug; the first has it, empty for nobody.
+
+    Who has records stays. A model that was renamed in MLflow is known by its versions: they keep time and source.
+    """
+    names = [model.name for model in claimants]
+    holder = next((record.model for record in records.values()), None)
+    if holder is None:
+        return names if len(names) == 1 else ["", *names]
+    if holder in names:
+        return [holder, *(name for name in names if name != holder)]
+    renamed = [name for name in names if any(_is(record, versions[name]) for record in records.values())]
+    if len(names) == 1 and renamed:
+        return names
+    return ["", *sorted({holder, *names})]
+
+
+def _is(record: Release, versions: Mapping[str, ModelVersion]) -> bool:
+    version = versions.get(record.version)
+    return version is not None and (version.created_at, version.source) == (record.created_at, record.source)
 
 
 def _wanted(

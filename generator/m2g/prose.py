@@ -7,6 +7,7 @@ import unicodedata
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#|~!@$&:])")
 _AUTOLINK = re.compile(r"\b(https?|ftp|www)(?=[:.])", re.IGNORECASE)
+_USERINFO = re.compile(r"//[^/@\s]+@")
 _INVISIBLE = frozenset("Cc Cf Cs Co Cn Zl Zp".split())
 DEFAULT_LIMIT = 200
 
@@ -42,3 +43,8 @@ def fenced(text: str, language: str = "") -> str:
     longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
     fence = "`" * (longest + 1)
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
+def without_password(text: str) -> str:
+    """`text` with user and password of every URI in it hidden."""
+    return _USERINFO.sub("//***@", text)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from m2g.errors import InputError
 from m2g.intent import Rewrite
 from m2g.naming import unprintable
+from m2g.prose import without_password
 
 _URI = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):(.*)", re.DOTALL)
 _AZURE_HOST = re.compile(
@@ -40,7 +41,8 @@ def cluster_uri(artifact_uri: str, rewrites: Sequence[Rewrite], allow: Sequence[
     scheme = found[1].lower() if found else "file"
     if scheme in _REFUSALS:
         prefix = "/" if found is None else f"{scheme}:/"
-        raise InputError(f"a cluster cannot read {artifact_uri!r}: {_REFUSALS[scheme]}", hint=_REWRITE.format(prefix))
+        message = f"a cluster cannot read {without_password(artifact_uri)!r}: {_REFUSALS[scheme]}"
+        raise InputError(message, hint=_REWRITE.format(prefix))
     uri = _readable(uri, scheme)
     if allow and not any(_under(uri, prefix) for prefix in allow):
         raise InputError(

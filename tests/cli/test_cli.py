@@ -218,3 +218,14 @@ def test_start_up_imports_nothing_heavy(root: Path, arguments: list[str]) -> Non
     loaded = set(done.stderr.split())
     heavy = {"mlflow", "copier", "httpx", "rich", "pydantic", "asyncio", "kubernetes_validate", "requests", "pandas"}
     assert loaded & heavy == set()
+
+
+def test_a_relative_store_in_m2g_yaml_is_found_from_anywhere(tmp_path: Path) -> None:
+    root = repository(tmp_path / "repo", CONFIG.replace("http://mlflow.test", "sqlite:///nowhere/mlflow.db"))
+    (root / "models").mkdir()
+    said = {
+        m2g(folder, *arguments, "render").stderr
+        for folder, arguments in ((tmp_path, ["-C", "repo"]), (root, []), (root / "models", []))
+    }
+    assert len(said) == 1
+    assert "nowhere/mlflow.db" in said.pop()

@@ -355,14 +355,26 @@ class TestPeoplesFiles:
         assert caught.value.findings[0].hint
         assert tree(root) == before
 
-    def test_crlf_line_ends_are_no_edit(self, tmp_path: Path) -> None:
+    def test_crlf_line_ends_are_no_edit_and_no_drift(self, tmp_path: Path) -> None:
         root = repository(tmp_path)
         registry = FakeRegistry([model(champion="1")])
         run(root, registry)
         patch = root / "models/wine/overlays/prod/patch.yaml"
         patch.write_bytes(patch.read_bytes().replace(b"\n", b"\r\n"))
+        assert run(root, registry, RenderOptions(check=True)).files == ()
+        registry.known[0] = model(champion="2")
         run(root, registry)
         assert b"\r" not in patch.read_bytes()
+
+    def test_a_merge_of_m2gs_own_output_is_rendered_anew(self, tmp_path: Path) -> None:
+        root = repository(tmp_path)
+        registry = FakeRegistry([model(champion="1")])
+        run(root, registry)
+        card = root / "models/wine/README.md"
+        ours = card.read_bytes()
+        card.write_bytes(b"<<<<<<< HEAD\n" + ours + b"=======\n" + ours[:-3] + b">>>>>>> other\n")
+        run(root, registry, RenderOptions(locked=True))
+        assert card.read_bytes() == ours
 
 
 class TestPeopleHaveTheLastWord:
@@ -432,3 +444,95 @@ class TestPeopleHaveTheLastWord:
         config.write_text(config.read_text() + "models: {exclude: [wine]}\n")
         for options in (RenderOptions(locked=True, check=True), RenderOptions()):
             assert [(c.kind, c.slug) for c in run(root, registry, options).releases] == [(Kind.REMOVED, "wine")]
+
+
+class TestNarrowedRuns:
+    """A run for one environment or model must leave a tree that is right as a whole."""
+
+    def test_a_changed_base_takes_all_overlays_along(self, tmp_path: Path) -> None:
+        root = repository(tmp_path)
+        registry = FakeRegistry([model(champion="1", challenger="1")])
+        run(root, registry)
+        (root / "m2g.yaml").write_text(CONFIG + "defaults: {image: ghcr.io/acme/x:1}\n")
+        registry.known[0] = model(champion="2", challenger="2")
+        run(root, registry, RenderOptions(scope=Scope(environments=frozenset(["dev"]))))
+        assert run(root, registry, RenderOptions(locked=True, check=True)).files == ()
+        assert b'"version": "1"' in (root / "models/wine/releases/prod.json").read_bytes()
+
+    def test_a_new_model_by_its_registered_name(self, tmp_path: Path) -> None:
+        root = repository(tmp_path)
+        registry = FakeRegistry([model("Wine Quality", champion="1")])
+        run(root, registry, RenderOptions(scope=Scope(models=frozenset(["Wine Quality"]))))
+        assert run(root, registry).files == ()
+        assert (root / "models/wine-quality/releases/prod.json").exists()
+
+
+class TestIdentity:
+    def test_a_model_renamed_in_mlflow_keeps_its_service(self, tmp_path: Path) -> None:
+        root = repository(tmp_path)
+        registry = FakeRegistry([model("Wine", champion="1")])
+        run(root, registry)
+        registry.known[0] = model("wine", champion="1")
+        outcome = run(root, registry)
+        assert outcome.findings == ()
+        assert [(c.kind, c.model, c.before, c.after) for c in outcome.releases] == [(Kind.CHANGED, "wine", "1", "1")]
+
+    def test_another_model_under_the_slug_of_one_that_is_gone_changes_nothing(self, tmp_path: Path) -> None:
+        root = repository(tmp_path)
+        registry = FakeRegistry([model("Wine", champion="1"), model("fraud", champion="1")])
+        run(root, registry)
+        registry.known[0] = model("wine", champion="1")
+        registry.changes["wine", "1"] = ModelVersion(name="wine", version="1", source="s3://b/other", created_at=9)
+        outcome = run(root, registry)
+        assert {finding.rule for finding in outcome.findings} == {"slug-collision"}
+        assert outcome.files == ()
+
+    def test_a_record_in_another_models_folder_stops_the_run(self, tmp_path: Path) -> None:
+        root = repository(tmp_path)
+        write_record(root, "beer", release("wine"))
+        with pytest.raises(WrongInput) as caught:
+            run(root, FakeRegistry(), RenderOptions(locked=True))
+        assert [finding.rule for finding in caught.value.findings] == ["record-misplaced"]
+
+    def test_a_slug_that_people_change_moves_the_model(self, tmp_path: Path) -> None:
+        root = repository(tmp_path)
+        registry = FakeRegistry([model("wine", champion="1")])
+        run(root, registry)
+        (root / "m2g.yaml").write_text(CONFIG + "models: {slugs: {wine: vino}}\n")
+        assert {(c.kind, c.slug) for c in run(root, registry).releases} == {
+            (Kind.REMOVED, "wine"),
+            (Kind.ADDED, "vino"),
+        }
+
+
+def test_lost_records_are_under_the_cap_too(tmp_path: Path) -> None:
+    root = repository(tmp_path)
+    registry = FakeRegistry([model(f"m{n}", champion="1") for n in range(5)])
+    run(root, registry)
+    for record in root.glob("models/*/releases/*.json"):
+        record.unlink()
+    before = tree(root)
+    with pytest.raises(InputError, match="would remove 5 of 5"):
+        run(root, registry, RenderOptions(locked=True))
+    assert tree(root) == before
+
+
+@pytest.mark.parametrize("source", ["hf://owner/model", "oci://registry.test/m@sha256:00", "pvc://claim/m"])
+def test_sources_that_only_clusters_read_need_no_mlmodel(tmp_path: Path, source: str) -> None:
+    root = repository(tmp_path)
+    registry = FakeRegistry([model(champion="1")])
+    registry.changes["wine", "1"] = ModelVersion(name="wine", version="1", source=source, created_at=1, run_id="r")
+    registry.problems["wine", "1"] = "MLflow cannot read this"
+    assert run(root, registry).findings == ()
+    assert source.encode() in (root / "models/wine/overlays/prod/patch.yaml").read_bytes()
+
+
+def test_a_password_in_a_source_is_never_shown(tmp_path: Path) -> None:
+    root = repository(tmp_path)
+    registry = FakeRegistry([model(champion="1")])
+    source = "https://user:hunter2@host.test/model"
+    registry.changes["wine", "1"] = ModelVersion(name="wine", version="1", source=source, created_at=1)
+    for problem in ("", f"cannot read {source}"):
+        registry.problems["wine", "1"] = problem
+        (finding,) = run(root, registry).findings
+        assert "hunter2" not in finding.message + finding.hint

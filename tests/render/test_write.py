@@ -254,8 +254,9 @@ class TestHostileRepository:
         root = repository(tmp_path)
         (root / "m2g.yaml").unlink()
         os.mkfifo(root / "m2g.yaml")
-        with pytest.raises(InputError, match="no regular file"):
+        with pytest.raises(WrongInput) as caught:
             run(root, FakeRegistry())
+        assert "no regular file" in caught.value.findings[0].message
 
     def test_a_folder_in_the_place_of_a_file(self, tmp_path: Path) -> None:
         root = repository(tmp_path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import os
+import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
@@ -18,9 +20,9 @@ from m2g.finding import Finding, Severity
 from m2g.intent import Config
 from m2g.model import Release, Value
 from m2g.outcome import FileChange, Kind, Outcome, ReleaseChange
-from m2g.plan import named, stale_pins
+from m2g.plan import misplaced, named, stale_pins
 from m2g.registry import Registry
-from m2g.tree import Mark, mark
+from m2g.tree import Mark, mark, same, stamped
 
 
 class RenderOptions(Value, frozen=True, kw_only=True):
@@ -42,8 +44,10 @@ class WrongInput(InputError):
         self.findings = tuple(findings)
 
 
-def registry_of(config: Config, progress: Callable[[str, int, int], None]) -> Registry:
-    """The registry that m2g.yaml or the environment names."""
+def registry_of(config: Config, root: Path, progress: Callable[[str, int, int], None]) -> Registry:
+    """The registry that m2g.yaml or the environment names. A relative path in m2g.yaml starts at `root`."""
+    if config.registry.uri is not UNSET:
+        os.chdir(root)
     workspace_name = "" if config.registry.workspace is UNSET else config.registry.workspace
     return registry.open_registry(configuration.registry_uri(config), workspace=workspace_name, progress=progress)
 
@@ -68,7 +72,6 @@ def render(
         state = _read(root)
         _known_environments(state.config, options.scope)
         resolved = _resolve(state, options, open_registry)
-        _refuse_mass_removal(state, resolved, options)
         wanted = desired(state, resolved.records)
         files, removals, notes = _difference(root, state, resolved, wanted, options)
         current = workspace.read(root, {*files, *removals})
@@ -88,13 +91,17 @@ def render(
 
 
 def _read(root: Path) -> Repository:
-    loaded = configuration.load(root)
+    try:
+        loaded = configuration.load(root)
+    except InputError as error:
+        raise WrongInput([configuration.unreadable(error)]) from error
     if loaded.config is None or loaded.findings:
         raise WrongInput(loaded.findings)
     records, findings = releases.read_all(root)
     intents, wrong = configuration.intents(root)
     findings += wrong
     findings += configuration.unknown_environments(loaded.config, intents)
+    findings += misplaced(loaded.config, records)
     if findings:
         raise WrongInput(findings)
     return Repository(config=loaded.config, records=records, intents=intents, components=workspace.components(root))
@@ -121,65 +128,80 @@ def _resolve(state: Repository, options: RenderOptions, open_registry: Callable[
     return resolve(state, open_registry(state.config), options.scope, problems)
 
 
-def _refuse_mass_removal(state: Repository, resolved: Resolved, options: RenderOptions) -> None:
-    """A cap on removals: a wrong tracking URI or a wiped registry must not empty the clusters."""
+def _refuse_mass_removal(state: Repository, gone: Collection[Key], empty: bool, options: RenderOptions) -> None:
+    """A cap on removals: a wrong tracking URI, a wiped registry or lost records must not empty the clusters."""
+    fleet = len(set(state.records) | set(gone))
     cap = options.allow_removals
     if cap is None:
         rule = state.config.removals
-        cap = 0 if resolved.empty else max(rule.max_count, len(state.records) * rule.max_percent // 100)
-    if len(resolved.removed) > cap:
-        names = ", ".join(f"{slug} ({environment})" for slug, environment in resolved.removed[:10])
-        more = f" and {len(resolved.removed) - 10} more" if len(resolved.removed) > 10 else ""
+        cap = 0 if empty else max(rule.max_count, fleet * rule.max_percent // 100)
+    if len(gone) > cap:
+        names = ", ".join(f"{slug} ({environment})" for slug, environment in sorted(gone)[:10])
+        more = f" and {len(gone) - 10} more" if len(gone) > 10 else ""
         raise InputError(
-            f"this run would remove {len(resolved.removed)} of {len(state.records)} releases: {names}{more}",
-            hint=f"if that is meant: --allow-removals {len(resolved.removed)}; else check registry.uri, aliases and "
-            "models in m2g.yaml (the cap is removals in m2g.yaml)",
+            f"this run would remove {len(gone)} of {fleet} releases: {names}{more}",
+            hint=f"if that is meant: --allow-removals {len(gone)}; else check registry.uri, aliases and models in "
+            "m2g.yaml, and that no record was deleted (the cap is removals in m2g.yaml)",
         )
 
 
 def _difference(
     root: Path, state: Repository, resolved: Resolved, wanted: Desired, options: RenderOptions
 ) -> tuple[dict[str, bytes], set[str], list[Finding]]:
-    """The files to write and to remove. Raises InputError where that would lose a person's work."""
+    """The files to write and to remove. Raises InputError where that would lose a person's work or a fleet."""
     paths = set(workspace.owned_paths(root))
     current = workspace.read(root, paths | set(wanted.files))
-    concerned = _Concern(state=state, scope=options.scope, frozen=wanted.frozen)
-    files = {
-        path: content for path, content in wanted.files.items() if current.get(path) != content and concerned.has(path)
-    }
-    stale = {path for path in paths - set(wanted.files) if concerned.has(path)}
+    changed = {path for path, content in wanted.files.items() if not same(current.get(path), content)}
+    concern = _Concern(
+        names={slug: record.model for (slug, _), record in (*state.records.items(), *resolved.records.items())},
+        scope=options.scope,
+        frozen=wanted.frozen,
+        rebased=frozenset(path.split("/")[1] for path in changed if _BASE.match(path)),
+    )
+    files = {path: wanted.files[path] for path in sorted(changed) if concern.has(path)}
+    stale = {path for path in paths - set(wanted.files) if concern.has(path)}
     removals = {path for path in stale if mark(current[path]) is not Mark.FOREIGN}
-    in_the_way = [
-        path for path in sorted({*files, *removals}) if path in current and mark(current[path]) is not Mark.OURS
-    ]
-    if in_the_way and not options.discard_edits:
+    gone = {(found[1], found[2]) for path in removals if (found := _OVERLAY.fullmatch(path))}
+    _refuse_mass_removal(state, gone | set(resolved.removed), resolved.empty, options)
+    edited = [path for path in sorted({*files, *removals}) if path in current and _is_edited(current[path])]
+    notes = _strangers(stale - removals)
+    if edited and not options.discard_edits:
         if not (options.check or options.dry_run):
-            raise _edited(in_the_way)
-        return files, removals, [_edit_finding(path) for path in in_the_way] + _strangers(stale - removals)
-    return files, removals, _strangers(stale - removals)
+            raise _edited(edited)
+        notes += [_edit_finding(path) for path in edited]
+    return files, removals, notes
+
+
+_BASE = re.compile(r"models/[^/]+/base/")
+_OVERLAY = re.compile(r"models/([^/]+)/overlays/([^/]+)/kustomization\.yaml")
+
+
+def _is_edited(content: bytes) -> bool:
+    """Whether a person's work would be lost. Both sides of a merge of m2g's own output are in Git."""
+    state = mark(content)
+    return state is Mark.EDITED or state is Mark.FOREIGN or (state is Mark.CONFLICTED and not stamped(content))
 
 
 class _Concern(Value, frozen=True, kw_only=True):
-    """Which paths this run may touch."""
+    """Which paths this run may touch. Where a model's base changes, all its overlays change with it or none fits."""
 
-    state: Repository
+    names: Mapping[str, str]
     scope: Scope
     frozen: frozenset[str]
+    rebased: frozenset[str]
 
     def has(self, path: str) -> bool:
         parts = path.split("/")
         slug = parts[1] if parts[0] == "models" else parts[2].removesuffix(".yaml")
+        if slug in self.frozen or (self.scope.models and not self.scope.models & {slug, self.names.get(slug, slug)}):
+            return False
         environment = ""
         if parts[0] == "fleet":
             environment = parts[1]
         elif len(parts) > 3 and parts[2] in ("overlays", "releases"):
             environment = parts[3].removesuffix(".json")
-        name = next((r.model for (s, _), r in self.state.records.items() if s == slug), slug)
-        if slug in self.frozen:
-            return False
-        if self.scope.models and not self.scope.models & {slug, name}:
-            return False
-        return not (environment and self.scope.environments and environment not in self.scope.environments)
+        narrowed = environment and self.scope.environments and environment not in self.scope.environments
+        return slug in self.rebased or not narrowed
 
 
 def _edited(paths: Collection[str]) -> InputError:

@@ -13,6 +13,7 @@ from m2g.finding import Finding, Severity
 from m2g.intent import Config
 from m2g.model import ModelVersion, RegisteredModel, Release, Run, Value, VersionFacts
 from m2g.plan import Plan, Target, plan, selected, slug_of
+from m2g.prose import without_password
 from m2g.registry import Registry
 
 _LINEAGE = frozenset(
@@ -23,6 +24,10 @@ _MOST = 100
 """Metrics, parameters and datasets that a record keeps, in the order of their names."""
 _LONGEST = 500
 """Characters of a parameter or lineage tag that a record keeps."""
+
+
+_UNREAD = ("hf://", "oci://", "pvc://")
+"""Sources that clusters read and MLflow cannot: their MLmodel file is not known."""
 
 
 class Scope(Value, frozen=True, kw_only=True):
@@ -171,12 +176,13 @@ def _acting(config: Config, model: Mapping[str, str], version: Mapping[str, str]
 
 
 def _record(environment: str, target: Target, facts: VersionFacts, registry: str, tags: dict[str, str]) -> Release:
-    if facts.problem:
-        raise InputError(facts.problem)
     version = target.version
-    if facts.mlmodel is None:
+    elsewhere = version.source.startswith(_UNREAD)
+    if facts.problem and not elsewhere:
+        raise InputError(without_password(facts.problem))
+    if facts.mlmodel is None and not elsewhere:
         raise InputError(
-            f"there is no MLmodel file at {facts.artifact_uri}",
+            f"there is no MLmodel file at {without_password(facts.artifact_uri)}",
             hint="the artifacts are gone or the source is no MLflow model: register the version again",
         )
     return Release(
@@ -188,9 +194,9 @@ def _record(environment: str, target: Target, facts: VersionFacts, registry: str
         follows=target.follows,
         created_at=version.created_at,
         source=version.source,
-        artifact_uri=facts.artifact_uri,
+        artifact_uri=version.source if elsewhere else facts.artifact_uri,
         run=_lineage(facts.run) if facts.run else Run(id=version.run_id) if version.run_id else None,
-        mlmodel=mlmodel.parse(facts.mlmodel),
+        mlmodel=None if facts.mlmodel is None else mlmodel.parse(facts.mlmodel),
         tags=tags,
     )
 

@@ -96,7 +96,9 @@ def _predictor(slug: str, subject: Subject, serving: Serving) -> Object:
 
 
 def _scaling(serving: Serving) -> Object:
-    scaling: Object = {"minReplicas": serving.min_replicas, "maxReplicas": serving.max_replicas}
+    scaling: Object = {"minReplicas": serving.min_replicas}
+    if serving.max_replicas:  # 0 is "no limit"; KServe's type drops it, and Argo CD would never be in sync
+        scaling["maxReplicas"] = serving.max_replicas
     if serving.knative:
         scaling |= {"scaleMetric": serving.scale_metric, "scaleTarget": serving.scale_target}
         return scaling | {"containerConcurrency": serving.container_concurrency}
