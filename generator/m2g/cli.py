@@ -22,6 +22,9 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _FINDINGS = ("text", "json", "github", "gitlab", "sarif", "junit")
 _REVIEWS = ("text", "markdown", "json")
 _OUTPUT = "Also write the report to FILE, in any FORMAT of --format; repeatable."
+_MODELS = click.option(
+    "--model", "models", multiple=True, metavar="NAME", help="Only this registered model or slug; repeatable."
+)
 
 
 @click.group(context_settings=_CONTEXT)
@@ -68,9 +71,7 @@ def init(folder: Path, directory: Path, defaults: bool, data: Sequence[str], tem
 
 
 @group.command(context_settings=_CONTEXT)
-@click.option(
-    "--model", "models", multiple=True, metavar="NAME", help="Only this registered model or slug; repeatable."
-)
+@_MODELS
 @click.option("--env", "environments", multiple=True, metavar="NAME", help="Only this environment; repeatable.")
 @click.option("--locked", is_flag=True, help="From the committed records alone: no registry, no network.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 with a short diff when the tree is out of date.")
@@ -137,9 +138,7 @@ def render(
 
 
 @group.command(context_settings=_CONTEXT)
-@click.option(
-    "--model", "models", multiple=True, metavar="NAME", help="Only this registered model or slug; repeatable."
-)
+@_MODELS
 @click.option("--env", "environments", multiple=True, metavar="NAME", help="Only this environment; repeatable.")
 @click.option("--against", metavar="REF", help="Compare with where the branch left REF, too (modes, names, removals).")
 @click.option("--allow-removals", type=click.IntRange(min=0), metavar="N", help="With --against: N services may go.")
@@ -184,9 +183,7 @@ def validate(
 
 @group.command(context_settings=_CONTEXT)
 @click.option("--against", metavar="REF", default="", help="Branch, tag or commit; default: the remote's main branch.")
-@click.option(
-    "--model", "models", multiple=True, metavar="NAME", help="Only this registered model or slug; repeatable."
-)
+@_MODELS
 @click.option("--env", "environments", multiple=True, metavar="NAME", help="Only this environment; repeatable.")
 @click.option("--format", "form", type=click.Choice(_REVIEWS), default="text", show_default=True)
 @click.option(
