@@ -151,8 +151,13 @@ def _choice(error: ValidationError, options: list[object]) -> Violation:
     return Violation(
         where=tuple(error.instance_path),
         message=f"is {_shown(error.instance)}; it must be one of: {', '.join(words)}",
-        hint=f"did you mean {meant}?" if meant else "",
+        hint=_quoted(error.instance, words) or (f"did you mean {meant}?" if meant else ""),
     )
+
+
+def _quoted(value: object, words: Sequence[str]) -> str:
+    """YAML reads 0.20 as the number 0.2: what was meant cannot be told any more."""
+    return f'write it in quotes, such as "{words[-1]}"' if isinstance(value, int | float) and words else ""
 
 
 def _limit(error: ValidationError, path: Place, rules: dict[str, object]) -> Violation:

@@ -95,7 +95,18 @@ def resolve(given: Sequence[Layer], bounds: Mapping[str, Bound], kserve: Kserve)
     for layer in given:
         _lay(merged, layer.settings)
     serving = _complete(merged, kserve)
-    return serving, list(contradictions(serving))
+    return serving, [_attributed(finding, given) for finding in contradictions(serving)]
+
+
+def _attributed(finding: Finding, given: Sequence[Layer]) -> Finding:
+    """A contradiction with the layer that has the last word on its setting: that is where to mend it."""
+    for layer in reversed(given):
+        if _at(layer.settings, finding.path) is None:
+            continue
+        if layer.tag:
+            return _tag_finding(layer.tag, str(_at(layer.settings, finding.path)), finding.message)
+        return msgspec.structs.replace(finding, file=layer.file, path=f"{layer.place}.{finding.path}")
+    return msgspec.structs.replace(finding, file="m2g.yaml", path=f"defaults.{finding.path}")
 
 
 def _malformed(layer: Layer) -> Iterator[Finding]:

@@ -21,6 +21,10 @@ Answers = set[tuple[str, str]]
 """(rule, path)."""
 
 
+_PLATFORM = ("ClusterServingRuntime", "ClusterStorageContainer", "LocalModelCache", "LocalModelNodeGroup")
+"""Kinds of KServe that the platform's files hold, and no overlay."""
+
+
 class Given(msgspec.Struct, frozen=True, kw_only=True):
     """What surrounds an object in an example."""
 
@@ -112,7 +116,7 @@ def _subject(item: Manifest, given: Given) -> Subject:
     return Subject(
         item=item,
         kserve=given.kserve,
-        overlay=(item, *others) if "metadata" in item or others else None,
+        overlay=(item, *others) if ("metadata" in item or others) and item.get("kind") not in _PLATFORM else None,
         release=_release(given.release) if given.release else None,
         external=msgspec.convert(given.external, External),
         before=before if isinstance(before, dict) and same else None,

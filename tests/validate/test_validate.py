@@ -245,3 +245,60 @@ def test_findings_come_sorted_and_once(tmp_path: Path) -> None:
         ("mlflow-protocol", "dev"),
         ("mlflow-protocol", "prod"),
     }
+
+
+class TestSettings:
+    """What render would refuse is said by validate too, with file and line."""
+
+    @pytest.mark.parametrize(
+        ("settings", "path", "line"),
+        [
+            ("settings:\n  minReplicas: 9\n", "settings.minReplicas", 2),
+            ("settings:\n  resources:\n    limits: {memory: 2GB}\n", "settings.resources.limits.memory", 3),
+            ("environments:\n  prod:\n    settings: {env: {A: ''}}\n", "environments.prod.settings.env.A", 3),
+            ("settings: {scaleMetric: rps}\n", "settings.scaleMetric", 1),
+        ],
+    )
+    def test_a_setting_that_cannot_be(self, tmp_path: Path, settings: str, path: str, line: int) -> None:
+        root = fleet(tmp_path)
+        write(root, {"models/wine/model.yaml": settings})
+        found = {(f.file, f.path, f.line) for f in check(root).findings}
+        assert ("models/wine/model.yaml", path, line) in found
+
+    def test_a_namespace_that_makes_names_too_long(self, tmp_path: Path) -> None:
+        root = fleet(tmp_path)
+        config = root / "m2g.yaml"
+        config.write_text(config.read_text().replace("models-prod", "n" * 60))
+        assert "name-too-long" in {finding.rule for finding in check(root).findings}
+
+
+def test_a_component_of_no_environment_is_named(tmp_path: Path) -> None:
+    root = fleet(tmp_path, ("models/wine/custom/prd/kustomization.yaml", COMPONENT))
+    finding = only(check(root))
+    assert (finding.rule, finding.severity) == ("component-unused", Severity.WARNING)
+    assert "dev, prod" in finding.hint
+
+
+def test_a_service_that_a_component_deletes_is_missed(tmp_path: Path) -> None:
+    deleted = (
+        f"{COMPONENT}patches:\n- target: {{kind: InferenceService}}\n  patch: |-\n    $patch: delete\n"
+        "    apiVersion: serving.kserve.io/v1beta1\n    kind: InferenceService\n    metadata: {name: wine}\n"
+    )
+    root = fleet(tmp_path, (CUSTOM, deleted))
+    assert "service-missing" in {finding.rule for finding in check(root).findings}
+
+
+def test_rights_do_not_belong_into_a_models_folder(tmp_path: Path) -> None:
+    binding = (
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: all}\n"
+        "roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}\n"
+        "subjects: [{kind: ServiceAccount, name: default, namespace: x}]\n"
+    )
+    root = fleet(tmp_path, (CUSTOM, f"{COMPONENT}resources: [b.yaml]\n"), ("models/wine/custom/prod/b.yaml", binding))
+    assert "overlay-scope" in {finding.rule for finding in check(root).findings}
+
+
+def test_a_record_in_another_models_folder_is_found(tmp_path: Path) -> None:
+    root = fleet(tmp_path)
+    (root / "models/beer/releases/prod.json").write_bytes((root / "models/wine/releases/prod.json").read_bytes())
+    assert "record-misplaced" in {finding.rule for finding in check(root).findings}

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import msgspec
 from msgspec import UNSET
 
 from m2g import settings, storage
+from m2g.commands import sources
 from m2g.errors import InputError
-from m2g.finding import Finding
+from m2g.finding import Finding, Severity
 from m2g.intent import Config, ModelIntent
+from m2g.manifest import place_of
 from m2g.model import Release, Value
 from m2g.naming import LABEL_MAX
 from m2g.render import Deployment, ModelInput, render
@@ -100,6 +103,32 @@ def _deployment(repository: Repository, slug: str, release: Release) -> tuple[De
         return None, findings
     custom = (slug, release.environment) in repository.components
     return Deployment(release=release, serving=serving, storage_uri=uri, custom=custom), []
+
+
+def located(root: Path, findings: Iterable[Finding]) -> list[Finding]:
+    """The findings about m2g.yaml and model.yaml with the line of their path."""
+    return [
+        msgspec.structs.replace(finding, line=sources.line(root, finding.file, place_of(finding.path)))
+        if finding.file.endswith(".yaml") and finding.path and not finding.line
+        else finding
+        for finding in findings
+    ]
+
+
+def unused(repository: Repository) -> list[Finding]:
+    """A finding for each component of people that no environment uses: a misspelt folder does nothing."""
+    return [
+        Finding(
+            rule="component-unused",
+            severity=Severity.WARNING,
+            file=f"models/{slug}/custom/{environment}/kustomization.yaml",
+            model=next((r.model for (s, _), r in repository.records.items() if s == slug), slug),
+            message=f"m2g.yaml has no environment {environment!r}, so nothing uses this component",
+            hint=f"it has {', '.join(repository.config.environments)}",
+        )
+        for slug, environment in sorted(repository.components)
+        if environment not in repository.config.environments
+    ]
 
 
 def _placed(findings: Iterable[Finding], release: Release) -> list[Finding]:

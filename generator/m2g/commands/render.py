@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from m2g import config as configuration
 from m2g import registry, releases, workspace
-from m2g.commands.desired import Desired, Key, Repository, desired, model_files
+from m2g.commands.desired import Desired, Key, Repository, desired, located, model_files, unused
 from m2g.commands.resolve import Resolved, Scope, resolve
 from m2g.errors import InputError
 from m2g.finding import Finding, Severity
@@ -77,7 +77,7 @@ def render(
         current = workspace.read(root, {*files, *removals})
         if writes:
             workspace.write(root, files, removals)
-        findings = [*resolved.findings, *wanted.findings, *notes]
+        findings = [*resolved.findings, *located(root, wanted.findings), *unused(state), *notes]
         if workspace.unfinished(root):
             findings.append(_unfinished())
         return Outcome(

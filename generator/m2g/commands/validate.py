@@ -13,14 +13,15 @@ from msgspec import UNSET
 from m2g import checks, kustomize, releases, workspace
 from m2g import config as configuration
 from m2g.commands import expressions, sources
+from m2g.commands.desired import Repository, desired, located, unused
 from m2g.commands.history import Against, Past, past
 from m2g.commands.resolve import Scope
 from m2g.errors import InputError
 from m2g.finding import Checked, Finding, Report, Severity
-from m2g.intent import Config, External, Kserve
+from m2g.intent import Config, External, Kserve, ModelIntent
 from m2g.manifest import Manifest, at, place_of
 from m2g.model import Release, Value
-from m2g.plan import stale_pins
+from m2g.plan import misplaced, stale_pins
 from m2g.schemas import Catalogue
 from m2g.schemas import own as own_schemas
 from m2g.tree import Mark, mark
@@ -145,11 +146,23 @@ def _read(root: Path, scope: Scope) -> tuple[_State, list[Finding]]:
         findings += configuration.unknown_environments(config, intents)
     records, wrong = releases.read_all(root)
     findings += stale_pins(intents, records)
+    if config is not None:
+        findings += misplaced(config, records)
+        findings += _settings(root, config, records, intents)
     names = {path.name: path.name for path in sorted((root / "models").glob("*")) if path.is_dir()}
     names |= {slug: release.model for (slug, _), release in records.items()}
     state = _State(root=root, config=config, names=names, records=records, scope=scope)
     _known(state)
     return state, findings + wrong
+
+
+def _settings(
+    root: Path, config: Config, records: Mapping[Key, Release], intents: Mapping[str, ModelIntent]
+) -> list[Finding]:
+    """What render would refuse: settings that contradict each other or leave their bounds, storage, names."""
+    components = workspace.components(root)
+    repository = Repository(config=config, records=dict(records), intents=dict(intents), components=components)
+    return [*located(root, desired(repository, records).findings), *unused(repository)]
 
 
 def _known(state: _State) -> None:
@@ -211,6 +224,10 @@ def _overlay(state: _State, key: Key, built: kustomize.Built, catalogue: Catalog
         hint = built.hint or "run `kustomize build` on the overlay to see it; m2g builds with no network and no plugins"
         message = f"does not build: {built.error}"
         yield Finding(rule="overlay-build", file=built.at, message=message, hint=hint, environment=key[1])
+    elif not any(at(i, "kind") == "InferenceService" and at(i, "metadata", "name") == key[0] for i in built.objects):
+        message = f"builds no InferenceService {key[0]!r}: a component deletes or renames it"
+        hint = f"mend models/{key[0]}/custom/{key[1]}/, or retire the model"
+        yield Finding(rule="service-missing", file=built.folder, message=message, hint=hint, environment=key[1])
     for item in built.objects:
         subject = checks.Subject(
             item=item,

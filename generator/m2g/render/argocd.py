@@ -10,7 +10,8 @@ def app(slug: str, environment: str, namespace: str, custom: bool) -> dict[str, 
     """
     folder = f"models/{slug}"
     overlay = f"{folder}/overlays/{environment}"
-    paths = [f"/{overlay}", f"/{folder}/base"] + ([f"/{folder}/custom/{environment}"] if custom else [])
+    # A person's component may refer to any place of the repository, so every change may be its change.
+    paths = ["/"] if custom else [f"/{overlay}", f"/{folder}/base"]
     return {
         "slug": slug,
         "environment": environment,
