@@ -83,4 +83,4 @@ def test_the_documentation_is_what_the_rules_say() -> None:
 
 def test_the_page_of_the_documentation_is_fresh() -> None:
     page = Path(__file__).parents[2] / "docs/reference/rules.md"
-    assert page.read_text() == rules.markdown(explain.pages()), "run `python docs/_generate_rules.py`"
+    assert page.read_text() == rules.markdown(explain.pages()), "run `python docs/generate.py`"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -12,19 +12,18 @@ from msgspec import UNSET
 
 from m2g import checks, kustomize, releases, workspace
 from m2g import config as configuration
-from m2g.commands import expressions, sources
+from m2g.commands import expressions, ownership, sources
 from m2g.commands.desired import Repository, desired, located, unused
 from m2g.commands.history import Against, Past, past
 from m2g.commands.resolve import Scope
 from m2g.errors import InputError
-from m2g.finding import Checked, Finding, Report, Severity
+from m2g.finding import Checked, Finding, Report
 from m2g.intent import Config, External, Kserve, ModelIntent
 from m2g.manifest import Manifest, at, place_of
 from m2g.model import Release, Value
 from m2g.plan import misplaced, stale_pins
 from m2g.schemas import Catalogue
 from m2g.schemas import own as own_schemas
-from m2g.tree import Mark, mark
 
 Key = tuple[str, str]
 """(slug, environment)."""
@@ -32,18 +31,6 @@ Key = tuple[str, str]
 _KUSTOMIZATION = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
 _PLAIN = ("platform", "fleet")
 _FLUX = "kustomize.toolkit.fluxcd.io/"
-_MARKS = {
-    Mark.EDITED: (
-        "hand-edit",
-        "was edited by hand, and m2g owns this file",
-        "move the change to models/<slug>/custom/<env>/ or model.yaml, and undo it here (git checkout)",
-    ),
-    Mark.CONFLICTED: (
-        "merge-conflict",
-        "contains Git's merge-conflict markers",
-        "take either side (git checkout --ours), then run `m2g render --locked`: it writes the right one",
-    ),
-}
 
 
 class _State(Value, frozen=True, kw_only=True):
@@ -93,7 +80,7 @@ def validate(
         findings += state.past.removals(against, state.config)
     overlays = {key: f"models/{key[0]}/overlays/{key[1]}" for key in _overlays(state)}
     owned = list(workspace.owned_paths(root))
-    findings += _ownership(root, owned, set(state.names))
+    findings += ownership.findings(root, owned, set(state.names))
     findings += _unpaired(state, set(overlays))
     own = own_schemas.read(root)
     findings += own.findings
@@ -184,23 +171,6 @@ def _overlays(state: _State) -> Iterator[Key]:
         key = (path.parts[-3], path.name)
         if path.is_dir() and state.has(key):
             yield key
-
-
-def _ownership(root: Path, paths: Sequence[str], slugs: set[str]) -> Iterator[Finding]:
-    """Files in m2g's places that are not as m2g wrote them; records are told apart by m2g.releases."""
-    for path, content in workspace.read(root, [path for path in paths if "/releases/" not in path]).items():
-        state = mark(content)
-        if state in _MARKS:
-            rule, message, hint = _MARKS[state]
-            yield Finding(rule=rule, file=path, message=message, hint=hint)
-        elif state is Mark.FOREIGN and (not path.startswith("fleet/") or Path(path).stem in slugs):
-            yield Finding(
-                rule="foreign-file",
-                severity=Severity.WARNING,
-                file=path,
-                message="is not m2g's, but lies where m2g writes",
-                hint="move it to models/<slug>/custom/<env>/",
-            )
 
 
 def _unpaired(state: _State, overlays: set[Key]) -> Iterator[Finding]:
