@@ -5,6 +5,7 @@ ruamel.yaml reads it (YAML 1.2, duplicate keys are errors) and its events bound 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -19,6 +20,14 @@ from m2g.tree import Mark, mark
 Place: TypeAlias = Sequence[str | int]
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
+MAX_EVENTS = 50_000
+"""ruamel.yaml takes 50 µs for each: a megabyte of commas would take half a minute."""
+MAX_BRACKETS = 30_000
+MAX_EXPANDED = 8 << 20
+_ANCHOR = re.compile(r"&([0-9A-Za-z_-]+)")
+_ALIAS = re.compile(r"\*([0-9A-Za-z_-]+)")
+_DOCUMENT = re.compile(r"^---(?=\s|\Z)", re.MULTILINE)
+_WHOLE = 1 << 63
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,28 +68,86 @@ def read(file: str, content: bytes) -> Document:
         where = f"{file}:{at.line + 1}" if at is not None else file
         raise InputError(f"{where}: {_sentence(error)}", hint="see the YAML syntax at that line") from error
     except (YAMLError, ValueError, OverflowError, RecursionError) as error:
-        raise InputError(f"{file}: not valid YAML: {str(error).splitlines()[0] if str(error) else error!r}") from error
+        sentence = (str(error).splitlines() or [repr(error)])[0]
+        raise InputError(f"{file}: not valid YAML: {sentence[:200]}") from error
+    except (
+        TypeError,
+        KeyError,
+        AttributeError,
+        IndexError,
+    ) as error:  # ruamel.yaml's own, for keys that it cannot hash
+        raise InputError(f"{file}: not valid YAML: a key is a list or a mapping", hint="keys are text") from error
     lines: dict[tuple[str | int, ...], int] = {(): 1}
     return Document(file=file, data=_plain(loaded, (), lines, file), lines=lines)
 
 
+def refuse_costly(text: str) -> None:
+    """Raises ValueError for what ryaml would take minutes or all memory to read; call it before ryaml.
+
+    Its time goes with the square of the brackets that are open at once, and it copies what an alias stands for. No
+    string, comment or bracket goes past the line that begins a document, so that each can be judged alone.
+    """
+    brackets = text.count("[") + text.count("{")
+    if brackets > MAX_BRACKETS and any(
+        part.count("[") + part.count("{") > MAX_BRACKETS for part in _DOCUMENT.split(text)
+    ):
+        raise ValueError(f"it has more than {MAX_BRACKETS} brackets in one document")
+    if not set(_ANCHOR.findall(text)).isdisjoint(_ALIAS.findall(text)):
+        try:
+            size = _expanded(text)
+        except (YAMLError, RecursionError) as error:
+            raise ValueError(str(error).splitlines()[0] if str(error) else repr(error)) from error
+        if size > MAX_EXPANDED:
+            raise ValueError("it has too many YAML aliases")
+
+
+def _expanded(text: str) -> int:
+    """How long the text would be with its aliases written out; MAX_EXPANDED + 1 where it is longer than that."""
+    from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent, ScalarEvent
+
+    known: dict[str, int] = {}
+    around: list[tuple[str | None, int]] = []
+    total = 0
+    for count, event in enumerate(YAML(typ="safe", pure=True).parse(text)):
+        if isinstance(event, CollectionStartEvent):
+            around.append((event.anchor, total))
+        elif isinstance(event, CollectionEndEvent):
+            anchor, before = around.pop()
+            if anchor:
+                known[anchor] = total - before
+        elif isinstance(event, AliasEvent):
+            total += known.get(event.anchor, 0)
+        elif isinstance(event, ScalarEvent):
+            total += len(event.value)
+            if event.anchor:
+                known[event.anchor] = len(event.value) + 1
+        total += isinstance(event, NodeEvent)
+        if total > MAX_EXPANDED or count > MAX_EVENTS:
+            return MAX_EXPANDED + 1
+    return total
+
+
 def _bound(file: str, text: str) -> None:
-    """Refuse aliases (they can explode) and deep nesting before any object is built."""
-    from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
+    """Refuse aliases (they can explode), tags, deep nesting and too much of it before any object is built."""
+    from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
 
     depth = 0
-    for event in YAML(typ="safe", pure=True).parse(text):
+    for count, event in enumerate(YAML(typ="safe", pure=True).parse(text)):
+        place = f"{file}:{event.start_mark.line + 1}"
         if isinstance(event, AliasEvent):
-            raise InputError(
-                f"{file}:{event.start_mark.line + 1}: YAML aliases (*{event.anchor}) are not supported",
-                hint="write the value out",
-            )
+            name = str(event.anchor)[:60]
+            raise InputError(f"{place}: YAML aliases (*{name}) are not supported", hint="write the value out")
+        if isinstance(event, ScalarEvent | CollectionStartEvent) and event.tag is not None:
+            tag = str(event.tag).replace("tag:yaml.org,2002:", "!!")[:60]
+            raise InputError(f"{place}: a value with a tag ({tag}) is not plain data", hint="quote it if it is text")
         if isinstance(event, CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                raise InputError(f"{file}:{event.start_mark.line + 1}: nested deeper than {MAX_DEPTH}")
+                raise InputError(f"{place}: nested deeper than {MAX_DEPTH}")
         elif isinstance(event, CollectionEndEvent):
             depth -= 1
+        if count > MAX_EVENTS:
+            raise InputError(f"{place}: more than {MAX_EVENTS} values", hint="a file that people edit is small")
 
 
 def _sentence(error: MarkedYAMLError) -> str:
@@ -94,7 +161,7 @@ def _plain(node: object, place: tuple[str | int, ...], lines: dict[tuple[str | i
         for key, value in node.items():
             line = node.lc.key(key)[0] + 1
             if not isinstance(key, str):
-                raise InputError(f"{file}:{line}: the key {key!r} is not text", hint=f'quote it: "{key}"')
+                raise InputError(f"{file}:{line}: the key {_said(key)} is not text", hint="write it in quotes")
             lines[(*place, str(key))] = line
             result[str(key)] = _plain(value, (*place, str(key)), lines, file)
         return result
@@ -104,8 +171,17 @@ def _plain(node: object, place: tuple[str | int, ...], lines: dict[tuple[str | i
         return [_plain(value, (*place, index), lines, file) for index, value in enumerate(node)]
     if node is None or isinstance(node, bool):
         return node
+    line = lines.get(place, 1)
+    if isinstance(node, int) and not -_WHOLE <= node < _WHOLE:
+        raise InputError(f"{file}:{line}: a number of more than 64 bits", hint="quote it if it is text")
     for kind in (int, float, str):
         if isinstance(node, kind):
             return kind(node)
-    line = lines.get(place, 1)
     raise InputError(f"{file}:{line}: {str(node)[:60]!r} is not plain data", hint="quote it if it is text")
+
+
+def _said(value: object) -> str:
+    try:
+        return repr(value)[:60]
+    except ValueError:  # a whole number of more digits than Python writes
+        return "(a huge number)"

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
 import ryaml
 
+from m2g.documents import refuse_costly
 from m2g.errors import InputError
 from m2g.model import Field, Flavor, Mlmodel, Signature
 
 MAX_BYTES = 1 << 20
-MAX_EXPANDED = 64 << 20
-"""Aliases are copied by the parser: a bound on (aliases * size) keeps a small file from filling the memory."""
 MAX_DEPTH = 32
-_ALIAS = re.compile(rb"\*([0-9A-Za-z_-]+)")
-_ANCHOR = re.compile(rb"&([0-9A-Za-z_-]+)")
 _PYTHON = "python_function"
 _VERSION_KEYS = {
     "xgboost": "xgb_version",
@@ -90,11 +86,10 @@ def parse(content: bytes) -> Mlmodel:
 
 
 def _load(content: bytes) -> object:
-    anchors = set(_ANCHOR.findall(content))
-    if anchors and sum(name in anchors for name in _ALIAS.findall(content)) * len(content) > MAX_EXPANDED:
-        raise InputError("MLmodel has too many YAML aliases", hint="is this the file that MLflow wrote?")
     try:
-        loaded: object = ryaml.loads(content.decode())
+        text = content.decode()
+        refuse_costly(text)
+        loaded: object = ryaml.loads(text)
     except UnicodeDecodeError as error:
         raise InputError(f"MLmodel is not UTF-8 at byte {error.start}") from error
     except (ValueError, TypeError, RecursionError) as error:
