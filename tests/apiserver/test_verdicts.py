@@ -112,13 +112,6 @@ REASONS = [
     ),
     Reason(
         "m2g",
-        r"^spec\.verify\.provider is missing",
-        "the server sets the default of a required field before it checks; the catalogue does not",
-        builtin=False,
-        faults=frozenset({Fault.MISSING}),
-    ),
-    Reason(
-        "m2g",
         r"^spec\.predictors\[0\]\.graph\.children\[0\]\.",
         "a part that contains itself: a CRD cannot hold that, so it leaves the inner ones open",
         builtin=False,
