@@ -16,6 +16,8 @@ LOCKED := .venv/.locked-$(VERSION)
 READY := .venv/.m2g-$(VERSION)
 MLFLOW2 := .venv-mlflow2/.locked-$(VERSION)
 KUSTOMIZE := .tools/bin/kustomize
+FUZZ := .tools/fuzz/.locked-$(VERSION)
+RUNS ?= 5000
 UV := .tools/uv-venv/.locked
 PIP := -m pip --disable-pip-version-check --no-input install --quiet
 ARGS ?=
@@ -62,8 +64,13 @@ schemas: $(READY) $(KUSTOMIZE) ## derive schemas/ anew from its pinned sources (
 .PHONY: lock
 lock: $(UV) ## write requirements/*.txt anew (ARGS=--upgrade for newer versions)
 	$(COMPILE) --extra local pyproject.toml requirements/dev.in --output-file requirements/dev.txt
-	for name in mlflow2 uv go; do \
+	for name in mlflow2 uv go fuzz; do \
 	  $(COMPILE) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
+
+# make fuzz RUNS=100000 ARGS="MLmodel crd": every door for foreign bytes, by coverage; Linux alone.
+.PHONY: fuzz
+fuzz: $(READY) $(FUZZ)
+	PYTHONPATH=.tools/fuzz:generator:. .venv/bin/python -m tests.fuzz.harness $(RUNS) .tools/fuzz-found $(ARGS)
 
 .PHONY: clean
 clean: ## remove all that make has made (environments, tools, caches)
@@ -107,6 +114,12 @@ $(KUBECONFORM): tests/tools/kubeconform/go.mod tests/tools/kubeconform/go.sum te
 .PHONY: peers
 peers: $(READY) $(KUBECONFORM)
 	$(IN_VENV) .venv/bin/python -m tests.corpus.peers
+
+$(FUZZ): requirements/fuzz.txt $(LOCKED)
+	@echo "installing atheris into .tools/fuzz …"
+	@rm -rf .tools/fuzz
+	@.venv/bin/python $(PIP) --require-hashes --target .tools/fuzz -r requirements/fuzz.txt
+	@touch $@
 
 $(UV): requirements/uv.txt | python
 	@echo "installing uv into .tools/uv-venv …"

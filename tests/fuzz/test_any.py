@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from m2g.commands.render import RenderOptions
 from m2g.errors import M2gError
-from tests.fuzz.bombs import CRDS
+from tests.fuzz.bombs import CRDS, crd
 from tests.fuzz.targets import TARGETS, feed, put
 from tests.render.fleet import CONFIG, MLMODEL, FakeRegistry, release, repository, write_record
 from tests.render.fleet import run as render
@@ -78,6 +78,11 @@ def test_what_fuzzing_found(tmp_path: Path, case: tuple[str, bytes]) -> None:
     """Each was a traceback once."""
     assert feed("document", tmp_path, case[1])
     feed(case[0], tmp_path, case[1])
+
+
+@pytest.mark.xfail(strict=True, raises=TypeError, reason="m2g.commands.schemas sorts keys that are no text")
+def test_a_crd_with_a_number_as_key(tmp_path: Path) -> None:
+    feed("crd", tmp_path, crd("{type: object, default: {1: 2}}"))
 
 
 @pytest.mark.parametrize("target", TARGETS)
