@@ -10,6 +10,8 @@ from typing import TypeAlias
 
 import ryaml
 
+from m2g.documents import refuse_costly
+
 Manifest: TypeAlias = Mapping[str, object]
 """One object, as kustomize printed it."""
 
@@ -21,10 +23,12 @@ _STEP = re.compile(r'\.?(?:([A-Za-z_][A-Za-z0-9_-]*)|\[([0-9]+)\]|\[("(?:[^"\\]|
 
 
 def read_all(text: str) -> list[object]:
-    """Every YAML document in `text`; scalars mean what they mean to Go. Raises ValueError for what is not YAML.
+    """Every YAML document in `text`; scalars mean what they mean to Go. Raises ValueError for what is not YAML,
+    and for what would take minutes or all memory to read.
 
     Not for what a person wrote by hand: there `m2g.documents` knows the lines.
     """
+    refuse_costly(text)
     return ryaml.load_all(io.StringIO(text)) or []  # None for no document at all
 
 

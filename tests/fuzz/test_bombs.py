@@ -17,11 +17,9 @@ from tests.fuzz.targets import TARGETS
 
 SECONDS = 10
 """For each bomb of a megabyte; a machine of CI is slow and shared."""
-_LATER = pytest.mark.xfail(strict=True, reason="m2g.manifest.read_all does not call m2g.documents.refuse_costly yet")
-_BY_RYAML = ("component", "resource", "plain", "crd")
 
 
-@pytest.mark.parametrize("target", [pytest.param(t, marks=[_LATER] if t in _BY_RYAML else []) for t in TARGETS])
+@pytest.mark.parametrize("target", TARGETS)
 def test_no_bomb_costs_much(tmp_path: Path, target: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.fuzz.child", target, str(tmp_path)],

@@ -185,10 +185,11 @@ def _write(root: Path, found: Sequence[tuple[str, object]], only: Sequence[str])
     for source, document in found:
         try:
             kinds = crd.kinds(document)
-        except M2gError as error:
-            refused.append(f"{str(at(document, 'metadata', 'name') or source)[:100]}: {error.message[:500]}")
+            digest = hashlib.sha256(msgspec.json.encode(at(document, "spec"), order="sorted")).hexdigest()
+        except (M2gError, TypeError) as error:  # TypeError: a key that is no text
+            message = error.message if isinstance(error, M2gError) else "it has a key that is no text"
+            refused.append(f"{str(at(document, 'metadata', 'name') or source)[:100]}: {message[:500]}")
             continue
-        digest = hashlib.sha256(msgspec.json.encode(at(document, "spec"), order="sorted")).hexdigest()
         for kind in kinds:
             if not only or any(fnmatchcase(f"{kind.group}/{kind.kind}", glob) for glob in only):
                 path, content = own.written(kind, source, digest)
