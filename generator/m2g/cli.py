@@ -177,7 +177,7 @@ def validate(
     base = None if against is None else Against(ref=against, removals=allow_removals)
     with progress.shown("validate") as tell:
         report = command.validate(config.find_root(folder), scope, against=base, progress=tell)
-    _deliver(folder, form, outputs, lambda form: findings.render(report.findings, form, report.checked))
+    _deliver(folder, form, outputs, lambda form: findings.render(report.findings, form, report.checked, report.built))
     return Exit.NO if any(finding.severity == "error" for finding in report.findings) else Exit.DONE
 
 

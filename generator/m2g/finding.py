@@ -42,7 +42,8 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of `m2g validate`: every finding, sorted, and what was checked."""
+    """The result of `m2g validate`: every finding, sorted, what was checked, and the folders that were built."""
 
     findings: tuple[Finding, ...] = ()
     checked: Checked = Checked()
+    built: tuple[str, ...] = ()

@@ -114,6 +114,7 @@ def validate(
             files=len(owned) + len(plain),
             undecided=asked.undecided,
         ),
+        built=tuple(overlays.values()),
     )
 
 

@@ -16,7 +16,7 @@ _NOBODY = "repository"
 NOTHING = Checked()
 
 
-def render(findings: Sequence[Finding], form: str, checked: Checked = NOTHING) -> str:
+def render(findings: Sequence[Finding], form: str, checked: Checked = NOTHING, built: Sequence[str] = ()) -> str:
     """All findings in one of FORMATS; `checked` is what the last line tells when nothing is wrong."""
     match form:
         case "json":
@@ -34,7 +34,7 @@ def render(findings: Sequence[Finding], form: str, checked: Checked = NOTHING) -
         case "junit":
             from m2g.report import junit
 
-            return junit.render(findings, (), verdict(findings, checked))
+            return junit.render(findings, built, verdict(findings, checked))
         case _:
             return text(findings, checked)
 
