@@ -43,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in list(os.environ):
         if name.startswith(tuple(_FOREIGN)) or name.lower().endswith("_proxy"):
             del os.environ[name]
+    os.environ.pop("PYTHONUNBUFFERED", None)  # it hides output that is not flushed in time
     os.environ |= {
         "HOME": str(home),
         "PATH": os.pathsep.join([str(ROOT / ".tools/bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),

@@ -22,7 +22,8 @@ M2G = (sys.executable, "-m", "m2g")
 
 
 def m2g(root: Path, *arguments: str, uri: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **settings} | ({"MLFLOW_TRACKING_URI": uri} if uri else {})
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}  # mlflow sets its own
+    environment = {**own, **settings} | ({"MLFLOW_TRACKING_URI": uri} if uri else {})
     return subprocess.run(
         [*M2G, *arguments], cwd=root, env=environment, capture_output=True, text=True, check=False, timeout=120
     )

@@ -51,6 +51,7 @@ def main() -> None:
     _bound_memory()
     evaluator = _Evaluator(_library())
     sys.stdout.write("ready\n")
+    sys.stdout.flush()  # the first expression may already end the process
     request = msgspec.convert(json.load(sys.stdin.buffer), _Request)
     for scope, expression, wanted in request.questions:
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
