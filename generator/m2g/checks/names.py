@@ -9,7 +9,16 @@ from m2g.checks.rule import Fault, Rule, Subject, issue
 from m2g.manifest import at
 from m2g.naming import LABEL_MAX
 
-_KEYS = {"env": "name", "volumeMounts": "mountPath"}
+_POD_KEYS = {
+    "containers": ("name",),
+    "initContainers": ("name",),
+    "volumes": ("name",),
+    "imagePullSecrets": ("name",),
+    "hostAliases": ("ip",),
+    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+}
+_CONTAINER_KEYS = {"env": ("name",), "volumeMounts": ("mountPath",), "ports": ("containerPort", "protocol")}
+_DEFAULTS = {"protocol": "TCP"}
 
 
 def _budget(subject: Subject) -> Iterator[Fault]:
@@ -29,18 +38,19 @@ def _hosts(subject: Subject) -> Iterator[tuple[Place, str]]:
 
 
 def _unique(subject: Subject) -> Iterator[Fault]:
-    lists: list[tuple[Place, str]] = []
-    for pod in subject.pods:
-        lists += [((*pod, "containers"), "name"), ((*pod, "initContainers"), "name"), ((*pod, "volumes"), "name")]
-    for container in subject.containers:
-        lists += [((*container, field), key) for field, key in _KEYS.items()]
-    for place, key in lists:
-        seen: set[object] = set()
+    lists = [((*pod, field), keys) for pod in subject.pods for field, keys in _POD_KEYS.items()]
+    lists += [((*one, field), keys) for one in subject.containers for field, keys in _CONTAINER_KEYS.items()]
+    for place, keys in lists:
+        seen: set[tuple[str, ...]] = set()
         for index, item in enumerate(subject.items(*place)):
-            value = at(item, key)
-            if isinstance(value, str) and value in seen:
-                yield Fault(place=(*place, index, key), message=f"{value!r} is there twice in this list")
-            seen.add(value if isinstance(value, str) else None)
+            values = [at(item, key) or _DEFAULTS.get(key) for key in keys]
+            if not all(isinstance(value, str | int) for value in values):
+                continue  # the schema's matter
+            identity = tuple(str(value) for value in values)
+            if identity in seen:
+                message = f"{' '.join(identity)!r} is there twice in this list"
+                yield Fault(place=(*place, index, keys[0]), message=message)
+            seen.add(identity)
 
 
 RULES = (
@@ -56,7 +66,7 @@ RULES = (
     ),
     Rule(
         id="names-unique",
-        summary="Containers, volumes, variables and mount paths differ within their list.",
+        summary="Containers, volumes, variables, ports, mount paths and pull secrets differ within their list.",
         why="The API server takes these lists as maps. A second entry is refused, or silently wins.",
         fix="remove one of the two",
         link="https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy",
