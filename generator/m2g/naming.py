@@ -18,18 +18,6 @@ _UNPRINTABLE = re.compile(
     + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(17))
     + "]"
 )
-_DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-_DNS_1123 = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-
-
-def is_dns_1035(text: str) -> bool:
-    """Whether `text` is a label that starts with a letter (KServe's rule for an InferenceService)."""
-    return len(text) <= LABEL_MAX and _DNS_1035.fullmatch(text) is not None
-
-
-def is_dns_1123(text: str) -> bool:
-    """Whether `text` is a label such as a namespace or a service account."""
-    return len(text) <= LABEL_MAX and _DNS_1123.fullmatch(text) is not None
 
 
 def slug(name: str) -> str:

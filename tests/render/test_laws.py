@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import re
 import string
 import tempfile
 from pathlib import Path
@@ -33,7 +34,7 @@ _NAMES = st.text(min_size=1, max_size=300).filter(lambda name: "/" not in name a
 @given(_NAMES)
 def test_a_slug_is_a_dns_1035_label_whatever_the_name(name: str) -> None:
     made = naming.slug(name)
-    assert naming.is_dns_1035(made)
+    assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", made)
     assert len(made) <= naming.SLUG_MAX
     assert naming.slug(made) == made
 

@@ -302,3 +302,13 @@ def test_a_record_in_another_models_folder_is_found(tmp_path: Path) -> None:
     root = fleet(tmp_path)
     (root / "models/beer/releases/prod.json").write_bytes((root / "models/wine/releases/prod.json").read_bytes())
     assert "record-misplaced" in {finding.rule for finding in check(root).findings}
+
+
+def test_a_write_that_was_killed_half_way_is_said(tmp_path: Path) -> None:
+    root = fleet(tmp_path)
+    (root / ".m2g/write").mkdir(parents=True)
+    (root / ".m2g/write/journal.json").write_text('{"writes": [], "removals": []}')
+    finding = only(check(root))
+    assert (finding.rule, finding.severity) == ("write-unfinished", Severity.ERROR)
+    run(root, FakeRegistry(), RenderOptions(locked=True))
+    assert check(root).findings == ()

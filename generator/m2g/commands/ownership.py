@@ -38,3 +38,17 @@ def findings(root: Path, paths: Sequence[str], slugs: set[str]) -> Iterator[Find
                 message="is not m2g's, but lies where m2g writes",
                 hint="move it to models/<slug>/custom/<env>/",
             )
+
+
+def unfinished(root: Path) -> list[Finding]:
+    """A finding where a killed write waits to be finished: until then the tree is neither the old nor the new one."""
+    if not workspace.unfinished(root):
+        return []
+    return [
+        Finding(
+            rule="write-unfinished",
+            file=workspace.STATE,
+            message="an earlier write was killed after it was committed",
+            hint="run `m2g render` (or `m2g render --locked`): it finishes the write first",
+        )
+    ]

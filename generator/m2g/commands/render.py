@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from m2g import config as configuration
 from m2g import registry, releases, workspace
+from m2g.commands import ownership
 from m2g.commands.desired import Desired, Key, Repository, desired, located, model_files, unused
 from m2g.commands.resolve import Resolved, Scope, resolve
 from m2g.errors import InputError
@@ -78,8 +79,7 @@ def render(
         if writes:
             workspace.write(root, files, removals)
         findings = [*resolved.findings, *located(root, wanted.findings), *unused(state), *notes]
-        if workspace.unfinished(root):
-            findings.append(_unfinished())
+        findings += ownership.unfinished(root)
         return Outcome(
             releases=_release_changes(state.records, resolved.records),
             files=_file_changes(current, files, removals, with_diff=options.check),
@@ -233,15 +233,6 @@ def _strangers(paths: Collection[str]) -> list[Finding]:
         )
         for path in sorted(paths)
     ]
-
-
-def _unfinished() -> Finding:
-    return Finding(
-        rule="write-unfinished",
-        file=workspace.STATE,
-        message="an earlier write was killed after it was committed",
-        hint="run `m2g render` (or `m2g render --locked`): it finishes the write first",
-    )
 
 
 def _release_changes(before: Mapping[Key, Release], after: Mapping[Key, Release]) -> tuple[ReleaseChange, ...]:

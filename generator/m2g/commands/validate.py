@@ -80,6 +80,7 @@ def validate(
         findings += state.past.removals(against, state.config)
     overlays = {key: f"models/{key[0]}/overlays/{key[1]}" for key in _overlays(state)}
     owned = list(workspace.owned_paths(root))
+    findings += ownership.unfinished(root)
     findings += ownership.findings(root, owned, set(state.names))
     findings += _unpaired(state, set(overlays))
     own = own_schemas.read(root)
