@@ -9,35 +9,47 @@ from m2g import workspace
 from m2g.finding import Finding, Severity
 from m2g.tree import Mark, mark
 
-_MARKS = {
-    Mark.EDITED: (
-        "hand-edit",
-        "was edited by hand, and m2g owns this file",
-        "move the change to models/<slug>/custom/<env>/ or model.yaml, and undo it here (git checkout)",
-    ),
-    Mark.CONFLICTED: (
-        "merge-conflict",
-        "contains Git's merge-conflict markers",
-        "take either side (git checkout --ours), then run `m2g render --locked`: it writes the right one",
-    ),
-}
-
 
 def findings(root: Path, paths: Sequence[str], slugs: set[str]) -> Iterator[Finding]:
     """Files in m2g's places that are not as m2g wrote them; records are told apart by m2g.releases."""
     for path, content in workspace.read(root, [path for path in paths if "/releases/" not in path]).items():
         state = mark(content)
-        if state in _MARKS:
-            rule, message, hint = _MARKS[state]
-            yield Finding(rule=rule, file=path, message=message, hint=hint)
+        if state is Mark.EDITED:
+            yield edited(path)
+        elif state is Mark.CONFLICTED:
+            yield _conflicted(path)
         elif state is Mark.FOREIGN and (not path.startswith("fleet/") or Path(path).stem in slugs):
-            yield Finding(
-                rule="foreign-file",
-                severity=Severity.WARNING,
-                file=path,
-                message="is not m2g's, but lies where m2g writes",
-                hint="move it to models/<slug>/custom/<env>/",
-            )
+            yield foreign(path)
+
+
+def edited(path: str) -> Finding:
+    """A file of m2g that a person changed."""
+    return Finding(
+        rule="hand-edit",
+        file=path,
+        message="was edited by hand, and m2g owns this file",
+        hint="move the change to models/<slug>/custom/<env>/ or model.yaml, and undo it here (git checkout)",
+    )
+
+
+def foreign(path: str) -> Finding:
+    """A person's file where m2g writes."""
+    return Finding(
+        rule="foreign-file",
+        severity=Severity.WARNING,
+        file=path,
+        message="is not m2g's, but lies where m2g writes; it is left alone",
+        hint="move it to models/<slug>/custom/<env>/",
+    )
+
+
+def _conflicted(path: str) -> Finding:
+    return Finding(
+        rule="merge-conflict",
+        file=path,
+        message="contains Git's merge-conflict markers",
+        hint="run `m2g render --locked`: it writes the right one",
+    )
 
 
 def unfinished(root: Path) -> list[Finding]:

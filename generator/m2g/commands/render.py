@@ -17,7 +17,7 @@ from m2g.commands import ownership
 from m2g.commands.desired import Desired, Key, Repository, desired, located, model_files, unused
 from m2g.commands.resolve import Resolved, Scope, resolve
 from m2g.errors import InputError
-from m2g.finding import Finding, Severity
+from m2g.finding import Finding
 from m2g.intent import Config
 from m2g.model import Release, Value
 from m2g.outcome import FileChange, Kind, Outcome, ReleaseChange
@@ -164,11 +164,11 @@ def _difference(
     gone = {(found[1], found[2]) for path in removals if (found := _OVERLAY.fullmatch(path))}
     _refuse_mass_removal(state, gone | set(resolved.removed), resolved.empty, options)
     edited = [path for path in sorted({*files, *removals}) if path in current and _is_edited(current[path])]
-    notes = _strangers(stale - removals)
+    notes = [ownership.foreign(path) for path in sorted(stale - removals)]
     if edited and not options.discard_edits:
         if not (options.check or options.dry_run):
             raise _edited(edited)
-        notes += [_edit_finding(path) for path in edited]
+        notes += [ownership.edited(path) for path in edited]
     return files, removals, notes
 
 
@@ -211,28 +211,6 @@ def _edited(paths: Collection[str]) -> InputError:
         hint="move the change to models/<slug>/custom/<env>/ (a kustomize Component) or model.yaml and undo it here "
         "(git checkout), or throw it away with --discard-edits; the tree is as it was",
     )
-
-
-def _edit_finding(path: str) -> Finding:
-    return Finding(
-        rule="hand-edit",
-        file=path,
-        message="was edited by hand, and m2g owns this file",
-        hint="move the change to models/<slug>/custom/<env>/ or model.yaml, and undo it here (git checkout)",
-    )
-
-
-def _strangers(paths: Collection[str]) -> list[Finding]:
-    return [
-        Finding(
-            rule="foreign-file",
-            severity=Severity.WARNING,
-            file=path,
-            message="is not m2g's, but lies where m2g writes; it is left alone",
-            hint="move it to models/<slug>/custom/<env>/",
-        )
-        for path in sorted(paths)
-    ]
 
 
 def _release_changes(before: Mapping[Key, Release], after: Mapping[Key, Release]) -> tuple[ReleaseChange, ...]:
