@@ -10,10 +10,11 @@ from pathlib import Path
 
 from docs._generate.words import Stale, table
 
-from m2g import checks, cli, finding
+import m2g
+from m2g import checks, finding
 from m2g.tree import Mark
 
-PACKAGE = Path(inspect.getfile(cli)).parent
+PACKAGE = Path(inspect.getfile(m2g)).parent
 _GROUPS = {
     "input": "What people wrote (`render` and `validate`)",
     "registry": "What the registry says (`render`)",

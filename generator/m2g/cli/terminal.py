@@ -1,0 +1,57 @@
+"""What every verb needs of the terminal: shared options, printing, the files of --output."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+
+from m2g.errors import OutsideError
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+MODELS = click.option(
+    "--model", "models", multiple=True, metavar="NAME", help="Only this registered model or slug; repeatable."
+)
+ENVIRONMENTS = click.option(
+    "--env", "environments", multiple=True, metavar="NAME", help="Only this environment; repeatable."
+)
+FORM = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+
+
+def outputs(forms: Sequence[str]) -> Callable[[Callable[..., object]], Callable[..., object]]:
+    """The option `--output FORMAT FILE` with these formats."""
+    return click.option(
+        "--output",
+        "outputs",
+        type=(click.Choice(forms), str),
+        multiple=True,
+        metavar="FORMAT FILE",
+        help="Also write the report to FILE, in any FORMAT of --format; repeatable.",
+    )
+
+
+def deliver(folder: Path, form: str, files: Sequence[tuple[str, str]], render: Callable[[str], str]) -> None:
+    """Write the report's files, then print it. A file is relative to the folder in which m2g runs."""
+    for chosen, file in files:
+        try:
+            (folder / file).write_text(render(chosen), encoding="utf-8")
+        except OSError as error:
+            raise OutsideError(f"{file} cannot be written: {error.strerror}", hint="see --output") from error
+    print_(render(form))
+
+
+def print_(text: str) -> None:
+    """Results, to stdout."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough (`| head`); the answer stays what it is
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def say(text: str) -> None:
+    """Talk, to stderr."""
+    sys.stderr.write(text.rstrip("\n") + "\n")

@@ -1,0 +1,55 @@
+"""Options of `m2g validate`, and what it prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, MODELS, deliver, outputs
+from m2g.errors import Exit
+
+FORMS = ("text", "json", "github", "gitlab", "sarif", "junit")
+
+
+@click.command(context_settings=CONTEXT)
+@MODELS
+@ENVIRONMENTS
+@click.option("--against", metavar="REF", help="Compare with where the branch left REF, too (modes, names, removals).")
+@click.option("--allow-removals", type=click.IntRange(min=0), metavar="N", help="With --against: N services may go.")
+@click.option("--format", "form", type=click.Choice(FORMS), default="text", show_default=True)
+@outputs(FORMS)
+@click.pass_obj
+def validate(
+    folder: Path,
+    models: Sequence[str],
+    environments: Sequence[str],
+    against: str | None,
+    allow_removals: int | None,
+    form: str,
+    outputs: Sequence[tuple[str, str]],
+) -> Exit:
+    """Build every overlay with kustomize and check each object, the records and what people wrote.
+
+    All findings are shown in one run; warnings alone do not fail it. Asks neither the registry nor a cluster.
+
+    \b
+    m2g validate
+    m2g validate --model wine --env prod
+    m2g validate --against main       also what must not change for a service that exists
+    m2g validate --format github      annotations on the pull request
+    m2g validate --output gitlab gl-code-quality-report.json --output junit junit.xml
+    """
+    from m2g import config
+    from m2g.commands import validate as command
+    from m2g.commands.history import Against
+    from m2g.commands.resolve import Scope
+    from m2g.report import findings, progress
+
+    scope = Scope(models=frozenset(models), environments=frozenset(environments))
+    base = None if against is None else Against(ref=against, removals=allow_removals)
+    with progress.shown("validate") as tell:
+        report = command.validate(config.find_root(folder), scope, against=base, progress=tell)
+    deliver(folder, form, outputs, lambda form: findings.render(report.findings, form, report.checked, report.built))
+    return Exit.NO if any(finding.severity == "error" for finding in report.findings) else Exit.DONE
