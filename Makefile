@@ -15,6 +15,7 @@ VERSION := $(shell "$(PYTHON)" -c 'import sys; v = sys.version_info; v >= (3, 11
 LOCKED := .venv/.locked-$(VERSION)
 READY := .venv/.m2g-$(VERSION)
 MLFLOW2 := .venv-mlflow2/.locked-$(VERSION)
+MLSERVER := .venv-mlserver/.locked-$(VERSION)
 KUSTOMIZE := .tools/bin/kustomize
 FUZZ := .tools/fuzz/.locked-$(VERSION)
 RUNS ?= 5000
@@ -35,11 +36,11 @@ demo: $(READY) $(KUSTOMIZE) ## the main job on an embedded MLflow store, in a ne
 	@$(IN_VENV) .venv/bin/python demo/demo.py $(DEMO)
 
 .PHONY: test
-test: $(READY) $(MLFLOW2) $(KUSTOMIZE) ## all tests, offline
+test: $(READY) $(MLFLOW2) $(MLSERVER) $(KUSTOMIZE) ## all tests, offline
 	$(PYTEST) $(ARGS)
 
 .PHONY: check
-check: $(READY) $(MLFLOW2) $(KUSTOMIZE) ## what CI runs: format, lint, types, import rules, tests
+check: $(READY) $(MLFLOW2) $(MLSERVER) $(KUSTOMIZE) ## what CI runs: format, lint, types, import rules, tests
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
@@ -64,7 +65,7 @@ schemas: $(READY) $(KUSTOMIZE) ## derive schemas/ anew from its pinned sources (
 .PHONY: lock
 lock: $(UV) ## write requirements/*.txt anew (ARGS=--upgrade for newer versions)
 	$(COMPILE) --extra local pyproject.toml requirements/dev.in --output-file requirements/dev.txt
-	for name in mlflow2 uv go fuzz; do \
+	for name in mlflow2 mlserver uv go fuzz; do \
 	  $(COMPILE) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
 
 # make fuzz RUNS=100000 ARGS="MLmodel crd": every door for foreign bytes, by coverage; Linux alone.
@@ -74,7 +75,7 @@ fuzz: $(READY) $(FUZZ)
 
 .PHONY: clean
 clean: ## remove all that make has made (environments, tools, caches)
-	rm -rf .venv .venv-mlflow2 .tools dist demo-repository .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-mlflow2 .venv-mlserver .tools dist demo-repository .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What the verbs stand on; each ends in a stamp, so that a second run is instant.
@@ -100,6 +101,13 @@ $(MLFLOW2): requirements/mlflow2.txt | python
 	@rm -f .venv-mlflow2/.locked-*
 	@$(call fresh,.venv-mlflow2)
 	@.venv-mlflow2/bin/python $(PIP) --require-hashes -r requirements/mlflow2.txt
+	@touch $@
+
+$(MLSERVER): requirements/mlserver.txt | python
+	@echo "installing MLServer for requests and smoke tests into .venv-mlserver (two minutes) …"
+	@rm -f .venv-mlserver/.locked-*
+	@$(call fresh,.venv-mlserver)
+	@.venv-mlserver/bin/python $(PIP) --require-hashes -r requirements/mlserver.txt
 	@touch $@
 
 $(KUSTOMIZE): tests/tools/go.mod tests/tools/go.sum tests/tools/build requirements/go.txt | python
