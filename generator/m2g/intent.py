@@ -51,6 +51,9 @@ class Mode(StrEnum):
     KNATIVE = "Knative"
 
 
+Profile = Literal["mlserver", "mlserver-image", "mlflow-image", "native", "huggingface", "oci"]
+"""How a model is served; docs/explanation/serving.md."""
+
 KserveVersion = Literal["0.15", "0.16", "0.17", "0.18", "0.19", "0.20", "0.21"]
 
 
@@ -71,12 +74,14 @@ class Resources(Value, frozen=True, kw_only=True):
 class Settings(Value, frozen=True, kw_only=True):
     """How a model is served. Every field may be left out; layers are merged field by field, maps key by key."""
 
+    profile: Literal["auto", Profile] | UnsetType = UNSET
+    """How the model is served; `auto` takes what fits its files, and says why."""
     image: Text | UnsetType = UNSET
-    """Serve this container image instead of the model's storage URI."""
+    """Serve with this container image; where `m2g image` recorded one for the version, leave it out."""
     image_server: Literal["mlflow", "mlserver"] | UnsetType = UNSET
-    """What the image runs: MLflow's scoring server (`/invocations`) or MLServer (V2 protocol)."""
+    """What the image runs: MLflow's scoring server with the model in it (`/invocations`), or MLServer (V2 protocol)."""
     runtime: Name | UnsetType = UNSET
-    """The (Cluster)ServingRuntime that loads the model; default kserve-mlserver."""
+    """The (Cluster)ServingRuntime that loads the model, in place of the profile's own (kserve-mlserver and such)."""
     min_replicas: Count | UnsetType = UNSET
     max_replicas: Count | UnsetType = UNSET
     autoscaler: Literal["hpa", "keda", "external", "none"] | UnsetType = UNSET

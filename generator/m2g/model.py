@@ -61,6 +61,7 @@ class Flavor(Value, frozen=True, kw_only=True):
     name: str
     version: str = ""
     serialization_format: str = ""
+    file: str = ""
 
 
 class Field(Value, frozen=True, kw_only=True):
@@ -94,6 +95,15 @@ class Mlmodel(Value, frozen=True, kw_only=True):
     size_bytes: int | None = None
     signature: Signature | None = None
     task: str = ""
+    code: bool = False
+    source_model: str = ""
+
+
+class Image(Value, frozen=True, kw_only=True):
+    """The image that was built for one version (`m2g image`): its name with the digest, and what it runs."""
+
+    name: str
+    profile: Literal["mlserver-image", "mlflow-image"]
 
 
 class Release(Value, frozen=True, kw_only=True):
@@ -114,6 +124,7 @@ class Release(Value, frozen=True, kw_only=True):
     artifact_uri: str
     run: Run | None = None
     mlmodel: Mlmodel | None = None
+    image: Image | None = None
     tags: dict[str, str] = {}
 
 

@@ -26,6 +26,18 @@ class ReleaseChange(Value, frozen=True, kw_only=True, omit_defaults=False):
     follows: str = ""
 
 
+class Served(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """How one release is served, and why; `before` is another profile that served it until now, else empty."""
+
+    slug: str
+    model: str
+    environment: str
+    profile: str
+    protocol: str
+    reason: str
+    before: str = ""
+
+
 class FileChange(Value, frozen=True, kw_only=True, omit_defaults=False):
     """One file of the tree; `diff` are unified diff lines, only where they were asked for."""
 
@@ -38,6 +50,7 @@ class Outcome(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The result of `m2g render`. `written` is false for --check and --dry-run."""
 
     releases: tuple[ReleaseChange, ...] = ()
+    served: tuple[Served, ...] = ()
     files: tuple[FileChange, ...] = ()
     findings: tuple[Finding, ...] = ()
     models: int = 0

@@ -6,13 +6,14 @@ Source of the rules: kserve pkg/apis/serving/v1beta1/inference_service_validatio
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from m2g import quantity
 from m2g.finding import Finding
-from m2g.intent import Kserve, Mode
+from m2g.intent import Kserve, Mode, Profile
 from m2g.model import Value
+from m2g.verdict import Verdict
 
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
@@ -20,16 +21,29 @@ _ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 _OURS = ("m2g.dev/", "serving.kserve.io/deploymentMode", "serving.kserve.io/autoscalerClass", "app.kubernetes.io/name")
 
 
+Protocol = Literal["v2", "v1", "invocations"]
+"""How a server is asked: Open Inference, KServe's first protocol, or MLflow's `/invocations`."""
+
+
+RUNTIMES: Mapping[Profile, str] = {
+    "mlserver": "kserve-mlserver",
+    "huggingface": "kserve-huggingfaceserver",
+    "oci": "kserve-mlserver",
+}
+"""KServe's own runtime of a profile, where the profile alone decides it."""
+
+
 class Serving(Value, frozen=True, kw_only=True):
     """How one model is served, complete: nothing is left to a cluster's defaults.
 
-    Quantities are in Kubernetes' canonical spelling; `image` is empty where the storage URI is served.
+    Quantities are in Kubernetes' canonical spelling; `image`, `image_server`, `runtime` are empty where unset.
     """
 
     kserve: Kserve
+    profile: Literal["auto", Profile] = "auto"
     image: str = ""
-    image_server: Literal["mlflow", "mlserver"] = "mlflow"
-    runtime: str = "kserve-mlserver"
+    image_server: Literal["", "mlflow", "mlserver"] = ""
+    runtime: str = ""
     min_replicas: int = 1
     max_replicas: int = 1
     autoscaler: Literal["hpa", "keda", "external", "none"] = "hpa"
@@ -52,13 +66,45 @@ class Serving(Value, frozen=True, kw_only=True):
         return self.kserve.mode is Mode.KNATIVE
 
 
+class Chosen(Value, frozen=True, kw_only=True):
+    """How one release is served and why (`m2g.profile`). `verdict` is the runtime's; None where an image serves.
+
+    `model_format`, `runtime`, `image` and `storage_uri` are empty where the profile has none.
+    """
+
+    profile: Profile
+    protocol: Protocol
+    reason: str
+    verdict: Verdict | None = None
+    model_format: str = ""
+    runtime: str = ""
+    image: str = ""
+    storage_uri: str = ""
+
+
 def contradictions(serving: Serving) -> Iterator[Finding]:
     """What cannot be meant together, each with the way out; the path is the setting's."""
-    for path, message, hint in (*_scaling(serving), *_resources(serving), *_texts(serving)):
+    for path, message, hint in (*_profile(serving), *_scaling(serving), *_resources(serving), *_texts(serving)):
         yield Finding(rule="setting-contradiction", path=path, message=message, hint=hint)
 
 
 _Problem = tuple[str, str, str]
+
+
+def _profile(serving: Serving) -> Iterator[_Problem]:
+    profile = serving.profile
+    if serving.image and profile not in ("auto", "mlserver-image", "mlflow-image"):
+        yield "image", f"the profile {profile} takes no image", "remove image, or set profile: auto"
+    server = "mlserver" if profile == "mlserver-image" else "mlflow"
+    if serving.image and profile != "auto" and serving.image_server not in ("", server):
+        said = f"profile {profile} is for an image that runs {server}, but imageServer is {serving.image_server}"
+        yield "imageServer", said, f"set imageServer: {server}, or the other profile"
+    if serving.runtime and (serving.image or profile in ("mlserver-image", "mlflow-image")):
+        yield (
+            "runtime",
+            "an image is served by itself, not by a runtime",
+            "remove runtime, or the image and its profile",
+        )
 
 
 def _scaling(serving: Serving) -> Iterator[_Problem]:

@@ -291,3 +291,19 @@ def test_json_is_whole_and_plain_ascii(root: Path) -> None:
     assert (change["slug"], change["before"], change["after"], change["risk"]) == ("wine", "1", "2", "routine")
     assert change["contract"]["verdict"] == "compatible"
     assert report.render(compare(root), "json").isascii()
+
+
+def test_another_profile_is_named_with_its_reason_and_breaks_callers(root: Path) -> None:
+    (root / "models/wine/model.yaml").write_text("settings: {runtime: ours}\n")
+    rendered(root)
+    commit(root)
+    assert not [c for c in compare(root).changes for told in c.concerns if "served by" in told.message]
+    (root / "models/wine/model.yaml").write_text(f"settings: {{image: r.test/wine@sha256:{'5f' * 32}}}\n")
+    rendered(root)
+    changes = {change.environment: change for change in compare(root, "HEAD").changes}
+    assert {change.risk for change in changes.values()} == {Risk.BREAKING}
+    (told,) = (concern.message for concern in changes["prod"].concerns if "served by" in concern.message)
+    assert told == (
+        "served by mlflow-image, was mlserver: image is set, and imageServer is mlflow; "
+        "callers must ask by invocations, not v2"
+    )

@@ -18,7 +18,7 @@ from m2g import checks, manifest, naming, quantity, tools
 from m2g.commands.desired import Repository, desired, model_files
 from m2g.errors import InputError
 from m2g.intent import Config, Kserve, Mode, ModelIntent, Resources, Settings
-from m2g.model import Release, Run
+from m2g.model import Flavor, Mlmodel, Release, Run
 from m2g.render import kserve
 from m2g.render.kustomize import patch
 from m2g.schemas import Catalogue
@@ -86,6 +86,7 @@ _SETTINGS = st.builds(
     scale_target=st.integers(1, 120),
     image=st.sampled_from([msgspec.UNSET, "ghcr.io/acme/wine@sha256:" + "0" * 64]),
     image_server=st.sampled_from(["mlflow", "mlserver"]),
+    profile=st.sampled_from(["auto", "mlserver", "mlserver-image", "mlflow-image", "native"]),
     timeout_seconds=st.sampled_from([msgspec.UNSET, 30]),
     resources=st.builds(
         Resources,
@@ -115,7 +116,8 @@ def test_what_is_rendered_builds_to_the_object_that_was_meant(
         defaults=defaults,
         environments={"prod": msgspec.structs.replace(_CONFIG.environments["prod"], settings=environment)},
     )
-    record: Release = release(name)
+    saved = Mlmodel(sha256="0" * 64, flavors=(Flavor(name="sklearn", version="1.5.2", file="model.pkl"),))
+    record: Release = release(name, mlmodel=saved)
     repository = Repository(
         config=config,
         records={("wine", "prod"): record},
@@ -133,7 +135,8 @@ def test_what_is_rendered_builds_to_the_object_that_was_meant(
             target.write_bytes(content)
         built = tools.run([str(kustomize), "build", f"{folder}/models/wine/overlays/prod"])
     assert built.code == 0, built.stderr
-    (item,) = manifest.read_all(built.stdout.decode())
+    objects = [item for item in manifest.read_all(built.stdout.decode()) if isinstance(item, dict)]
+    (item,) = (found for found in objects if found["kind"] == "InferenceService")
     assert manifest.at(item, "metadata", "namespace") == "models-prod"
     assert manifest.at(item, "metadata", "annotations", "m2g.dev/model-name") == name
     word = kserve.mode_name(Serving(kserve=config.kserve))
@@ -143,9 +146,9 @@ def test_what_is_rendered_builds_to_the_object_that_was_meant(
     )
     assert isinstance(limits, dict)
     assert all(quantity.canonical(text) == text for text in limits.values())
-    assert isinstance(item, dict)
-    assert _CATALOGUE.violations(item, kserve=version.version) == []
-    assert checks.check(checks.Subject(item=item, kserve=version.version, overlay=(item,))) == []
+    for found in objects:
+        assert _CATALOGUE.violations(found, kserve=version.version) == []
+        assert checks.check(checks.Subject(item=found, kserve=version.version, overlay=tuple(objects))) == []
 
 
 def _apply(document: object, operations: list[object]) -> object:

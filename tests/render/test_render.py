@@ -517,7 +517,9 @@ def test_lost_records_are_under_the_cap_too(tmp_path: Path) -> None:
     assert tree(root) == before
 
 
-@pytest.mark.parametrize("source", ["hf://owner/model", "oci://registry.test/m@sha256:00", "pvc://claim/m"])
+@pytest.mark.parametrize(
+    "source", [f"hf://owner/model:{'0' * 40}", f"oci://registry.test/m@sha256:{'0' * 64}", "pvc://claim/m"]
+)
 def test_sources_that_only_clusters_read_need_no_mlmodel(tmp_path: Path, source: str) -> None:
     root = repository(tmp_path)
     registry = FakeRegistry([model(champion="1")])

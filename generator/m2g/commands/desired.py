@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET
 
-from m2g import settings, storage
-from m2g.commands import sources
+from m2g import profile, settings, storage
+from m2g.commands import sources, verdicts
 from m2g.errors import InputError
 from m2g.finding import Finding, Severity
 from m2g.intent import Config, ModelIntent
@@ -18,6 +18,7 @@ from m2g.manifest import place_of
 from m2g.model import Release, Value
 from m2g.naming import LABEL_MAX
 from m2g.render import Deployment, ModelInput, render
+from m2g.serving import Chosen, Serving
 
 Key = tuple[str, str]
 """(slug, environment)."""
@@ -79,30 +80,64 @@ def model_files(
         return {}, findings
     shared, _ = settings.layers(config, slug, "", repository.intent(slug), None)
     base, _ = settings.resolve(shared, {}, config.kserve)
-    files, wrong = render(config, ModelInput(slug=slug, base=base, deployments=deployments))
+    files, wrong = render(config, ModelInput(slug=slug, base=base, profile=profile.base(base), deployments=deployments))
     return files, _placed(wrong, next(iter(releases.values())))
 
 
 def _deployment(repository: Repository, slug: str, release: Release) -> tuple[Deployment | None, list[Finding]]:
     config = repository.config
     place = config.environments[release.environment]
-    kserve = config.kserve if place.kserve is UNSET else place.kserve
-    given, findings = settings.layers(config, slug, release.environment, repository.intent(slug), release)
-    serving, wrong = settings.resolve(given, config.bounds, kserve)
-    findings += wrong
+    serving, findings = _serving(repository, slug, release)
     if len(slug) + len("-predictor-") + len(place.namespace) > LABEL_MAX:
         findings.append(_too_long(slug, place.namespace))
-    uri = ""
-    if not serving.image:
-        rewrites = (*place.storage.rewrites, *config.storage.rewrites)
-        try:
-            uri = storage.cluster_uri(release.artifact_uri, rewrites, place.storage.allow or config.storage.allow)
-        except InputError as error:
-            findings.append(Finding(rule="storage-refused", message=error.message, hint=error.hint))
+    if findings:  # of settings that do not hold together nothing can be said
+        return None, findings
+    made, findings = _chosen(config, release, serving)
     if findings:
         return None, findings
     custom = (slug, release.environment) in repository.components
-    return Deployment(release=release, serving=serving, storage_uri=uri, custom=custom), []
+    return Deployment(release=release, serving=serving, chosen=made, custom=custom), []
+
+
+def choose(repository: Repository, slug: str, release: Release) -> Chosen:
+    """How one release is served and why, whatever is wrong with it."""
+    serving, _ = _serving(repository, slug, release)
+    return _chosen(repository.config, release, serving)[0]
+
+
+def _serving(repository: Repository, slug: str, release: Release) -> tuple[Serving, list[Finding]]:
+    config = repository.config
+    place = config.environments[release.environment]
+    kserve = config.kserve if place.kserve is UNSET else place.kserve
+    given, findings = settings.layers(config, slug, release.environment, repository.intent(slug), release)
+    serving, wrong = settings.resolve(given, config.bounds, kserve)
+    return serving, findings + wrong
+
+
+def _chosen(config: Config, release: Release, serving: Serving) -> tuple[Chosen, list[Finding]]:
+    """The profile; a place that no cluster can read is a finding only where the profile reads it."""
+    refused: list[Finding] = []
+    uri = ""
+    try:
+        uri = _readable(config, release.environment, release.artifact_uri)
+    except InputError as error:
+        refused = [Finding(rule="storage-refused", message=error.message, hint=error.hint)]
+    made, findings = profile.chosen(
+        profile.Subject(release=release, serving=serving, storage_uri=uri, verdicts=verdicts.of(release))
+    )
+    if made.storage_uri and made.storage_uri != uri:  # what a saved reference refers to
+        try:
+            uri = _readable(config, release.environment, made.storage_uri)
+        except InputError as error:
+            findings.append(Finding(rule="storage-refused", message=error.message, hint=error.hint))
+        return made, findings
+    return made, findings if made.profile == "mlflow-image" or not refused else [*refused, *findings]
+
+
+def _readable(config: Config, environment: str, uri: str) -> str:
+    place = config.environments[environment]
+    rewrites = (*place.storage.rewrites, *config.storage.rewrites)
+    return storage.cluster_uri(uri, rewrites, place.storage.allow or config.storage.allow)
 
 
 def located(root: Path, findings: Iterable[Finding]) -> list[Finding]:

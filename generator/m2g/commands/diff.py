@@ -10,6 +10,7 @@ import msgspec
 
 from m2g import git, kustomize, releases
 from m2g.commands.resolve import Scope
+from m2g.commands.served import choices
 from m2g.manifest import Manifest, read_all
 from m2g.model import Release, Value
 from m2g.review import Key, Overlay, Review, Side, review
@@ -143,10 +144,15 @@ def _built(
 ) -> Side:
     folders = {key: _folder(key) for key in sorted(keys)}
     built = kustomize.build(half.folder, list(folders.values()), progress=progress)
+    how = choices(half.folder, {key: half.records[key] for key in keys if key in half.records})
     return Side(
         releases={key: record for key, record in half.records.items() if scope.has(key, names.get(key, key[0]))},
         overlays={
-            key: Overlay(objects=(*built[folder].objects, *_flux(half.folder, key)), error=built[folder].error)
+            key: Overlay(
+                objects=(*built[folder].objects, *_flux(half.folder, key)),
+                error=built[folder].error,
+                chosen=how.get(key),
+            )
             for key, folder in folders.items()
         },
     )

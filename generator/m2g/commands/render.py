@@ -16,6 +16,7 @@ from m2g import registry, releases, workspace
 from m2g.commands import ownership
 from m2g.commands.desired import Desired, Key, Repository, desired, located, model_files, unused
 from m2g.commands.resolve import Resolved, Scope, resolve
+from m2g.commands.served import served
 from m2g.errors import InputError
 from m2g.finding import Finding
 from m2g.intent import Config
@@ -80,8 +81,11 @@ def render(
             workspace.write(root, files, removals)
         findings = [*resolved.findings, *located(root, wanted.findings), *unused(state), *notes]
         findings += ownership.unfinished(root)
+        changes = _release_changes(state.records, resolved.records)
+        moved = {(change.slug, change.environment) for change in changes}
         return Outcome(
-            releases=_release_changes(state.records, resolved.records),
+            releases=changes,
+            served=served(state, resolved.records, moved, current, files),
             files=_file_changes(current, files, removals, with_diff=options.check),
             findings=tuple(dict.fromkeys(findings)),
             models=len({slug for slug, _ in resolved.records}),

@@ -23,6 +23,8 @@ _SETTINGS: dict[Place, str] = {
     (*_PREDICTOR, "timeout"): "timeoutSeconds",
     (*_PREDICTOR, "containers"): "image",
     **{(*_MODEL, name): name for name in ("runtime", "resources", "env")},
+    (*_MODEL, "modelFormat"): "profile",
+    ("spec", "containers"): "image",
     (*_MODEL, "startupProbe"): "startupSeconds",
     ("metadata", "annotations", "serving.kserve.io/autoscalerClass"): "autoscaler",
     ("metadata", "labels"): "labels",

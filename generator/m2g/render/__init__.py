@@ -9,10 +9,12 @@ import msgspec
 from m2g.emit import Plain, dump
 from m2g.errors import InputError
 from m2g.finding import Finding
-from m2g.intent import Config
+from m2g.intent import Config, Profile
 from m2g.model import Release, Value
 from m2g.render import argocd, card, flux, kserve, kustomize
-from m2g.serving import Serving
+from m2g.render.forms import FORMS
+from m2g.render.parts import Object, Subject
+from m2g.serving import RUNTIMES, Chosen, Serving
 from m2g.tree import stamp
 
 
@@ -21,15 +23,16 @@ class Deployment(Value, frozen=True, kw_only=True):
 
     release: Release
     serving: Serving
-    storage_uri: str
+    chosen: Chosen
     custom: bool = False
 
 
 class ModelInput(Value, frozen=True, kw_only=True):
-    """All that one model's files depend on. `base` is its serving without any environment."""
+    """All that one model's files depend on. `base` is its serving without any environment, `profile` what follows."""
 
     slug: str
     base: Serving
+    profile: Profile
     deployments: dict[str, Deployment]
 
 
@@ -48,13 +51,25 @@ def render(config: Config, model: ModelInput) -> tuple[dict[str, bytes], list[Fi
 
 def _shared(config: Config, model: ModelInput) -> dict[str, bytes]:
     folder = f"models/{model.slug}"
-    name = next(iter(model.deployments.values())).release.model
-    base = kserve.inference_service(model.slug, kserve.Subject(model=name), model.base)
     return {
         **_yaml(f"{folder}/base/kustomization.yaml", kustomize.base()),
-        **_yaml(f"{folder}/base/{kustomize.MANIFEST}", base),
+        **_yaml(f"{folder}/base/{kustomize.MANIFEST}", _base(model)),
         f"{folder}/README.md": stamp("README.md", card.card(model.slug, _rows(config, model))),
     }
+
+
+def _base(model: ModelInput) -> Object:
+    """What knows no release: settings of all environments, and the form of the profile that they ask for."""
+    form = FORMS[model.profile]
+    image = model.base.image if model.profile == "mlflow-image" else ""
+    subject = Subject(
+        model=next(iter(model.deployments.values())).release.model,
+        profile=model.profile,
+        model_format=form.model_format,
+        runtime=model.base.runtime or RUNTIMES.get(model.profile, ""),
+        image=image,
+    )
+    return kserve.inference_service(model.slug, subject, model.base)
 
 
 def _rows(config: Config, model: ModelInput) -> list[card.Row]:
@@ -62,8 +77,10 @@ def _rows(config: Config, model: ModelInput) -> list[card.Row]:
         card.Row(
             release=deployment.release,
             namespace=config.environments[environment].namespace,
-            source=deployment.serving.image or deployment.storage_uri,
-            path=kserve.request_path(model.slug, deployment.serving),
+            source=" with ".join(filter(None, (deployment.chosen.storage_uri, deployment.chosen.image))),
+            path=FORMS[deployment.chosen.profile].path(model.slug),
+            profile=deployment.chosen.profile,
+            reason=deployment.chosen.reason,
         )
         for environment in config.environments
         if (deployment := model.deployments.get(environment)) is not None
@@ -73,27 +90,37 @@ def _rows(config: Config, model: ModelInput) -> list[card.Row]:
 def _overlay(config: Config, model: ModelInput, environment: str, deployment: Deployment) -> dict[str, bytes]:
     place = config.environments[environment]
     folder = f"models/{model.slug}/overlays/{environment}"
-    release = deployment.release
-    base = kserve.inference_service(model.slug, kserve.Subject(model=release.model), model.base)
-    subject = kserve.Subject(
-        model=release.model,
-        environment=environment,
-        release=release,
-        storage_uri=deployment.storage_uri,
-        flux=config.sync.flux is not msgspec.UNSET,
-    )
+    subject = _subject(environment, deployment, flux=config.sync.flux is not msgspec.UNSET)
     full = kserve.inference_service(model.slug, subject, deployment.serving)
-    files = _record(model.slug, release)
-    glue = kustomize.overlay(model.slug, environment, place.namespace, custom=deployment.custom)
-    for path, body in glue.items():
+    files = _record(model.slug, deployment.release)
+    beside: Mapping[str, Plain] = FORMS[subject.profile].beside(model.slug, subject, deployment.serving)
+    where = kustomize.Place(slug=model.slug, environment=environment, namespace=place.namespace)
+    for path, body in kustomize.overlay(where, custom=deployment.custom, beside=sorted(beside)).items():
         files |= _yaml(f"{folder}/{path}", body)
-    files |= _yaml(f"{folder}/{kustomize.patch_file(custom=deployment.custom)}", kustomize.patch(base, full))
+    patch = kustomize.patch(_base(model), full)
+    for name, content in {**beside, kustomize.PATCH: patch}.items():
+        files |= _yaml(f"{folder}/{kustomize.file(name, custom=deployment.custom)}", content)
     if config.sync.argocd is not msgspec.UNSET:
         files |= _json(f"{folder}/app.json", argocd.app(model.slug, environment, place.namespace, deployment.custom))
     if config.sync.flux is not msgspec.UNSET:
         child = flux.kustomization(model.slug, environment, place, config.sync.flux, deployment.serving)
         files |= _yaml(f"fleet/{environment}/{model.slug}.yaml", child)
     return files
+
+
+def _subject(environment: str, deployment: Deployment, *, flux: bool) -> Subject:
+    chosen = deployment.chosen
+    return Subject(
+        model=deployment.release.model,
+        profile=chosen.profile,
+        environment=environment,
+        release=deployment.release,
+        model_format=chosen.model_format,
+        runtime=chosen.runtime,
+        image=chosen.image,
+        storage_uri=chosen.storage_uri,
+        flux=flux,
+    )
 
 
 def _record(slug: str, release: Release) -> dict[str, bytes]:

@@ -26,6 +26,13 @@ Registered model {{ title | code }}, served as {{ slug | code }}. m2g writes thi
 | {{ release.environment | md }} | {{ release.version | md }} | {{ release.follows | md }} | {{ release | library | md
 }} | {{ (release.run.id if release.run else "–") | code }} | {{ row.source | code(400) }} | {{ row.namespace | code }} |
 {% endfor %}
+## How it is served
+
+| environment | profile | because |
+|---|---|---|
+{% for row in rows -%}
+| {{ row.release.environment | md }} | {{ row.profile | code }} | {{ row.reason | md }} |
+{% endfor %}
 {%- if metrics %}
 ## Metrics
 
@@ -60,12 +67,17 @@ curl -H "Host: $HOST" -H 'Content-Type: application/json' -d @request.json \\
 
 
 class Row(Value, frozen=True, kw_only=True):
-    """One environment on the card: `source` is the storage URI or the image, `path` what a request is sent to."""
+    """One environment on the card: `source` is the storage URI and the image, `path` what a request is sent to.
+
+    `profile` says how it is served, `reason` why.
+    """
 
     release: Release
     namespace: str
     source: str
     path: str
+    profile: str
+    reason: str
 
 
 def card(slug: str, rows: Sequence[Row]) -> str:

@@ -6,27 +6,10 @@ Every field that the webhook or the CRD would default inside a list is there, so
 
 from __future__ import annotations
 
-import math
-
-from m2g import quantity
-from m2g.emit import Plain
 from m2g.intent import Mode
-from m2g.model import Release, Value
+from m2g.render.forms import FORMS
+from m2g.render.parts import Object, Subject
 from m2g.serving import Serving
-
-Object = dict[str, Plain]
-PORT = 8080
-_PROBE_SECONDS = 10
-
-
-class Subject(Value, frozen=True, kw_only=True):
-    """What is served. Without a release it is the base, which no cluster sees alone."""
-
-    model: str
-    environment: str = ""
-    release: Release | None = None
-    storage_uri: str = ""
-    flux: bool = False
 
 
 def mode_name(serving: Serving) -> str:
@@ -34,13 +17,6 @@ def mode_name(serving: Serving) -> str:
     if serving.kserve.version == "0.15":
         return {Mode.STANDARD: "RawDeployment", Mode.KNATIVE: "Serverless"}[serving.kserve.mode]
     return str(serving.kserve.mode)
-
-
-def request_path(slug: str, serving: Serving) -> str:
-    """The path that predictions are asked for at."""
-    if serving.image and serving.image_server == "mlflow":
-        return "/invocations"
-    return f"/v2/models/{slug}/infer"
 
 
 def inference_service(slug: str, subject: Subject, serving: Serving) -> Object:
@@ -75,6 +51,7 @@ def _annotations(subject: Subject, serving: Serving) -> Object:
         annotations["m2g.dev/model-version"] = subject.release.version
         if subject.release.run is not None:
             annotations["m2g.dev/run-id"] = subject.release.run.id
+        annotations["m2g.dev/profile"] = subject.profile
     if subject.flux:
         # A model may be called ${X}; Flux expands that and, since kustomize-controller 1.9, fails on it.
         annotations["kustomize.toolkit.fluxcd.io/substitute"] = "disabled"
@@ -90,9 +67,7 @@ def _predictor(slug: str, subject: Subject, serving: Serving) -> Object:
         predictor["timeout"] = serving.timeout_seconds
     if serving.node_selector:
         predictor["nodeSelector"] = dict(sorted(serving.node_selector.items()))
-    if serving.image:
-        return predictor | {"containers": [_container(slug, serving)]}
-    return predictor | {"model": _model(slug, subject, serving)}
+    return predictor | FORMS[subject.profile].predictor(slug, subject, serving)
 
 
 def _scaling(serving: Serving) -> Object:
@@ -111,57 +86,3 @@ def _scaling(serving: Serving) -> Object:
     return scaling | {
         "deploymentStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
     }
-
-
-def _model(slug: str, subject: Subject, serving: Serving) -> Object:
-    model: Object = {
-        "modelFormat": {"name": "mlflow"},
-        "protocolVersion": "v2",
-        "runtime": serving.runtime,
-    }
-    if subject.storage_uri:
-        model["storageUri"] = subject.storage_uri
-    if serving.env:
-        model["env"] = _environment(serving.env)
-    # MLServer answers /v2/health/ready with no model loaded (MLServer#2056): ask for the model itself.
-    return model | _resources(serving) | _probes(f"/v2/models/{slug}/ready", serving)
-
-
-def _container(slug: str, serving: Serving) -> Object:
-    if serving.image_server == "mlserver":
-        ready = f"/v2/models/{slug}/ready"
-        env = {"MLSERVER_MODEL_NAME": slug, "PROTOCOL": "v2"}
-    else:
-        ready = "/ping"
-        # Without it MLflow's server starts one worker per core of the node, whatever the limit.
-        workers = math.floor(quantity.parse(serving.limits.get("cpu", "1")))
-        env = {"MLFLOW_MODELS_WORKERS": str(max(1, workers))}
-    return {
-        "name": "kserve-container",
-        "image": serving.image,
-        "ports": [{"containerPort": PORT, "protocol": "TCP"}],
-        "env": _environment(env | serving.env),
-        **_resources(serving),
-        **_probes(ready, serving),
-    }
-
-
-def _environment(env: dict[str, str]) -> list[Plain]:
-    return [{"name": name, "value": value} for name, value in sorted(env.items())]
-
-
-def _resources(serving: Serving) -> Object:
-    return {"resources": {"requests": dict(serving.requests), "limits": dict(serving.limits)}}
-
-
-def _probes(path: str, serving: Serving) -> Object:
-    if serving.knative:
-        # Knative fills in the port; a startup probe is left out, its support differs between versions.
-        return {"readinessProbe": _probe({"path": path, "scheme": "HTTP"}, 3)}
-    get: Object = {"path": path, "port": PORT, "scheme": "HTTP"}
-    tries = math.ceil(serving.startup_seconds / _PROBE_SECONDS)
-    return {"readinessProbe": _probe(get, 3), "startupProbe": _probe(get, tries)}
-
-
-def _probe(get: Object, failures: int) -> Object:
-    return {"httpGet": get, "periodSeconds": _PROBE_SECONDS, "timeoutSeconds": 5, "failureThreshold": failures}

@@ -5,13 +5,22 @@ Strategic-merge patches replace lists in custom resources and lose what is in th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from m2g.emit import Plain
+from m2g.model import Value
 
 MANIFEST = "inferenceservice.yaml"
 PATCH = "patch.yaml"
 RELEASE = "release"
+
+
+class Place(Value, frozen=True, kw_only=True):
+    """Whose overlay it is, and where its objects go."""
+
+    slug: str
+    environment: str
+    namespace: str
 
 
 def base() -> dict[str, Plain]:
@@ -19,39 +28,40 @@ def base() -> dict[str, Plain]:
     return _kustomization({"resources": [MANIFEST]})
 
 
-def overlay(slug: str, environment: str, namespace: str, *, custom: bool) -> dict[str, dict[str, Plain]]:
-    """The kustomization.yaml files of overlays/<env>/, by path relative to it.
+def overlay(place: Place, *, custom: bool, beside: Sequence[str] = ()) -> dict[str, dict[str, Plain]]:
+    """The kustomization.yaml files of overlays/<env>/, by path relative to it. `beside` are files of other objects.
 
     Kustomize applies components before the patches beside them. So where a person has a component, m2g's patch is one
     level below: the person has the last word.
     """
     if not custom:
-        return {"kustomization.yaml": _kustomization({"namespace": namespace, **_patched(slug, "../../base")})}
+        patched = _patched(place.slug, ["../../base", *beside])
+        return {"kustomization.yaml": _kustomization({"namespace": place.namespace, **patched})}
     return {
         "kustomization.yaml": _kustomization(
-            {"namespace": namespace, "resources": [RELEASE], "components": [f"../../custom/{environment}"]}
+            {"namespace": place.namespace, "resources": [RELEASE], "components": [f"../../custom/{place.environment}"]}
         ),
-        f"{RELEASE}/kustomization.yaml": _kustomization(_patched(slug, "../../../base")),
+        f"{RELEASE}/kustomization.yaml": _kustomization(_patched(place.slug, ["../../../base", *beside])),
     }
 
 
-def patch_file(*, custom: bool) -> str:
-    """Where the patch lies, relative to overlays/<env>/."""
-    return f"{RELEASE}/{PATCH}" if custom else PATCH
+def file(name: str, *, custom: bool) -> str:
+    """Where m2g's patch, or another file beside it, lies, relative to overlays/<env>/."""
+    return f"{RELEASE}/{name}" if custom else name
 
 
 def _kustomization(body: dict[str, Plain]) -> dict[str, Plain]:
     return {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", **body}
 
 
-def _patched(slug: str, resource: str) -> dict[str, Plain]:
+def _patched(slug: str, resources: Sequence[str]) -> dict[str, Plain]:
     target: dict[str, Plain] = {
         "group": "serving.kserve.io",
         "version": "v1beta1",
         "kind": "InferenceService",
         "name": slug,
     }
-    return {"resources": [resource], "patches": [{"path": PATCH, "target": target}]}
+    return {"resources": resources, "patches": [{"path": PATCH, "target": target}]}
 
 
 def patch(before: Mapping[str, Plain], after: Mapping[str, Plain]) -> list[Plain]:

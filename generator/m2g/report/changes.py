@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from m2g.outcome import Kind, Outcome, ReleaseChange
+from m2g.outcome import Kind, Outcome, ReleaseChange, Served
 from m2g.prose import visible
 from m2g.report.lines import encoded
 
@@ -14,7 +14,13 @@ _DIFF_LINES = 60
 
 def text(outcome: Outcome) -> str:
     """Releases that moved, files, for a check a short diff, and one line that sums up."""
-    lines = [_release(change) for change in outcome.releases]
+    how = {(served.slug, served.environment): served for served in outcome.served}
+    lines = []
+    for change in outcome.releases:
+        lines.append(_release(change))
+        if (served := how.pop((change.slug, change.environment), None)) is not None:
+            lines.append(f"    {_served(served)}")
+    lines += [f"~ {visible(served.model, 60)}  {served.environment}: {_served(served)}" for served in how.values()]
     if outcome.check:
         lines += _diffs(outcome)
     elif not outcome.written:
@@ -51,6 +57,11 @@ def _release(change: ReleaseChange) -> str:
         moved = f"{change.after} (metadata)"
     follows = f"  ({visible(change.follows, 100)})" if change.follows else ""
     return f"{_SIGNS[change.kind]} {visible(change.model, 60)}  {change.environment}: {moved}{follows}"
+
+
+def _served(served: Served) -> str:
+    was = f", was {served.before}" if served.before else ""
+    return f"served by {served.profile}{was}: {visible(served.reason, 300)}"
 
 
 def _diffs(outcome: Outcome) -> list[str]:

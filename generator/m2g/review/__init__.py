@@ -66,7 +66,7 @@ def _change(key: Key, before: Side, after: Side) -> Change | None:
     # Where a side does not build, its missing objects are no news.
     told = () if broken else tuple(changed)
     concerns = sorted(
-        {*_concerns(old, new, contract), *_built(was, now), *_moved_objects(was, now, told)},
+        {*_concerns(old, new, contract), *_built(was, now), *_moved_objects(was, now, told), *_served(was, now)},
         key=lambda concern: (_RISKS.index(concern.risk), concern.message),
     )
     return Change(
@@ -115,6 +115,18 @@ def _built(was: Overlay | None, now: Overlay | None) -> Iterator[Concern]:
         yield Concern(risk=Risk.BREAKING, message=f"the overlay does not build: {now.error}")
     elif was is not None and was.error:
         yield Concern(risk=Risk.CAUTION, message="the overlay did not build before, so its objects are not compared")
+
+
+def _served(was: Overlay | None, now: Overlay | None) -> Iterator[Concern]:
+    old, new = was.chosen if was else None, now.chosen if now else None
+    if old is None or new is None or old.profile == new.profile:
+        return
+    words = f"served by {new.profile}, was {old.profile}: {new.reason}"
+    if old.protocol == new.protocol:
+        yield Concern(risk=Risk.CAUTION, message=words)
+    else:
+        asked = f"; callers must ask by {new.protocol}, not {old.protocol}"
+        yield Concern(risk=Risk.BREAKING, message=words + asked)
 
 
 def _moved_objects(was: Overlay | None, now: Overlay | None, changed: Collection[ObjectChange]) -> Iterator[Concern]:

@@ -9,16 +9,18 @@ from typing import TypeAlias
 from m2g.manifest import Manifest
 from m2g.model import Release, Value
 from m2g.outcome import Kind
+from m2g.serving import Chosen
 
 Key: TypeAlias = tuple[str, str]
 """(slug, environment)."""
 
 
 class Overlay(Value, frozen=True, kw_only=True):
-    """What an overlay builds to; `error` says why it does not."""
+    """What an overlay builds to; `error` says why it does not. `chosen` is how the model is served, where known."""
 
     objects: tuple[Manifest, ...] = ()
     error: str = ""
+    chosen: Chosen | None = None
 
 
 class Side(Value, frozen=True, kw_only=True):

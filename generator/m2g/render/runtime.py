@@ -1,0 +1,19 @@
+"""Profiles that a runtime serves: the model's files from a storage URI, asked by the V2 protocol."""
+
+from __future__ import annotations
+
+from m2g.render.parts import Object, Subject, environment, probes, resources
+from m2g.serving import Serving
+
+
+def predictor(slug: str, subject: Subject, serving: Serving) -> Object:
+    """`model`: its format, the runtime that loads it, where it is. The base of a native model has no format yet."""
+    model: Object = {"modelFormat": {"name": subject.model_format}} if subject.model_format else {}
+    model["protocolVersion"] = "v2"
+    if subject.runtime:
+        model["runtime"] = subject.runtime
+    if subject.storage_uri:
+        model["storageUri"] = subject.storage_uri
+    # MLServer answers /v2/health/ready with no model loaded (MLServer#2056): ask for the model itself.
+    ready = probes(f"/v2/models/{slug}/ready", serving)
+    return {"model": model | environment(serving.env) | resources(serving) | ready}
