@@ -36,11 +36,11 @@ demo: $(READY) $(KUSTOMIZE) ## the main job on an embedded MLflow store, in a ne
 	@$(IN_VENV) .venv/bin/python demo/demo.py $(DEMO)
 
 .PHONY: test
-test: $(READY) $(MLFLOW2) $(MLSERVER) $(KUSTOMIZE) ## all tests, offline
+test: $(READY) $(MLFLOW2) $(MLSERVER) $(KUSTOMIZE) $(UV) ## all tests, offline
 	$(PYTEST) $(ARGS)
 
 .PHONY: check
-check: $(READY) $(MLFLOW2) $(MLSERVER) $(KUSTOMIZE) ## what CI runs: format, lint, types, import rules, tests
+check: $(READY) $(MLFLOW2) $(MLSERVER) $(KUSTOMIZE) $(UV) ## what CI runs: format, lint, types, import rules, tests
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy

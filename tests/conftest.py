@@ -17,7 +17,7 @@ _OFFLINE = Path(__file__).parent / "offline/sitecustomize.py"
 # Settings of the person or the CI that starts the tests; none may change what they find.
 _FOREIGN = (
     "ARM_ AWS_ AZURE_ CI CLICOLOR COLUMNS COPIER_ DATABRICKS_ FORCE_COLOR GIT_ GITHUB_ GITLAB_ GOOGLE_ KUBE KUSTOMIZE_ "
-    "LINES M2G_ MLFLOW_ NO_COLOR PIP_ PRE_COMMIT PYTHONPATH XDG_"
+    "LINES M2G_ MLFLOW_ NO_COLOR PIP_ PRE_COMMIT PYTHONPATH UV_ XDG_"
 ).split()
 _NOWHERE = "http://127.0.0.1:9"
 _GITCONFIG = """\

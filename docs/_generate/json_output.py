@@ -48,6 +48,8 @@ _SHAPES: dict[str, tuple[type[msgspec.Struct], Mapping[str, Any]]] = {
     "render": (outcome.Outcome, {}),
     "validate": (Validation, {}),
     "explain": (Explanation, {}),
+    "image": (outcome.Prepared, {}),
+    "image-missing": (outcome.Missing, {}),
     "diff": (values.Review, {"verdict": {"type": "string", "description": "The answer in one line."}}),
 }
 _WHOLE = (finding.Checked, Summary, Validation, Explanation)
@@ -74,7 +76,7 @@ def schemas(fields: Fields) -> dict[str, object]:
         root = definitions.pop(kind.__name__)
         root["properties"] = {"version": {"const": 1}, **extra, **root["properties"]}
         root["required"] = ["version", *extra, *root["required"]]
-        found[name] = {"$schema": _SCHEMA, **root, "title": f"m2g {name} --format json", "$defs": definitions}
+        found[name] = {"$schema": _SCHEMA, **root, "title": f"m2g {_verb(name)} --format json", "$defs": definitions}
     return found
 
 
@@ -83,7 +85,9 @@ def page(fields: Fields) -> str:
     for name, (kind, extra) in _SHAPES.items():
         rows = [("`version`", "`1`", "The version of this shape; another shape gets another number.")]
         rows += [(f"`{key}`", "text", schema["description"]) for key, schema in extra.items()]
-        parts.append(f"## m2g {name}\n\nJSON Schema: [schemas/{name}.schema.json](schemas/{name}.schema.json).\n")
+        parts.append(
+            f"## m2g {_verb(name)}\n\nJSON Schema: [schemas/{name}.schema.json](schemas/{name}.schema.json).\n"
+        )
         for part in reached(kind):
             if part in shown:
                 continue
@@ -94,6 +98,10 @@ def page(fields: Fields) -> str:
             title = "" if part is kind else f"### {part.__name__}\n\n"
             parts.append(f"{title}{doc(part)}\n{table(('field', 'type', 'meaning'), here)}")
     return "\n".join(parts)
+
+
+def _verb(name: str) -> str:
+    return name.replace("-", " --")
 
 
 def _plain(text: str) -> str:

@@ -201,6 +201,25 @@ class External(Value, frozen=True, kw_only=True):
     secrets: tuple[Text, ...] | UnsetType = UNSET
 
 
+class Images(Value, frozen=True, kw_only=True):
+    """The images that `m2g image` prepares."""
+
+    registry: (
+        Annotated[
+            str,
+            Meta(
+                max_length=200,
+                pattern=r"^[a-z0-9][a-z0-9._-]*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$",
+                description="a place of images; write it like ghcr.io/acme/models, with no scheme, tag or last slash",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    """Where they are pushed, such as `ghcr.io/acme/models`; an image from elsewhere is not recorded."""
+    bases: dict[str, Text] = {}
+    """Python's minor version (`"3.12"`) to the base image by digest; without it `python:<minor>-slim`, which moves."""
+
+
 class Config(Value, frozen=True, kw_only=True):
     """m2g.yaml."""
 
@@ -217,6 +236,7 @@ class Config(Value, frozen=True, kw_only=True):
     """Setting (`minReplicas`, `resources.limits.memory`) to what model.yaml and tags may set it to."""
     removals: Removals = Removals()
     external: External = External()
+    images: Images = Images()
     sync: Sync = Sync()
 
 

@@ -97,6 +97,7 @@ class Mlmodel(Value, frozen=True, kw_only=True):
     task: str = ""
     code: bool = False
     source_model: str = ""
+    requirements: tuple[str, ...] | None = None
 
 
 class Image(Value, frozen=True, kw_only=True):

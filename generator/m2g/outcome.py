@@ -1,4 +1,4 @@
-"""What a render did or would do, as a value that a report can show."""
+"""What render and image did or would do, as values that a report can show."""
 
 from __future__ import annotations
 
@@ -56,3 +56,34 @@ class Outcome(Value, frozen=True, kw_only=True, omit_defaults=False):
     models: int = 0
     written: bool = False
     check: bool = False
+
+
+class Prepared(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """A build context: what it is for, where it is, its files, and what a person should know."""
+
+    model: str
+    slug: str
+    environment: str
+    version: str
+    profile: str
+    base: str
+    folder: str
+    files: tuple[str, ...]
+    notes: tuple[str, ...]
+    written: bool
+
+
+class Waiting(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """A version that has no image for its profile yet, and the environments that wait for it."""
+
+    model: str
+    slug: str
+    version: str
+    profile: str
+    environments: tuple[str, ...]
+
+
+class Missing(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """The versions that wait for an image, by slug."""
+
+    missing: tuple[Waiting, ...] = ()

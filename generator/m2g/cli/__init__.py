@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from m2g.cli import diff, explain, init, render, schemas, validate
+from m2g.cli import diff, explain, image, init, render, schemas, validate
 from m2g.cli.terminal import CONTEXT, say
 from m2g.errors import Exit, InputError, M2gError
 
@@ -39,7 +39,15 @@ def group(context: click.Context, folder: Path | None) -> None:
     context.obj = Path.cwd()
 
 
-for _verb in (init.init, render.render, validate.validate, diff.diff, explain.explain, schemas.schemas):
+for _verb in (
+    init.init,
+    render.render,
+    validate.validate,
+    diff.diff,
+    image.image,
+    explain.explain,
+    schemas.schemas,
+):
     group.add_command(_verb)
 
 

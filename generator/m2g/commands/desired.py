@@ -15,7 +15,7 @@ from m2g.errors import InputError
 from m2g.finding import Finding, Severity
 from m2g.intent import Config, ModelIntent
 from m2g.manifest import place_of
-from m2g.model import Release, Value
+from m2g.model import Image, Release, Value
 from m2g.naming import LABEL_MAX
 from m2g.render import Deployment, ModelInput, render
 from m2g.serving import Chosen, Serving
@@ -31,6 +31,8 @@ class Repository(Value, frozen=True, kw_only=True):
     records: dict[Key, Release]
     intents: dict[str, ModelIntent]
     components: frozenset[Key]
+    images: dict[tuple[str, str], Image] = {}
+    """(registered model, version) to an image that was built just now, and is in no record yet."""
 
     def intent(self, slug: str) -> ModelIntent:
         """model.yaml of a model, or an empty one."""

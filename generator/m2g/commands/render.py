@@ -9,18 +9,19 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+import msgspec
 from msgspec import UNSET
 
 from m2g import config as configuration
 from m2g import registry, releases, workspace
 from m2g.commands import ownership
 from m2g.commands.desired import Desired, Key, Repository, desired, located, model_files, unused
-from m2g.commands.resolve import Resolved, Scope, resolve
+from m2g.commands.resolve import Resolved, Scope, resolve, with_image
 from m2g.commands.served import served
 from m2g.errors import InputError
 from m2g.finding import Finding
 from m2g.intent import Config
-from m2g.model import Release, Value
+from m2g.model import Image, Release, Value
 from m2g.outcome import FileChange, Kind, Outcome, ReleaseChange
 from m2g.plan import misplaced, named, stale_pins
 from m2g.registry import Registry
@@ -36,6 +37,8 @@ class RenderOptions(Value, frozen=True, kw_only=True):
     scope: Scope = Scope()
     allow_removals: int | None = None
     discard_edits: bool = False
+    images: dict[tuple[str, str], Image] = {}
+    """(registered model, version) to the image that was built for it."""
 
 
 class WrongInput(InputError):
@@ -71,8 +74,8 @@ def render(
     writes = not (options.check or options.dry_run)
     guard = workspace.locked(root, waiting=waiting) if writes else contextlib.nullcontext()
     with guard:
-        state = _read(root)
-        _known_environments(state.config, options.scope)
+        state = msgspec.structs.replace(read(root), images=options.images)
+        known_environments(state.config, options.scope)
         resolved = _resolve(state, options, open_registry)
         wanted = desired(state, resolved.records)
         files, removals, notes = _difference(root, state, resolved, wanted, options)
@@ -94,7 +97,8 @@ def render(
         )
 
 
-def _read(root: Path) -> Repository:
+def read(root: Path) -> Repository:
+    """What is committed. Raises WrongInput where people must mend it first."""
     try:
         loaded = configuration.load(root)
     except InputError as error:
@@ -111,7 +115,8 @@ def _read(root: Path) -> Repository:
     return Repository(config=loaded.config, records=records, intents=intents, components=workspace.components(root))
 
 
-def _known_environments(config: Config, scope: Scope) -> None:
+def known_environments(config: Config, scope: Scope) -> None:
+    """Raises InputError for an environment that m2g.yaml does not have."""
     for name in sorted(scope.environments - set(config.environments)):
         raise InputError(f"m2g.yaml has no environment {name!r}", hint=f"it has {', '.join(config.environments)}")
 
@@ -123,7 +128,7 @@ def _resolve(state: Repository, options: RenderOptions, open_registry: Callable[
             for key, record in state.records.items()
             if key[1] not in state.config.environments or not named(state.config, record.model)
         )
-        kept = {key: record for key, record in state.records.items() if key not in removed}
+        kept = {key: with_image(state, record) for key, record in state.records.items() if key not in removed}
         return Resolved(records=kept, removed=removed, findings=tuple(stale_pins(state.intents, kept)))
 
     def problems(key: Key, release: Release) -> list[Finding]:

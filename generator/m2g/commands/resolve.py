@@ -137,8 +137,11 @@ def _released(
 ) -> tuple[dict[Key, Release], list[Finding]]:
     """A record for each target. Versions are immutable: what a record knows of one is not asked again."""
     config, records = repository.config, repository.records
+    # An image is a fact of the version: where one environment has it, the others get it too.
     known: dict[tuple[str, str], Release] = {
-        (record.model, record.version): record for record in records.values() if record.registry == registry.identity
+        (record.model, record.version): record
+        for record in sorted(records.values(), key=lambda record: record.image is not None)
+        if record.registry == registry.identity
     }
     wanted: dict[tuple[str, str], ModelVersion] = {}
     for target in targets.values():
@@ -161,7 +164,25 @@ def _released(
                 )
         except InputError as error:
             findings.append(_unreadable(key, target, error))
+            continue
+        fresh[key] = with_image(repository, _as_before(fresh[key], records.get(key), registry.identity))
     return fresh, findings
+
+
+def _as_before(release: Release, record: Release | None, registry: str) -> Release:
+    """The same version keeps the image that its environment had, whatever another one has."""
+    same = record is not None and (record.model, record.version, record.registry, record.created_at, record.source) == (
+        (release.model, release.version, registry, release.created_at, release.source)
+    )
+    if record is None or not same or record.image is None:
+        return release
+    return msgspec.structs.replace(release, image=record.image)
+
+
+def with_image(repository: Repository, release: Release) -> Release:
+    """The release with the image that was built for this version just now; as it is without one."""
+    image = repository.images.get((release.model, release.version))
+    return release if image is None else msgspec.structs.replace(release, image=image)
 
 
 def _same(record: Release, version: ModelVersion) -> bool:

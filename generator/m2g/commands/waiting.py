@@ -1,0 +1,93 @@
+"""What an environment follows now and would be released, were it not for its image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from m2g.commands import render as rendering
+from m2g.commands.desired import Key, Repository, choose, model_files
+from m2g.commands.resolve import Scope, resolve
+from m2g.errors import InputError
+from m2g.finding import Finding
+from m2g.intent import Config
+from m2g.model import Release, Value
+from m2g.outcome import Waiting
+from m2g.plan import named
+from m2g.registry import Registry
+
+Open = Callable[[Config], Registry]
+_WAITS = "image-missing"
+
+
+class Subject(Value, frozen=True, kw_only=True):
+    """One model's version in one environment, as it would be recorded."""
+
+    repository: Repository
+    slug: str
+    release: Release
+
+
+def subject(root: Path, model: str, environment: str, open_registry: Open, *, locked: bool) -> Subject:
+    """What `environment` follows of one model. Raises InputError where that is nothing, with the reason."""
+    repository = rendering.read(root)
+    rendering.known_environments(repository.config, Scope(environments=frozenset([environment])))
+    releases, findings = _releases(
+        repository,
+        Scope(models=frozenset([model]), environments=frozenset([environment])),
+        open_registry,
+        locked=locked,
+    )
+    found = [(key, release) for key, release in releases.items() if model in (key[0], release.model)]
+    serious = [finding for finding in findings if finding.rule != _WAITS and finding.severity == "error"]
+    if serious:
+        raise InputError(f"{serious[0].model or model}: {serious[0].message}", hint=serious[0].hint)
+    if not found:
+        where = "no record" if locked else "nothing to follow"
+        raise InputError(
+            f"{model!r} has {where} in {environment}", hint="see follow in m2g.yaml, and the names in MLflow"
+        )
+    (slug, _), release = found[0]
+    return Subject(repository=repository, slug=slug, release=release)
+
+
+def waiting(root: Path, scope: Scope, open_registry: Open, *, locked: bool) -> tuple[Waiting, ...]:
+    """Every version that waits, once for all its environments, in the order of the slugs."""
+    repository = rendering.read(root)
+    rendering.known_environments(repository.config, scope)
+    releases, _ = _releases(repository, scope, open_registry, locked=locked)
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for (slug, environment), release in sorted(releases.items()):
+        chosen = choose(repository, slug, release)
+        if chosen.profile.endswith("-image") and not chosen.image:
+            found.setdefault((slug, release.version, chosen.profile), []).append(environment)
+    names = {key[0]: release.model for key, release in releases.items()}
+    return tuple(
+        Waiting(model=names[slug], slug=slug, version=version, profile=profile, environments=tuple(environments))
+        for (slug, version, profile), environments in found.items()
+    )
+
+
+def _releases(
+    repository: Repository, scope: Scope, open_registry: Open, *, locked: bool
+) -> tuple[dict[Key, Release], Collection[Finding]]:
+    """What each environment follows, whether or not it can be rendered, and what is wrong with it."""
+    if locked:
+        config = repository.config
+        kept = {
+            key: record
+            for key, record in repository.records.items()
+            if scope.has(key, record.model) and key[1] in config.environments and named(config, record.model)
+        }
+        return kept, ()
+    seen: dict[Key, Release] = {}
+
+    def problems(key: Key, release: Release) -> list[Finding]:
+        found = model_files(repository, key[0], {key[1]: release})[1]
+        if all(finding.rule == _WAITS for finding in found):
+            seen[key] = release
+        return found
+
+    resolved = resolve(repository, open_registry(repository.config), scope, problems)
+    records = {key: record for key, record in resolved.records.items() if scope.has(key, record.model)}
+    return records | seen, resolved.findings

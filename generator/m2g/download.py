@@ -1,0 +1,45 @@
+"""The files of one model version, by MLflow's own command: it knows the stores and their credentials."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from m2g import tools
+from m2g.errors import OutsideError
+from m2g.prose import without_password
+
+_SECONDS = 3600.0
+_HINT = "download it yourself and name the folder: --model-dir DIR"
+
+
+def version(name: str, number: str, tracking_uri: str, to: Path, *, root: Path) -> Path:
+    """The folder below `to` with the files of a version; a relative tracking URI starts at `root`.
+
+    Raises OutsideError where MLflow is missing or fails.
+    """
+    beside = Path(sys.executable).parent / "mlflow"
+    program = shutil.which("mlflow") or (str(beside) if beside.is_file() else "")
+    if not program:
+        hint = f"python -m pip install mlflow; or {_HINT}"
+        raise OutsideError("mlflow is not installed; it downloads the model's files", hint=hint)
+    ran = tools.run(
+        [
+            os.path.abspath(program),
+            "artifacts",
+            "download",
+            f"--artifact-uri=models:/{name}/{number}",
+            f"--dst-path={to}",
+        ],
+        cwd=root,
+        timeout=_SECONDS,
+        environment={"MLFLOW_TRACKING_URI": tracking_uri, "MLFLOW_DISABLE_TELEMETRY": "true"},
+    )
+    found = sorted(to.rglob("MLmodel"), key=lambda path: len(path.parts))
+    if ran.code != 0 or not found:
+        last = (ran.stderr.splitlines() or ["it did not say why"])[-1]
+        words = f"mlflow cannot download version {number} of {name!r}: {without_password(last)[:500]}"
+        raise OutsideError(words, hint=_HINT)
+    return found[0].parent

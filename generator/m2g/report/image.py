@@ -1,0 +1,37 @@
+"""What `m2g image` wrote, and which versions wait for an image: for people and for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from m2g.outcome import Missing, Prepared, Waiting
+from m2g.prose import visible
+from m2g.report.lines import encoded, joined
+
+
+def prepared(made: Prepared, form: str) -> str:
+    """The folder and how to go on."""
+    if form == "json":
+        return encoded({"version": 1, **msgspec.to_builtins(made)})
+    verb = "wrote" if made.written else "would write"
+    where = visible(made.folder, 300)
+    lines = [
+        f"{verb} {where}: {made.profile} of {visible(made.model, 60)} {made.version}, {len(made.files)} files",
+        f"  from {made.base}",
+        *(f"  note: {visible(note, 400)}" for note in made.notes),
+    ]
+    return joined(lines)
+
+
+def missing(found: Sequence[Waiting], form: str) -> str:
+    """One line for each version that waits."""
+    if form == "json":
+        return encoded({"version": 1, **msgspec.to_builtins(Missing(missing=tuple(found)))})
+    if not found:
+        return "no version waits for an image\n"
+    return joined(
+        f"{visible(one.model, 60)}  {', '.join(one.environments)}: version {one.version} waits for its {one.profile}"
+        for one in found
+    )
