@@ -42,7 +42,11 @@ def log_wine(slope: float) -> str:
         mlflow.log_input(from_numpy(x, name="wine", digest="d1"), context="training")
         fitted = LinearRegression().fit(x, y)
         logged = mlflow.sklearn.log_model(
-            fitted, artifact_path="model", signature=infer_signature(x, fitted.predict(x)), pip_requirements=[]
+            fitted,
+            artifact_path="model",
+            signature=infer_signature(x, fitted.predict(x)),
+            input_example=x,
+            pip_requirements=["scikit-learn<99"],
         )
     return str(logged.model_uri)
 

@@ -56,7 +56,7 @@ class Run(Value, frozen=True, kw_only=True):
 
 
 class Flavor(Value, frozen=True, kw_only=True):
-    """One flavor of an MLmodel: its library's version and how the object was serialized."""
+    """One flavor of an MLmodel: its library's version, how the object was serialized and the saved file's name."""
 
     name: str
     version: str = ""
@@ -65,12 +65,16 @@ class Flavor(Value, frozen=True, kw_only=True):
 
 
 class Field(Value, frozen=True, kw_only=True):
-    """One input, output or parameter of a signature; `type` is MLflow's word, `shape` is for tensors."""
+    """One input, output or parameter of a signature; `type` is MLflow's word, `shape` is for tensors.
+
+    `default` is a parameter's, as JSON text.
+    """
 
     name: str
     type: str
     required: bool = True
     shape: tuple[int, ...] | None = None
+    default: str = ""
 
 
 class Signature(Value, frozen=True, kw_only=True):
@@ -84,7 +88,9 @@ class Signature(Value, frozen=True, kw_only=True):
 class Mlmodel(Value, frozen=True, kw_only=True):
     """What an MLmodel file says that decides whether and how a server can load it.
 
-    `size_bytes` is None where MLflow did not write it; `sha256` is of the file's bytes.
+    `size_bytes` is None where MLflow did not write it; `sha256` is of the file's bytes. `requirements` is None where
+    nobody knows them yet: an older m2g never asked, or the registry did not answer. `example` is the model's
+    serving_input_example.json as compact JSON text, cut to its first row.
     """
 
     sha256: str
@@ -98,6 +104,7 @@ class Mlmodel(Value, frozen=True, kw_only=True):
     code: bool = False
     source_model: str = ""
     requirements: tuple[str, ...] | None = None
+    example: str = ""
 
 
 class Image(Value, frozen=True, kw_only=True):
@@ -132,11 +139,14 @@ class Release(Value, frozen=True, kw_only=True):
 class VersionFacts(Value, frozen=True, kw_only=True):
     """What a registry knows of one version beyond its listing.
 
-    `mlmodel` is the file's bytes, None where the version has none. A non-empty `problem` says, for a person, why
-    this one version cannot be released (artifacts gone, no such run, access refused); the rest of the fleet goes on.
+    `files` are those that exist of `registry.beside`, by name: MLmodel, requirements.txt and what else was wanted.
+    `unread` names those beside MLmodel that may be there but could not be read. A non-empty `problem` says, for a
+    person, why this one version cannot be released (artifacts gone, no such run, access refused); the rest of the
+    fleet goes on.
     """
 
     artifact_uri: str = ""
     run: Run | None = None
-    mlmodel: bytes | None = None
+    files: dict[str, bytes] = {}
+    unread: tuple[str, ...] = ()
     problem: str = ""

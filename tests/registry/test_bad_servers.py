@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import count
 
+import msgspec
 import pytest
 
 from m2g.errors import InputError, M2gError, OutsideError
@@ -321,7 +322,7 @@ def test_one_bad_artifact_is_its_own_problem(opened: Opened, broken: Answer) -> 
     facts = registry.facts(listed("bad", "good", "fine"))
     assert list(facts) == [("bad", "1"), ("fine", "1"), ("good", "1")]
     assert facts["bad", "1"].problem
-    assert facts["good", "1"].mlmodel == b"flavors: {}"
+    assert facts["good", "1"].files["MLmodel"] == b"flavors: {}"
     assert facts["good", "1"].artifact_uri == "s3://bucket/good"
 
 
@@ -374,7 +375,7 @@ def test_runs_are_searched_by_the_chunk_and_a_hostile_run_id_is_no_filter(opened
             wanted = asked.body.split(b"'")[1::2]
             runs = [{"info": {"run_id": run.decode(), "experiment_id": "7"}} for run in wanted]
             return good({"runs": runs})
-        return facts_script(lambda _: Answer(body=b"x"))(asked)
+        return facts_script(lambda _: Answer(body=b"python_version: x"))(asked)
 
     registry, server = opened(answer)
     facts = registry.facts([*versions, *evil])
@@ -383,4 +384,56 @@ def test_runs_are_searched_by_the_chunk_and_a_hostile_run_id_is_no_filter(opened
     )
     assert facts["evil", "1"].run is None
     assert [server.count(path) for path in ("experiments/search", "runs/search", "runs/get")] == [1, 3, 1]
-    assert len(server.asked) == 1 + 3 + 1 + 2 * 601
+    assert len(server.asked) == 1 + 3 + 1 + 3 * 601
+
+
+def test_logged_models_are_searched_by_the_chunk_and_what_is_not_found_is_asked_for(opened: Opened) -> None:
+    names = [f"m{index:03}" for index in range(300)]
+    versions = [
+        msgspec.structs.replace(v, source=f"models:/m-{name}") for name in (*names, "lost") for v in listed(name)
+    ]
+    evil = msgspec.structs.replace(listed("evil")[0], source="models:/m-x') OR ('1'='1")
+
+    def answer(asked: Asked) -> Answer:
+        if asked.path.endswith("experiments/search"):
+            return good({"experiments": [{"experiment_id": "7"}]})
+        if asked.path.endswith("logged-models/search"):
+            assert b"OR" not in asked.body
+            wanted = [one.decode() for one in asked.body.split(b"'")[1::2] if one != b"m-lost"]
+            return good(
+                {"models": [{"info": {"model_id": one, "artifact_uri": f"s3://bucket/{one[2:]}"}} for one in wanted]}
+            )
+        return facts_script(lambda _: Answer(body=b"python_version: x"))(asked)
+
+    registry, server = opened(answer)
+    facts = registry.facts([*versions, evil])
+    assert {one.artifact_uri for one in facts.values()} == {f"s3://bucket/{name}" for name in (*names, "lost", "evil")}
+    assert [server.count(path) for path in ("logged-models/search", "get-download-uri")] == [2, 2]
+
+
+BESIDE = {
+    "missing": (no(404, "RESOURCE_DOES_NOT_EXIST", "no such file"), ()),
+    "too large": (Answer(body=b"x" * ((256 << 10) + 1)), ("requirements.txt",)),
+    "forbidden": (no(403, "PERMISSION_DENIED", "not yours"), ("requirements.txt",)),
+    "failing": (page(status=500), ("requirements.txt",)),
+}
+
+
+@pytest.mark.parametrize("case", BESIDE.values(), ids=BESIDE)
+def test_a_file_beside_mlmodel_never_makes_a_version_unreadable(
+    opened: Opened, case: tuple[Answer, tuple[str, ...]]
+) -> None:
+    broken, unread = case
+
+    def artifact(asked: Asked) -> Answer:
+        match asked.query["path"]:
+            case "requirements.txt":
+                return broken
+            case "MLmodel":
+                return Answer(body=b"python_version: 3.11.2")
+            case _:
+                return no(404, "RESOURCE_DOES_NOT_EXIST", "no such file")
+
+    registry, _ = opened(facts_script(artifact))
+    facts = registry.facts(listed("wine"))["wine", "1"]
+    assert (facts.problem, list(facts.files), facts.unread) == ("", ["MLmodel"], unread)

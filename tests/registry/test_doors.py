@@ -96,10 +96,21 @@ def test_a_wine_has_its_run_and_its_mlmodel(registry: Registry) -> None:
         assert facts.run.tags["mlflow.source.git.commit"] == "0123abc"
         assert facts.run.tags["note"] == "first line\nsecond: line"
         assert facts.run.datasets == (Dataset(name="wine", digest="d1", context="training"),)
-        assert facts.mlmodel is not None
-        parsed = mlmodel.parse(facts.mlmodel)
+        assert "MLmodel" in facts.files
+        parsed = mlmodel.read(facts.files)
         assert [flavor.name for flavor in parsed.flavors] == ["python_function", "sklearn"]
         assert (parsed.loader_module, parsed.signature) == ("mlflow.sklearn", TENSORS)
+
+
+def test_a_wine_has_the_files_beside_its_mlmodel(registry: Registry) -> None:
+    facts = facts_of(registry, "wine-quality")
+    assert sorted(facts.files) == ["MLmodel", "requirements.txt", "serving_input_example.json"]
+    parsed = mlmodel.read(facts.files, facts.unread)
+    assert parsed.requirements is not None
+    assert "scikit-learn<99" in parsed.requirements
+    assert parsed.example == json.dumps({"inputs": [[float(n) for n in range(13)]]}, separators=(",", ":"))
+    assert parsed.python_version.startswith("3.")
+    assert {flavor.name: flavor.file for flavor in parsed.flavors}["sklearn"] in {"model.pkl", "model.skops"}
 
 
 def test_a_runs_source_becomes_the_place_of_the_files(registry: Registry) -> None:
@@ -108,21 +119,21 @@ def test_a_runs_source_becomes_the_place_of_the_files(registry: Registry) -> Non
     assert not facts.artifact_uri.startswith("runs:")
     assert facts.run is not None
     assert facts.run.metrics == {"auc": 1.0}
-    assert facts.mlmodel is not None
-    signature = mlmodel.parse(facts.mlmodel).signature
+    assert "MLmodel" in facts.files
+    signature = mlmodel.read(facts.files).signature
     assert signature is not None
     assert signature.inputs == COLUMNS
-    assert signature.params == (Field(name="limit", type="long", required=False),)
+    assert signature.params == (Field(name="limit", type="long", required=False, default="3"),)
 
 
 def test_odd_versions_do_not_fail_the_others(registry: Registry, kind: Kind) -> None:
     facts = registry.facts(registry.versions())
     assert [key for key, one in facts.items() if one.problem] == [("elsewhere", "1")]
     assert "s3://no-such-bucket-of-ours/model/MLmodel" in facts["elsewhere", "1"].problem
-    unreadable = [name for (name, _), one in facts.items() if one.mlmodel is None]
+    unreadable = [name for (name, _), one in facts.items() if not one.files]
     assert unreadable == ["elsewhere", "gone", "notes"]
     weird = [facts[name, "1"] for name in WEIRD if name in names(kind)]
-    assert {one.mlmodel for one in weird} == {facts["wine-quality", "1"].mlmodel}
+    assert [one.files for one in weird] == [facts["wine-quality", "1"].files] * len(weird)
     assert {one.artifact_uri for one in weird} == {facts["wine-quality", "1"].artifact_uri}
 
 
@@ -143,7 +154,7 @@ def test_a_run_that_is_no_more_is_no_run(registry: Registry) -> None:
     lost = ModelVersion(name="direct", version="1", source=there.source, created_at=0, run_id="0" * 32)
     facts = registry.facts([lost])["direct", "1"]
     assert (facts.run, facts.problem) == (None, "")
-    assert facts.mlmodel is not None
+    assert "MLmodel" in facts.files
 
 
 @pytest.mark.parametrize("server", ["mlflow3", "mlflow2"])
@@ -182,6 +193,7 @@ def test_many_runs_come_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     registry = open_registry(store("mlflow3").uri)
     versions = registry.versions()
     one_by_one = {key: facts for version in versions for key, facts in registry.facts([version]).items()}
+    assert any(version.source.startswith("models:/m-") for version in versions)
     monkeypatch.setattr("m2g.registry.lookup._FEW", 0)
     assert registry.facts(versions) == one_by_one
 

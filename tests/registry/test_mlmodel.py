@@ -53,8 +53,8 @@ def fields(specs: object, side: str = "inputs") -> tuple[Field, ...] | None:
 def test_what_mlflow_writes() -> None:
     parsed = mlmodel.parse(SKLEARN)
     assert parsed.flavors == (
-        Flavor(name="python_function"),
-        Flavor(name="sklearn", version="1.9.1", serialization_format="skops"),
+        Flavor(name="python_function", file="model.skops"),
+        Flavor(name="sklearn", version="1.9.1", serialization_format="skops", file="model.skops"),
     )
     assert (parsed.mlflow_version, parsed.python_version) == ("3.17.2", "3.11.7")
     assert (parsed.loader_module, parsed.size_bytes, parsed.task) == ("mlflow.sklearn", 5624, "")
@@ -120,8 +120,8 @@ def test_parameters_are_never_required() -> None:
         {"name": "stop", "type": "string", "default": None, "shape": [-1]},
     ]
     assert fields(specs, "params") == (
-        Field(name="k", type="long", required=False),
-        Field(name="stop", type="string", required=False, shape=(-1,)),
+        Field(name="k", type="long", required=False, default="3"),
+        Field(name="stop", type="string", required=False, shape=(-1,), default="null"),
     )
 
 

@@ -31,6 +31,7 @@ signature:
   outputs: '[{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1]}}]'
   params: null
 """
+FILES = {"MLmodel": MLMODEL, "requirements.txt": b"mlflow==2.19.0\nscikit-learn==1.5.2\n"}
 
 
 def release(model: str = "wine", environment: str = "prod", version: str = "1", **changes: object) -> Release:
@@ -95,7 +96,7 @@ class FakeRegistry:
     def _facts(self, version: ModelVersion) -> VersionFacts:
         problem = self.problems.get((version.name, version.version), "")
         run = Run(id=version.run_id, metrics={"rmse": 1 / int(version.version)})
-        return VersionFacts(artifact_uri=version.source, run=run, mlmodel=MLMODEL, problem=problem)
+        return VersionFacts(artifact_uri=version.source, run=run, files=FILES, problem=problem)
 
 
 def model(name: str = "wine", *, tags: dict[str, str] | None = None, **aliases: str) -> RegisteredModel:

@@ -6,9 +6,10 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from m2g import manifest, tools
+from m2g import manifest, releases, tools
 from m2g.commands.render import RenderOptions, WrongInput
 from m2g.commands.resolve import Scope
 from m2g.errors import InputError
@@ -30,7 +31,34 @@ def test_a_version_reaches_the_environments_whose_alias_names_it(tmp_path: Path)
         "name": "sklearn",
         "version": "1.5.2",
         "serializationFormat": "cloudpickle",
+        "file": "model.pkl",
     }
+    assert record["mlmodel"]["requirements"] == ["mlflow==2.19.0", "scikit-learn==1.5.2"]
+
+
+def test_a_record_without_requirements_is_asked_for_once_more_and_never_made_worse(tmp_path: Path) -> None:
+    root = repository(tmp_path)
+    registry = FakeRegistry([model(champion="1", challenger="1")])
+    run(root, registry)
+    path = root / "models/wine/releases/prod.json"
+    whole = path.read_bytes()
+    for environment in ("dev", "prod"):
+        record, _ = releases.read_all(root)
+        kept = record["wine", environment]
+        assert kept.mlmodel is not None
+        old = msgspec.structs.replace(kept, mlmodel=msgspec.structs.replace(kept.mlmodel, requirements=None))
+        write_record(root, "wine", old)
+    as_an_older_m2g_wrote_it = path.read_bytes()
+    registry.asked.clear()
+    registry.problems["wine", "1"] = "the files are gone since"
+    assert run(root, registry).findings == ()
+    assert (registry.asked, path.read_bytes()) == ([("wine", "1")], as_an_older_m2g_wrote_it)
+    registry.problems.clear()
+    run(root, registry)
+    assert path.read_bytes() == whole
+    registry.asked.clear()
+    run(root, registry)
+    assert registry.asked == []
 
 
 def test_moving_one_alias_touches_only_that_environment(tmp_path: Path) -> None:

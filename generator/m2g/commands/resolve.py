@@ -147,7 +147,7 @@ def _released(
     for target in targets.values():
         version = target.version
         record = known.get((version.name, version.version))
-        if record is None or not _same(record, version):
+        if record is None or not _same(record, version) or _lacks_facts(record):
             wanted[version.name, version.version] = version
     facts = registry.facts(list(wanted.values()))
     fresh: dict[Key, Release] = {}
@@ -156,7 +156,7 @@ def _released(
         identity = (target.version.name, target.version.version)
         acting = _acting(config, tags.get(target.version.name, {}), target.version.tags)
         try:
-            if identity in wanted:
+            if identity in wanted and not _keeps(known.get(identity), target.version, facts[identity]):
                 fresh[key] = _record(key[1], target, facts[identity], registry.identity, acting)
             else:
                 fresh[key] = msgspec.structs.replace(
@@ -191,6 +191,16 @@ def _same(record: Release, version: ModelVersion) -> bool:
     return (record.created_at, record.source) == (version.created_at, version.source) and run == version.run_id
 
 
+def _lacks_facts(record: Release) -> bool:
+    """Whether an older m2g made the record, or the registry could not read a file: then it is asked again."""
+    return record.mlmodel is not None and record.mlmodel.requirements is None
+
+
+def _keeps(record: Release | None, version: ModelVersion, facts: VersionFacts) -> bool:
+    """Whether a record that was asked for again is better than the answer: its files may be gone since."""
+    return record is not None and _same(record, version) and (bool(facts.problem) or "MLmodel" not in facts.files)
+
+
 def _acting(config: Config, model: Mapping[str, str], version: Mapping[str, str]) -> dict[str, str]:
     """Only allow-listed tags are kept; the version's win over the registered model's."""
     return {key: text for key, text in sorted({**model, **version}.items()) if key in config.tags}
@@ -201,7 +211,7 @@ def _record(environment: str, target: Target, facts: VersionFacts, registry: str
     elsewhere = version.source.startswith(_UNREAD)
     if facts.problem and not elsewhere:
         raise InputError(without_password(facts.problem))
-    if facts.mlmodel is None and not elsewhere:
+    if "MLmodel" not in facts.files and not elsewhere:
         raise InputError(
             f"there is no MLmodel file at {without_password(facts.artifact_uri)}",
             hint="the artifacts are gone or the source is no MLflow model: register the version again",
@@ -217,7 +227,7 @@ def _record(environment: str, target: Target, facts: VersionFacts, registry: str
         source=version.source,
         artifact_uri=version.source if elsewhere else facts.artifact_uri,
         run=_lineage(facts.run) if facts.run else Run(id=version.run_id) if version.run_id else None,
-        mlmodel=None if facts.mlmodel is None else mlmodel.parse(facts.mlmodel),
+        mlmodel=mlmodel.read(facts.files, facts.unread) if "MLmodel" in facts.files else None,
         tags=tags,
     )
 

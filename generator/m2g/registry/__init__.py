@@ -34,7 +34,7 @@ class Registry(Protocol):
         """One registered model, asked for by name. None only where the registry itself says that it has none."""
 
     def facts(self, versions: Sequence[ModelVersion]) -> dict[tuple[str, str], VersionFacts]:
-        """Artifact URI, run and MLmodel file of each version, by (name, version).
+        """Artifact URI, run and files (`registry.beside`) of each version, by (name, version).
 
         What is wrong with one version is its `problem` and does not fail the others.
         """

@@ -215,6 +215,12 @@ class LoggedModel(msgspec.Struct, frozen=True):
     info: LoggedModelInfo
 
 
+class LoggedModels(Page, frozen=True):
+    """logged-models/search."""
+
+    models: tuple[LoggedModel, ...] = ()
+
+
 class OneLoggedModel(msgspec.Struct, frozen=True):
     """logged-models/{id}."""
 

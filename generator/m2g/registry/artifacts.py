@@ -1,4 +1,4 @@
-"""The MLmodel files of a local store, as far as they are files on this machine."""
+"""The files of models in a local store, as far as they are files on this machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from m2g.registry.normal import MAX_MLMODEL, MLMODEL
+from m2g.registry.beside import LIMITS
 from m2g.registry.refusal import OneFailed
 
 
@@ -18,16 +18,16 @@ def path_of(uri: str) -> Path | None:
     return None if parts.scheme else Path(uri)
 
 
-def read(folder: Path) -> bytes | None:
-    """The MLmodel in a folder; None where it has none. Raises OneFailed for one that cannot be read or is too large."""
-    path = folder / MLMODEL
+def read(folder: Path, name: str) -> bytes | None:
+    """A file of `registry.beside`; None where there is none. Raises OneFailed: it cannot be read or is too large."""
+    path = folder / name
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_MLMODEL + 1)
+            content = file.read(LIMITS[name] + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise OneFailed(f"{path}: {error.strerror}") from error
-    if len(content) > MAX_MLMODEL:
-        raise OneFailed(f"{path}: larger than {MAX_MLMODEL >> 10} KiB")
+    if len(content) > LIMITS[name]:
+        raise OneFailed(f"{path}: larger than {LIMITS[name] >> 10} KiB")
     return content

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from m2g.errors import InputError, OutsideError
 from m2g.model import ModelVersion, RegisteredModel, Run, VersionFacts
-from m2g.registry import Progress, artifacts
+from m2g.registry import Progress, artifacts, beside
 from m2g.registry.address import Address, Kind
 from m2g.registry.database import Snapshot, check
 from m2g.registry.normal import (
-    MLMODEL,
     by_name,
     by_version,
     datasets,
@@ -183,7 +182,10 @@ class LocalRegistry:
             raise OneFailed("the registry has this version no more")
         run = self._run(version.run_id)
         uri = self._in_run(uri)
-        return VersionFacts(artifact_uri=uri, run=None if run is None else _fact(run), mlmodel=self._mlmodel(uri))
+        found = beside.read(functools.partial(self._file, uri))
+        return VersionFacts(
+            artifact_uri=uri, run=None if run is None else _fact(run), files=found.files, unread=found.unread
+        )
 
     def _run(self, run_id: str) -> MlflowRun | None:
         client = self._client
@@ -213,20 +215,20 @@ class LocalRegistry:
                 return inside(str(model.artifact_location), rest)
         return inside(str(run.info.artifact_uri), path)
 
-    def _mlmodel(self, uri: str) -> bytes | None:
+    def _file(self, uri: str, name: str) -> bytes | None:
         if uri.startswith("mlflow-artifacts:"):
             raise OneFailed(f"only the MLflow server of this database can read {uri}: name it as registry.uri")
         folder = artifacts.path_of(uri)
         if folder is not None:
-            return artifacts.read(folder)
+            return artifacts.read(folder, name)
         from mlflow.artifacts import download_artifacts
 
         with tempfile.TemporaryDirectory(prefix="m2g-") as target:
             try:
-                download_artifacts(artifact_uri=inside(uri, MLMODEL), dst_path=target)
+                download_artifacts(artifact_uri=inside(uri, name), dst_path=target)
             except Exception as error:  # every artifact store raises errors of its own
-                raise OneFailed(f"{inside(uri, MLMODEL)} cannot be read: {quoted(str(error))}") from error
-            return artifacts.read(Path(target))
+                raise OneFailed(f"{inside(uri, name)} cannot be read: {quoted(str(error))}") from error
+            return artifacts.read(Path(target), name)
 
 
 def _model(model: MlflowModel) -> RegisteredModel:

@@ -9,9 +9,6 @@ from urllib.parse import urlsplit
 
 from m2g.model import Dataset, ModelVersion, RegisteredModel
 
-MLMODEL = "MLmodel"
-MAX_MLMODEL = 1 << 20
-"""Bytes of an MLmodel file that are read. One with five thousand columns has 320 KiB."""
 _PROMPT = "mlflow.prompt.is_prompt"
 _CONTEXT = "mlflow.data.context"
 _T = TypeVar("_T")

@@ -81,7 +81,7 @@ class ServerRegistry:
         raise OutsideError(f"{self._identity}: asked for the registered model {name!r}, the server sent another one")
 
     def facts(self, versions: Sequence[ModelVersion]) -> dict[tuple[str, str], VersionFacts]:
-        """As `Registry.facts`: two calls a version, and one for every 250 runs."""
+        """As `Registry.facts`: two to four calls a version, and one for every 250 runs or logged models."""
         if not versions:
             return {}
         with self._rest:

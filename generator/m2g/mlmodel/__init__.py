@@ -1,21 +1,24 @@
-"""MLmodel bytes → `Mlmodel`: flavors, versions and signature, without the mlflow package."""
+"""MLmodel and the files beside it → `Mlmodel`: what decides how a model is served, without the mlflow package."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TypeVar
 
 import msgspec
-import ryaml
 
-from m2g.documents import refuse_costly
 from m2g.errors import InputError
+from m2g.mlmodel import example, requirements, text
 from m2g.model import Field, Flavor, Mlmodel, Signature
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 _PYTHON = "python_function"
+_FILE_KEYS = ("pickled_model", "python_model", "model_code_path", "model_path", "data", "model_file", "saved_model_dir")
+"""Where flavors name the file or folder that they saved; the first that a flavor has counts."""
+_CODE_KEYS = ("code", "model_code_path")
+_LONGEST = 300
 _VERSION_KEYS = {
     "xgboost": "xgb_version",
     "lightgbm": "lgb_version",
@@ -53,6 +56,7 @@ class _Spec(msgspec.Struct):
 
     type: str
     name: str = ""
+    default: object = None
     required: bool | None = None
     optional: bool = False
     tensor: _Tensor | None = msgspec.field(default=None, name="tensor-spec")
@@ -69,10 +73,11 @@ def parse(content: bytes) -> Mlmodel:
     """
     if len(content) > MAX_BYTES:
         raise InputError(f"MLmodel is larger than {MAX_BYTES >> 10} KiB", hint="is this the file that MLflow wrote?")
-    file = _convert(_load(content), _File)
+    file = _convert(text.load(content, "MLmodel"), _File)
     if not file.flavors:
         raise InputError("MLmodel lists no flavors", hint="log the model with mlflow.<flavor>.log_model")
     python = file.flavors.get(_PYTHON) or {}
+    transformers = file.flavors.get("transformers") or {}
     return Mlmodel(
         sha256=hashlib.sha256(content).hexdigest(),
         flavors=tuple(_flavor(name, file.flavors[name] or {}) for name in sorted(file.flavors)),
@@ -82,20 +87,23 @@ def parse(content: bytes) -> Mlmodel:
         size_bytes=_size(file.model_size_bytes),
         signature=_signature(file.signature),
         task=_text((file.metadata or {}).get("task")),
+        code=any(bool((options or {}).get(key)) for options in file.flavors.values() for key in _CODE_KEYS),
+        source_model=_reference(transformers),
     )
 
 
-def _load(content: bytes) -> object:
-    try:
-        text = content.decode()
-        refuse_costly(text)
-        loaded: object = ryaml.loads(text)
-    except UnicodeDecodeError as error:
-        raise InputError(f"MLmodel is not UTF-8 at byte {error.start}") from error
-    except (ValueError, TypeError, RecursionError) as error:
-        sentence = (str(error).splitlines() or [repr(error)])[0]
-        raise InputError(f"MLmodel is not valid YAML: {sentence[:200]}") from error
-    return loaded
+def read(files: Mapping[str, bytes], unread: Collection[str] = ()) -> Mlmodel:
+    """What MLmodel and the files beside it (by name) say. `unread` are files that may be there all the same.
+
+    Raises InputError as `parse` does; a file beside MLmodel that makes no sense counts as one that says nothing.
+    """
+    made = parse(files["MLmodel"])
+    return msgspec.structs.replace(
+        made,
+        python_version=made.python_version or requirements.python(files),
+        requirements=None if "requirements.txt" in unread else requirements.lines(files),
+        example=example.compact(files.get("serving_input_example.json", b""), made.signature),
+    )
 
 
 def _convert(loaded: object, kind: type[_T]) -> _T:
@@ -111,7 +119,22 @@ def _flavor(name: str, options: Mapping[str, object]) -> Flavor:
         name=name,
         version=_text(options.get(key)),
         serialization_format=_text(options.get("serialization_format")),
+        file=next((_name(options[key]) for key in _FILE_KEYS if isinstance(options.get(key), str)), ""),
     )
+
+
+def _name(path: object) -> str:
+    """A saved file's path inside the model. Code may be named by its author's own path, which is nobody's business."""
+    whole = str(path).replace("\\", "/")
+    return (whole.rpartition("/")[2] if whole.startswith("/") or ":" in whole else whole)[:_LONGEST]
+
+
+def _reference(transformers: Mapping[str, object]) -> str:
+    """`owner/name@revision` where the weights were left at the hub (save_pretrained=False); else empty."""
+    name, revision = (_text(transformers.get(f"source_model_{key}")) for key in ("name", "revision"))
+    if not name or not revision or "model_binary" in transformers:
+        return ""
+    return f"{name}@{revision}"[:_LONGEST]
 
 
 def _text(value: object) -> str:
@@ -152,7 +175,19 @@ def _field(spec: _Spec, *, is_param: bool) -> Field:
     if spec.tensor is not None:
         return Field(name=spec.name, type=spec.tensor.dtype, required=_required(spec), shape=spec.tensor.shape)
     required = not is_param and _required(spec)
-    return Field(name=spec.name, type=_type(spec, 0), required=required, shape=spec.shape)
+    return Field(
+        name=spec.name,
+        type=_type(spec, 0),
+        required=required,
+        shape=spec.shape,
+        default=_default(spec.default) if is_param else "",
+    )
+
+
+def _default(value: object) -> str:
+    """A parameter's default as JSON text; one as long as a document is no default that a record keeps."""
+    written = msgspec.json.encode(value).decode()
+    return written if len(written) <= _LONGEST else ""
 
 
 def _required(spec: _Spec) -> bool:

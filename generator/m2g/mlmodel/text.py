@@ -1,0 +1,22 @@
+"""YAML that MLflow wrote, bounded before anything is built of it."""
+
+from __future__ import annotations
+
+import ryaml
+
+from m2g.documents import refuse_costly
+from m2g.errors import InputError
+
+
+def load(content: bytes, name: str) -> object:
+    """The plain data of a file. Raises InputError that names it for what is not UTF-8, no YAML, or costly."""
+    try:
+        text = content.decode()
+        refuse_costly(text)
+        loaded: object = ryaml.loads(text)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name} is not UTF-8 at byte {error.start}") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        sentence = (str(error).splitlines() or [repr(error)])[0]
+        raise InputError(f"{name} is not valid YAML: {sentence[:200]}") from error
+    return loaded
