@@ -71,6 +71,27 @@ class Resources(Value, frozen=True, kw_only=True):
     limits: dict[str, Scalar] = {}
 
 
+class Batch(Value, frozen=True, kw_only=True):
+    """Predictions for a file by `mlflow models predict`: once for each version, or on a schedule."""
+
+    input: Text | UnsetType = UNSET
+    """The file with the rows: s3://, gs://, wasbs://, abfss://, hdfs://, or pvc://claim/path."""
+    output: Text | UnsetType = UNSET
+    """The file that the predictions are written to, as JSON."""
+    schedule: Text | UnsetType = UNSET
+    """When, in cron's five fields; without it one Job runs for each version."""
+    time_zone: Text | UnsetType = UNSET
+    """The time zone of the schedule, such as `Europe/Berlin`; without it the cluster's."""
+    content_type: Literal["csv", "json"] | UnsetType = UNSET
+    """What the input is."""
+    image: Text | UnsetType = UNSET
+    """An image with MLflow and the model's packages, by digest; without it the version's own (`m2g image`)."""
+    timeout_seconds: Annotated[int, Meta(ge=1, le=2**31 - 1)] | UnsetType = UNSET
+    """How long one run may take before Kubernetes stops it."""
+    resources: Resources | UnsetType = UNSET
+    """Requests and limits of a run, where they are not the service's."""
+
+
 class Settings(Value, frozen=True, kw_only=True):
     """How a model is served. Every field may be left out; layers are merged field by field, maps key by key."""
 
@@ -93,6 +114,7 @@ class Settings(Value, frozen=True, kw_only=True):
     startup_seconds: Seconds | UnsetType = UNSET
     """How long a model may take to load before Kubernetes restarts it."""
     resources: Resources | UnsetType = UNSET
+    batch: Batch | UnsetType = UNSET
     service_account_name: Name | UnsetType = UNSET
     env: dict[str, str] | UnsetType = UNSET
     labels: dict[str, str] | UnsetType = UNSET

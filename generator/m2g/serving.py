@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from m2g import quantity
+from m2g.batch import BatchRun, problems
 from m2g.finding import Finding
 from m2g.intent import Kserve, Mode, Profile
 from m2g.model import Value
@@ -60,6 +61,7 @@ class Serving(Value, frozen=True, kw_only=True):
     annotations: dict[str, str] = {}
     node_selector: dict[str, str] = {}
     visibility: Literal["public", "cluster-local"] = "public"
+    batch: BatchRun | None = None
 
     @property
     def knative(self) -> bool:
@@ -69,7 +71,8 @@ class Serving(Value, frozen=True, kw_only=True):
 class Chosen(Value, frozen=True, kw_only=True):
     """How one release is served and why (`m2g.profile`). `verdict` is the runtime's; None where an image serves.
 
-    `model_format`, `runtime`, `image` and `storage_uri` are empty where the profile has none.
+    `model_format`, `runtime`, `image` and `storage_uri` are empty where the profile has none; `batch_image` and
+    `batch_model` (a URI, or a path in the image) where there is no batch. `waits_for` is a profile without its image.
     """
 
     profile: Profile
@@ -80,11 +83,23 @@ class Chosen(Value, frozen=True, kw_only=True):
     runtime: str = ""
     image: str = ""
     storage_uri: str = ""
+    batch_image: str = ""
+    batch_model: str = ""
+    waits_for: str = ""
 
 
 def contradictions(serving: Serving) -> Iterator[Finding]:
     """What cannot be meant together, each with the way out; the path is the setting's."""
-    for path, message, hint in (*_profile(serving), *_scaling(serving), *_resources(serving), *_texts(serving)):
+    batch = [] if serving.batch is None else list(problems(serving.batch))
+    if serving.batch is not None:
+        batch += _resources(serving.batch.requests, serving.batch.limits, "batch.")
+    for path, message, hint in (
+        *_profile(serving),
+        *_scaling(serving),
+        *_resources(serving.requests, serving.limits),
+        *_texts(serving),
+        *batch,
+    ):
         yield Finding(rule="setting-contradiction", path=path, message=message, hint=hint)
 
 
@@ -147,18 +162,22 @@ def _knative(serving: Serving) -> Iterator[_Problem]:
         )
 
 
-def _resources(serving: Serving) -> Iterator[_Problem]:
-    for name, request in serving.requests.items():
-        limit = serving.limits.get(name)
+def _resources(requests: Mapping[str, str], limits: Mapping[str, str], where: str = "") -> Iterator[_Problem]:
+    for name, request in requests.items():
+        limit = limits.get(name)
         if limit is not None and quantity.parse(request) > quantity.parse(limit):
             yield (
-                f"resources.requests.{name}",
+                f"{where}resources.requests.{name}",
                 f"the request of {name} ({request}) is above its limit ({limit})",
-                f"raise resources.limits.{name} or lower resources.requests.{name}",
+                f"raise {where}resources.limits.{name} or lower {where}resources.requests.{name}",
             )
-    for name in sorted({*serving.requests, *serving.limits} - {"cpu", "memory", "ephemeral-storage"}):
+    for name in sorted({*requests, *limits} - {"cpu", "memory", "ephemeral-storage"}):
         if not name.startswith("hugepages-") and ("/" not in name or not _KEY.fullmatch(name)):
-            yield f"resources.{name}", f"{name!r} is no resource of Kubernetes", "cpu, memory or like nvidia.com/gpu"
+            yield (
+                f"{where}resources.{name}",
+                f"{name!r} is no resource of Kubernetes",
+                "cpu, memory or like nvidia.com/gpu",
+            )
 
 
 def _texts(serving: Serving) -> Iterator[_Problem]:

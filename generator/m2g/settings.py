@@ -12,9 +12,10 @@ import msgspec
 from msgspec import UNSET
 
 from m2g import quantity
+from m2g.batch import BatchRun
 from m2g.errors import InputError
 from m2g.finding import Finding
-from m2g.intent import Bound, Config, Kserve, Mode, ModelIntent, Resources, Settings
+from m2g.intent import Batch, Bound, Config, Kserve, Mode, ModelIntent, Resources, Settings
 from m2g.model import Release, Value
 from m2g.serving import Serving, contradictions
 
@@ -111,21 +112,26 @@ def _attributed(finding: Finding, given: Sequence[Layer]) -> Finding:
 
 def _malformed(layer: Layer) -> Iterator[Finding]:
     """Amounts that are no quantities, where the person wrote them."""
-    if not isinstance(layer.settings.resources, Resources):
-        return
-    for kind, amounts in (("requests", layer.settings.resources.requests), ("limits", layer.settings.resources.limits)):
+    batch = layer.settings.batch
+    given = [("", layer.settings.resources), ("batch.", UNSET if batch is UNSET else batch.resources)]
+    for where, kind, amounts in (
+        (where, kind, amounts)
+        for where, resources in given
+        if isinstance(resources, Resources)
+        for kind, amounts in (("requests", resources.requests), ("limits", resources.limits))
+    ):
         for name, amount in amounts.items():
             try:
                 quantity.parse(str(amount))
             except InputError as error:
-                path = f"resources.{kind}.{name}"
+                path = f"{where}resources.{kind}.{name}"
                 if layer.tag:
                     yield _tag_finding(layer.tag, str(amount), f"{path}: {error.message}")
                 else:
                     yield _layer_finding("setting-invalid", layer, path, error.message, error.hint)
 
 
-def _lay(merged: dict[str, object], settings: Settings) -> None:
+def _lay(merged: dict[str, object], settings: Settings | Batch) -> None:
     for name in settings.__struct_fields__:
         value = getattr(settings, name)
         if value is UNSET:
@@ -134,6 +140,13 @@ def _lay(merged: dict[str, object], settings: Settings) -> None:
             before = merged.get(name)
             old = before if isinstance(before, Resources) else Resources()
             merged[name] = Resources(requests=old.requests | value.requests, limits=old.limits | value.limits)
+        elif isinstance(value, Batch):
+            inner: dict[str, object] = {}
+            before = merged.get(name)
+            for each in (before, value):
+                if isinstance(each, Batch):
+                    _lay(inner, each)
+            merged[name] = msgspec.structs.replace(Batch(), **inner)
         elif isinstance(value, dict):
             before = merged.get(name)
             merged[name] = {**before, **value} if isinstance(before, dict) else dict(value)
@@ -155,12 +168,22 @@ def _complete(merged: Mapping[str, object], kserve: Kserve) -> Serving:
         if name not in given.requests and quantity.parse(requests[name]) > quantity.parse(limits[name]):
             requests[name] = limits[name]
     fields |= {"kserve": kserve, "requests": requests, "limits": limits}
+    if isinstance(batch := fields.get("batch"), Batch):
+        fields["batch"] = _batch(batch, requests, limits)
     fields.setdefault("min_replicas", 1)
     fields.setdefault("max_replicas", max(1, int(str(fields["min_replicas"]))))
     if kserve.mode is Mode.KNATIVE:
         fields.setdefault("scale_metric", "concurrency")
         fields.setdefault("scale_target", 10)
     return msgspec.convert({_camel(name): msgspec.to_builtins(value) for name, value in fields.items()}, Serving)
+
+
+def _batch(batch: Batch, requests: Mapping[str, str], limits: Mapping[str, str]) -> BatchRun:
+    given = {name: value for name, value in msgspec.structs.asdict(batch).items() if value is not UNSET}
+    given.pop("resources", None)
+    own = batch.resources if isinstance(batch.resources, Resources) else Resources()
+    amounts = {"requests": {**requests, **_canonical(own.requests)}, "limits": {**limits, **_canonical(own.limits)}}
+    return msgspec.structs.replace(BatchRun(), **given, **amounts)
 
 
 def _camel(name: str) -> str:

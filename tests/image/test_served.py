@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from m2g import context, mlmodel
-from m2g.intent import Profile
+from m2g import context, manifest, mlmodel
+from m2g.batch import BatchRun
+from m2g.intent import Kserve, Profile
+from m2g.render.batch import beside
+from m2g.render.parts import Subject
+from m2g.serving import Serving
 from tests.image.world import SERVERS, TRAIN, Instructions, free_port, instructions, post, started
 from tests.render.fleet import release
 
@@ -62,6 +68,36 @@ def test_mlserver_serves_what_the_stock_runtime_cannot_load(trained: Trained, tm
         answer = post(f"{url}/infer", {"inputs": inputs})
     assert isinstance(answer, dict)
     assert answer["outputs"][0]["data"] == pytest.approx([trained.answer])
+
+
+def test_a_batch_is_what_the_job_would_run(trained: Trained, tmp_path: Path) -> None:
+    settings = BatchRun(input="s3://b/rows", output="s3://b/done.json", content_type="csv")
+    subject = Subject(
+        model="wine", profile="mlflow-image", release=release(), batch_image="x", batch_model="/opt/ml/model"
+    )
+    job = beside("wine", subject, Serving(kserve=Kserve(), batch=settings))["batch.yaml"]
+    command = manifest.at(job, "spec", "template", "spec", "containers", 0, "command")
+    assert isinstance(command, list)
+    rows = [",".join(trained.names), *[",".join(str(value) for value in trained.row)] * 2]
+    given = tmp_path / "new rows.csv"
+    given.write_text("\n".join(rows) + "\n")
+    env = {
+        "M2G_MODEL": str(trained.folder),
+        "M2G_INPUT": str(given),
+        "M2G_OUTPUT": f"{tmp_path}/done/predictions.json",
+        "M2G_CONTENT_TYPE": "csv",
+        "PATH": f"{SERVERS / 'bin'}:/usr/bin:/bin",
+    }
+    (tmp_path / "done").mkdir()
+    done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    answer = json.loads((tmp_path / "done/predictions.json").read_text())
+    assert answer == {"predictions": [pytest.approx(trained.answer)] * 2}
+    env["M2G_MODEL"] = str(tmp_path)
+    env["M2G_OUTPUT"] = f"{tmp_path}/done/never.json"
+    done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert not (tmp_path / "done/never.json").exists()
 
 
 def test_mlflow_serves_invocations_and_ping(trained: Trained, tmp_path: Path) -> None:

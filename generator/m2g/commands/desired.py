@@ -89,7 +89,7 @@ def model_files(
 def _deployment(repository: Repository, slug: str, release: Release) -> tuple[Deployment | None, list[Finding]]:
     config = repository.config
     place = config.environments[release.environment]
-    serving, findings = _serving(repository, slug, release)
+    serving, findings = serving_of(repository, slug, release)
     if len(slug) + len("-predictor-") + len(place.namespace) > LABEL_MAX:
         findings.append(_too_long(slug, place.namespace))
     if findings:  # of settings that do not hold together nothing can be said
@@ -103,11 +103,12 @@ def _deployment(repository: Repository, slug: str, release: Release) -> tuple[De
 
 def choose(repository: Repository, slug: str, release: Release) -> Chosen:
     """How one release is served and why, whatever is wrong with it."""
-    serving, _ = _serving(repository, slug, release)
+    serving, _ = serving_of(repository, slug, release)
     return _chosen(repository.config, release, serving)[0]
 
 
-def _serving(repository: Repository, slug: str, release: Release) -> tuple[Serving, list[Finding]]:
+def serving_of(repository: Repository, slug: str, release: Release) -> tuple[Serving, list[Finding]]:
+    """The settings of one release, complete, and what is wrong with them."""
     config = repository.config
     place = config.environments[release.environment]
     kserve = config.kserve if place.kserve is UNSET else place.kserve

@@ -14,7 +14,7 @@ from msgspec import UNSET
 from m2g import config as configuration
 from m2g import context, download, folder, locks
 from m2g.commands import render as rendering
-from m2g.commands.desired import choose
+from m2g.commands.desired import choose, serving_of
 from m2g.commands.resolve import Scope
 from m2g.commands.waiting import Subject, subject, waiting
 from m2g.errors import InputError
@@ -68,7 +68,9 @@ def prepare(root: Path, options: ImageOptions, to: Path, open_registry: Open) ->
     config = found.repository.config
     minor = ".".join(mlmodel.python_version.split(".")[:2])
     base = context.base_of(mlmodel.python_version, options.base or config.images.bases.get(minor, ""), profile)
-    wanted = context.wanted(mlmodel.requirements or (), profile, mlmodel.mlflow_version)
+    batch = serving_of(found.repository, found.slug, release)[0].batch
+    places = () if batch is None else (batch.input, batch.output)
+    wanted = context.wanted(mlmodel.requirements or (), profile, mlmodel.mlflow_version, places)
     lock = locks.lock(wanted.lines, wanted.indexes, python=minor, before=options.before)
     order = context.Order(
         slug=found.slug, release=release, profile=profile, base=base, lock=lock, indexes=wanted.indexes

@@ -59,8 +59,8 @@ def waiting(root: Path, scope: Scope, open_registry: Open, *, locked: bool) -> t
     found: dict[tuple[str, str, str], list[str]] = {}
     for (slug, environment), release in sorted(releases.items()):
         chosen = choose(repository, slug, release)
-        if chosen.profile.endswith("-image") and not chosen.image:
-            found.setdefault((slug, release.version, chosen.profile), []).append(environment)
+        if chosen.waits_for:
+            found.setdefault((slug, release.version, chosen.waits_for), []).append(environment)
     names = {key[0]: release.model for key, release in releases.items()}
     return tuple(
         Waiting(model=names[slug], slug=slug, version=version, profile=profile, environments=tuple(environments))

@@ -19,6 +19,15 @@ _RELEASED = re.compile(
     r"\s*(;[^@\n]*)?"
 )
 _SERVER = ("mlserver==1.7.1", "mlserver-mlflow==1.7.1")
+_STORES = {
+    "s3": ("boto3",),
+    "gs": ("google-cloud-storage",),
+    "wasb": ("azure-identity", "azure-storage-blob"),
+    "wasbs": ("azure-identity", "azure-storage-blob"),
+    "abfss": ("azure-identity", "azure-storage-file-datalake"),
+    "hdfs": ("pyarrow",),
+}
+"""Scheme to what MLflow needs for it and does not bring along."""
 _MAX = 500
 
 
@@ -30,8 +39,11 @@ class Wanted(Value, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-def wanted(given: Sequence[str], profile: Profile, mlflow_version: str) -> Wanted:
-    """What the image of a profile must have. Raises InputError for a requirement that no lock can hold, by name."""
+def wanted(given: Sequence[str], profile: Profile, mlflow_version: str, places: Sequence[str] = ()) -> Wanted:
+    """What the image of a profile must have, and MLflow to read and write `places`, URIs of a batch.
+
+    Raises InputError for a requirement that no lock can hold, by name.
+    """
     if len(given) > _MAX:
         raise InputError(f"the model has {len(given)} requirement lines; m2g locks {_MAX} at most")
     lines: list[str] = []
@@ -49,6 +61,8 @@ def wanted(given: Sequence[str], profile: Profile, mlflow_version: str) -> Wante
     have = {_key(line) for line in lines}
     if not have & {"mlflow"}:
         lines.append(f"mlflow=={mlflow_version}" if mlflow_version else "mlflow")
+    stores = {name for uri in places for name in _STORES.get(uri.partition("://")[0], ())}
+    lines += sorted(stores - have)
     if profile == "mlserver-image":
         lines += [line for line in _SERVER if _key(line) not in have]
         notes += _with_mlserver(lines, have)

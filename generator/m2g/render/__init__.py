@@ -11,7 +11,7 @@ from m2g.errors import InputError
 from m2g.finding import Finding
 from m2g.intent import Config, Profile
 from m2g.model import Release, Value
-from m2g.render import argocd, card, flux, kserve, kustomize
+from m2g.render import argocd, batch, card, flux, kserve, kustomize
 from m2g.render.forms import FORMS
 from m2g.render.parts import Object, Subject
 from m2g.serving import RUNTIMES, Chosen, Serving
@@ -93,7 +93,8 @@ def _overlay(config: Config, model: ModelInput, environment: str, deployment: De
     subject = _subject(environment, deployment, flux=config.sync.flux is not msgspec.UNSET)
     full = kserve.inference_service(model.slug, subject, deployment.serving)
     files = _record(model.slug, deployment.release)
-    beside: Mapping[str, Plain] = FORMS[subject.profile].beside(model.slug, subject, deployment.serving)
+    own = FORMS[subject.profile].beside(model.slug, subject, deployment.serving)
+    beside: Mapping[str, Plain] = own | batch.beside(model.slug, subject, deployment.serving)
     where = kustomize.Place(slug=model.slug, environment=environment, namespace=place.namespace)
     for path, body in kustomize.overlay(where, custom=deployment.custom, beside=sorted(beside)).items():
         files |= _yaml(f"{folder}/{path}", body)
@@ -119,6 +120,8 @@ def _subject(environment: str, deployment: Deployment, *, flux: bool) -> Subject
         runtime=chosen.runtime,
         image=chosen.image,
         storage_uri=chosen.storage_uri,
+        batch_image=chosen.batch_image,
+        batch_model=chosen.batch_model,
         flux=flux,
     )
 

@@ -27,7 +27,8 @@ _PRIVILEGES: Object = {
 class Subject(Value, frozen=True, kw_only=True):
     """What is served. Without a release it is the base, which no cluster sees alone.
 
-    `model_format`, `runtime`, `image` and `storage_uri` are empty where the profile has none, or the base cannot know.
+    `model_format`, `runtime`, `image` and `storage_uri` are empty where the profile has none, or the base cannot know;
+    `batch_image` and `batch_model` (a URI, or a path in the image) where there is no batch.
     """
 
     model: str
@@ -38,6 +39,8 @@ class Subject(Value, frozen=True, kw_only=True):
     runtime: str = ""
     image: str = ""
     storage_uri: str = ""
+    batch_image: str = ""
+    batch_model: str = ""
     flux: bool = False
 
     def served_by(self, runtime: str) -> Subject:

@@ -130,7 +130,10 @@ def _served(was: Overlay | None, now: Overlay | None) -> Iterator[Concern]:
 
 
 def _moved_objects(was: Overlay | None, now: Overlay | None, changed: Collection[ObjectChange]) -> Iterator[Concern]:
+    batch = any(item.kind is not Kind.REMOVED and item.object_kind == "Job" for item in changed)
     for item in changed:
+        if batch and item.object_kind == "Job":
+            continue  # a Job cannot be changed: another version is another Job
         service = item.object_kind == "InferenceService"
         if item.kind is Kind.REMOVED and now is not None:
             risk = Risk.BREAKING if service else Risk.CAUTION

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import msgspec
+
 from m2g.finding import Finding
 from m2g.intent import Profile
 from m2g.model import Mlmodel, Release, Value
+from m2g.profile import batch
 from m2g.serving import RUNTIMES, Chosen, Protocol, Serving
 from m2g.verdict import Verdict
 
@@ -48,6 +51,7 @@ def chosen(subject: Subject) -> tuple[Chosen, list[Finding]]:
     asked = subject.serving.profile
     profile, reason = (asked, "set by the setting profile") if asked != "auto" else _automatic(subject)
     runtime = _runtime(profile, subject)
+    image, model = batch.source(subject.release, subject.serving, subject.storage_uri)
     made = Chosen(
         profile=profile,
         protocol=PROTOCOLS[profile],
@@ -57,8 +61,14 @@ def chosen(subject: Subject) -> tuple[Chosen, list[Finding]]:
         model_format=_format(profile, subject),
         image=_image(profile, subject) if profile.endswith("-image") else "",
         storage_uri=_uri(profile, subject),
+        batch_image=image,
+        batch_model=model,
     )
-    return made, list(_CHECKS[profile](made, subject))
+    waits = profile if profile.endswith("-image") and not made.image else ""
+    if not waits and subject.serving.batch is not None and not image:
+        waits = "mlflow-image"
+    made = msgspec.structs.replace(made, waits_for=waits)
+    return made, [*_CHECKS[profile](made, subject), *batch.unfit(made, subject.release, subject.serving)]
 
 
 def base(serving: Serving) -> Profile:
