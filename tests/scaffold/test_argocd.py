@@ -158,3 +158,5 @@ def test_the_project_allows_what_m2g_renders_and_no_more(root: Path) -> None:
     }
     assert kinds
     assert kinds <= allowed
+    # What other profiles and batches are made of.
+    assert {("serving.kserve.io", "ServingRuntime"), ("batch", "Job"), ("batch", "CronJob")} <= allowed

@@ -62,7 +62,7 @@ class GitHub:
         return (self.state / "body").read_text()
 
     def render(self) -> Job:
-        return Job(self.remote.clone(), "render", {"github.token": "t"}).run()
+        return Job(self.remote.clone(), "render", {"github.token": "t", "github.actor": "ada"}).run()
 
     def check(self, clone: Path, base: str = "main") -> Job:
         context = {

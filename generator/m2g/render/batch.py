@@ -48,6 +48,8 @@ def beside(slug: str, subject: Subject, serving: Serving) -> dict[str, Object]:
     else:
         digest = hashlib.sha256(json.dumps([job, labels, annotations], sort_keys=True).encode()).hexdigest()
         kind, name, spec = "Job", f"{slug}-batch-{digest[:8]}", job
+        # Where Argo CD does not prune, the Jobs of older versions stay and must not count as a difference.
+        annotations = annotations | {"argocd.argoproj.io/compare-options": "IgnoreExtraneous"}
     metadata: Object = {"name": name, "labels": labels, "annotations": annotations}
     return {FILE: {"apiVersion": "batch/v1", "kind": kind, "metadata": metadata, "spec": spec}}
 
