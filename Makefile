@@ -123,6 +123,11 @@ $(KUBECONFORM): tests/tools/kubeconform/go.mod tests/tools/kubeconform/go.sum te
 peers: $(READY) $(KUBECONFORM)
 	$(IN_VENV) .venv/bin/python -m tests.corpus.peers
 
+# docs/reference/images-proved.md anew: the environments of both image profiles from PyPI, served (needs the network).
+.PHONY: images
+images: $(READY) $(MLSERVER) $(UV)
+	M2G_UV="$(CURDIR)/.tools/uv-venv/bin/uv" PYTHONPATH=. .venv/bin/python -m tests.image.prove $(ARGS)
+
 $(FUZZ): requirements/fuzz.txt $(LOCKED)
 	@echo "installing atheris into .tools/fuzz …"
 	@rm -rf .tools/fuzz

@@ -56,12 +56,15 @@ class Run(Value, frozen=True, kw_only=True):
 
 
 class Flavor(Value, frozen=True, kw_only=True):
-    """One flavor of an MLmodel: its library's version, how the object was serialized and the saved file's name."""
+    """One flavor of an MLmodel: its library's version, how the object was serialized, the saved file's name, and the
+    object's class where the flavor says it.
+    """
 
     name: str
     version: str = ""
     serialization_format: str = ""
     file: str = ""
+    model_class: str = ""
 
 
 class Field(Value, frozen=True, kw_only=True):
@@ -88,9 +91,9 @@ class Signature(Value, frozen=True, kw_only=True):
 class Mlmodel(Value, frozen=True, kw_only=True):
     """What an MLmodel file says that decides whether and how a server can load it.
 
-    `size_bytes` is None where MLflow did not write it; `sha256` is of the file's bytes. `requirements` is None where
-    nobody knows them yet: an older m2g never asked, or the registry did not answer. `example` is the model's
-    serving_input_example.json as compact JSON text, cut to its first row.
+    `predict_fn` is empty for `predict`; `size_bytes` is None where MLflow did not write it; `sha256` is of the file's
+    bytes. `requirements` is None where nobody knows them yet: an older m2g never asked, or the registry did not answer.
+    `example` is the model's serving_input_example.json as compact JSON text, cut to its first row.
     """
 
     sha256: str
@@ -98,6 +101,7 @@ class Mlmodel(Value, frozen=True, kw_only=True):
     mlflow_version: str = ""
     python_version: str = ""
     loader_module: str = ""
+    predict_fn: str = ""
     size_bytes: int | None = None
     signature: Signature | None = None
     task: str = ""

@@ -66,7 +66,20 @@ def test_what_mlflow_writes() -> None:
 def test_where_flavors_keep_their_version() -> None:
     keys = {"xgboost": "xgb_version", "lightgbm": "lgb_version", "spark": "pyspark_version", "onnx": "onnx_version"}
     content = minimal(flavors={name: {key: "2.10"} for name, key in keys.items()})
-    assert mlmodel.parse(content).flavors == tuple(Flavor(name=name, version="2.10") for name in sorted(keys))
+    found = mlmodel.parse(content).flavors
+    assert [(flavor.name, flavor.version) for flavor in found] == [(name, "2.10") for name in sorted(keys)]
+
+
+def test_what_decides_how_it_answers() -> None:
+    flavors = {
+        "python_function": {"predict_fn": "predict_proba"},
+        "xgboost": {"model_class": "xgboost.sklearn.XGBClassifier"},
+    }
+    parsed = mlmodel.parse(minimal(flavors=flavors))
+    assert (parsed.predict_fn, parsed.flavors[1].model_class) == ("predict_proba", "xgboost.sklearn.XGBClassifier")
+    # What MLflow takes it for where nothing is said.
+    parsed = mlmodel.parse(minimal(flavors={"python_function": {"predict_fn": "predict"}, "xgboost": {}}))
+    assert (parsed.predict_fn, parsed.flavors[1].model_class) == ("", "xgboost.core.Booster")
 
 
 @pytest.mark.parametrize("content", [b"flavors: {python_function: }", b"flavors:\n  python_function: null\n"])

@@ -24,7 +24,7 @@ COMMIT = "0c" * 20
 STOCK, SKLEARN, XGBOOST = "kserve-mlserver", "kserve-sklearnserver", "kserve-xgbserver"
 PICKLE = Flavor(name="sklearn", version="1.5.2", serialization_format="cloudpickle", file="model.pkl")
 SKOPS = Flavor(name="sklearn", version="1.9.1", serialization_format="skops", file="model.skops")
-UBJ = Flavor(name="xgboost", version="3.2.0", file="model.ubj")
+UBJ = Flavor(name="xgboost", version="3.2.0", file="model.ubj", model_class="xgboost.sklearn.XGBRegressor")
 TRANSFORMERS = Flavor(name="transformers", version="4.57.1")
 
 
@@ -137,6 +137,20 @@ def test_auto_takes_what_fits_and_says_why(
             "m2g image",
         ),
         (release(mlmodel=saved(SKOPS)), "native", "s3://b/m/", "profile-unfit", "cloudpickle"),
+        (
+            release(mlmodel=saved(PICKLE, predict_fn="predict_proba")),
+            "native",
+            "s3://b/m/",
+            "profile-unfit",
+            "cloudpickle",
+        ),
+        (
+            release(mlmodel=saved(msgspec.structs.replace(UBJ, model_class="xgboost.sklearn.XGBClassifier"))),
+            "native",
+            "s3://b/m/",
+            "profile-unfit",
+            "mlflow-image",
+        ),
         (release(mlmodel=None), "native", "s3://b/m/", "profile-unfit", "cloudpickle"),
         (release(), "huggingface", "s3://b/m/", "profile-unfit", "save_pretrained=False"),
         (release(), "huggingface", "hf://a/b", "model-not-pinned", "40 digits"),

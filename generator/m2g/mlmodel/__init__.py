@@ -27,6 +27,9 @@ _VERSION_KEYS = {
 }
 """Where a flavor does not name its version `<flavor>_version` (read in mlflow 3.17's `add_flavor` calls)."""
 
+_CLASSES = {"xgboost": "xgboost.core.Booster"}
+"""What MLflow takes a model for whose flavor does not say its class."""
+
 _T = TypeVar("_T")
 
 
@@ -84,6 +87,7 @@ def parse(content: bytes) -> Mlmodel:
         mlflow_version=_text(file.mlflow_version),
         python_version=_text(python.get("python_version")),
         loader_module=_text(python.get("loader_module")),
+        predict_fn="" if python.get("predict_fn") == "predict" else _text(python.get("predict_fn"))[:_LONGEST],
         size_bytes=_size(file.model_size_bytes),
         signature=_signature(file.signature),
         task=_text((file.metadata or {}).get("task")),
@@ -120,6 +124,7 @@ def _flavor(name: str, options: Mapping[str, object]) -> Flavor:
         version=_text(options.get(key)),
         serialization_format=_text(options.get("serialization_format")),
         file=next((_name(options[key]) for key in _FILE_KEYS if isinstance(options.get(key), str)), ""),
+        model_class=_text(options.get("model_class", _CLASSES.get(name, "")))[:_LONGEST],
     )
 
 

@@ -27,6 +27,7 @@ PROTOCOLS: Mapping[Profile, Protocol] = {
 }
 _NATIVE = {"sklearn": "kserve-sklearnserver", "xgboost": "kserve-xgbserver"}
 _FILES = {"sklearn": (".pkl", ".pickle", ".joblib"), "xgboost": (".ubj", ".json", ".bst")}
+_AS_BOOSTER = ("xgboost.core.Booster", "xgboost.sklearn.XGBRegressor")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}")
 
@@ -130,9 +131,13 @@ _RULES: Sequence[Callable[[Subject], tuple[Profile, str] | None]] = (_by_image, 
 
 
 def _native(mlmodel: Mlmodel | None) -> str | None:
-    """The flavor whose saved file a native server reads as it is; None for none."""
-    for flavor in mlmodel.flavors if mlmodel is not None and not mlmodel.code else ():
-        if flavor.name in _FILES and flavor.file.endswith(_FILES[flavor.name]) and "/" not in flavor.file:
+    """The flavor whose saved file a native server reads as it is, and answers for as pyfunc does; None for none."""
+    if mlmodel is None or mlmodel.code or mlmodel.predict_fn:
+        return None
+    for flavor in mlmodel.flavors:
+        # xgbserver asks a Booster: for a classifier that is a probability, where pyfunc gives the class.
+        same = flavor.name != "xgboost" or flavor.model_class in _AS_BOOSTER
+        if same and flavor.name in _FILES and flavor.file.endswith(_FILES[flavor.name]) and "/" not in flavor.file:
             return flavor.name
     return None
 
@@ -184,11 +189,12 @@ def _with_image(made: Chosen, subject: Subject) -> Iterator[Finding]:
 
 
 def _as_saved(made: Chosen, subject: Subject) -> Iterator[Finding]:
-    if made.runtime:
+    if made.model_format:
         return
     yield _unfit(
         made,
-        "no native server reads what was saved: it needs one pickle of scikit-learn, or XGBoost's .ubj or .json",
+        "no native server reads what was saved and answers as MLflow does: it needs one pickle of scikit-learn without "
+        "own code that is asked by predict, or a regressor or Booster of XGBoost as .ubj or .json",
         "log the model again (scikit-learn: serialization_format='cloudpickle'), or set profile: mlflow-image",
     )
 
