@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -183,8 +184,8 @@ def _with_image(made: Chosen, subject: Subject) -> Iterator[Finding]:
     yield Finding(
         rule="image-missing",
         message=f"version {release.version} has no image for the profile {made.profile} yet{built}",
-        hint=f"`m2g image {release.model} --env {release.environment} -o DIR` writes what builds it, and --record "
-        "notes it; or set image in model.yaml",
+        hint=f"`m2g image {shlex.quote(release.model)} --env {release.environment} -o DIR` writes what builds it, and "
+        "--record notes it; or set image in model.yaml",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 
 from m2g.finding import Finding
@@ -38,8 +39,8 @@ def unfit(made: Chosen, release: Release, serving: Serving) -> Iterator[Finding]
             rule="image-missing",
             path="batch",
             message=f"version {release.version} has no image that a batch could run in",
-            hint=f"`m2g image {release.model} --env {release.environment} --profile mlflow-image -o DIR` writes what "
-            "builds one, and --record notes it; or set batch.image",
+            hint=f"`m2g image {shlex.quote(release.model)} --env {release.environment} --profile mlflow-image -o DIR` "
+            "writes what builds one, and --record notes it; or set batch.image",
         )
     elif made.batch_image and not made.batch_model:
         yield Finding(
