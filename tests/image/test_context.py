@@ -49,6 +49,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     wheel(wheels, "mlserver", "1.7.1", "uvloop", "pandas")
     wheel(wheels, "mlserver-mlflow", "1.7.1", "mlserver", "mlflow>=2.19")
     wheel(wheels, "lightgbm", "4.6.0")
+    wheel(wheels, "boto3", "1.40.0")
     for name, versions in {
         "numpy": ["2.4.6", "2.5.0"],
         "scikit-learn": ["1.9.1"],
@@ -235,6 +236,21 @@ def test_a_python_without_a_server(tmp_path: Path, python: str, profile: str, wo
 def test_a_base_that_moves_or_is_none_is_refused(tmp_path: Path, base: str) -> None:
     with pytest.raises(InputError, match="no image with a tag or a digest"):
         prepared(world(tmp_path / "r"), tmp_path / "out", base=base)
+
+
+@pytest.mark.parametrize("before", ["--config-file=/etc/x", "yesterday", "2026-11-25\n"])
+def test_a_date_that_is_none(tmp_path: Path, before: str) -> None:
+    with pytest.raises(InputError, match="is no date"):
+        prepared(world(tmp_path / "r"), tmp_path / "out", before=before)
+
+
+def test_a_batch_brings_what_mlflow_needs_for_its_store(tmp_path: Path) -> None:
+    root = world(tmp_path / "r", profile="auto")
+    (root / "models/wine/model.yaml").write_text("settings: {batch: {input: s3://b/x.csv, output: s3://b/y.json}}\n")
+    (waits, *_) = waiting(root, Scope(environments=frozenset(["prod"])), nobody, locked=True)
+    assert (waits.profile, waits.environments) == ("mlflow-image", ("prod",))
+    prepared(root, tmp_path / "out", profile="mlserver-image")
+    assert "boto3==1.40.0 \\\n" in (tmp_path / "out/requirements.txt").read_text()
 
 
 def test_a_name_cannot_break_out_of_its_label(tmp_path: Path) -> None:

@@ -289,3 +289,19 @@ def test_settings_that_contradict_the_profile(tmp_path: Path, settings: str, pat
     (finding,) = run(root, FakeRegistry(), RenderOptions(locked=True)).findings
     assert (finding.rule, finding.path) == ("setting-contradiction", f"settings.{path}")
     assert finding.hint
+
+
+@pytest.mark.parametrize(
+    ("tag", "rules"), [("native", []), ("oci", ["tag-out-of-bounds"]), ("own", ["tag-out-of-bounds"])]
+)
+def test_a_tag_chooses_the_profile_inside_its_bounds(tmp_path: Path, tag: str, rules: list[str]) -> None:
+    config = (
+        'version: 1\nregistry: {uri: "http://mlflow.test"}\nenvironments: {prod: {namespace: models}}\n'
+        "tags: {m2g.dev/profile: profile}\nbounds: {profile: {oneOf: [auto, native]}}\n"
+    )
+    root = repository(tmp_path, config)
+    write_record(root, "wine", release(mlmodel=saved(PICKLE), tags={"m2g.dev/profile": tag}))
+    outcome = run(root, FakeRegistry(), RenderOptions(locked=True))
+    assert [finding.rule for finding in outcome.findings] == rules
+    if not rules:
+        assert b"value: native" in (root / "models/wine/overlays/prod/patch.yaml").read_bytes()

@@ -28,6 +28,7 @@ _NAME = re.compile(
     r"(?P<name>[a-z0-9][a-z0-9._-]*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+)(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?"
     r"(?P<digest>@sha256:[0-9a-f]{64})"
 )
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?")
 __all__ = ["ImageOptions", "opened", "prepare", "record", "waiting"]
 
 
@@ -55,6 +56,8 @@ def prepare(root: Path, options: ImageOptions, to: Path, open_registry: Open) ->
     Raises InputError for a model that no image can be made of and for a folder that is somebody's; OutsideError for
     registry, index and disk. `to` is then as it was.
     """
+    if options.before and not _DATE.fullmatch(options.before):
+        raise InputError(f"--before {options.before[:40]!r} is no date", hint="such as 2026-11-25")
     found = subject(root, options.model, options.environment, open_registry, locked=options.locked)
     release = found.release
     profile = options.profile or choose(found.repository, found.slug, release).profile
