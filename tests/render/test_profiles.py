@@ -103,6 +103,14 @@ FAILS = says(STOCK, "fails", "mlflow 2.19 cannot read skops")
             "an image was built for this version",
         ),
         (release(), {"runtime": "ours"}, "s3://b/m/", [], "mlserver", "runtime is set to ours"),
+        (
+            release(image=Image(name="r/x" + DIGEST, profile="mlflow-image")),
+            {"runtime": "ours"},
+            "s3://b/m/",
+            [],
+            "mlserver",
+            "runtime is set to ours",
+        ),
         (release(), {}, f"hf://a/b:{COMMIT}", [], "huggingface", "Hugging Face hub"),
         (
             release(mlmodel=saved(TRANSFORMERS, source_model=f"a/b@{COMMIT}")),

@@ -66,9 +66,7 @@ def image(
     from m2g.report import changes, findings, progress
     from m2g.report import image as report
 
-    if name and (output is None) == (not number):
-        hint = "-o DIR, the folder that `m2g image` wrote, or --version N"
-        raise InputError("--record needs to know what the image was built of", hint=hint)
+    _refuse(missing, name, output, number)
     root = config.find_root(folder)
     place = None if output is None else Path(os.path.normpath(folder / output))
     with progress.shown("image") as tell:
@@ -108,3 +106,12 @@ def _one(given: Sequence[str], what: str) -> str:
     if len(given) != 1:
         raise InputError(f"m2g image needs one {what}", hint="m2g image MODEL --env E -o DIR; or --missing")
     return given[0]
+
+
+def _refuse(missing: bool, name: str, output: Path | None, number: str) -> None:
+    """Options that cannot be meant together."""
+    if missing and (name or output is not None):
+        raise InputError("--missing only lists", hint="leave out --record and -o DIR")
+    if name and (output is None) == (not number):
+        hint = "-o DIR, the folder that `m2g image` wrote, or --version N"
+        raise InputError("--record needs to know what the image was built of", hint=hint)

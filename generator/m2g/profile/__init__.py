@@ -97,6 +97,10 @@ def _automatic(subject: Subject) -> tuple[Profile, str]:
 def _by_image(subject: Subject) -> tuple[Profile, str] | None:
     if subject.serving.image:
         return base(subject.serving), f"image is set, and imageServer is {subject.serving.image_server or 'mlflow'}"
+    return None
+
+
+def _by_build(subject: Subject) -> tuple[Profile, str] | None:
     if subject.release.image is not None:
         return subject.release.image.profile, "an image was built for this version"
     return None
@@ -127,7 +131,13 @@ def _by_verdict(subject: Subject) -> tuple[Profile, str] | None:
     return None
 
 
-_RULES: Sequence[Callable[[Subject], tuple[Profile, str] | None]] = (_by_image, _by_runtime, _by_reference, _by_verdict)
+_RULES: Sequence[Callable[[Subject], tuple[Profile, str] | None]] = (
+    _by_image,
+    _by_runtime,
+    _by_build,
+    _by_reference,
+    _by_verdict,
+)
 """What `auto` looks at, in order; the first that has an answer decides."""
 
 
