@@ -9,30 +9,29 @@ from pathlib import Path
 
 from m2g import tools
 from m2g.errors import OutsideError
+from m2g.model import Value
 from m2g.prose import without_password
 
 _SECONDS = 3600.0
 _HINT = "download it yourself and name the folder: --model-dir DIR"
 
 
-def version(name: str, number: str, tracking_uri: str, to: Path, *, root: Path) -> Path:
+class Wanted(Value, frozen=True, kw_only=True):
+    """A version of a registered model. `python` is one that has MLflow; None for the mlflow on PATH or beside m2g."""
+
+    name: str
+    number: str
+    python: Path | None = None
+
+
+def version(wanted: Wanted, tracking_uri: str, to: Path, *, root: Path) -> Path:
     """The folder below `to` with the files of a version; a relative tracking URI starts at `root`.
 
     Raises OutsideError where MLflow is missing or fails.
     """
-    beside = Path(sys.executable).parent / "mlflow"
-    program = shutil.which("mlflow") or (str(beside) if beside.is_file() else "")
-    if not program:
-        hint = f"python -m pip install mlflow; or {_HINT}"
-        raise OutsideError("mlflow is not installed; it downloads the model's files", hint=hint)
+    name, number = wanted.name, wanted.number
     ran = tools.run(
-        [
-            os.path.abspath(program),
-            "artifacts",
-            "download",
-            f"--artifact-uri=models:/{name}/{number}",
-            f"--dst-path={to}",
-        ],
+        [*_program(wanted), "artifacts", "download", f"--artifact-uri=models:/{name}/{number}", f"--dst-path={to}"],
         cwd=root,
         timeout=_SECONDS,
         environment={"MLFLOW_TRACKING_URI": tracking_uri, "MLFLOW_DISABLE_TELEMETRY": "true"},
@@ -43,3 +42,14 @@ def version(name: str, number: str, tracking_uri: str, to: Path, *, root: Path) 
         words = f"mlflow cannot download version {number} of {name!r}: {without_password(last)[:500]}"
         raise OutsideError(words, hint=_HINT)
     return found[0].parent
+
+
+def _program(wanted: Wanted) -> list[str]:
+    if wanted.python is not None:
+        return [str(wanted.python), "-m", "mlflow"]
+    beside = Path(sys.executable).parent / "mlflow"
+    program = shutil.which("mlflow") or (str(beside) if beside.is_file() else "")
+    if not program:
+        hint = f"python -m pip install mlflow; or {_HINT}"
+        raise OutsideError("mlflow is not installed; it downloads the model's files", hint=hint)
+    return [os.path.abspath(program)]

@@ -1,8 +1,9 @@
-"""What render and image did or would do, as values that a report can show."""
+"""What render, image and smoke did or would do, as values that a report can show."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 from m2g.finding import Finding
 from m2g.model import Value
@@ -87,3 +88,41 @@ class Missing(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The versions that wait for an image, by slug."""
 
     missing: tuple[Waiting, ...] = ()
+
+
+class Asked(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """One way of asking a server: what became of it, and how long answers took, in milliseconds."""
+
+    way: Literal["rest", "grpc"]
+    answer: Literal["equal", "different", "failed"]
+    problems: tuple[str, ...] = ()
+    requests: int = 0
+    p50: float = 0
+    p90: float = 0
+    p99: float = 0
+    longest: float = 0
+
+
+class Smoked(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """One version that was served and asked. `problem` says why that did not come to an end, with the way out."""
+
+    model: str
+    slug: str
+    version: str
+    environments: tuple[str, ...]
+    profile: str
+    passed: bool
+    url: str = ""
+    answers_version: str = ""
+    python: str = ""
+    ready_seconds: float = 0
+    problem: str = ""
+    hint: str = ""
+    notes: tuple[str, ...] = ()
+    asked: tuple[Asked, ...] = ()
+
+
+class Smoke(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """The result of `m2g smoke`."""
+
+    tests: tuple[Smoked, ...] = ()

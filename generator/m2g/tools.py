@@ -57,7 +57,6 @@ def run(
     return Ran(code=done.returncode, stdout=done.stdout, stderr=done.stderr.decode(errors="replace").strip())
 
 
-
 class Running:
     """A program that `held` started."""
 

@@ -185,7 +185,7 @@ def _copies(root: Path, found: Subject, options: ImageOptions, place: Path) -> d
     source = options.model_dir
     if source is None:
         uri = configuration.registry_uri(found.repository.config)
-        source = download.version(release.model, release.version, uri, place, root=root)
+        source = download.version(download.Wanted(name=release.model, number=release.version), uri, place, root=root)
     files = folder.contents(source)
     digest = hashlib.sha256(files["MLmodel"].read_bytes()).hexdigest() if "MLmodel" in files else "no MLmodel"
     if release.mlmodel is None or digest != release.mlmodel.sha256:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from m2g.errors import OutsideError
 from m2g.model import Value
 
-Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 RELATIVE, ABSOLUTE = 1e-5, 1e-8
 """Of numbers: what float32 and another order of additions may change."""
 _MOST = 5

@@ -1,0 +1,247 @@
+"""`m2g smoke`: serve a version, ask it, compare with pyfunc; here, or where it is deployed."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from m2g import context, download
+from m2g.commands.asking import question
+from m2g.commands.trials import Trial
+from m2g.errors import Exit, InputError, M2gError, OutsideError
+from m2g.model import Value
+from m2g.outcome import Asked, Smoke, Smoked
+from m2g.smoke import environment as environments
+from m2g.smoke import judge, questions, server
+from m2g.smoke.client import Client, Door
+from m2g.smoke.environment import Environment
+
+Tell = Callable[[str], None]
+_NEWEST_FOR_MLSERVER = "3.12"
+
+
+class SmokeOptions(Value, frozen=True, kw_only=True):
+    """How to test. `door` is a deployed endpoint; without one, a server is started here."""
+
+    environment: Path | None = None
+    requests: int = 20
+    seconds: float = 120.0
+    port: int = 0
+    passed: tuple[str, ...] = ()
+    keep_logs: Path | None = None
+    door: Door | None = None
+    any_version: bool = False
+    rest_only: bool = False
+
+
+def smoke(trials: Sequence[Trial], options: SmokeOptions, tell: Tell) -> tuple[Smoke, Exit]:
+    """Every trial to its end; the exit code is that of the gravest failure."""
+    done = []
+    code = Exit.DONE
+    for trial in trials:
+        try:
+            tested = _tested(trial, options, tell)
+        except M2gError as error:
+            tested = msgspec.structs.replace(_blank(trial), problem=error.message, hint=error.hint)
+            code = max(code, error.exit_code)
+        if not tested.passed:
+            code = max(code, Exit.NO)
+        done.append(tested)
+    return Smoke(tests=tuple(done)), code
+
+
+def _blank(trial: Trial) -> Smoked:
+    """What is known before anything was asked."""
+    return Smoked(
+        model=trial.model,
+        slug=trial.slug,
+        version=trial.version,
+        environments=trial.environments,
+        profile=trial.profile,
+        passed=False,
+    )
+
+
+def _tested(trial: Trial, options: SmokeOptions, tell: Tell) -> Smoked:
+    if trial.profile not in ("mlserver", "mlserver-image", "mlflow-image"):
+        raise InputError(
+            f"{trial.model} is served by the profile {trial.profile}, whose server m2g cannot start here",
+            hint="--profile mlserver or mlflow-image tries the model itself",
+        )
+    with contextlib.ExitStack() as stack:
+        place = stack.enter_context(server.workplace())
+        if options.keep_logs is not None:
+            stack.callback(_keep, place, options.keep_logs / trial.slug)
+        environment = _environment(trial, options, stack, tell)
+        folder = _folder(trial, environment, place, tell)
+        plan = server.Plan(
+            model=trial.model,
+            slug=trial.slug,
+            version=trial.version,
+            profile=trial.profile,
+            folder=folder,
+            variables=trial.variables,
+            passed=options.passed,
+            port=options.port,
+            seconds=options.seconds,
+        )
+        return _Test(trial, options, plan, environment, place).run(stack, tell)
+
+
+def _environment(trial: Trial, options: SmokeOptions, stack: contextlib.ExitStack, tell: Tell) -> Environment:
+    if options.environment is not None:
+        return environments.given(options.environment)
+    mlmodel = trial.mlmodel
+    if mlmodel.requirements is None:
+        hint = "run `m2g render` where the registry can be reached; or --environment PATH"
+        raise InputError(f"the record of {trial.model} does not know what the model requires", hint=hint)
+    mlserver = trial.profile != "mlflow-image"
+    wanted = context.wanted(
+        mlmodel.requirements, "mlserver-image" if mlserver else "mlflow-image", mlmodel.mlflow_version
+    )
+    order = environments.Order(
+        model=trial.model,
+        python=".".join(mlmodel.python_version.split(".")[:2]),
+        lines=wanted.lines,
+        indexes=wanted.indexes,
+        newest=_NEWEST_FOR_MLSERVER if mlserver else "",
+    )
+    found = stack.enter_context(environments.made(order, tell))
+    return msgspec.structs.replace(found, notes=(*found.notes, *wanted.notes))
+
+
+def _folder(trial: Trial, environment: Environment, place: Path, tell: Tell) -> Path:
+    """Where the version's files are; downloaded where nobody named a folder."""
+    if trial.folder is not None:
+        return trial.folder
+    tell(f"downloading {trial.named} …")
+    to = place / "model"
+    to.mkdir()
+    wanted = download.Wanted(name=trial.model, number=trial.version, python=environment.python)
+    return download.version(wanted, trial.registry, to, root=trial.root)
+
+
+def _keep(place: Path, to: Path) -> None:
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        for log in place.glob("*.log"):
+            shutil.copy(log, to / log.name)
+    except OSError as error:
+        raise OutsideError(f"the logs cannot be kept in {to}: {error.strerror}", hint="see --keep-logs") from error
+
+
+class _Test:
+    """One trial in one environment."""
+
+    def __init__(  # all of it is fixed for the time of one test
+        self, trial: Trial, options: SmokeOptions, plan: server.Plan, environment: Environment, place: Path
+    ) -> None:
+        self.trial, self.options, self.plan = trial, options, plan
+        self.environment, self.place = environment, place
+
+    def run(self, stack: contextlib.ExitStack, tell: Tell) -> Smoked:
+        """Get ready, ask, compare."""
+        asked = question(self.trial.mlmodel, self.trial.model)
+        body = asked.body("invocations" if self.trial.profile == "mlflow-image" else "v2")
+        tell(f"asking {self.options.door.url} …" if self.options.door else f"serving {self.trial.named} …")
+        client, running = self._server(stack)
+        if self.options.door is not None:
+            _reachable(client, self._ready)
+        answer: judge.Json = None
+        try:
+            answer, _ = client.post(self._path, body)
+            expected = questions.pyfunc(self.plan, self.environment, self.place, asked.invocations)
+            ways = [self._rest(client, body, answer, expected)]
+            if running.grpc and not self.options.rest_only:
+                ways.append(self._grpc(running.grpc, body, expected))
+        except OutsideError as error:
+            ways = [self._refused(error)]
+        version = _version(answer)
+        problem, hint = self._other_version(version) if self.options.door is not None else ("", "")
+        return msgspec.structs.replace(
+            _blank(self.trial),
+            passed=not problem and all(way.answer == "equal" for way in ways),
+            url=running.url,
+            answers_version=version,
+            python=self.environment.version,
+            ready_seconds=running.started,
+            problem=problem,
+            hint=hint,
+            notes=self.environment.notes,
+            asked=tuple(ways),
+        )
+
+    @property
+    def _ready(self) -> str:
+        return "/ping" if self.trial.profile == "mlflow-image" else f"/v2/models/{self.trial.slug}/ready"
+
+    @property
+    def _path(self) -> str:
+        return "/invocations" if self.trial.profile == "mlflow-image" else f"/v2/models/{self.trial.slug}/infer"
+
+    def _server(self, stack: contextlib.ExitStack) -> tuple[Client, server.Server]:
+        if self.options.door is not None:
+            client = Client(self.options.door)
+            stack.callback(client.close)
+            return client, server.Server(url=self.options.door.url)
+        probe = Client(Door(url=f"http://{server.HOST}"))
+        stack.callback(probe.close)
+        running = stack.enter_context(server.serving(self.plan, self.environment, self.place, probe.ready))
+        client = Client(Door(url=running.url, seconds=self.options.seconds))
+        stack.callback(client.close)
+        return client, running
+
+    def _rest(self, client: Client, body: str, answer: judge.Json, expected: Sequence[judge.Column]) -> Asked:
+        """The first answer is judged, the others are timed."""
+        read = judge.of_invocations if self.trial.profile == "mlflow-image" else judge.of_v2
+        wrong = judge.differences(expected, read(answer))
+        return _asked("rest", wrong, [client.post(self._path, body)[1] for _ in range(self.options.requests)])
+
+    def _refused(self, error: OutsideError) -> Asked:
+        """MLServer keeps the reason of a refusal to its log."""
+        words = f"{error.message}; {error.hint}" if error.hint else error.message
+        told = server.last_words(self.place / "server.log").splitlines()
+        return Asked(way="rest", answer="failed", problems=(words, *(line.strip() for line in told if line.strip())))
+
+    def _grpc(self, address: str, body: str, expected: Sequence[judge.Column]) -> Asked:
+        to = questions.Addressed(address=address, times=self.options.requests)
+        said = questions.grpc(self.plan, self.environment, self.place, body, to)
+        if said.problem:
+            return Asked(way="grpc", answer="failed", problems=(said.problem,))
+        return _asked("grpc", judge.differences(expected, judge.of_v2(said.answer)), said.seconds)
+
+    def _other_version(self, said: str) -> tuple[str, str]:
+        """Why the version that answers is not the one in Git."""
+        wanted = self.trial.version
+        if said == wanted or self.options.any_version:
+            return "", ""
+        if said:
+            hint = "has Argo CD or Flux synced, and is the rollout done? `kubectl rollout status` tells"
+            return f"version {said} of {self.trial.model} answers, but Git says {wanted}", hint
+        hint = "m2g render writes the version into the manifests of MLServer; --any-version does not ask for it"
+        return f"the server of {self.trial.model} does not say which version answers; Git says {wanted}", hint
+
+
+def _reachable(client: Client, path: str) -> None:
+    status = client.status(path)
+    if status != 200:
+        hint = "is this the model's address? KServe's gateway wants its host name: --host NAME"
+        raise server.NotReady(f"the endpoint is not ready: {path} answers {status}", hint=hint)
+
+
+def _version(answer: judge.Json) -> str:
+    said = answer.get("model_version") if isinstance(answer, dict) else None
+    return said if isinstance(said, str) else ""
+
+
+def _asked(way: Literal["rest", "grpc"], wrong: Sequence[str], took: Sequence[float]) -> Asked:
+    made = Asked(way=way, answer="different" if wrong else "equal", problems=tuple(wrong), requests=len(took))
+    if not took:
+        return made
+    p50, p90, p99, longest = (judge.percentile(took, share) for share in (0.5, 0.9, 0.99, 1.0))
+    return msgspec.structs.replace(made, p50=p50, p90=p90, p99=p99, longest=longest)
