@@ -112,7 +112,7 @@ def _make(order: Order, python: Path, folder: Path) -> None:
     log = folder.with_suffix(".log")
     log.unlink(missing_ok=True)
     lines = folder.with_suffix(".txt")
-    uv = shutil.which("uv")
+    uv = shutil.which(os.environ.get("M2G_UV") or "uv")
     try:
         lines.write_text("".join(f"{line}\n" for line in (*order.indexes, *order.lines)), encoding="utf-8")
         if uv:
@@ -236,7 +236,7 @@ def _found(minor: str) -> tuple[Path, str] | None:
     places += [Path(on_path)] if on_path else []
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     places += sorted(pyenv.glob(f"versions/{minor}.*/bin/python"), reverse=True)
-    uv = shutil.which("uv")
+    uv = shutil.which(os.environ.get("M2G_UV") or "uv")
     if uv:
         ran = tools.run([uv, "python", "find", minor], environment={"UV_PYTHON_DOWNLOADS": "never"})
         places += [Path(ran.stdout.decode(errors="replace").strip())] if ran.code == 0 else []
