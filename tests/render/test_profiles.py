@@ -58,7 +58,7 @@ FAILS = says(STOCK, "fails", "mlflow 2.19 cannot read skops")
     [
         (release(), {}, "s3://b/m/", [says(STOCK, "serves")], "mlserver", f"{STOCK} loads it"),
         (release(), {}, "s3://b/m/", [], "mlserver", "nothing speaks against"),
-        (release(), {}, "s3://b/m/", [says(STOCK, "unknown")], "mlserver", "nothing speaks against"),
+        (release(), {}, "s3://b/m/", [says(STOCK, "unknown", "Python")], "mlserver", f"{STOCK} may load it: Python"),
         (release(mlmodel=saved(SKOPS)), {}, "s3://b/m/", [FAILS], "mlserver", "cannot read skops"),
         (
             release(mlmodel=saved(PICKLE)),

@@ -87,11 +87,13 @@ def _automatic(subject: Subject) -> tuple[Profile, str]:
         found = rule(subject)
         if found is not None:
             return found
-    failed = subject.verdicts.get(STOCK)
-    if failed is not None and failed.answer == "fails":
-        why = f": {failed.reasons[0].text}" if failed.reasons else ""
+    stock = subject.verdicts.get(STOCK)
+    if stock is None:
+        return "mlserver", f"nothing speaks against {STOCK}"
+    why = f": {stock.reasons[0].text}" if stock.reasons else ""
+    if stock.answer == "fails":
         return "mlserver", f"nothing else serves it as it was saved, but {STOCK} does not load it{why}"
-    return "mlserver", f"nothing speaks against {STOCK}"
+    return "mlserver", f"{STOCK} may load it{why}"
 
 
 def _by_image(subject: Subject) -> tuple[Profile, str] | None:
