@@ -33,7 +33,7 @@ it had; the others go on.
 
 def rule_ids() -> dict[str, finding.Severity]:
     """Every rule id that the package can report, with its severity. Raises Stale for a rule written in a new way."""
-    found = {rule.id: rule.severity for rule in checks.RULES}
+    found: dict[str, finding.Severity] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         tree = ast.parse(path.read_text())
         for call in ast.walk(tree):
@@ -42,7 +42,7 @@ def rule_ids() -> dict[str, finding.Severity]:
                 warns = "severity" in given and ast.unparse(given["severity"]) == "Severity.WARNING"
                 severity = finding.Severity.WARNING if warns else finding.Severity.ERROR
                 found |= dict.fromkeys(_ids(given["rule"], tree), severity)
-    return dict(sorted(found.items()))
+    return dict(sorted((found | {rule.id: rule.severity for rule in checks.RULES}).items()))
 
 
 def _ids(expression: ast.expr, tree: ast.Module) -> Iterator[str]:

@@ -27,8 +27,13 @@ CUSTOM = "models/wine/custom/prod/kustomization.yaml"
 def mlmodel(*inputs: str, digest: str = "1") -> Mlmodel:
     fields = tuple(Field(name=name, type="double") for name in inputs)
     flavor = Flavor(name="sklearn", version="1.5.2", serialization_format="cloudpickle")
-    signature = Signature(inputs=fields)
-    return Mlmodel(sha256=digest * 64, flavors=(flavor,), python_version="3.10.12", signature=signature)
+    return Mlmodel(
+        sha256=digest * 64,
+        flavors=(Flavor(name="python_function"), flavor),
+        python_version="3.10.12",
+        signature=Signature(inputs=fields, outputs=()),
+        requirements=("scikit-learn==1.5.2",),
+    )
 
 
 def rendered(root: Path, *records: Release) -> Path:

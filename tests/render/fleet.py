@@ -47,7 +47,12 @@ def release(model: str = "wine", environment: str = "prod", version: str = "1", 
         source=f"s3://mlflow/1/models/m-{version}/artifacts",
         artifact_uri=f"s3://mlflow/1/models/m-{version}/artifacts",
         run=Run(id=f"run-{version}", metrics={"rmse": 0.5}),
-        mlmodel=Mlmodel(sha256="0" * 64, flavors=(Flavor(name="sklearn", version="1.5.2"),)),
+        mlmodel=Mlmodel(
+            sha256="0" * 64,
+            flavors=(Flavor(name="python_function"), Flavor(name="sklearn", version="1.5.2")),
+            python_version="3.10.12",
+            requirements=("mlflow==2.19.0", "scikit-learn==1.5.2"),
+        ),
     )
     return msgspec.structs.replace(made, **changes)
 

@@ -81,9 +81,9 @@ def test_the_new_word_for_the_same_mode(root: Path) -> None:
     configured(root, "sync:", "kserve: {version: '0.15'}\nsync:")
     git(root, "checkout", "-q", "-B", "change")
     configured(root, "sync:", "kserve: {version: '0.16'}\nsync:")
-    assert check(root) == ()
+    assert {item.rule for item in check(root)} == {"runtime-unsure"}  # its MLServer has an older scikit-learn
     configured(root, "sync:", "kserve: {version: '0.16', mode: Knative}\nsync:")
-    assert {item.rule for item in check(root)} == {"history-mode"}
+    assert {item.rule for item in check(root)} == {"history-mode", "runtime-unsure"}
 
 
 def test_a_predictor_s_name_changes_with_its_model_only(root: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import msgspec
@@ -115,21 +116,36 @@ def test_variables_matter_where_flux_replaces_them(tmp_path: Path, post: bool) -
     assert rules == ([("flux-variable", "data.run")] if post else [])
 
 
+PACKAGES = {"mlflow": "3.9.0", "skops": "0.13.0", "scikit_learn": "1.5.2", "mlserver": "1.7.1"}
+
+
 def test_what_the_stock_runtime_cannot_load(tmp_path: Path) -> None:
-    skops = Mlmodel(sha256="0" * 64, flavors=(Flavor(name="sklearn", version="1.7.0", serialization_format="skops"),))
+    flavors = (
+        Flavor(name="python_function"),
+        Flavor(name="sklearn", version="1.5.2", serialization_format="skops"),
+    )
+    skops = Mlmodel(sha256="0" * 64, flavors=flavors, python_version="3.10.1", requirements=("scikit-learn==1.5.2",))
     root = fleet(tmp_path, {ACCOUNT: "settings:\n  runtime: kserve-mlserver\n"}, mlmodel=skops)
     finding = only(root)
-    assert (finding.rule, finding.file, finding.line) == ("runtime-format", ACCOUNT, 2)
+    assert (finding.rule, finding.file, finding.line) == ("runtime-fails", ACCOUNT, 2)
     (root / ACCOUNT).write_text("settings:\n  runtime: mlserver-skops\n")
     run(root, FakeRegistry(), RenderOptions(locked=True))
+    finding = only(root)
+    assert (finding.rule, finding.severity) == ("runtime-unsure", Severity.WARNING)
+    assert "m2g runtimes import" in finding.hint
+    described: dict[str, object] = {"name": "mlserver-skops", "python": "3.10.1", "packages": PACKAGES}
+    (root / "runtimes").mkdir()
+    (root / "runtimes/mlserver-skops.json").write_text(json.dumps(described))
     assert found(root) == []
+    (root / "runtimes/mlserver-skops.json").write_text("{")
+    assert {finding.rule for finding in found(root)} == {"runtime-invalid", "runtime-unsure"}
 
 
 def test_a_model_larger_than_its_memory(tmp_path: Path) -> None:
-    large = Mlmodel(sha256="0" * 64, flavors=(), size_bytes=3 << 30)
-    finding = only(fleet(tmp_path, {ACCOUNT: "settings:\n  resources: {limits: {memory: 4Gi}}\n"}, mlmodel=large))
+    large = Mlmodel(sha256="0" * 64, flavors=(Flavor(name="python_function"),), size_bytes=1000 << 20, requirements=())
+    finding = only(fleet(tmp_path, {ACCOUNT: "settings:\n  resources: {limits: {memory: 1Gi}}\n"}, mlmodel=large))
     assert (finding.rule, finding.severity, finding.file) == ("memory-for-model", Severity.WARNING, ACCOUNT)
-    assert "6Gi" in finding.hint
+    assert "2000Mi" in finding.hint
 
 
 def test_a_service_written_by_hand_is_held_to_the_same_rules(tmp_path: Path) -> None:

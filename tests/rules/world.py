@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import msgspec
 import ryaml
 
-from m2g import checks
+from m2g import checks, runtimes
 from m2g.checks import COMPONENT, FLEET, Subject
-from m2g.commands import explain
+from m2g.commands import explain, verdicts
 from m2g.intent import External, KserveVersion
 from m2g.manifest import Manifest
 from m2g.model import Mlmodel, Release
@@ -113,11 +113,13 @@ def _subject(item: Manifest, given: Given) -> Subject:
     others = tuple(given.overlay or ())
     before = given.before and merged(service(), given.before)
     same = _name(before) == _name(item)
+    release = _release(given.release) if given.release else None
     return Subject(
         item=item,
         kserve=given.kserve,
         overlay=(item, *others) if ("metadata" in item or others) and item.get("kind") not in _PLATFORM else None,
-        release=_release(given.release) if given.release else None,
+        release=release,
+        verdict=verdicts.of_object(item, others, release, given.kserve, runtimes.stock()),
         external=msgspec.convert(given.external, External),
         before=before if isinstance(before, dict) and same else None,
         substituted=given.substituted,

@@ -14,6 +14,7 @@ from m2g.finding import Severity
 from m2g.intent import External, KserveVersion
 from m2g.manifest import Manifest
 from m2g.model import Release
+from m2g.verdict import Verdict
 
 COMPONENT = "Component"
 """A kustomization that people wrote, as an object of this kind."""
@@ -28,6 +29,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     `overlay` is everything that the overlay builds to; None where it could not be built. `before` is the same object at
     the merge base, None without one. `substituted` says that Flux expands `${…}` in what this repository applies.
+    `verdict` is the runtime's on the model; None where none is asked.
     """
 
     item: Manifest
@@ -37,6 +39,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     external: External = External()
     before: Manifest | None = None
     substituted: bool = False
+    verdict: Verdict | None = None
 
     def at(self, *place: str | int) -> object:
         """The value at a place of the object; None where there is none."""

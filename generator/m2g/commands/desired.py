@@ -18,6 +18,7 @@ from m2g.manifest import place_of
 from m2g.model import Image, Release, Value
 from m2g.naming import LABEL_MAX
 from m2g.render import Deployment, ModelInput, render
+from m2g.runtime import Runtime
 from m2g.serving import Chosen, Serving
 
 Key = tuple[str, str]
@@ -31,6 +32,8 @@ class Repository(Value, frozen=True, kw_only=True):
     records: dict[Key, Release]
     intents: dict[str, ModelIntent]
     components: frozenset[Key]
+    runtimes: tuple[Runtime, ...] = ()
+    """Described runtimes, the repository's own first."""
     images: dict[tuple[str, str], Image] = {}
     """(registered model, version) to an image that was built just now, and is in no record yet."""
 
@@ -94,7 +97,7 @@ def _deployment(repository: Repository, slug: str, release: Release) -> tuple[De
         findings.append(_too_long(slug, place.namespace))
     if findings:  # of settings that do not hold together nothing can be said
         return None, findings
-    made, findings = _chosen(config, release, serving)
+    made, findings = _chosen(repository, release, serving)
     if findings:
         return None, findings
     custom = (slug, release.environment) in repository.components
@@ -104,7 +107,7 @@ def _deployment(repository: Repository, slug: str, release: Release) -> tuple[De
 def choose(repository: Repository, slug: str, release: Release) -> Chosen:
     """How one release is served and why, whatever is wrong with it."""
     serving, _ = serving_of(repository, slug, release)
-    return _chosen(repository.config, release, serving)[0]
+    return _chosen(repository, release, serving)[0]
 
 
 def serving_of(repository: Repository, slug: str, release: Release) -> tuple[Serving, list[Finding]]:
@@ -117,8 +120,9 @@ def serving_of(repository: Repository, slug: str, release: Release) -> tuple[Ser
     return serving, findings + wrong
 
 
-def _chosen(config: Config, release: Release, serving: Serving) -> tuple[Chosen, list[Finding]]:
+def _chosen(repository: Repository, release: Release, serving: Serving) -> tuple[Chosen, list[Finding]]:
     """The profile; a place that no cluster can read is a finding only where the profile reads it."""
+    config = repository.config
     refused: list[Finding] = []
     uri = ""
     try:
@@ -126,7 +130,12 @@ def _chosen(config: Config, release: Release, serving: Serving) -> tuple[Chosen,
     except InputError as error:
         refused = [Finding(rule="storage-refused", message=error.message, hint=error.hint)]
     made, findings = profile.chosen(
-        profile.Subject(release=release, serving=serving, storage_uri=uri, verdicts=verdicts.of(release))
+        profile.Subject(
+            release=release,
+            serving=serving,
+            storage_uri=uri,
+            verdicts=verdicts.of(release, serving, repository.runtimes),
+        )
     )
     if made.storage_uri and made.storage_uri != uri:  # what a saved reference refers to
         try:

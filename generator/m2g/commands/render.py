@@ -13,9 +13,9 @@ import msgspec
 from msgspec import UNSET
 
 from m2g import config as configuration
-from m2g import registry, releases, workspace
-from m2g.commands import ownership
-from m2g.commands.desired import Desired, Key, Repository, desired, located, model_files, unused
+from m2g import registry, releases, runtimes, workspace
+from m2g.commands import ownership, verdicts
+from m2g.commands.desired import Desired, Key, Repository, choose, desired, located, model_files, unused
 from m2g.commands.resolve import Resolved, Scope, resolve, with_image
 from m2g.commands.served import served
 from m2g.errors import InputError
@@ -86,6 +86,7 @@ def render(
         findings += ownership.unfinished(root)
         changes = _release_changes(state.records, resolved.records)
         moved = {(change.slug, change.environment) for change in changes}
+        findings += _verdicts(state, {key: resolved.records[key] for key in sorted(moved) if key in resolved.records})
         return Outcome(
             releases=changes,
             served=served(state, resolved.records, moved, current, files),
@@ -95,6 +96,11 @@ def render(
             written=writes,
             check=options.check,
         )
+
+
+def _verdicts(state: Repository, records: Mapping[Key, Release]) -> list[Finding]:
+    """What the gate says to the releases that moved; `m2g validate` says it of all."""
+    return verdicts.findings({key: (release, choose(state, key[0], release)) for key, release in records.items()})
 
 
 def read(root: Path) -> Repository:
@@ -110,9 +116,17 @@ def read(root: Path) -> Repository:
     findings += wrong
     findings += configuration.unknown_environments(loaded.config, intents)
     findings += misplaced(loaded.config, records)
+    known, wrong = runtimes.read(root)
+    findings += wrong
     if findings:
         raise WrongInput(findings)
-    return Repository(config=loaded.config, records=records, intents=intents, components=workspace.components(root))
+    return Repository(
+        config=loaded.config,
+        records=records,
+        intents=intents,
+        components=workspace.components(root),
+        runtimes=known,
+    )
 
 
 def known_environments(config: Config, scope: Scope) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from m2g import config as configuration
+from m2g import runtimes
 from m2g.commands.desired import Key, Repository, choose
 from m2g.errors import M2gError
 from m2g.model import Release
@@ -61,7 +62,10 @@ def choices(root: Path, records: Mapping[Key, Release]) -> dict[Key, Chosen]:
         return {}
     if config is None:
         return {}
-    repository = Repository(config=config, records=dict(records), intents=intents, components=frozenset())
+    known, _ = runtimes.read(root)
+    repository = Repository(
+        config=config, records=dict(records), intents=intents, components=frozenset(), runtimes=known
+    )
     return {key: choose(repository, key[0], record) for key, record in records.items() if key[1] in config.environments}
 
 

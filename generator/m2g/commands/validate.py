@@ -10,18 +10,19 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET
 
-from m2g import checks, kustomize, releases, workspace
+from m2g import checks, kustomize, releases, runtimes, workspace
 from m2g import config as configuration
-from m2g.commands import expressions, ownership, sources
+from m2g.commands import expressions, ownership, sources, verdicts
 from m2g.commands.desired import Repository, desired, located, unused
 from m2g.commands.history import Against, Past, past
 from m2g.commands.resolve import Scope
 from m2g.errors import InputError
 from m2g.finding import Checked, Finding, Report
-from m2g.intent import Config, External, Kserve, ModelIntent
+from m2g.intent import Config, External, Kserve
 from m2g.manifest import Manifest, at, place_of
 from m2g.model import Release, Value
 from m2g.plan import misplaced, stale_pins
+from m2g.runtime import Runtime
 from m2g.schemas import Catalogue
 from m2g.schemas import own as own_schemas
 
@@ -42,6 +43,7 @@ class _State(Value, frozen=True, kw_only=True):
     """Slug to registered name."""
     records: Mapping[Key, Release]
     scope: Scope
+    runtimes: tuple[Runtime, ...] = ()
     past: Past = Past()
     substituted: bool = False
     """Whether Flux expands variables in what this repository applies."""
@@ -135,23 +137,30 @@ def _read(root: Path, scope: Scope) -> tuple[_State, list[Finding]]:
         findings += configuration.unknown_environments(config, intents)
     records, wrong = releases.read_all(root)
     findings += stale_pins(intents, records)
+    known, unknown = runtimes.read(root)
+    findings += unknown
     if config is not None:
         findings += misplaced(config, records)
-        findings += _settings(root, config, records, intents)
+        findings += _settings(
+            root,
+            Repository(
+                config=config,
+                records=dict(records),
+                intents=dict(intents),
+                components=workspace.components(root),
+                runtimes=known,
+            ),
+        )
     names = {path.name: path.name for path in sorted((root / "models").glob("*")) if path.is_dir()}
     names |= {slug: release.model for (slug, _), release in records.items()}
-    state = _State(root=root, config=config, names=names, records=records, scope=scope)
+    state = _State(root=root, config=config, names=names, records=records, scope=scope, runtimes=known)
     _known(state)
     return state, findings + wrong
 
 
-def _settings(
-    root: Path, config: Config, records: Mapping[Key, Release], intents: Mapping[str, ModelIntent]
-) -> list[Finding]:
+def _settings(root: Path, repository: Repository) -> list[Finding]:
     """What render would refuse: settings that contradict each other or leave their bounds, storage, names."""
-    components = workspace.components(root)
-    repository = Repository(config=config, records=dict(records), intents=dict(intents), components=components)
-    return [*located(root, desired(repository, records).findings), *unused(repository)]
+    return [*located(root, desired(repository, repository.records).findings), *unused(repository)]
 
 
 def _known(state: _State) -> None:
@@ -201,11 +210,13 @@ def _overlay(state: _State, key: Key, built: kustomize.Built, catalogue: Catalog
         hint = f"mend models/{key[0]}/custom/{key[1]}/, or retire the model"
         yield Finding(rule="service-missing", file=built.folder, message=message, hint=hint, environment=key[1])
     for item in built.objects:
+        release = state.records.get(key) if at(item, "metadata", "name") == key[0] else None
         subject = checks.Subject(
             item=item,
             kserve=version,
             overlay=built.objects,
-            release=state.records.get(key) if at(item, "metadata", "name") == key[0] else None,
+            release=release,
+            verdict=verdicts.of_object(item, built.objects, release, version, state.runtimes),
             external=External() if state.config is None else state.config.external,
             before=state.past.before(key[1], item),
             substituted=state.substituted,

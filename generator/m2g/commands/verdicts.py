@@ -1,13 +1,89 @@
-"""What KServe's runtimes say to a release: the seam between the profile and the gate."""
+"""What runtimes say to a release: descriptions and facts brought together for render, validate and diff."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from m2g import profile, runtimes
+from m2g.compat import verdict
+from m2g.finding import Finding, Severity
+from m2g.manifest import Manifest, at
 from m2g.model import Release
-from m2g.verdict import Verdict
+from m2g.runtime import Runtime
+from m2g.serving import RUNTIMES, Chosen, Serving
+from m2g.verdict import Reason, Verdict
+
+_MODEL = ("spec", "predictor", "model")
 
 
-def of(_release: Release) -> Mapping[str, Verdict]:
-    """Verdicts by runtime; none until the gate is in the house."""
-    return {}
+def of(release: Release, serving: Serving, known: Sequence[Runtime]) -> Mapping[str, Verdict]:
+    """Verdicts by runtime, of those that could be chosen; none for a model without facts."""
+    mlmodel = release.mlmodel
+    if mlmodel is None:
+        return {}
+    names = {serving.runtime, *profile.runtimes(mlmodel)} - {""}
+    if mlmodel.source_model:
+        names.add(RUNTIMES["huggingface"])
+    return {name: _of(release, name, serving.limits, serving.kserve.version, known) for name in sorted(names)}
+
+
+def of_object(
+    item: Manifest, overlay: Iterable[Manifest], release: Release | None, kserve: str, known: Sequence[Runtime]
+) -> Verdict | None:
+    """The verdict on a built InferenceService as it is; None where no described runtime is to load the model.
+
+    A ServingRuntime of the overlay wins over KServe's own; it is known by its image, or made for this model.
+    """
+    name = at(item, *_MODEL, "runtime")
+    if (
+        release is None
+        or release.mlmodel is None
+        or not isinstance(name, str)
+        or at(item, "kind") != "InferenceService"
+    ):
+        return None
+    limits = at(item, *_MODEL, "resources", "limits")
+    texts = {str(key): str(value) for key, value in limits.items()} if isinstance(limits, dict) else {}
+    for other in overlay:
+        if at(other, "kind") == "ServingRuntime" and at(other, "metadata", "name") == name:
+            described = runtimes.by_image(known, str(at(other, "spec", "containers", 0, "image")))
+            return None if described is None else verdict(release.mlmodel, described, texts)
+    return _of(release, name, texts, kserve, known)
+
+
+def findings(chosen: Mapping[tuple[str, str], tuple[Release, Chosen]]) -> list[Finding]:
+    """A warning for each release that its runtime does not load for sure: the tree is written all the same."""
+    told = []
+    for release, made in chosen.values():
+        answer = made.verdict
+        if answer is None or answer.answer == "serves":
+            continue
+        told.append(
+            Finding(
+                rule="runtime-fails" if answer.answer == "fails" else "runtime-unsure",
+                severity=Severity.WARNING,
+                model=release.model,
+                environment=release.environment,
+                message=f"version {release.version}: {words(answer)}",
+                hint=answer.reasons[0].fix if answer.reasons else "",
+            )
+        )
+    return told
+
+
+def words(answer: Verdict) -> str:
+    """A verdict in a sentence."""
+    verb = {"serves": "loads it", "fails": "does not load it", "unknown": "may not load it"}[answer.answer]
+    why = "; ".join(reason.text for reason in answer.reasons[:3]) if answer.answer != "serves" else ""
+    return f"{answer.runtime} {verb}{': ' if why else ''}{why}"
+
+
+def _of(release: Release, name: str, limits: Mapping[str, str], kserve: str, known: Sequence[Runtime]) -> Verdict:
+    runtime = runtimes.find(known, name, kserve)
+    if runtime is None or release.mlmodel is None:
+        reason = Reason(
+            text=f"nobody has described the runtime {name}",
+            fix=f"describe what its image contains: m2g runtimes import FILE --name {name}",
+        )
+        return Verdict(answer="unknown", runtime=name, reasons=(reason,))
+    return verdict(release.mlmodel, runtime, limits)

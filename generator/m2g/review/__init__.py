@@ -66,7 +66,13 @@ def _change(key: Key, before: Side, after: Side) -> Change | None:
     # Where a side does not build, its missing objects are no news.
     told = () if broken else tuple(changed)
     concerns = sorted(
-        {*_concerns(old, new, contract), *_built(was, now), *_moved_objects(was, now, told), *_served(was, now)},
+        {
+            *_concerns(old, new, contract),
+            *_built(was, now),
+            *_moved_objects(was, now, told),
+            *_served(was, now),
+            *_verdicts(was, now),
+        },
         key=lambda concern: (_RISKS.index(concern.risk), concern.message),
     )
     return Change(
@@ -127,6 +133,20 @@ def _served(was: Overlay | None, now: Overlay | None) -> Iterator[Concern]:
     else:
         asked = f"; callers must ask by {new.protocol}, not {old.protocol}"
         yield Concern(risk=Risk.BREAKING, message=words + asked)
+
+
+def _verdicts(was: Overlay | None, now: Overlay | None) -> Iterator[Concern]:
+    """Whether the runtime still loads what is to run."""
+    old = was.chosen.verdict if was and was.chosen else None
+    new = now.chosen.verdict if now and now.chosen else None
+    before = f" (was {old.answer} by {old.runtime})" if old is not None else ""
+    if new is None or new.answer == "serves" or (old is not None and old == new):
+        if new is not None and old is not None and old.answer != new.answer:
+            yield Concern(risk=Risk.ROUTINE, message=f"verdict of {new.runtime}: serves{before}")
+        return
+    why = "; ".join(reason.text for reason in new.reasons[:3])
+    risk = Risk.BREAKING if new.answer == "fails" else Risk.CAUTION
+    yield Concern(risk=risk, message=f"verdict of {new.runtime}: {new.answer}{before}: {why}")
 
 
 def _moved_objects(was: Overlay | None, now: Overlay | None, changed: Collection[ObjectChange]) -> Iterator[Concern]:

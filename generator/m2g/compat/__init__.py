@@ -1,0 +1,43 @@
+"""Whether a runtime loads a model and answers for it: the record's facts against the runtime's, nothing is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from m2g.compat import answers, code, formats, libraries, size
+from m2g.compat.ground import Case, Ground
+from m2g.model import Mlmodel
+from m2g.runtime import Runtime
+from m2g.verdict import Reason, Verdict
+
+STORAGE_INITIALIZER = size.STORAGE_INITIALIZER
+"""Under this name `limits` may say how much memory KServe's storage initializer has; by default 1Gi."""
+_GROUNDS: Sequence[Callable[[Case], Iterator[Ground]]] = (
+    formats.grounds,
+    code.grounds,
+    libraries.grounds,
+    answers.grounds,
+    size.grounds,
+)
+_WAYS = "set profile: mlserver-image or mlflow-image (`m2g image` prepares an image with the model's own environment)"
+
+
+def verdict(mlmodel: Mlmodel, runtime: Runtime, limits: Mapping[str, str]) -> Verdict:
+    """What is known before anybody tries.
+
+    `limits` are the container's, as Kubernetes writes them (`memory`). A reason of a verdict `serves` is a remark.
+    """
+    case = Case(mlmodel=mlmodel, runtime=runtime, limits=limits)
+    found = [ground for look in _GROUNDS for ground in look(case)]
+    answer = next((word for word in ("fails", "unknown") if any(one.answer == word for one in found)), "serves")
+    order = ("fails", "unknown", "serves")
+    reasons = (
+        Reason(text=one.text, fix=one.fix or _WAYS) for one in sorted(found, key=lambda one: order.index(one.answer))
+    )
+    match answer:
+        case "fails":
+            return Verdict(answer="fails", runtime=runtime.name, reasons=tuple(reasons))
+        case "unknown":
+            return Verdict(answer="unknown", runtime=runtime.name, reasons=tuple(reasons))
+        case _:
+            return Verdict(answer="serves", runtime=runtime.name, reasons=tuple(reasons))

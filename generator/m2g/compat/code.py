@@ -1,0 +1,61 @@
+"""Code inside the model: pickled classes and functions, files of its own, loaders of a newer mlflow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from m2g.compat.ground import Case, Ground, numbers
+
+_CODE_MODEL = "mlflow.pyfunc.loaders.code_model"
+_CODE_MODEL_SINCE = (2, 12, 2)
+_TYPES = {"any": (2, 20), "map<": (2, 13), "object{": (2, 10), "array<": (2, 10)}
+"""The first mlflow whose signatures know a type; an older one refuses the whole model (read in its wheels)."""
+_AS_CODE = "log the class as code (mlflow.pyfunc.log_model(python_model='model.py')), which is not pickled"
+
+
+def grounds(case: Case) -> Iterator[Ground]:
+    """What only concerns pyfunc, then what concerns every pickle."""
+    if case.runtime.loads == "pyfunc":
+        yield from _loader(case)
+        yield from _types(case)
+    if case.runtime.loads != "hub":
+        yield from _bytecode(case)
+    if case.runtime.loads == "file" and case.mlmodel.code:
+        text = f"the model brings code of its own, which {case.runtime.name} does not put on the path"
+        yield Ground(answer="unknown", text=text)
+
+
+def _loader(case: Case) -> Iterator[Ground]:
+    has = numbers(case.runtime.version("mlflow"))
+    if case.mlmodel.loader_module == _CODE_MODEL and has and has < _CODE_MODEL_SINCE:
+        text = f"the model was logged as code, which mlflow loads since 2.12.2; {case.runtime.name} has an older one"
+        yield Ground(answer="fails", text=text)
+
+
+def _types(case: Case) -> Iterator[Ground]:
+    has, signature = numbers(case.runtime.version("mlflow")), case.mlmodel.signature
+    sides = (signature.inputs, signature.outputs, signature.params) if signature is not None else ()
+    types = [field.type for fields in sides for field in fields or ()]
+    for word, since in _TYPES.items():
+        if has and has < since and any(word == text or (word != "any" and word in text) for text in types):
+            name = word.rstrip("<{")
+            text = f"the signature has the type {name}, which mlflow knows since {since[0]}.{since[1]}"
+            text += f"; {case.runtime.name} has an older one"
+            yield Ground(answer="fails", text=text, fix="give the column another type")
+
+
+def _bytecode(case: Case) -> Iterator[Ground]:
+    """cloudpickle writes the bytecode of what it cannot import, which another minor version of Python cannot read."""
+    made, has = case.mlmodel.python_version, case.runtime.python
+    if case.python_model:
+        if case.other_python and not case.mlmodel.code:
+            text = f"the model is a class that was pickled with Python {made}; {case.runtime.name} has {has}"
+            yield Ground(answer="fails", text=text, fix=_AS_CODE)
+        elif case.other_python or not made or not has:
+            text = f"the model is a class pickled with Python {made or 'unknown'}, {case.runtime.name} has "
+            text += f"{has or 'an unknown one'}; only a class from its own code files would load"
+            yield Ground(answer="unknown", text=text, fix=_AS_CODE)
+    elif case.other_python and any(flavor.serialization_format == "cloudpickle" for flavor in case.mlmodel.flavors):
+        text = f"it was pickled with Python {made}, {case.runtime.name} has {has}: functions and classes of your own"
+        fix = "log it with that Python, or with serialization_format='pickle', which takes in no code"
+        yield Ground(answer="unknown", text=f"{text} inside it do not load, all else does", fix=fix)

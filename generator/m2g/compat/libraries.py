@@ -1,0 +1,83 @@
+"""Libraries: those the model was saved with and those it requires, against those of the runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from m2g.compat.ground import PYFUNC, Case, Ground, minor, numbers
+from m2g.model import Flavor
+
+_PACKAGES = {"sklearn": "scikit-learn", "pytorch": "torch", "spark": "pyspark", "keras": "keras"}
+"""Where a flavor's package has another name than the flavor."""
+_OWN_FORMAT = frozenset({"xgboost", "lightgbm", "catboost", "onnx", "tensorflow", "keras"})
+"""Their own files are read by newer versions of the library, often by older ones; a pickle by none for sure."""
+_TOOLS = frozenset(
+    "mlflow mlflow-skinny mlflow-tracing pip setuptools wheel mlserver mlserver-mlflow uv virtualenv "
+    "skops cloudpickle psutil ipython ipykernel jupyter notebook pytest ruff black".split()
+)
+"""Requirements that say nothing about loading: formats have their own look at skops and cloudpickle."""
+_NUMPY = (1, 26)
+"""The first numpy that reads what numpy 2 pickled (it has the name numpy._core)."""
+
+
+def grounds(case: Case) -> Iterator[Ground]:
+    """Only where a model is loaded from its own files."""
+    if case.runtime.loads == "hub":
+        return
+    for flavor in case.mlmodel.flavors:
+        if case.runtime.loads == "pyfunc" or flavor.name in case.runtime.files:
+            yield from _library(case, flavor)
+    yield from _numpy(case)
+    if case.runtime.loads == "pyfunc":
+        yield from _missing(case)
+
+
+def _library(case: Case, flavor: Flavor) -> Iterator[Ground]:
+    package = _PACKAGES.get(flavor.name, flavor.name)
+    if not flavor.version or flavor.name == PYFUNC:
+        return
+    if case.runtime.has(package) is False:
+        yield Ground(
+            answer="fails", text=f"the model needs {package} {flavor.version}, which {case.runtime.name} lacks"
+        )
+        return
+    has, made = case.runtime.version(package), flavor.version
+    if not has:
+        text = f"it was saved by {package} {made}; which one {case.runtime.name} has is not known"
+        yield Ground(answer="unknown", text=text)
+    elif minor(has) != minor(made) and not _reads(flavor, has, made):
+        text = f"it was saved by {package} {made}, and {case.runtime.name} has {has}"
+        yield Ground(answer="unknown", text=text, fix=f"train it with {package} {'.'.join(map(str, minor(has)))}")
+
+
+def _reads(flavor: Flavor, has: str, made: str) -> bool:
+    """Whether the library reads its own older files, and those of its own major version."""
+    pickled = flavor.serialization_format or flavor.file.endswith((".pkl", ".pickle", ".joblib", ".skops"))
+    if pickled or flavor.name not in _OWN_FORMAT:
+        return False
+    return numbers(has)[:1] >= numbers(made)[:1]
+
+
+def _numpy(case: Case) -> Iterator[Ground]:
+    made, has = numbers(case.required.get("numpy", "")), numbers(case.runtime.version("numpy"))
+    pickled = case.python_model or any(flavor.serialization_format for flavor in case.mlmodel.flavors)
+    if pickled and made and has and made[0] >= 2 and has < _NUMPY:
+        text = f"its arrays were pickled by numpy {case.required['numpy']}, {case.runtime.name} has an older one"
+        yield Ground(answer="fails", text=text, fix="train it with the runtime's numpy")
+
+
+def _missing(case: Case) -> Iterator[Ground]:
+    if case.mlmodel.requirements is None:
+        text = "the model's requirements are not known yet"
+        yield Ground(answer="unknown", text=text, fix="run `m2g render`, which asks the registry for them")
+        return
+    own = {_PACKAGES.get(flavor.name, flavor.name) for flavor in case.mlmodel.flavors}
+    needed = [name for name in case.required if name not in _TOOLS | own]
+    lacking = [name for name in needed if case.runtime.has(name) is False]
+    if lacking:
+        text = f"it requires {', '.join(lacking[:8])}, which {case.runtime.name} lacks and never installs"
+        yield Ground(answer="fails", text=text)
+    unsure = [name for name in needed if case.runtime.has(name) is None]
+    if unsure:
+        text = f"it requires {', '.join(unsure[:8])}; whether {case.runtime.name} has them is not known"
+        yield Ground(answer="unknown", text=text, fix="describe the image whole: m2g runtimes import")

@@ -1,0 +1,67 @@
+"""Descriptions of runtimes on disk: m2g's own, and `runtimes/*.json` of a repository, which come first."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from m2g import data, files
+from m2g.errors import InputError, M2gError
+from m2g.finding import Finding
+from m2g.runtime import Runtime, normal
+
+FOLDER = "runtimes"
+MAX_BYTES = 1 << 20
+_DECODER = msgspec.json.Decoder(Runtime)
+_HINT = "see docs/how-to/describe-a-runtime.md, or describe it again: m2g runtimes import"
+
+
+@functools.cache
+def stock() -> tuple[Runtime, ...]:
+    """Those of KServe, as they ship with m2g."""
+    found = sorted((data.root() / "schemas/runtimes").glob("*.json"))
+    return tuple(_DECODER.decode(path.read_bytes()) for path in found)
+
+
+def read(root: Path | None) -> tuple[tuple[Runtime, ...], list[Finding]]:
+    """The repository's own, then m2g's; and a finding for each file that describes none."""
+    own: list[Runtime] = []
+    findings: list[Finding] = []
+    for path in sorted((root / FOLDER).glob("*.json")) if root is not None else ():
+        file = f"{FOLDER}/{path.name}"
+        try:
+            own.append(decode(file, files.read(path.parents[1], file)))
+        except FileNotFoundError:
+            findings.append(Finding(rule="runtime-invalid", file=file, message="is a link to nothing", hint=_HINT))
+        except M2gError as error:
+            findings.append(Finding(rule="runtime-invalid", file=file, message=error.message, hint=error.hint or _HINT))
+    return (*own, *stock()), findings
+
+
+def decode(name: str, content: bytes) -> Runtime:
+    """One description. Raises InputError that names the file for anything else."""
+    if len(content) > MAX_BYTES:
+        raise InputError(f"{name} is larger than {MAX_BYTES >> 10} KiB", hint=_HINT)
+    try:
+        found = _DECODER.decode(content)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise InputError(f"{name} describes no runtime: {str(error)[:300]}", hint=_HINT) from error
+    if not found.name:
+        raise InputError(f"{name} describes a runtime without a name", hint=_HINT)
+    return msgspec.structs.replace(found, packages={normal(key): text for key, text in found.packages.items()})
+
+
+def find(known: Iterable[Runtime], name: str, kserve: str) -> Runtime | None:
+    """The runtime of this name under this KServe version; None where nobody described it."""
+    return next((one for one in known if one.name == name and (not one.kserve or kserve in one.kserve)), None)
+
+
+def by_image(known: Sequence[Runtime], image: str) -> Runtime | None:
+    """The description of an image: with its tag and digest, or with the digest alone."""
+    digest = image.partition("@")[2]
+    return next(
+        (one for one in known if one.image and (one.image == image or (digest and one.image.endswith(digest)))), None
+    )
