@@ -12,10 +12,10 @@ ROOT = Path(__file__).parents[2]
 SERVERS = ROOT / ".venv-mlserver"
 
 
-def models(folder: Path) -> Path:
-    """The models of tests/smoke/zoo.py."""
+def models(folder: Path, *names: str) -> Path:
+    """The models of tests/smoke/zoo.py, all or those."""
     script = str(Path(__file__).with_name("zoo.py"))
-    subprocess.run([str(SERVERS / "bin/python"), script, str(folder)], capture_output=True, check=True)
+    subprocess.run([str(SERVERS / "bin/python"), script, str(folder), *names], capture_output=True, check=True)
     return folder
 
 

@@ -32,6 +32,8 @@ def main(folder: Path) -> None:
     needs = {"pip_requirements": list(pins.values())}  # else MLflow looks for them, and for PyPI, for two minutes
     example = {"signature": infer_signature(data, forest.predict(data)), "input_example": data.head(2), **needs}
     mlflow.sklearn.save_model(forest, folder / "wine", serialization_format="skops", **example)
+    if sys.argv[2:] == ["wine"]:
+        return
 
     booster = xgboost.XGBClassifier(n_estimators=3).fit(data, target)
     signature = infer_signature(data, booster.predict(data))

@@ -16,4 +16,11 @@ def predictor(slug: str, subject: Subject, serving: Serving) -> Object:
         model["storageUri"] = subject.storage_uri
     # MLServer answers /v2/health/ready with no model loaded (MLServer#2056): ask for the model itself.
     ready = probes(f"/v2/models/{slug}/ready", serving)
-    return {"model": model | environment(serving.env) | resources(serving) | ready}
+    return {"model": model | environment(_told(subject) | serving.env) | resources(serving) | ready}
+
+
+def _told(subject: Subject) -> dict[str, str]:
+    """MLServer says its version in every answer where it is told one; `m2g smoke --url` compares it with Git's."""
+    if subject.release is None or subject.model_format != "mlflow":
+        return {}
+    return {"MLSERVER_MODEL_VERSION": subject.release.version}
