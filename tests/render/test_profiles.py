@@ -267,6 +267,22 @@ def test_a_version_that_waits_for_its_image_leaves_the_old_one_in_place(tmp_path
     assert tree(root) == before
 
 
+def test_a_setting_that_waits_for_an_image_can_be_merged(tmp_path: Path) -> None:
+    """CI builds the image from main: the pull request with the setting must pass its checks before."""
+    root = repository(tmp_path)
+    write_record(root, "wine", release())
+    run(root, FakeRegistry(), RenderOptions(locked=True))
+    before = tree(root)
+    text = "settings: {profile: mlflow-image}\n"
+    (root / "models/wine/model.yaml").write_text(text)
+    checked = run(root, FakeRegistry(), RenderOptions(locked=True, check=True))
+    assert checked.files == ()
+    for findings in (checked.findings, validate(root, Scope()).findings):
+        assert [(finding.rule, finding.severity) for finding in findings] == [("image-missing", "warning")]
+    run(root, FakeRegistry(), RenderOptions(locked=True))
+    assert tree(root) == {**before, "models/wine/model.yaml": text.encode()}
+
+
 def test_render_tells_profile_and_reason_once(tmp_path: Path) -> None:
     root = repository(tmp_path)
     registry = FakeRegistry([model(champion="1")])

@@ -97,7 +97,7 @@ def test_github_builds_records_and_proposes_the_others(
     service = GitHub(tmp_path, waiting(tmp_path / "models", store))
     service.use(monkeypatch)
     job = service.render()
-    assert job.failed == ["Report models that were left out"], job.said
+    assert job.failed == ["Report images that were not built"], job.said
     was_built(fake, proposed(service.remote))
     assert (fake / "password").read_text() == "t"
     login, *_ = (fake / "calls").read_text().splitlines()

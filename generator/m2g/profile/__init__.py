@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from m2g.finding import Finding
+from m2g.finding import Finding, Severity
 from m2g.intent import Profile
 from m2g.model import Mlmodel, Release, Value
 from m2g.profile import batch
@@ -195,6 +195,7 @@ def _with_image(made: Chosen, subject: Subject) -> Iterator[Finding]:
     built = f"; the one that was built is for {release.image.profile}" if release.image is not None else ""
     yield Finding(
         rule="image-missing",
+        severity=Severity.WARNING,  # it waits: CI builds the image once the setting is merged
         message=f"version {release.version} has no image for the profile {made.profile} yet{built}",
         hint=f"`m2g image {shlex.quote(release.model)} --env {release.environment} -o DIR` writes what builds it, and "
         "--record notes it; or set image in model.yaml",

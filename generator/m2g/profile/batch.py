@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 
-from m2g.finding import Finding
+from m2g.finding import Finding, Severity
 from m2g.model import Release
 from m2g.serving import Chosen, Serving
 
@@ -37,6 +37,7 @@ def unfit(made: Chosen, release: Release, serving: Serving) -> Iterator[Finding]
     if not made.batch_image and not made.profile.endswith("-image"):
         yield Finding(
             rule="image-missing",
+            severity=Severity.WARNING,
             path="batch",
             message=f"version {release.version} has no image that a batch could run in",
             hint=f"`m2g image {shlex.quote(release.model)} --env {release.environment} --profile mlflow-image -o DIR` "
