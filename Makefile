@@ -128,6 +128,13 @@ peers: $(READY) $(KUBECONFORM)
 images: $(READY) $(MLSERVER) $(UV)
 	M2G_UV="$(CURDIR)/.tools/uv-venv/bin/uv" PYTHONPATH=. .venv/bin/python -m tests.image.prove $(ARGS)
 
+# What real serving environments do with models of several MLflows: tests/proof/outcome.json and its page anew.
+# Needs Python 3.10, which serving images have: on PATH as python3.10, or PYTHON310=…; half an hour.
+.PHONY: proof
+proof: $(READY) $(UV)
+	$(IN_VENV) PYTHONPATH=generator:. .venv/bin/python -m tests.proof
+	$(IN_VENV) .venv/bin/python docs/generate.py
+
 $(FUZZ): requirements/fuzz.txt $(LOCKED)
 	@echo "installing atheris into .tools/fuzz …"
 	@rm -rf .tools/fuzz

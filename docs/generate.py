@@ -16,7 +16,7 @@ from click.testing import CliRunner
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))  # run as a script, Python looks for modules in docs/ only
 
-from docs._generate import findings, json_output, types, words  # noqa: E402  # after the line above
+from docs._generate import findings, json_output, proof, types, words  # noqa: E402  # after the line above
 
 from m2g import cli, errors  # noqa: E402  # as above
 from m2g.commands import explain  # noqa: E402  # as above
@@ -38,6 +38,7 @@ def pages() -> dict[Path, str]:
     found = {
         "cli.md": _cli(),
         "exit-codes.md": _exit_codes(given),
+        "gate-proof.md": proof.page(),
         "findings.md": findings.page(words.read("findings")),
         "json-output.md": json_output.page(fields),
         "m2g-yaml.md": types.config(fields),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from m2g import data, files
-from m2g.errors import InputError, M2gError
+from m2g.errors import InputError, M2gError, OutsideError
 from m2g.finding import Finding
 from m2g.runtime import Runtime, normal
 
@@ -33,7 +34,7 @@ def read(root: Path | None) -> tuple[tuple[Runtime, ...], list[Finding]]:
     for path in sorted((root / FOLDER).glob("*.json")) if root is not None else ():
         file = f"{FOLDER}/{path.name}"
         try:
-            own.append(decode(file, files.read(path.parents[1], file)))
+            own.append(decode(files.read(path.parents[1], file)))
         except FileNotFoundError:
             findings.append(Finding(rule="runtime-invalid", file=file, message="is a link to nothing", hint=_HINT))
         except M2gError as error:
@@ -41,16 +42,16 @@ def read(root: Path | None) -> tuple[tuple[Runtime, ...], list[Finding]]:
     return (*own, *stock()), findings
 
 
-def decode(name: str, content: bytes) -> Runtime:
-    """One description. Raises InputError that names the file for anything else."""
+def decode(content: bytes) -> Runtime:
+    """One description. Raises InputError for anything else."""
     if len(content) > MAX_BYTES:
-        raise InputError(f"{name} is larger than {MAX_BYTES >> 10} KiB", hint=_HINT)
+        raise InputError(f"is larger than {MAX_BYTES >> 10} KiB", hint=_HINT)
     try:
         found = _DECODER.decode(content)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise InputError(f"{name} describes no runtime: {str(error)[:300]}", hint=_HINT) from error
+        raise InputError(f"describes no runtime: {str(error)[:300]}", hint=_HINT) from error
     if not found.name:
-        raise InputError(f"{name} describes a runtime without a name", hint=_HINT)
+        raise InputError("describes a runtime without a name", hint=_HINT)
     return msgspec.structs.replace(found, packages={normal(key): text for key, text in found.packages.items()})
 
 
@@ -65,3 +66,24 @@ def by_image(known: Sequence[Runtime], image: str) -> Runtime | None:
     return next(
         (one for one in known if one.image and (one.image == image or (digest and one.image.endswith(digest)))), None
     )
+
+
+def save(root: Path, file: str, content: bytes) -> str:
+    """Write one description whole or not at all; says whether it is added, changed or same.
+
+    Raises InputError where a symbolic link leads out of the repository, OutsideError where it cannot be written.
+    """
+    target = root / file
+    if target.parent.is_symlink() or target.is_symlink():
+        raise InputError(f"{file} leads through a symbolic link; m2g writes through none", hint="put a folder there")
+    draft = target.with_name(f".{target.name}.m2g")
+    try:
+        before = target.read_bytes() if target.is_file() else None
+        if before != content:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            draft.unlink(missing_ok=True)
+            draft.write_bytes(content)
+            os.replace(draft, target)
+    except OSError as error:
+        raise OutsideError(f"{file} cannot be written: {error.strerror}") from error
+    return "added" if before is None else "same" if before == content else "changed"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from m2g.cli import diff, explain, image, init, render, schemas, smoke, validate
+from m2g.cli import diff, explain, image, init, render, runtimes, schemas, smoke, validate
 from m2g.cli.terminal import CONTEXT, say
 from m2g.errors import Exit, InputError, M2gError
 
@@ -48,6 +48,7 @@ for _verb in (
     smoke.smoke,
     explain.explain,
     schemas.schemas,
+    runtimes.runtimes,
 ):
     group.add_command(_verb)
 

@@ -9,6 +9,8 @@ from m2g.compat.ground import PYFUNC, Case, Ground, numbers
 _SINCE = {"skops": (3, 9), "pt2": (3, 14)}
 """The first mlflow that reads a format (bisected over its wheels)."""
 _NEEDS = {"skops": "skops", "pt2": "torch", "cloudpickle": "cloudpickle"}
+_OWN_FILES = (".lgb", ".ubj", ".json")
+"""MLflow notes a format for LightGBM's own file, too, which takes none."""
 _OTHER_FORMAT = "log it with serialization_format='cloudpickle'"
 
 
@@ -31,7 +33,7 @@ def _pyfunc(case: Case) -> Iterator[Ground]:
     has = numbers(case.runtime.version("mlflow"))
     for flavor in case.mlmodel.flavors:
         since = _SINCE.get(flavor.serialization_format)
-        if since is None:
+        if since is None or flavor.file.endswith(_OWN_FILES):
             continue
         fix = _OTHER_FORMAT if flavor.serialization_format == "skops" else "log it with serialization_format='pickle'"
         what = f"{flavor.name} was saved as {flavor.serialization_format}"

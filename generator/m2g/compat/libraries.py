@@ -16,6 +16,8 @@ _TOOLS = frozenset(
     "skops cloudpickle psutil ipython ipykernel jupyter notebook pytest ruff black".split()
 )
 """Requirements that say nothing about loading: formats have their own look at skops and cloudpickle."""
+_SAME = {"xgboost-cpu": "xgboost", "tensorflow-cpu": "tensorflow", "tensorflow-intel": "tensorflow"}
+"""Other packages of the same modules."""
 _NUMPY = (1, 26)
 """The first numpy that reads what numpy 2 pickled (it has the name numpy._core)."""
 
@@ -72,12 +74,12 @@ def _missing(case: Case) -> Iterator[Ground]:
         yield Ground(answer="unknown", text=text, fix="run `m2g render`, which asks the registry for them")
         return
     own = {_PACKAGES.get(flavor.name, flavor.name) for flavor in case.mlmodel.flavors}
-    needed = [name for name in case.required if name not in _TOOLS | own]
-    lacking = [name for name in needed if case.runtime.has(name) is False]
+    needed = [name for name in case.required if _SAME.get(name, name) not in _TOOLS | own]
+    lacking = [name for name in needed if case.runtime.has(_SAME.get(name, name)) is False]
     if lacking:
         text = f"it requires {', '.join(lacking[:8])}, which {case.runtime.name} lacks and never installs"
         yield Ground(answer="fails", text=text)
-    unsure = [name for name in needed if case.runtime.has(name) is None]
+    unsure = [name for name in needed if case.runtime.has(_SAME.get(name, name)) is None]
     if unsure:
         text = f"it requires {', '.join(unsure[:8])}; whether {case.runtime.name} has them is not known"
         yield Ground(answer="unknown", text=text, fix="describe the image whole: m2g runtimes import")

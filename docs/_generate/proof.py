@@ -1,0 +1,76 @@
+"""gate-proof.md: what the gate says of models, beside what real serving environments did with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from docs._generate.words import table
+
+from m2g import prose, runtimes
+from m2g.compat import verdict
+from m2g.model import Mlmodel
+
+OUTCOME = Path(__file__).parents[2] / "tests/proof/outcome.json"
+_PAGE = """# The gate, proved
+
+Models of these kinds were saved by several MLflows, then loaded and asked once in environments with the packages that
+[runtimes](../how-to/describe-a-runtime.md) have, by MLServer's own MLflow runtime or as KServe's native servers load a
+file (`make proof`). Each cell has what m2g says before anybody tries, and what happened. `unknown` is said where the
+facts do not decide it: a pickle of another scikit-learn loads or does not, and only a trial tells.
+"""
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What a runtime did with a model."""
+
+    outcome: str
+    error: str = ""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One model."""
+
+    logger: str
+    kind: str
+    mlmodel: Mlmodel
+    outcomes: dict[str, Seen]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """tests/proof/outcome.json. `kserve` is the version that has a runtime in this form."""
+
+    kserve: dict[str, str]
+    rows: tuple[Row, ...]
+
+
+def read() -> Outcome:
+    """What `make proof` recorded."""
+    return msgspec.json.decode(OUTCOME.read_bytes(), type=Outcome)
+
+
+def said(outcome: Outcome, row: Row, name: str) -> str:
+    """The gate's answer for a row."""
+    found = runtimes.find(runtimes.stock(), name.rpartition("-")[0], outcome.kserve[name])
+    if found is None:
+        raise ValueError(f"no runtime {name} is described")
+    return verdict(row.mlmodel, found, {}).answer
+
+
+def page() -> str:
+    """The page."""
+    outcome = read()
+    parts = [_PAGE]
+    for name in outcome.kserve:
+        rows = [
+            (
+                row.logger,
+                row.kind,
+                f"**{said(outcome, row, name)}**",
+                row.outcomes[name].outcome,
+                prose.code(row.outcomes[name].error, 100) if row.outcomes[name].error else "",
+            )
+            for row in outcome.rows
+        ]
+        parts.append(f"## {name}\n\n" + table(("saved by", "kind", "m2g says", "it", "error"), rows))
+    return "\n".join(parts)

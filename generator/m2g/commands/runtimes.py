@@ -1,0 +1,81 @@
+"""`m2g runtimes`: the runtimes that the gate knows, and descriptions of your own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from m2g import inventory, runtimes
+from m2g.errors import InputError, OutsideError
+from m2g.runtime import Runtime
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_PYTHON = re.compile(r"3\.\d{1,2}(\.\d{1,3})?")
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What one import wrote: `change` is added, changed or same."""
+
+    file: str
+    change: str
+    runtime: str
+    packages: int
+    python: str
+
+
+def listed(root: Path | None) -> tuple[Runtime, ...]:
+    """Every described runtime, the repository's own first."""
+    known, findings = runtimes.read(root)
+    if findings:
+        raise InputError(f"{findings[0].file}: {findings[0].message}", hint=findings[0].hint)
+    return known
+
+
+def show(root: Path | None, name: str, kserve: str) -> Runtime:
+    """One runtime. Raises InputError for one that nobody described."""
+    known = [one for one in listed(root) if one.name == name and (not kserve or not one.kserve or kserve in one.kserve)]
+    if not known:
+        names = ", ".join(sorted({one.name for one in listed(root)}))
+        raise InputError(f"no runtime {name[:100]!r} is described", hint=f"there are {names}")
+    own = next((one for one in known if not one.kserve), None)
+    return own or max(known, key=lambda one: [int(part) for part in one.kserve[-1].split(".")])
+
+
+def import_(root: Path, path: Path, described: Runtime) -> Told:
+    """Describe a runtime by what a file says: `described` has the rest (name, image, Python).
+
+    Raises InputError for nonsense, OutsideError where nothing can be written.
+    """
+    if not _NAME.fullmatch(described.name):
+        raise InputError(f"{described.name[:100]!r} is no name of a ServingRuntime", hint="such as mlserver-py312")
+    found = inventory.read(path.name, _content(path))
+    python = described.python or found.python
+    if python and not _PYTHON.fullmatch(python):
+        raise InputError(f"{python[:50]!r} is no Python version", hint="such as --python 3.12.4")
+    if "mlserver" not in found.packages and "mlflow" not in found.packages:
+        hint = "import what the image that serves contains, not your own environment"
+        raise InputError(f"{path.name} has neither mlserver nor mlflow: nothing there loads a model", hint=hint)
+    made = msgspec.structs.replace(
+        described,
+        python=python,
+        protocols=("v2", "invocations") if "mlserver" in found.packages else ("invocations",),
+        packages=found.packages,
+        complete=True,
+        source=path.name[:200],
+    )
+    file = f"{runtimes.FOLDER}/{described.name}.json"
+    content = msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n"
+    change = runtimes.save(root, file, content)
+    return Told(file=file, change=change, runtime=made.name, packages=len(made.packages), python=python)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if not path.is_file():
+            raise InputError(f"{path} is no file")
+        with path.open("rb") as file:
+            return file.read(inventory.MAX_BYTES + 1)
+    except OSError as error:
+        raise OutsideError(f"{path} cannot be read: {error.strerror}") from error

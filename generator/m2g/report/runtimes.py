@@ -1,0 +1,59 @@
+"""Runtimes as a table, as JSON, and what an import did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from m2g.prose import visible
+from m2g.report.lines import encoded, joined
+from m2g.runtime import Runtime
+
+_HEAD = ("runtime", "KServe", "Python", "mlflow", "image")
+_WIDE = 60
+
+
+def listing(known: Sequence[Runtime], form: str) -> str:
+    """The rows of `m2g runtimes list`; with `json` all that is known of each but its packages."""
+    if form == "json":
+        rows = [
+            {
+                "name": one.name,
+                "kserve": list(one.kserve),
+                "python": one.python,
+                "loads": one.loads,
+                "image": one.image,
+                "packages": len(one.packages),
+            }
+            for one in known
+        ]
+        return encoded({"version": 1, "runtimes": rows})
+    table = [_HEAD, *(_row(one) for one in known)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(_HEAD))]
+    return joined(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
+    )
+
+
+def _row(one: Runtime) -> tuple[str, ...]:
+    versions = f"{one.kserve[0]}–{one.kserve[-1]}" if len(one.kserve) > 1 else "".join(one.kserve) or "your own"
+    cells = (one.name, versions, one.python or "?", one.version("mlflow") or "–", one.image or "–")
+    return tuple(visible(cell, _WIDE) for cell in cells)
+
+
+def whole(one: Runtime) -> str:
+    """One runtime, as its file."""
+    return encoded(msgspec.to_builtins(one))
+
+
+def imported(told: msgspec.Struct, form: str) -> str:
+    """What an import did."""
+    plain = msgspec.to_builtins(told)
+    if form == "json":
+        return encoded({"version": 1, **plain})
+    python = (
+        f", Python {plain['python']}" if plain["python"] else "; add --python: without it half of the gate is blind"
+    )
+    words = f"{plain['change']:8} {plain['file']}  {plain['packages']} packages{python}"
+    return joined([words, f"         name it in model.yaml: settings: {{runtime: {plain['runtime']}}}"])

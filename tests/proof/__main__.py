@@ -1,0 +1,118 @@
+"""`make proof`: save models with several MLflows, load and ask each in the runtimes' environments, record the outcome.
+
+Takes minutes and the network the first time (uv, PyPI); the quick tests read what it wrote: outcome.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from m2g import mlmodel
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+WORK = ROOT / ".tools/proof"
+UV = ROOT / ".tools/uv-venv/bin/uv"
+_FILES = ("MLmodel", "requirements.txt", "conda.yaml", "python_env.yaml", "serving_input_example.json")
+LOGGERS: dict[str, tuple[str, str]] = {
+    "mlflow 2.19, Python 3.10": ("mlserver-1.7.1", "3.10"),
+    "mlflow 2.22, Python 3.11": ("mlflow-2.22", "3.11"),
+    "mlflow 3.17, Python 3.11": ("mlflow-3.17", "3.11"),
+}
+"""Who saves the models: the environment and its Python."""
+RUNTIMES: dict[str, tuple[str, str, str, str]] = {
+    "kserve-mlserver-1.7.1": ("mlserver-1.7.1", "3.10", "ask_mlserver.py", "0.21"),
+    "kserve-mlserver-1.5.0": ("mlserver-1.5.0", "3.10", "ask_mlserver.py", "0.15"),
+    "kserve-sklearnserver-0.20": ("sklearnserver-0.20", "3.11", "ask_file.py", "0.20"),
+    "kserve-xgbserver-0.20": ("xgbserver-0.20", "3.11", "ask_file.py", "0.20"),
+}
+"""Which runtime is emulated by which environment: its packages are those of the runtime's description."""
+
+
+def main() -> int:
+    """Everything anew but the environments."""
+    pythons = {version: _python(version) for version in ("3.10", "3.11")}
+    for name, version in {*((name, version) for name, version, *_ in RUNTIMES.values()), *LOGGERS.values()}:
+        _environment(name, pythons[version])
+    models = WORK / "models"
+    shutil.rmtree(models, ignore_errors=True)
+    rows: list[dict[str, object]] = []
+    for logger, (environment, _) in LOGGERS.items():
+        folder = models / environment
+        _run(environment, "log_models.py", str(folder))
+        kinds = sorted(path for path in folder.iterdir() if (path / "request.json").is_file())
+        outcomes = {
+            runtime: json.loads(_run(name, script, *map(str, kinds)).splitlines()[-1])
+            for runtime, (name, _, script, _) in RUNTIMES.items()
+        }
+        rows += (row(logger, kind, outcomes) for kind in kinds)
+    write(rows)
+    return 0
+
+
+def row(logger: str, kind: Path, outcomes: dict[str, dict[str, dict[str, str]]]) -> dict[str, object]:
+    """One model: what a record keeps of it, and what each runtime did with it."""
+    files = {name: (kind / "model" / name).read_bytes() for name in _FILES if (kind / "model" / name).is_file()}
+    facts = msgspec.structs.replace(mlmodel.read(files), example="")
+    seen = {
+        runtime: {**found[kind.name], "error": _error(found[kind.name]["error"])} for runtime, found in outcomes.items()
+    }
+    return {"logger": logger, "kind": kind.name, "mlmodel": msgspec.to_builtins(facts), "outcomes": seen}
+
+
+def write(rows: list[dict[str, object]]) -> None:
+    """The record that the quick tests and the documentation read."""
+    (HERE / "outcome.json").write_text(
+        json.dumps({"kserve": {name: made[3] for name, made in RUNTIMES.items()}, "rows": rows}, indent=1) + "\n"
+    )
+
+
+def _error(text: str) -> str:
+    """The first line, without folders of this machine."""
+    line = text.partition("\n")[0]
+    return " ".join(word.rpartition("/")[2] if word.startswith(("/", "'/")) else word for word in line.split())[:160]
+
+
+def _python(version: str) -> str:
+    found = os.environ.get(f"PYTHON{version.replace('.', '')}") or shutil.which(f"python{version}")
+    if not found:
+        variable = f"PYTHON{version.replace('.', '')}"
+        sys.exit(
+            f"make proof needs Python {version}, the serving images' own: put python{version} on PATH, or {variable}=…"
+        )
+    return found
+
+
+def _environment(name: str, python: str) -> None:
+    """An environment from requirements/proof/NAME.txt, once."""
+    folder, wanted = WORK / name, HERE / f"requirements/{name}.txt"
+    stamp = folder / ".made-from"
+    if stamp.is_file() and stamp.read_text() == wanted.read_text():
+        return
+    print(f"installing {name} …", file=sys.stderr)
+    subprocess.run([UV, "venv", "--quiet", "--clear", "--python", python, folder], check=True)
+    subprocess.run([UV, "pip", "install", "--quiet", "--python", folder / "bin/python", "-r", wanted], check=True)
+    stamp.write_text(wanted.read_text())
+
+
+def _run(environment: str, script: str, *arguments: str) -> str:
+    print(f"{environment}: {script} …", file=sys.stderr)
+    ran = subprocess.run(
+        [WORK / environment / "bin/python", HERE / script, *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": ""},
+    )
+    return ran.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())
