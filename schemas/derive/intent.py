@@ -1,4 +1,4 @@
-"""JSON Schemas of m2g.yaml, model.yaml and policies for editors, from their types: `python schemas/derive/intent.py`.
+"""JSON Schemas of what people write, for editors, from their types: `python schemas/derive/intent.py`.
 
 With --check nothing is written and the exit code says whether the files are what the types say.
 """
@@ -14,13 +14,14 @@ from pathlib import Path
 
 import msgspec
 
-from m2g import intent, policy
+from m2g import intent, policy, runtime
 
 FOLDER = Path(__file__).parents[1] / "m2g"
 KINDS: dict[str, type[msgspec.Struct]] = {
     "m2g": intent.Config,
     "model": intent.ModelIntent,
     "policy": policy.PolicyFile,
+    "runtime": runtime.Runtime,
 }
 
 
@@ -34,7 +35,11 @@ def documents() -> dict[Path, str]:
             for field, text in texts.get(title, {}).items():
                 if field in definition.get("properties", {}):
                     definition["properties"][field] = {"description": text, **definition["properties"][field]}
-        schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"{name}.yaml", **schema}
+        schema = {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": f"{name}.{'json' if name == 'runtime' else 'yaml'}",
+            **schema,
+        }
         found[FOLDER / f"{name}.schema.json"] = json.dumps(schema, indent=1, sort_keys=True) + "\n"
     return found
 
@@ -42,7 +47,7 @@ def documents() -> dict[Path, str]:
 def _field_texts() -> dict[str, dict[str, str]]:
     """Class to field (as written outside) to the text under it in the source."""
     result: dict[str, dict[str, str]] = {}
-    for module in (intent, policy):
+    for module in (intent, policy, runtime):
         for node in ast.parse(inspect.getsource(module)).body:
             kind = getattr(module, getattr(node, "name", ""), None)
             if isinstance(node, ast.ClassDef) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):

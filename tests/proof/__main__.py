@@ -81,6 +81,8 @@ def _error(text: str) -> str:
 
 
 def _python(version: str) -> str:
+    if version == "{}.{}".format(*sys.version_info):
+        return sys.executable
     found = os.environ.get(f"PYTHON{version.replace('.', '')}") or shutil.which(f"python{version}")
     if not found:
         variable = f"PYTHON{version.replace('.', '')}"
@@ -109,6 +111,7 @@ def _run(environment: str, script: str, *arguments: str) -> str:
         stdout=subprocess.PIPE,
         text=True,
         check=True,
+        cwd=WORK,  # MLflow makes ./mlruns
         env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": ""},
     )
     return ran.stdout
