@@ -32,7 +32,7 @@ help:
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 .PHONY: demo
-demo: $(READY) $(KUSTOMIZE) ## the main job on an embedded MLflow store, in a new folder (DEMO=folder)
+demo: $(READY) $(MLSERVER) $(KUSTOMIZE) ## the main job on an embedded MLflow store, in a new folder (DEMO=folder)
 	@$(IN_VENV) .venv/bin/python demo/demo.py $(DEMO)
 
 .PHONY: test

@@ -1,4 +1,4 @@
-"""The main job on an embedded MLflow store: train, register, scaffold, render, review. `make demo` runs it.
+"""The main job on an embedded MLflow store: train, register, scaffold, render, review, serve. `make demo` runs it.
 
 Everything is made in one new folder: the MLflow store (`mlflow.db`, `artifacts/`) and the GitOps repository.
 """
@@ -16,6 +16,8 @@ from pathlib import Path
 
 BUCKET = "s3://mlflow-demo/"
 MODEL = "wine-quality"
+SERVERS = Path(__file__).parents[1] / ".venv-mlserver"
+"""`make demo` installs it; without --environment, m2g would make one of the model's own requirements."""
 
 
 def main() -> int:
@@ -48,6 +50,7 @@ def main() -> int:
     _chapter("5. What the reviewer of the pull request sees")
     shell(repository, "m2g", "diff", "--against", "HEAD")
     commit(repository, f"{MODEL}: version {second} to prod")
+    serve(repository)
     _chapter("Next steps")
     _say(NEXT.format(repository=repository, folder=folder))
     return 0
@@ -126,6 +129,12 @@ def move_alias(alias: str, version: str) -> None:
 
     mlflow.MlflowClient().set_registered_model_alias(MODEL, alias, version)
     _say(f"alias {alias} → version {version}")
+
+
+def serve(repository: Path) -> None:
+    """What Git says now, by the server that a cluster would use."""
+    _chapter("6. The version is served here by a real MLServer, and answers as MLflow does")
+    shell(repository, "m2g", "smoke", MODEL, "--env", "prod", "--environment", str(SERVERS))
 
 
 def commit(repository: Path, message: str) -> None:

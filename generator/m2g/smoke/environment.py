@@ -69,7 +69,8 @@ def made(order: Order, tell: Callable[[str], None]) -> Iterator[Environment]:
     key = hashlib.sha256("\n".join([version, *order.indexes, *order.lines]).encode()).hexdigest()[:20]
     folder = cache / key
     with _locked(cache, key, fcntl.LOCK_EX, tell) as lock:
-        if not (folder / _MARKER).is_file():
+        # A cache that came from another machine may lack the Python below it.
+        if not (folder / _MARKER).is_file() or _version(folder / "bin/python") != version:
             tell(f"making the environment of {order.model} (Python {version}, once) …")
             _make(order, python, folder)
         (folder / _MARKER).touch()
