@@ -16,6 +16,7 @@ from m2g.commands.trials import Trial
 from m2g.errors import Exit, InputError, M2gError, OutsideError
 from m2g.model import Value
 from m2g.outcome import Asked, Smoke, Smoked
+from m2g.request import Protocol
 from m2g.smoke import environment as environments
 from m2g.smoke import judge, questions, server
 from m2g.smoke.client import Client, Door
@@ -146,8 +147,9 @@ class _Test:
 
     def run(self, stack: contextlib.ExitStack, tell: Tell) -> Smoked:
         """Get ready, ask, compare."""
-        asked = question(self.trial.mlmodel, self.trial.model)
-        body = asked.body("invocations" if self.trial.profile == "mlflow-image" else "v2")
+        protocol: Protocol = "invocations" if self.trial.profile == "mlflow-image" else "v2"
+        asked = question(self.trial.mlmodel, self.trial.model, protocol)
+        body = asked.body
         tell(f"asking {self.options.door.url} …" if self.options.door else f"serving {self.trial.named} …")
         client, running = self._server(stack)
         if self.options.door is not None:
@@ -172,7 +174,7 @@ class _Test:
             ready_seconds=running.started,
             problem=problem,
             hint=hint,
-            notes=self.environment.notes,
+            notes=(*self.environment.notes, *asked.notes),
             asked=tuple(ways),
         )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Collection, Mapping
 from typing import TypeVar
 
@@ -19,6 +21,7 @@ _FILE_KEYS = ("pickled_model", "python_model", "model_code_path", "model_path", 
 """Where flavors name the file or folder that they saved; the first that a flavor has counts."""
 _CODE_KEYS = ("code", "model_code_path")
 _LONGEST = 300
+_WORD = re.compile(r"[\w.-]+")
 _VERSION_KEYS = {
     "xgboost": "xgb_version",
     "lightgbm": "lgb_version",
@@ -209,8 +212,13 @@ def _type(spec: _Spec, depth: int) -> str:
         return f"map<{_type(spec.values, depth + 1)}>"
     if spec.type == "object" and spec.properties is not None:
         parts = (
-            f"{name}{'' if _required(inner) else '?'}: {_type(inner, depth + 1)}"
+            f"{_key(name)}{'' if _required(inner) else '?'}: {_type(inner, depth + 1)}"
             for name, inner in sorted(spec.properties.items())
         )
         return f"object{{{', '.join(parts)}}}"
     return spec.type
+
+
+def _key(name: str) -> str:
+    """A property's name; one that could be taken for the marks around it is quoted as JSON."""
+    return name if _WORD.fullmatch(name) else json.dumps(name, ensure_ascii=False)

@@ -59,7 +59,11 @@ def predict(folder: str, body: str) -> object:
     params = parsed.pop("params", None) or {}
     envelope = any(key in parsed for key in ("dataframe_split", "dataframe_records", "inputs", "instances"))
     schema = model.metadata.get_input_schema()
-    data = scoring_server.infer_and_parse_data(parsed, schema) if envelope else parsed
+    hinted = getattr(model.metadata, "_is_signature_from_type_hint", bool)()  # such a model checks its input itself
+    if hinted and "inputs" in parsed:
+        data = parsed["inputs"]
+    else:
+        data = scoring_server.infer_and_parse_data(parsed, schema) if envelope else parsed
     answer = model.predict(data, params=params) if params else model.predict(data)
     return {"loaded": loaded, "columns": plain(answer)}
 
