@@ -9,7 +9,7 @@ import msgspec
 from m2g.errors import InputError
 from m2g.model import Mlmodel, Value
 from m2g.request import layout, limits, rows, v2
-from m2g.request.example import read
+from m2g.request.example import made_up, read
 from m2g.request.sample import Sample, described, undescribed
 from m2g.request.tensor import DATATYPES
 from m2g.serving import Protocol
@@ -69,7 +69,9 @@ def _request(mlmodel: Mlmodel, protocol: Protocol) -> Request:
             note = f"the model has no signature and no input example: m2g cannot know what it takes; {_LOG}"
             return Request(protocol=protocol, body="", notes=(note, *limited), origin="none")
         return _made(undescribed(example), protocol, (f"{missing}; {_LOG}", *limited))
-    found = described(signature, example)
+    found = described(signature, example or made_up(mlmodel.task))
+    if found is not None and example is None:
+        found = msgspec.structs.replace(found, origin="signature")
     if found is None:
         note = "one row has more than a million values: log the model with an input example"
         return Request(protocol=protocol, body="", notes=(note, *limited), origin="none")

@@ -26,6 +26,17 @@ class Example(Value, frozen=True, kw_only=True):
     params: dict[str, Json] = {}
 
 
+_TURN: Json = [{"role": "user", "content": "Hello!"}]
+_AGENTS: dict[str, dict[str, Json]] = {"chat": {"messages": _TURN}, "responses": {"input": _TURN}}
+
+
+def made_up(task: str) -> Example | None:
+    """What an agent is asked, whose signature does not tell (`agent/v1/chat`); None for any other model."""
+    kind, _, interface = task.partition("/")
+    body = _AGENTS.get(interface.rpartition("/")[2]) if kind == "agent" else None
+    return None if body is None else Example(form="whole", value=body)
+
+
 def read(text: str) -> Example | None:
     """The example of a record; None where there is none. Raises InputError for what is no example."""
     if not text:

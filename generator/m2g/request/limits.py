@@ -23,6 +23,8 @@ def v2(mlmodel: Mlmodel) -> Iterator[str]:
         )
     for side, field in _dtypes(signature):
         yield f"MLServer does not load a model with {side} of dtype {field[:40]}; {_ELSEWHERE}"
+    if any(f.shape is not None and f.type == "object" for f in (signature.inputs or () if signature else ())):
+        yield f"MLServer makes text of an input of dtype object, which the signature then refuses; {_ELSEWHERE}"
     if mlmodel.task.startswith("agent/"):
         yield f"MLServer cannot encode the answer of an agent ({mlmodel.task[:80]}); {_ELSEWHERE}"
         return

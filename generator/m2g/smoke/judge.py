@@ -35,8 +35,19 @@ def of_v2(answer: Json) -> list[Column]:
         if not isinstance(output, dict):
             raise OutsideError(f"an output is no object: {json.dumps(output)[:300]}")
         data = output.get("data")
+        if output.get("parameters") == {"content_type": "pd_json"} and isinstance(data, list):
+            data = [_decoded(cell) for cell in data]
         found.append(Column(name=str(output.get("name", "")), data=tuple(_flat(data))))
     return found
+
+
+def _decoded(cell: Json) -> Json:
+    """A cell that is JSON itself: a list or an object in a data frame."""
+    try:
+        decoded: Json = json.loads(cell) if isinstance(cell, str) else cell
+    except (ValueError, RecursionError):
+        return cell
+    return decoded
 
 
 def of_invocations(answer: Json) -> list[Column]:

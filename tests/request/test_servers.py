@@ -1,0 +1,134 @@
+"""Every kind of model: a real MLServer and MLflow's own server take its requests, and answer as pyfunc does."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from m2g import mlmodel
+from m2g.model import Mlmodel
+from m2g.request import Request, request, without_example
+from m2g.smoke import judge
+from tests.request import servers
+
+FILES = ("MLmodel", "serving_input_example.json")
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """What zoo.py knows: pyfunc's answer to the example's first row, and whether v2 can give one at all."""
+
+    answer: judge.Json
+    v2: str
+
+
+@dataclasses.dataclass
+class World:
+    """The saved models and the servers that have them."""
+
+    folder: Path
+    kinds: Mapping[str, Kind]
+    mlserver: str
+    scoring: str
+
+    def model(self, kind: str) -> Mlmodel:
+        place = self.folder / kind
+        return mlmodel.read({name: (place / name).read_bytes() for name in FILES if (place / name).is_file()})
+
+    @functools.cached_property
+    def asked(self) -> list[tuple[str, str, Mlmodel, judge.Json]]:
+        """Kind, origin, model and what pyfunc says: with the example and without, as far as there is one."""
+        found = []
+        for kind, known in self.kinds.items():
+            made = self.model(kind)
+            if made.example:
+                found.append((kind, "example", made, known.answer))
+            if made.signature is not None:
+                own = request(without_example(made), "invocations")
+                status, said = servers.post(f"{self.scoring}/{kind}/pyfunc", own.body)
+                assert status == 200, (kind, own.body[:2000], said)
+                assert isinstance(said, dict)
+                found.append((kind, "made up", without_example(made), said["answer"]))
+        return found
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("zoo")
+    command = [str(servers.BIN / "python"), str(servers.ZOO), "log", str(folder)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    said = json.loads((folder / "expected.json").read_text())
+    kinds = {name: Kind(**known) for name, known in said.items()}
+    with servers.mlserver(folder) as mlserver, servers.scoring(folder) as scoring:
+        yield World(folder, kinds, mlserver, scoring)
+
+
+def differences(expected: judge.Json, answer: object, *, v2: bool) -> list[str]:
+    assert isinstance(answer, dict), answer
+    read = judge.of_v2(answer) if v2 else judge.of_invocations(answer)
+    return judge.differences(judge.columns(expected), read)
+
+
+def test_mlserver_answers_as_pyfunc_or_the_note_says_why_not(world: World) -> None:
+    wrong, loaded = [], dict[str, int]()
+    for kind, origin, made, expected in world.asked:
+        if kind not in loaded:
+            loaded[kind], _ = servers.post(f"{world.mlserver}/v2/repository/models/{kind}/load", "")
+        refused = world.kinds[kind].v2 == "note"
+        asked = request(made, "v2")
+        if refused != _warns(asked):
+            wrong.append((kind, origin, f"the notes are {asked.notes}"))
+        if refused and (loaded[kind] != 200 or not asked.body):
+            continue
+        status, answer = servers.post(f"{world.mlserver}/v2/models/{kind}/infer", asked.body)
+        if refused:
+            wrong += [(kind, origin, "MLServer does answer")] if status == 200 else []
+            continue
+        found = [str(answer)] if status != 200 else differences(expected, answer, v2=True)
+        if found:
+            wrong.append((kind, origin, f"{loaded[kind]} {status} {found}\n{asked.body[:1500]}"))
+    assert not wrong, "\n\n".join(" · ".join(item) for item in wrong)
+
+
+def _warns(asked: Request) -> bool:
+    return any("MLServer" in note for note in asked.notes)
+
+
+def test_mlflow_s_scoring_server_answers_as_pyfunc(world: World) -> None:
+    wrong = []
+    for kind, origin, made, expected in world.asked:
+        asked = request(made, "invocations")
+        status, answer = servers.post(f"{world.scoring}/{kind}/invocations", asked.body)
+        if status == 200 and isinstance(answer, dict) and "predictions" not in answer:
+            answer = {"predictions": answer}  # chat and agents: no envelope
+        found = [str(answer)] if status != 200 else differences(expected, answer, v2=False)
+        if found:
+            wrong.append((kind, origin, f"{status} {found}\n{asked.body[:1500]}"))
+    assert not wrong, "\n\n".join(" · ".join(item) for item in wrong)
+
+
+def test_mlflow_models_serve_takes_the_body_too(world: World) -> None:
+    (port,) = servers.ports(1)
+    url = f"http://{servers.HOST}:{port}"
+    serve = ["models", "serve", "--model-uri", str(world.folder / "scalars"), "--env-manager", "local"]
+    command = [str(servers.BIN / "python"), str(servers.BIN / "mlflow"), *serve, "--port", str(port), "--workers", "1"]
+    with servers.running(command, world.folder, f"{url}/ping"):
+        status, answer = servers.post(f"{url}/invocations", request(world.model("scalars"), "invocations").body)
+    assert status == 200, answer
+    assert not differences(world.kinds["scalars"].answer, answer, v2=False)
+
+
+def test_the_tutorial_of_old_is_refused_and_ours_is_not(world: World) -> None:
+    data = json.loads(request(world.model("wine"), "v2").body)["inputs"][0]["data"]
+    old = {"inputs": [{"name": "input", "shape": [13], "datatype": "FP32", "data": data}]}
+    infer = f"{world.mlserver}/v2/models/wine/infer"
+    servers.post(f"{world.mlserver}/v2/repository/models/wine/load", "")
+    assert servers.post(infer, json.dumps(old))[0] == 500
+    assert servers.post(infer, request(world.model("wine"), "v2").body)[0] == 200
