@@ -50,6 +50,7 @@ _SHAPES: dict[str, tuple[type[msgspec.Struct], Mapping[str, Any]]] = {
     "explain": (Explanation, {}),
     "image": (outcome.Prepared, {}),
     "image-missing": (outcome.Missing, {}),
+    "request": (outcome.Call, {}),
     "smoke": (outcome.Smoke, {}),
     "diff": (values.Review, {"verdict": {"type": "string", "description": "The answer in one line."}}),
 }

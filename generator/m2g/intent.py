@@ -242,6 +242,14 @@ class Images(Value, frozen=True, kw_only=True):
     """Python's minor version (`"3.12"`) to the base image by digest; without it `python:<minor>-slim`, which moves."""
 
 
+class Requests(Value, frozen=True, kw_only=True):
+    """The sample requests in models/<slug>/requests/ and what `m2g request` prints."""
+
+    values: Literal["example", "generated"] = "example"
+    """Where the values come from: the model's own input example, which is a row of somebody's data and is committed
+    with the release record as well; or made up from the signature alone."""
+
+
 class Config(Value, frozen=True, kw_only=True):
     """m2g.yaml."""
 
@@ -259,6 +267,7 @@ class Config(Value, frozen=True, kw_only=True):
     removals: Removals = Removals()
     external: External = External()
     images: Images = Images()
+    requests: Requests = Requests()
     sync: Sync = Sync()
 
 

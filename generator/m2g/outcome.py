@@ -126,3 +126,22 @@ class Smoke(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The result of `m2g smoke`."""
 
     tests: tuple[Smoked, ...] = ()
+
+
+class Call(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """How one deployed model is asked. `origin` says where the values of `body` (JSON text) are from; empty: there is
+    none, and the notes say why. `ingress` and `port_forward` are the lines of shell commands that send it.
+    """
+
+    model: str
+    slug: str
+    environment: str
+    model_version: str
+    profile: str
+    protocol: Literal["v2", "v1", "invocations"]
+    path: str
+    body: str
+    origin: Literal["example", "signature", "none"]
+    notes: tuple[str, ...] = ()
+    ingress: tuple[str, ...] = ()
+    port_forward: tuple[str, ...] = ()

@@ -17,7 +17,12 @@ CASES = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())
 def copy_inputs(case: Path, destination: Path) -> Path:
     """What people and the registry gave, without what render makes of it."""
     shutil.copytree(case, destination)
-    for made in (*destination.glob("models/*/base"), *destination.glob("models/*/overlays"), destination / "fleet"):
+    for made in (
+        *destination.glob("models/*/base"),
+        *destination.glob("models/*/overlays"),
+        *destination.glob("models/*/requests"),
+        destination / "fleet",
+    ):
         shutil.rmtree(made, ignore_errors=True)
     for card in destination.glob("models/*/README.md"):
         card.unlink()

@@ -102,9 +102,9 @@ def test_a_render_killed_with_its_whole_process_is_finished_by_the_next(tmp_path
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         with workspace.locked(root):
-            assert len(tree(root)) in (len(before), len(before) + 30 * 13)
+            assert len(tree(root)) in (len(before), len(before) + 30 * 15)
     assert run(root, registry).findings == ()
-    assert len(tree(root)) == len(before) + 30 * 13
+    assert len(tree(root)) == len(before) + 30 * 15
 
 
 def test_two_renders_at_once_wait_for_each_other(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_two_renders_at_once_wait_for_each_other(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(len(outcome.files) for outcome in outcomes) == [0, 0, 0, 20 * 8]
+    assert sorted(len(outcome.files) for outcome in outcomes) == [0, 0, 0, 20 * 9]
 
 
 def test_a_lock_that_is_never_released_is_an_error(tmp_path: Path) -> None:

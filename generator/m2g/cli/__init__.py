@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from m2g.cli import diff, explain, image, init, render, runtimes, schemas, smoke, validate
+from m2g.cli import diff, explain, image, init, render, request, runtimes, schemas, smoke, validate
 from m2g.cli.terminal import CONTEXT, say
 from m2g.errors import Exit, InputError, M2gError
 
@@ -45,6 +45,7 @@ for _verb in (
     validate.validate,
     diff.diff,
     image.image,
+    request.request,
     smoke.smoke,
     explain.explain,
     schemas.schemas,

@@ -14,9 +14,9 @@ from msgspec import UNSET
 
 from m2g import config as configuration
 from m2g import registry, releases, runtimes, workspace
-from m2g.commands import ownership, verdicts
+from m2g.commands import ownership, samples, verdicts
 from m2g.commands.desired import Desired, Key, Repository, choose, desired, located, model_files, unused
-from m2g.commands.resolve import Resolved, Scope, resolve, with_image
+from m2g.commands.resolve import Resolved, Scope, as_wished, resolve
 from m2g.commands.served import served
 from m2g.errors import InputError
 from m2g.finding import Finding
@@ -86,7 +86,8 @@ def render(
         findings += ownership.unfinished(root)
         changes = _release_changes(state.records, resolved.records)
         moved = {(change.slug, change.environment) for change in changes}
-        findings += _verdicts(state, {key: resolved.records[key] for key in sorted(moved) if key in resolved.records})
+        there = {key: resolved.records[key] for key in sorted(moved) if key in resolved.records}
+        findings += [*_verdicts(state, there), *samples.findings(state, there)]
         return Outcome(
             releases=changes,
             served=served(state, resolved.records, moved, current, files),
@@ -142,7 +143,7 @@ def _resolve(state: Repository, options: RenderOptions, open_registry: Callable[
             for key, record in state.records.items()
             if key[1] not in state.config.environments or not named(state.config, record.model)
         )
-        kept = {key: with_image(state, record) for key, record in state.records.items() if key not in removed}
+        kept = {key: as_wished(state, record) for key, record in state.records.items() if key not in removed}
         return Resolved(records=kept, removed=removed, findings=tuple(stale_pins(state.intents, kept)))
 
     def problems(key: Key, release: Release) -> list[Finding]:
@@ -221,7 +222,7 @@ class _Concern(Value, frozen=True, kw_only=True):
         environment = ""
         if parts[0] == "fleet":
             environment = parts[1]
-        elif len(parts) > 3 and parts[2] in ("overlays", "releases"):
+        elif len(parts) > 3 and parts[2] in ("overlays", "releases", "requests"):
             environment = parts[3].removesuffix(".json")
         narrowed = environment and self.scope.environments and environment not in self.scope.environments
         return slug in self.rebased or not narrowed

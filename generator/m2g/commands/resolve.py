@@ -165,7 +165,7 @@ def _released(
         except InputError as error:
             findings.append(_unreadable(key, target, error))
             continue
-        fresh[key] = with_image(repository, _as_before(fresh[key], records.get(key), registry.identity))
+        fresh[key] = as_wished(repository, _as_before(fresh[key], records.get(key), registry.identity))
     return fresh, findings
 
 
@@ -179,10 +179,16 @@ def _as_before(release: Release, record: Release | None, registry: str) -> Relea
     return msgspec.structs.replace(release, image=record.image)
 
 
-def with_image(repository: Repository, release: Release) -> Release:
-    """The release with the image that was built for this version just now; as it is without one."""
+def as_wished(repository: Repository, release: Release) -> Release:
+    """The release with the image that was built for this version just now, and without a row of somebody's data where
+    m2g.yaml wants none in Git.
+    """
     image = repository.images.get((release.model, release.version))
-    return release if image is None else msgspec.structs.replace(release, image=image)
+    if image is not None:
+        release = msgspec.structs.replace(release, image=image)
+    if repository.config.requests.values == "example" or release.mlmodel is None:
+        return release
+    return msgspec.structs.replace(release, mlmodel=msgspec.structs.replace(release.mlmodel, example=""))
 
 
 def _same(record: Release, version: ModelVersion) -> bool:

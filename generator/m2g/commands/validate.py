@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from m2g import checks, kustomize, releases, runtimes, workspace
 from m2g import config as configuration
-from m2g.commands import expressions, ownership, sources, verdicts
+from m2g.commands import expressions, ownership, samples, sources, verdicts
 from m2g.commands.desired import Repository, desired, located, unused
 from m2g.commands.history import Against, Past, past
 from m2g.commands.resolve import Scope
@@ -160,7 +160,8 @@ def _read(root: Path, scope: Scope) -> tuple[_State, list[Finding]]:
 
 def _settings(root: Path, repository: Repository) -> list[Finding]:
     """What render would refuse: settings that contradict each other or leave their bounds, storage, names."""
-    return [*located(root, desired(repository, repository.records).findings), *unused(repository)]
+    wrong = [*desired(repository, repository.records).findings, *samples.findings(repository, repository.records)]
+    return [*located(root, wrong), *unused(repository)]
 
 
 def _known(state: _State) -> None:
@@ -265,7 +266,7 @@ def _placed(finding: Finding, state: _State) -> Finding:
     parts = finding.file.split("/")
     if parts[0] == "models" and len(parts) > 1:
         environment = ""
-        if len(parts) > 3 and parts[2] in ("overlays", "releases", "custom"):
+        if len(parts) > 3 and parts[2] in ("overlays", "releases", "requests", "custom"):
             environment = parts[3].removesuffix(".json")
         return msgspec.structs.replace(
             finding,

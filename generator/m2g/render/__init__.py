@@ -14,6 +14,9 @@ from m2g.model import Release, Value
 from m2g.render import argocd, batch, card, flux, kserve, kustomize
 from m2g.render.forms import FORMS
 from m2g.render.parts import Object, Subject
+from m2g.render.sample import Sample, sample
+from m2g.request import path as request_path
+from m2g.request.curl import Target, forwarded, ingress
 from m2g.serving import RUNTIMES, Chosen, Serving
 from m2g.tree import stamp
 
@@ -40,21 +43,26 @@ def render(config: Config, model: ModelInput) -> tuple[dict[str, bytes], list[Fi
     """Path to content of every file of one model, release records included; no files where there are findings."""
     files: dict[str, bytes] = {}
     findings: list[Finding] = []
+    samples = {
+        environment: sample(deployment.release, deployment.chosen.protocol, config.requests)
+        for environment, deployment in model.deployments.items()
+    }
     try:
-        files |= _shared(config, model)
+        files |= _shared(config, model, samples)
         for environment, deployment in sorted(model.deployments.items()):
             files |= _overlay(config, model, environment, deployment)
+            files |= _sample(model.slug, samples[environment])
     except InputError as error:
         findings.append(Finding(rule="text-unprintable", message=error.message, hint=error.hint))
     return ({}, findings) if findings else (files, findings)
 
 
-def _shared(config: Config, model: ModelInput) -> dict[str, bytes]:
+def _shared(config: Config, model: ModelInput, samples: Mapping[str, Sample]) -> dict[str, bytes]:
     folder = f"models/{model.slug}"
     return {
         **_yaml(f"{folder}/base/kustomization.yaml", kustomize.base()),
         **_yaml(f"{folder}/base/{kustomize.MANIFEST}", _base(model)),
-        f"{folder}/README.md": stamp("README.md", card.card(model.slug, _rows(config, model))),
+        f"{folder}/README.md": stamp("README.md", card.card(model.slug, _rows(config, model, samples))),
     }
 
 
@@ -72,19 +80,43 @@ def _base(model: ModelInput) -> Object:
     return kserve.inference_service(model.slug, subject, model.base)
 
 
-def _rows(config: Config, model: ModelInput) -> list[card.Row]:
+def _rows(config: Config, model: ModelInput, samples: Mapping[str, Sample]) -> list[card.Row]:
     return [
         card.Row(
             release=deployment.release,
             namespace=config.environments[environment].namespace,
             source=" with ".join(filter(None, (deployment.chosen.storage_uri, deployment.chosen.image))),
-            path=FORMS[deployment.chosen.profile].path(model.slug),
+            protocol=deployment.chosen.protocol,
+            sample=samples[environment].name,
+            notes=samples[environment].notes,
+            call=_call(config, model, environment, samples[environment]),
             profile=deployment.chosen.profile,
             reason=deployment.chosen.reason,
         )
         for environment in config.environments
         if (deployment := model.deployments.get(environment)) is not None
     ]
+
+
+def _call(config: Config, model: ModelInput, environment: str, made: Sample) -> tuple[str, ...]:
+    """How to send the sample from the model's folder; without a file, the way that prints the body."""
+    deployment = model.deployments[environment]
+    target = Target(
+        slug=model.slug,
+        namespace=config.environments[environment].namespace,
+        path=request_path(model.slug, deployment.chosen.protocol),
+        knative=deployment.serving.knative,
+        local=deployment.serving.visibility == "cluster-local",
+    )
+    body: str | tuple[str, ...] = f"requests/{made.name}" if made.name else "request.json"
+    if made.known and not made.name:
+        body = ("m2g", "request", model.slug, "--env", environment, "--body")
+    return ingress(target, body) or forwarded(target, body)
+
+
+def _sample(slug: str, made: Sample) -> dict[str, bytes]:
+    path = f"models/{slug}/requests/{made.name}"
+    return {path: stamp(path, made.text)} if made.name else {}
 
 
 def _overlay(config: Config, model: ModelInput, environment: str, deployment: Deployment) -> dict[str, bytes]:

@@ -58,26 +58,43 @@ Of version {{ rows[-1].release.version | md }} in {{ rows[-1].release.environmen
 {%- endif %}
 ## Call it
 
+| environment | protocol | sample request |
+|---|---|---|
+{% for row in rows -%}
+| {{ row.release.environment | md }} | {{ row.protocol }} | {% if row.sample %}[{{ row.sample }}](requests/{{ row.sample
+}}){% else %}–{% endif %} |
+{% endfor %}
+{%- for note in rows[-1].notes[:10] %}
+- {{ note | md(400) }}
+{%- endfor %}
+{%- if rows[-1].notes %}
+{% endif %}
+In {{ rows[-1].release.environment | md }}, from this folder; `m2g request {{ slug }}` says more:
+
 ```bash
-HOST=$(kubectl get inferenceservice {{ slug }} -n {{ rows[-1].namespace }} -o jsonpath='{.status.url}' | cut -d/ -f3)
-curl -H "Host: $HOST" -H 'Content-Type: application/json' -d @request.json \\
-  "http://$INGRESS_HOST:$INGRESS_PORT{{ rows[-1].path }}"
+{% for line in rows[-1].call -%}
+{{ line }}
+{% endfor -%}
 ```
 """
 
 
 class Row(Value, frozen=True, kw_only=True):
-    """One environment on the card: `source` is the storage URI and the image, `path` what a request is sent to.
+    """One environment on the card: `source` is the storage URI and the image.
 
-    `profile` says how it is served, `reason` why.
+    `profile` says how it is served, `reason` why; `sample` is the file in requests/, empty for none, `notes` what is to
+    know of it, `call` the shell lines that send it.
     """
 
     release: Release
     namespace: str
     source: str
-    path: str
     profile: str
     reason: str
+    protocol: str
+    sample: str
+    notes: tuple[str, ...]
+    call: tuple[str, ...]
 
 
 def card(slug: str, rows: Sequence[Row]) -> str:

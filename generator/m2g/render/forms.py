@@ -11,25 +11,16 @@ from m2g.render.parts import Object, Subject
 from m2g.serving import Serving
 
 
-def _v2(slug: str) -> str:
-    return f"/v2/models/{slug}/infer"
-
-
-def _invocations(_slug: str) -> str:
-    return "/invocations"
-
-
 def _alone(_slug: str, _subject: Subject, _serving: Serving) -> dict[str, Object]:
     return {}
 
 
 class Form(NamedTuple):
-    """`predictor` gives what serves inside spec.predictor; `path` where predictions are asked for; `model_format` is
-    the word of the base for it; `beside` gives other objects of the overlay, by file.
+    """`predictor` gives what serves inside spec.predictor; `model_format` is the word of the base for it; `beside`
+    gives other objects of the overlay, by file.
     """
 
     predictor: Callable[[str, Subject, Serving], Object]
-    path: Callable[[str], str] = _v2
     model_format: str = ""
     beside: Callable[[str, Subject, Serving], dict[str, Object]] = _alone
 
@@ -37,7 +28,7 @@ class Form(NamedTuple):
 FORMS: Mapping[Profile, Form] = {
     "mlserver": Form(runtime.predictor, model_format="mlflow"),
     "mlserver-image": Form(mlserver_image.predictor, model_format="mlflow", beside=mlserver_image.beside),
-    "mlflow-image": Form(mlflow_image.predictor, path=_invocations),
+    "mlflow-image": Form(mlflow_image.predictor),
     "native": Form(runtime.predictor),
     "huggingface": Form(runtime.predictor, model_format="huggingface"),
     "oci": Form(runtime.predictor, model_format="mlflow"),

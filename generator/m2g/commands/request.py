@@ -1,0 +1,112 @@
+"""`m2g request`: how a deployed model is asked, from the committed record alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from m2g import config as configuration
+from m2g import conform
+from m2g.commands import render as rendering
+from m2g.commands.desired import Repository, choose, serving_of
+from m2g.commands.resolve import Scope
+from m2g.errors import InputError
+from m2g.intent import Profile
+from m2g.model import Mlmodel, Release, Value
+from m2g.outcome import Call
+from m2g.request import Request, path, request, without_example
+from m2g.request.curl import Target, forwarded, ingress
+from m2g.serving import Protocol
+
+_SPEAKS: Mapping[Profile, tuple[Protocol, ...]] = {
+    "mlserver": ("v2", "invocations"),
+    "mlserver-image": ("v2", "invocations"),
+    "oci": ("v2", "invocations"),
+    "mlflow-image": ("invocations",),
+    "native": ("v2", "v1"),
+    "huggingface": ("v2", "v1"),
+}
+"""Protocols by profile: MLServer has MLflow's path beside its own; KServe's servers have both of KServe's."""
+
+
+class Wish(Value, frozen=True, kw_only=True):
+    """What a person asks for. `protocol` empty: the one of the profile; `again` is the command line that asks it."""
+
+    model: str
+    environment: str = ""
+    protocol: Protocol | None = None
+    again: tuple[str, ...] = ("m2g", "request")
+
+
+def call(wish: Wish, here: Path) -> Call:
+    """How the model is asked. Without an environment, in the first that has it, which is the furthest from production.
+
+    Raises InputError where nothing fits, and for an example that contradicts its signature.
+    """
+    repository = rendering.read(configuration.find_root(here))
+    slug, release = _release(repository, wish)
+    chosen = choose(repository, slug, release)
+    serving, _ = serving_of(repository, slug, release)
+    protocol = wish.protocol or chosen.protocol
+    if release.mlmodel is None:
+        hint = "register what mlflow.<flavor>.log_model made; then `m2g render`"
+        raise InputError(f"{release.model} version {release.version} has no MLmodel file, so nobody knows", hint=hint)
+    mlmodel = release.mlmodel if repository.config.requests.values == "example" else without_example(release.mlmodel)
+    made = _request(mlmodel, protocol, release)
+    notes = list(made.notes)
+    if protocol not in _SPEAKS[chosen.profile]:
+        spoken = " and ".join(_SPEAKS[chosen.profile])
+        notes.insert(0, f"{release.environment} is served by the profile {chosen.profile}, which speaks {spoken} alone")
+    target = Target(
+        slug=slug,
+        namespace=repository.config.environments[release.environment].namespace,
+        path=path(slug, protocol),
+        knative=serving.knative,
+        local=serving.visibility == "cluster-local",
+    )
+    again = (*wish.again, slug, "--env", release.environment)
+    body = (*again, *(("--protocol", protocol) if wish.protocol else ()), "--body") if made.body else "request.json"
+    return Call(
+        model=release.model,
+        slug=slug,
+        environment=release.environment,
+        model_version=release.version,
+        profile=chosen.profile,
+        protocol=protocol,
+        path=target.path,
+        body=made.body,
+        origin=made.origin,
+        notes=tuple(notes),
+        ingress=ingress(target, body),
+        port_forward=forwarded(target, body),
+    )
+
+
+def _request(mlmodel: Mlmodel, protocol: Protocol, release: Release) -> Request:
+    try:
+        return request(mlmodel, protocol)
+    except InputError as error:
+        raise InputError(f"{release.model} version {release.version}: {error.message}", hint=error.hint) from error
+
+
+def _release(repository: Repository, wish: Wish) -> tuple[str, Release]:
+    """The record of the model that is asked for by slug or name. Raises InputError where there is none."""
+    places = list(repository.config.environments)
+    if wish.environment:
+        rendering.known_environments(repository.config, Scope(environments=frozenset((wish.environment,))))
+        places = [wish.environment]
+    found = {
+        environment: (slug, release)
+        for (slug, environment), release in repository.records.items()
+        if wish.model in (slug, release.model) and environment in repository.config.environments
+    }
+    for place in places:
+        if place in found:
+            return found[place]
+    if found:
+        hint = f"it has one in {', '.join(sorted(found))}"
+        raise InputError(f"{wish.model} has no release record in {wish.environment}", hint=hint)
+    known = sorted({name for (slug, _), release in repository.records.items() for name in (slug, release.model)})
+    close = conform.near(wish.model, known)
+    hint = f"did you mean {close}?" if close else "`m2g render` makes records"
+    raise InputError(f"this repository has no release record of {wish.model!r}", hint=hint)

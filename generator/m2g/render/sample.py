@@ -1,0 +1,57 @@
+"""models/<slug>/requests/<env>.json: a request that the deployed model answers, ready for `curl -d @file`."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+
+from m2g.errors import InputError
+from m2g.intent import Requests
+from m2g.model import Release, Value
+from m2g.request import Request, request, without_example
+from m2g.serving import Protocol
+
+_LARGEST = 256 << 10
+"""Bytes of a file that is worth a place in Git."""
+_ENVELOPES = ("inputs", "instances", "dataframe_split")
+
+
+class Sample(Value, frozen=True, kw_only=True):
+    """The file's name and text, both empty where there is none; the notes say why, and what else is to know.
+
+    `known` is whether there is a body, be it in a file or not.
+    """
+
+    known: bool = True
+    name: str = ""
+    text: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def sample(release: Release, protocol: Protocol, requests: Requests) -> Sample:
+    """The sample of one release. An example that contradicts its signature is not used; `m2g render` warns of it."""
+    if release.mlmodel is None:
+        return Sample(known=False, notes=("nobody knows what the model takes: its version has no MLmodel file",))
+    made = _request(release, protocol, requests)
+    if not made.body:
+        return Sample(known=False, notes=made.notes)
+    if len(made.body) > _LARGEST:
+        return Sample(notes=(f"the request is larger than {_LARGEST >> 10} KiB, so it is in no file", *made.notes))
+    if not any(key in json.loads(made.body) for key in _ENVELOPES):
+        # Such a body is the model's input itself: a server would hand it the stamp, too.
+        return Sample(notes=("the body is the input itself, with no place for m2g's mark, so it is in no file",))
+    return Sample(name=f"{release.environment}.json", text=made.body, notes=made.notes)
+
+
+def _request(release: Release, protocol: Protocol, requests: Requests) -> Request:
+    mlmodel = release.mlmodel
+    if mlmodel is None:
+        raise TypeError("a release without facts")
+    if requests.values == "example":
+        try:
+            return request(mlmodel, protocol)
+        except InputError as error:
+            made = request(without_example(mlmodel), protocol)
+            return msgspec.structs.replace(made, notes=(error.message, *made.notes))
+    return request(without_example(mlmodel), protocol)

@@ -1,0 +1,37 @@
+"""How a deployed model is asked: for people, who copy it, and for scripts."""
+
+from __future__ import annotations
+
+import msgspec
+
+from m2g.outcome import Call
+from m2g.prose import visible
+from m2g.report.lines import encoded, joined, wrapped
+
+_ORIGINS = {"example": "the model's input example", "signature": "made up from the signature", "none": "none"}
+
+
+def call(made: Call, form: str) -> str:
+    """The body and the commands that send it; `body` says why it is safe to print."""
+    if form == "json":
+        return encoded({"version": 1, **msgspec.to_builtins(made)})
+    title = f"{visible(made.model, 80)} version {visible(made.model_version, 20)} in {made.environment}"
+    lines = [f"{title}: protocol {made.protocol} (profile {made.profile}), values: {_ORIGINS[made.origin]}"]
+    for note in made.notes:
+        lines += wrapped(line(note), "  note: ", "    ")
+    parts = [joined(lines), body(made.body)] if made.body else [joined(lines)]
+    if made.ingress:
+        words = "# by the cluster's ingress, whose address is in INGRESS_HOST and INGRESS_PORT"
+        parts.append("\n".join((words, *made.ingress, "")))
+    parts.append("\n".join(("# by a forwarded port (Kind)", *made.port_forward, "")))
+    return "\n".join(parts)
+
+
+def body(text: str) -> str:
+    """The body; it is ASCII, and what GitHub's runner or a terminal would obey is written as `\\uXXXX`."""
+    return text.replace("\x7f", "\\u007f").replace("##[", "#\\u0023[")
+
+
+def line(note: str) -> str:
+    """A note on one line, in which nothing is hidden."""
+    return visible(note, 600)
