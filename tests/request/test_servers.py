@@ -8,13 +8,15 @@ import json
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from m2g import mlmodel
 from m2g.model import Mlmodel
-from m2g.request import Request, request, without_example
+from m2g.request import Protocol, Request, request, without_example
 from m2g.smoke import judge
+from m2g.tree import stamp
 from tests.request import servers
 
 FILES = ("MLmodel", "serving_input_example.json")
@@ -112,6 +114,23 @@ def test_mlflow_s_scoring_server_answers_as_pyfunc(world: World) -> None:
         if found:
             wrong.append((kind, origin, f"{status} {found}\n{asked.body[:1500]}"))
     assert not wrong, "\n\n".join(" · ".join(item) for item in wrong)
+
+
+@pytest.mark.parametrize(
+    "kind", ["scalars", "params", "map-any", "tensors", "wine", "hint-object", "tensor-no-signature"]
+)
+def test_servers_take_a_file_with_its_mark(world: World, kind: str) -> None:
+    """As it lies in models/<slug>/requests/: m2g's mark is a key that no server knows."""
+    servers.post(f"{world.mlserver}/v2/repository/models/{kind}/load", "")
+    for protocol, url in (
+        ("v2", f"{world.mlserver}/v2/models/{kind}/infer"),
+        ("invocations", f"{world.scoring}/{kind}/invocations"),
+    ):
+        marked = stamp("prod.json", request(world.model(kind), cast(Protocol, protocol)).body).decode()
+        assert "generated" in json.loads(marked)
+        status, answer = servers.post(url, marked)
+        assert status == 200, answer
+        assert not differences(world.kinds[kind].answer, answer, v2=protocol == "v2")
 
 
 def test_mlflow_models_serve_takes_the_body_too(world: World) -> None:

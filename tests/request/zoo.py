@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import pydantic
 from mlflow.models import ModelSignature, infer_signature
-from mlflow.pyfunc.model import ChatModel, PythonModel, ResponsesAgent
+from mlflow.pyfunc.model import ChatModel, PythonModel
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from mlflow.types.schema import AnyType, Map, Object, Property
 
@@ -103,12 +103,17 @@ class Chat(ChatModel):
         return ChatCompletionResponse(choices=[ChatChoice(index=0, message=said)], created=0, id="1", model="m")
 
 
-class Agent(ResponsesAgent):
-    def predict(self, request):
-        from mlflow.types.responses import ResponsesAgentResponse
+def agent():
+    """A ResponsesAgent, which MLflow 2 has not."""
+    from mlflow.pyfunc.model import ResponsesAgent
+    from mlflow.types.responses import ResponsesAgentResponse
 
-        item = self.create_text_output_item(request.input[0].content.upper(), "1")
-        return ResponsesAgentResponse(output=[item], created_at=0)
+    class Agent(ResponsesAgent):
+        def predict(self, request):
+            item = self.create_text_output_item(request.input[0].content.upper(), "1")
+            return ResponsesAgentResponse(output=[item], created_at=0)
+
+    return Agent()
 
 
 def columns(*specs):
@@ -282,7 +287,7 @@ def answers(zoo):
         zoo.add(f"answers-{name}", answering(answer), rows, infer_signature(rows, answer), v2=v2)
     zoo.add("answers-unsaid", answering(np.array([1.5])), rows, infer_signature(rows), v2=NOT_BY_V2)
     zoo.add("chat", Chat(), {"messages": [{"role": "user", "content": "hi"}]}, v2=NOT_BY_V2)
-    zoo.add("agent", Agent(), {"input": [{"role": "user", "content": "hi"}]}, v2=NOT_BY_V2)
+    zoo.add("agent", agent(), {"input": [{"role": "user", "content": "hi"}]}, v2=NOT_BY_V2)
 
 
 def libraries(zoo):
@@ -334,7 +339,6 @@ def serve(folder, port):
     app = fastapi.FastAPI()
     for kind in json.loads((folder / "expected.json").read_text()):
         model = mlflow.pyfunc.load_model(str(folder / kind))
-        one = scoring_server.init(model)
 
         def pyfunc(body: dict, model=model):
             schema = model.metadata.get_input_schema()
@@ -342,8 +346,8 @@ def serve(folder, port):
             said = model.predict(parsed.data, params=parsed.params)
             return {"answer": _answer(said)}
 
-        one.post("/pyfunc")(pyfunc)
-        app.mount(f"/{kind}", one)
+        app.post(f"/{kind}/pyfunc")(pyfunc)
+        app.mount(f"/{kind}", scoring_server.init(model))
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="error")
 
 

@@ -69,7 +69,7 @@ def _request(mlmodel: Mlmodel, protocol: Protocol) -> Request:
             note = f"the model has no signature and no input example: m2g cannot know what it takes; {_LOG}"
             return Request(protocol=protocol, body="", notes=(note, *limited), origin="none")
         return _made(undescribed(example), protocol, (f"{missing}; {_LOG}", *limited))
-    found = described(signature, example or made_up(mlmodel.task))
+    found = described(signature, example or made_up(mlmodel))
     if found is not None and example is None:
         found = msgspec.structs.replace(found, origin="signature")
     if found is None:

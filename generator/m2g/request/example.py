@@ -6,7 +6,7 @@ import json
 from typing import Literal
 
 from m2g.errors import InputError
-from m2g.model import Value
+from m2g.model import Mlmodel, Value
 from m2g.request.word import Json
 
 _LLM = ("messages", "prompt", "input")
@@ -28,13 +28,20 @@ class Example(Value, frozen=True, kw_only=True):
 
 _TURN: Json = [{"role": "user", "content": "Hello!"}]
 _AGENTS: dict[str, dict[str, Json]] = {"chat": {"messages": _TURN}, "responses": {"input": _TURN}}
+_LOADERS = {"chat_model": "chat", "chat_agent": "chat", "responses_agent": "responses"}
 
 
-def made_up(task: str) -> Example | None:
-    """What an agent is asked, whose signature does not tell (`agent/v1/chat`); None for any other model."""
-    kind, _, interface = task.partition("/")
-    body = _AGENTS.get(interface.rpartition("/")[2]) if kind == "agent" else None
-    return None if body is None else Example(form="whole", value=body)
+def agent(mlmodel: Mlmodel) -> str:
+    """`chat` or `responses`, the interface of an agent; empty for any other model. MLflow 2.19 wrote no task."""
+    kind, _, interface = mlmodel.task.partition("/")
+    found = interface.rpartition("/")[2] if kind == "agent" else _LOADERS.get(mlmodel.loader_module.rpartition(".")[2])
+    return found if found in _AGENTS else ""
+
+
+def made_up(mlmodel: Mlmodel) -> Example | None:
+    """What an agent is asked, since its signature does not tell; None for any other model."""
+    kind = agent(mlmodel)
+    return Example(form="whole", value=_AGENTS[kind]) if kind else None
 
 
 def read(text: str) -> Example | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from m2g.model import Mlmodel, Signature
+from m2g.request.example import agent
 from m2g.request.tensor import DATATYPES
 from m2g.request.word import parse
 
@@ -25,8 +26,8 @@ def v2(mlmodel: Mlmodel) -> Iterator[str]:
         yield f"MLServer does not load a model with {side} of dtype {field[:40]}; {_ELSEWHERE}"
     if any(f.shape is not None and f.type == "object" for f in (signature.inputs or () if signature else ())):
         yield f"MLServer makes text of an input of dtype object, which the signature then refuses; {_ELSEWHERE}"
-    if mlmodel.task.startswith("agent/"):
-        yield f"MLServer cannot encode the answer of an agent ({mlmodel.task[:80]}); {_ELSEWHERE}"
+    if agent(mlmodel):
+        yield f"MLServer cannot encode the answer of an agent ({agent(mlmodel)}); {_ELSEWHERE}"
         return
     flavors = sorted(_SERIES & {flavor.name for flavor in mlmodel.flavors})
     if flavors:
