@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -13,6 +13,7 @@ from msgspec import UNSET
 from m2g import conform, documents, files, quantity
 from m2g.errors import InputError
 from m2g.finding import Finding
+from m2g.folders import ModelFolder, slugs
 from m2g.intent import Bound, Config, Follow, ModelIntent, Settings
 from m2g.model import Value
 from m2g.naming import RESERVED
@@ -56,21 +57,28 @@ def intents(root: Path) -> tuple[dict[str, ModelIntent], list[Finding]]:
     """Slug to model.yaml of every model that has one, and the findings of those that cannot be used."""
     found: dict[str, ModelIntent] = {}
     findings: list[Finding] = []
-    for path in sorted(root.glob("models/*/model.yaml")):
-        try:
-            document = _read(root, path.relative_to(root).as_posix())
-        except InputError as error:
-            file = path.relative_to(root).as_posix()
-            findings.append(Finding(rule="yaml-invalid", file=file, message=error.message, hint=error.hint))
-            continue
-        wrong = _conform(document, ModelIntent)
-        findings.extend(wrong)
-        if not wrong:
-            found[path.parent.name] = msgspec.convert(document.data or {}, ModelIntent)
+    for slug in slugs(root):
+        intent, wrong = intent_of(root, ModelFolder(slug=slug, files={}))
+        findings += wrong
+        if intent is not None:
+            found[slug] = intent
     return found, findings
 
 
-def unknown_environments(config: Config, found: dict[str, ModelIntent]) -> Iterator[Finding]:
+def intent_of(root: Path, folder: ModelFolder) -> tuple[ModelIntent | None, list[Finding]]:
+    """model.yaml of a model, None where it has none, and the findings of one that cannot be used."""
+    file = f"models/{folder.slug}/model.yaml"
+    try:
+        document = documents.read(file, folder.content(root, file))
+    except FileNotFoundError:
+        return None, []
+    except InputError as error:
+        return None, [Finding(rule="yaml-invalid", file=file, message=error.message, hint=error.hint)]
+    wrong = _conform(document, ModelIntent)
+    return (None, wrong) if wrong else (msgspec.convert(document.data or {}, ModelIntent), [])
+
+
+def unknown_environments(config: Config, found: Mapping[str, ModelIntent]) -> Iterator[Finding]:
     """A finding for each environment in a model.yaml that m2g.yaml does not have."""
     for slug, intent in found.items():
         for name in sorted(set(intent.environments) - set(config.environments)):

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from m2g import files
 from m2g.errors import M2gError
 from m2g.finding import Finding
+from m2g.folders import ModelFolder, slugs
+from m2g.folders import part as folder_of
 from m2g.model import Release
 from m2g.tree import Mark, body, mark
 
@@ -24,14 +25,29 @@ def read_all(root: Path) -> tuple[dict[tuple[str, str], Release], list[Finding]]
     """(slug, environment) to record, sorted, and a finding for each file that is no record as m2g wrote it."""
     records: dict[tuple[str, str], Release] = {}
     findings: list[Finding] = []
-    for path in sorted(root.glob("models/*/releases/*.json")):
-        file = path.relative_to(root).as_posix()
-        slug, environment = path.parts[-3], path.stem
-        found = _read(root, file, environment)
+    for slug in slugs(root):
+        found, wrong = of(root, folder_of(root, slug, "releases"))
+        records |= {(slug, environment): release for environment, release in found.items()}
+        findings += wrong
+    return records, findings
+
+
+def of(root: Path, folder: ModelFolder, *, sure: bool = False) -> tuple[dict[str, Release], list[Finding]]:
+    """Environment to record of one model, sorted, and a finding for each file that is no record as m2g wrote it.
+
+    `sure`: it is known that the files are m2g's own, unchanged.
+    """
+    if sure:
+        return {_environment(file): decode(folder.files[file]) for file in folder.below("releases", ".json")}, []
+    records: dict[str, Release] = {}
+    findings: list[Finding] = []
+    for file in folder.below("releases", ".json"):
+        environment = _environment(file)
+        found = _read(root, folder, file, environment)
         if isinstance(found, Finding):
             findings.append(found)
         else:
-            records[slug, environment] = found
+            records[environment] = found
     return records, findings
 
 
@@ -40,9 +56,13 @@ def decode(content: bytes) -> Release:
     return _DECODER.decode(body(content))
 
 
-def _read(root: Path, file: str, environment: str) -> Release | Finding:
+def _environment(file: str) -> str:
+    return file.rpartition("/")[2].removesuffix(".json")
+
+
+def _read(root: Path, folder: ModelFolder, file: str, environment: str) -> Release | Finding:
     try:
-        content = files.read(root, file)
+        content = folder.content(root, file)
     except (M2gError, FileNotFoundError) as error:
         message = error.message if isinstance(error, M2gError) else "is a link to nothing"
         return Finding(rule="record-unreadable", file=file, message=message, hint="restore it: git checkout PATH")

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -20,13 +19,12 @@ import msgspec
 
 from m2g import files
 from m2g.errors import InputError, OutsideError
+from m2g.folders import is_owned
 from m2g.tree import Tree
 
 STATE = ".m2g"
 _WRITE = f"{STATE}/write"
 _JOURNAL = f"{_WRITE}/journal.json"
-_OWNED_FOLDERS = ("base", "overlays", "releases", "requests")
-_OWNED = re.compile(r"models/[^/]+/(README\.md|(base|overlays|releases|requests)/.+)|fleet/[^/]+/[^/]+\.yaml")
 
 
 class _Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,37 +32,6 @@ class _Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     writes: tuple[str, ...]
     removals: tuple[str, ...]
-
-
-def owned_paths(root: Path) -> Iterator[str]:
-    """Every file in the places where m2g writes, sorted; people's files that lie there are among them."""
-    found: list[str] = []
-    for model in sorted(_folders(root / "models")):
-        card = model / "README.md"
-        if card.is_file():
-            found.append(card.relative_to(root).as_posix())
-        for name in (name for name in _OWNED_FOLDERS if not (model / name).is_symlink()):
-            for folder, folders, names in os.walk(model / name):
-                folders[:] = [f for f in folders if not os.path.islink(os.path.join(folder, f))]
-                found.extend(Path(folder, file).relative_to(root).as_posix() for file in names)
-    for environment in _folders(root / "fleet"):
-        found.extend(path.relative_to(root).as_posix() for path in environment.glob("*.yaml") if path.is_file())
-    return iter(sorted(found))
-
-
-def read(root: Path, paths: Collection[str]) -> dict[str, bytes]:
-    """The content of those of `paths` that exist. Raises InputError and OutsideError as m2g.files does."""
-    found: dict[str, bytes] = {}
-    for path in paths:
-        with contextlib.suppress(FileNotFoundError):
-            found[path] = files.read(root, path)
-    return found
-
-
-def components(root: Path) -> frozenset[tuple[str, str]]:
-    """(slug, environment) of every kustomize Component that people wrote."""
-    found = root.glob("models/*/custom/*/kustomization.y*ml")
-    return frozenset((path.parts[-4], path.parts[-2]) for path in found)
 
 
 def unfinished(root: Path) -> bool:
@@ -214,7 +181,7 @@ def _journal(root: Path) -> _Journal:
     except (msgspec.DecodeError, RecursionError) as error:
         raise InputError(f"{_JOURNAL} is no journal of m2g: {error}", hint=hint) from error
     for path in (*journal.writes, *journal.removals):
-        if not _OWNED.fullmatch(path):
+        if not is_owned(path):
             raise InputError(f"{_JOURNAL} names {path!r}, which is not m2g's to write", hint=hint)
         _refuse(root, path)
     for number in range(len(journal.writes)):
@@ -225,7 +192,7 @@ def _journal(root: Path) -> _Journal:
 
 def _refuse(root: Path, path: str) -> None:
     """Refuse a place that is not m2g's, and one that a symbolic link leads elsewhere."""
-    if not _OWNED.fullmatch(path):
+    if not is_owned(path):
         raise ValueError(f"{path} is not m2g's to write")
     _refuse_links(root, path)
 
@@ -239,11 +206,6 @@ def _refuse_links(root: Path, path: str) -> None:
                 f"{path} leads through a symbolic link ({place}); m2g writes through none",
                 hint="replace the link by a real file or folder",
             )
-
-
-def _folders(folder: Path) -> Iterator[Path]:
-    if folder.is_dir() and not folder.is_symlink():
-        yield from (entry for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink())
 
 
 def _unwritable(place: Path, error: OSError) -> OutsideError:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from m2g import data
 from m2g.commands.resolve import Scope
-from m2g.commands.validate import validate
+from m2g.commands.validate import Options, validate
 from m2g.finding import Finding, Severity
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -39,7 +39,7 @@ def policy(expression: str, **fields: str) -> str:
 
 def check(root: Path, **scope: str) -> tuple[Finding, ...]:
     chosen = Scope(**{key: frozenset([value]) for key, value in scope.items()})
-    return validate(root, chosen, today=TODAY).findings
+    return validate(root, Options(scope=chosen, today=TODAY)).findings
 
 
 def override(**changes: str) -> str:
@@ -179,7 +179,7 @@ def test_a_link_out_of_the_repository_is_not_read(tmp_path: Path) -> None:
 def test_an_override_holds_until_its_last_day(tmp_path: Path) -> None:
     root = repository(tmp_path, STORAGE, a=NEVER, overrides=override())
     assert check(root) == ()
-    late = validate(root, Scope(), today=date(2026, 11, 21)).findings
+    late = validate(root, Options(today=date(2026, 11, 21))).findings
     assert sorted(finding.rule for finding in late) == ["override-expired", "policy/p"]
     (ended,) = (finding for finding in late if finding.rule == "override-expired")
     assert (ended.file, ended.line, ended.severity) == ("policies/overrides.yaml", 2, Severity.ERROR)

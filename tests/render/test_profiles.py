@@ -9,8 +9,7 @@ import pytest
 
 from m2g import manifest, profile, tools
 from m2g.commands.render import RenderOptions
-from m2g.commands.resolve import Scope
-from m2g.commands.validate import validate
+from m2g.commands.validate import Options, validate
 from m2g.finding import Finding
 from m2g.intent import Kserve
 from m2g.model import Flavor, Image, Mlmodel, Release
@@ -212,7 +211,7 @@ def test_every_profile_is_valid_for_every_kserve_in_both_modes(tmp_path: Path, k
         (root / f"models/{slug}/model.yaml").write_text("settings: {profile: native}\n")
     outcome = run(root, FakeRegistry(), RenderOptions(locked=True))
     assert outcome.findings == ()
-    report = validate(root, Scope())
+    report = validate(root, Options())
     assert [finding for finding in report.findings if finding.severity == "error"] == []
     assert report.checked.objects == len(places) * (len(FLEET) + 1)
     for slug, (runtime, format_) in {
@@ -251,7 +250,7 @@ def test_our_runtime_is_found_through_a_component_of_a_person_too(tmp_path: Path
     objects = built(kustomize, root, "models/wine/overlays/prod")
     assert manifest.at(objects["ServingRuntime"], "metadata", "labels", "team") == "wine"
     assert manifest.at(objects["ServingRuntime"], "metadata", "namespace") == "models-prod"
-    assert [finding.rule for finding in validate(root, Scope()).findings] == []
+    assert [finding.rule for finding in validate(root, Options()).findings] == []
 
 
 def test_a_version_that_waits_for_its_image_leaves_the_old_one_in_place(tmp_path: Path) -> None:
@@ -277,7 +276,7 @@ def test_a_setting_that_waits_for_an_image_can_be_merged(tmp_path: Path) -> None
     (root / "models/wine/model.yaml").write_text(text)
     checked = run(root, FakeRegistry(), RenderOptions(locked=True, check=True))
     assert checked.files == ()
-    for findings in (checked.findings, validate(root, Scope()).findings):
+    for findings in (checked.findings, validate(root, Options()).findings):
         assert [(finding.rule, finding.severity) for finding in findings] == [("image-missing", "warning")]
     run(root, FakeRegistry(), RenderOptions(locked=True))
     assert tree(root) == {**before, "models/wine/model.yaml": text.encode()}

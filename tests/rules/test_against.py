@@ -10,7 +10,7 @@ import pytest
 from m2g.commands.history import Against
 from m2g.commands.render import RenderOptions
 from m2g.commands.resolve import Scope
-from m2g.commands.validate import validate
+from m2g.commands.validate import Options, validate
 from m2g.errors import InputError
 from m2g.finding import Finding
 from tests.diff.repository import commit, git, start
@@ -41,7 +41,7 @@ def rendered(root: Path) -> None:
 
 def check(root: Path, ref: str = "main", removals: int | None = None, **scope: str) -> tuple[Finding, ...]:
     about = Scope(**{key: frozenset([value]) for key, value in scope.items()})
-    return validate(root, about, against=Against(ref=ref, removals=removals)).findings
+    return validate(root, Options(scope=about, against=Against(ref=ref, removals=removals))).findings
 
 
 def configured(root: Path, old: str, new: str) -> None:
@@ -73,7 +73,7 @@ def test_another_mode_for_a_name_that_exists(root: Path) -> None:
     assert len(found) == 2, "one place to change, one finding an environment"
     assert {item.file for item in found} == {"m2g.yaml"}
     assert found[0].line > 0
-    assert validate(root, Scope()).findings == ()
+    assert validate(root, Options()).findings == ()
 
 
 def test_the_new_word_for_the_same_mode(root: Path) -> None:

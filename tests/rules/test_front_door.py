@@ -9,8 +9,7 @@ import msgspec
 import pytest
 
 from m2g.commands.render import RenderOptions
-from m2g.commands.resolve import Scope
-from m2g.commands.validate import validate
+from m2g.commands.validate import Options, validate
 from m2g.finding import Finding, Severity
 from m2g.model import Flavor, Mlmodel
 from tests.kustomize.fleet import write
@@ -31,7 +30,7 @@ def fleet(root: Path, files: dict[str, str] | None = None, more: str = "", mlmod
 
 
 def found(root: Path) -> list[Finding]:
-    return list(validate(root, Scope()).findings)
+    return list(validate(root, Options()).findings)
 
 
 def only(root: Path) -> Finding:

@@ -20,8 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m2g.commands import schemas as verb
-from m2g.commands.resolve import Scope
-from m2g.commands.validate import validate
+from m2g.commands.validate import Options, validate
 from m2g.errors import InputError, M2gError, OutsideError
 from m2g.finding import Report
 from m2g.schemas import Catalogue, crd, own
@@ -175,7 +174,7 @@ def with_widget(root: Path, **spec: object) -> Report:
     imported(root, definition())
     (root / "platform").mkdir()
     (root / "platform/widget.yaml").write_text(ryaml.dumps(widget(**spec)))
-    return validate(root, Scope())
+    return validate(root, Options())
 
 
 def test_rules_of_a_crd_are_evaluated_and_the_rest_is_counted(root: Path) -> None:
@@ -321,7 +320,7 @@ def test_a_broken_schema_file_is_a_finding(root: Path, content: str) -> None:
     path = root / "schemas/example.com/a_v1.json"
     path.parent.mkdir(parents=True)
     path.write_text(content)
-    (finding,) = validate(root, Scope()).findings
+    (finding,) = validate(root, Options()).findings
     assert (finding.rule, finding.file) == ("schema-invalid", "schemas/example.com/a_v1.json")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from m2g.commands.render import RenderOptions
 from m2g.commands.resolve import Scope
-from m2g.commands.validate import validate
+from m2g.commands.validate import Options, validate
 from m2g.errors import InputError, OutsideError
 from m2g.finding import Finding, Report, Severity
 from tests.kustomize.fleet import write
@@ -30,7 +30,7 @@ def fleet(root: Path, *files: tuple[str, str]) -> Path:
 
 
 def check(root: Path, **scope: str) -> Report:
-    return validate(root, Scope(**{key: frozenset([value]) for key, value in scope.items()}))
+    return validate(root, Options(scope=Scope(**{key: frozenset([value]) for key, value in scope.items()})))
 
 
 def only(report: Report) -> Finding:

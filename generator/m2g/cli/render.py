@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORM, MODELS, print_, say
+from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORM, MODELS, NO_CACHE, print_, say
 from m2g.errors import Exit
 
 
@@ -19,6 +19,7 @@ from m2g.errors import Exit
 @click.option("--dry-run", is_flag=True, help="Write nothing; list what would be written.")
 @click.option("--allow-removals", type=click.IntRange(min=0), metavar="N", help="Remove up to N releases in this run.")
 @click.option("--discard-edits", is_flag=True, help="Overwrite hand edits in files that m2g owns.")
+@NO_CACHE
 @FORM
 @click.pass_obj
 def render(
@@ -30,6 +31,7 @@ def render(
     dry_run: bool,
     allow_removals: int | None,
     discard_edits: bool,
+    no_cache: bool,
     form: str,
 ) -> Exit:
     """Resolve the registry, write release records, bases and overlays.
@@ -43,7 +45,7 @@ def render(
     m2g render --dry-run              what would be written
     m2g render --locked --check       in CI: is the tree what the records say? (no network)
     """
-    from m2g import config
+    from m2g import cache, config
     from m2g.commands import render as command
     from m2g.commands.resolve import Scope
     from m2g.report import changes, progress
@@ -56,6 +58,7 @@ def render(
         scope=Scope(models=frozenset(models), environments=frozenset(environments)),
         allow_removals=allow_removals,
         discard_edits=discard_edits,
+        cache=None if no_cache else cache.folder(),
     )
     root = config.find_root(folder)
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, MODELS, deliver, outputs
+from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, MODELS, NO_CACHE, deliver, outputs
 from m2g.errors import Exit
 
 FORMS = ("text", "json", "github", "gitlab", "sarif", "junit")
@@ -18,6 +18,7 @@ FORMS = ("text", "json", "github", "gitlab", "sarif", "junit")
 @ENVIRONMENTS
 @click.option("--against", metavar="REF", help="Compare with where the branch left REF, too (modes, names, removals).")
 @click.option("--allow-removals", type=click.IntRange(min=0), metavar="N", help="With --against: N services may go.")
+@NO_CACHE
 @click.option("--format", "form", type=click.Choice(FORMS), default="text", show_default=True)
 @outputs(FORMS)
 @click.pass_obj
@@ -27,6 +28,7 @@ def validate(
     environments: Sequence[str],
     against: str | None,
     allow_removals: int | None,
+    no_cache: bool,
     form: str,
     outputs: Sequence[tuple[str, str]],
 ) -> Exit:
@@ -41,7 +43,7 @@ def validate(
     m2g validate --format github      annotations on the pull request
     m2g validate --output gitlab gl-code-quality-report.json --output junit junit.xml
     """
-    from m2g import config
+    from m2g import cache, config
     from m2g.commands import validate as command
     from m2g.commands.history import Against
     from m2g.commands.resolve import Scope
@@ -50,6 +52,7 @@ def validate(
     scope = Scope(models=frozenset(models), environments=frozenset(environments))
     base = None if against is None else Against(ref=against, removals=allow_removals)
     with progress.shown("validate") as tell:
-        report = command.validate(config.find_root(folder), scope, against=base, progress=tell)
+        options = command.Options(scope=scope, against=base, cache=None if no_cache else cache.folder())
+        report = command.validate(config.find_root(folder), options, progress=tell)
     deliver(folder, form, outputs, lambda form: findings.render(report.findings, form, report.checked, report.built))
     return Exit.NO if any(finding.severity == "error" for finding in report.findings) else Exit.DONE

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
 
-from m2g import cel, kustomize, policies, policy, releases
-from m2g.commands import sources
+from m2g import cel, kustomize, policies, policy
+from m2g.cache import Cache, key
+from m2g.commands import salt, sources
 from m2g.expression import Answer, Ending, Question, Wanted
 from m2g.finding import Finding
-from m2g.intent import Config, KserveVersion
+from m2g.intent import KserveVersion
 from m2g.manifest import Manifest, path_text, place_of
-from m2g.policies import Policies
+from m2g.model import Release
 from m2g.policy import Rule, Subject, Waiver
 from m2g.schemas import Catalogue
 from m2g.schemas.structural import Demand
@@ -26,32 +27,48 @@ Locate: TypeAlias = Callable[[tuple[str | int, ...]], tuple[str, int]]
 """A place in an object → file and line where a person can change it."""
 
 
-class Tree(msgspec.Struct, frozen=True, kw_only=True):
-    """What was read and built. `names` is slug to registered name; `whole` says that no scope left something out."""
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """The policies of the repository, read once: `rules` to ask, `holding` the overrides that hold today."""
 
-    root: Path
-    config: Config | None
-    names: Mapping[str, str]
-    built: Mapping[Key, kustomize.Built]
-    plain: Sequence[kustomize.PlainFile]
-    kserve: Callable[[str], KserveVersion]
-    whole: bool
+    rules: tuple[Rule, ...]
+    holding: tuple[Waiver, ...]
+    findings: tuple[Finding, ...]
 
-    def objects(self) -> Iterator[tuple[Manifest, str, Locate]]:
-        """Every object with its environment and where its places come from."""
-        for key, built in self.built.items():
-            for item in built.objects:
-                yield item, key[1], self.source(key, item)
+    def unused(self, used: Collection[int]) -> Iterator[Finding]:
+        """A finding for each override (by its place in `holding`) that no object of the whole fleet needs."""
+        asked = {rule.policy.id for rule in self.rules}
+        for index, waiver in enumerate(self.holding):
+            if index not in used and waiver.override.policy in asked:
+                yield policy.unused(waiver)
+
+
+class Overlay(msgspec.Struct, frozen=True, kw_only=True):
+    """What one overlay builds to and what is applied beside it; `key` has no slug for files that are no model's."""
+
+    key: Key
+    kserve: KserveVersion
+    built: kustomize.Built | None = None
+    plain: tuple[kustomize.PlainFile, ...] = ()
+    name: str = ""
+    """The registered model's."""
+    namespace: str = ""
+    release: Release | None = None
+
+    def objects(self, root: Path) -> Iterator[tuple[Manifest, Locate]]:
+        """Every object, and where its places come from."""
+        for item in self.built.objects if self.built is not None else ():
+            yield item, self.source(root, item)
         for file in self.plain:
             for index, other in enumerate(file.objects):
                 if isinstance(other, dict):  # what is none is a finding already
-                    yield other, _environment_of(file.file), _line(file, index)
+                    yield other, _line(file, index)
 
-    def source(self, key: Key, item: Manifest) -> Locate:
-        """Where the places of an object of an overlay come from."""
+    def source(self, root: Path, item: Manifest) -> Locate:
+        """Where the places of an object that the overlay builds come from."""
+        kustomizations = self.built.kustomizations if self.built is not None else ()
 
         def locate(place: tuple[str | int, ...]) -> tuple[str, int]:
-            found = sources.of(self.root, key, self.built[key].kustomizations, item, place)
+            found = sources.of(root, self.key, kustomizations, item, place)
             return found.file, found.line
 
         return locate
@@ -61,114 +78,120 @@ def _line(file: kustomize.PlainFile, index: int) -> Locate:
     return lambda place: (file.file, file.line_of(index, place))
 
 
-def _environment_of(file: str) -> str:
-    parts = file.split("/")
-    return parts[1] if parts[0] == "fleet" and len(parts) == 3 else ""
+class Checked(msgspec.Struct, kw_only=True):
+    """What CEL says of one overlay.
+
+    `used` are places in `Asked.holding`. `undecided` names the rules of CRDs that only an API server can evaluate: they
+    are never passed silently.
+    """
+
+    findings: list[Finding] = []
+    used: set[int] = set()
+    undecided: set[str] = set()
 
 
-class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """`undecided` names the rules of CRDs that only an API server can evaluate: they are never passed silently."""
-
-    findings: tuple[Finding, ...]
-    undecided: tuple[str, ...] = ()
-
-
-def check(tree: Tree, catalogue: Catalogue, today: date | None = None) -> Checked:
-    """Every finding of policies and of CRDs' rules; `today` says which overrides have ended, by default this day.
+def asked(
+    root: Path, names: Mapping[str, str], environments: Collection[str], today: date | None, cache: Cache
+) -> Asked:
+    """Read the policies. `names` is slug to registered name; `today` says which overrides have ended (default: now).
 
     Raises OutsideError where CEL cannot be evaluated at all.
     """
-    read = policies.read(tree.root)
-    broken, undecided = _rules(tree, catalogue)
-    found = (*read.findings, *_policies(tree, read, today or policies.today()), *broken)
-    return Checked(findings=found, undecided=tuple(sorted(undecided)))
-
-
-def _policies(tree: Tree, read: Policies, today: date) -> Iterator[Finding]:
-    environments = tree.config.environments if tree.config else {environment for _, environment in tree.built}
-    misplaced = list(policy.misplaced(read.waivers, read.rules, tree.names, list(environments), today))
-    yield from (finding for _, finding in misplaced)
+    read = policies.read(root)
+    misplaced = list(policy.misplaced(read.waivers, read.rules, names, list(environments), today or policies.today()))
     wrong = [waiver for waiver, _ in misplaced]
-    holding = [waiver for waiver in read.waivers if waiver not in wrong]
-    broken = {id(rule): problem for rule, problem in _unreadable(read.rules)}
-    yield from (policy.unreadable(rule, broken[id(rule)]) for rule in read.rules if id(rule) in broken)
-    rules = [rule for rule in read.rules if id(rule) not in broken]
-    used: list[Waiver] = []
-    for finding, subject, locate, rule in _judged(tree, rules):
-        waivers = [waiver for waiver in holding if subject.waived(waiver, rule.policy.id)]
-        used += waivers
-        if not waivers:
-            yield _located(finding, locate, subject.environment)
-    asked = {rule.policy.id for rule in rules}
-    if tree.whole and all(not built.error for built in tree.built.values()):
-        yield from (policy.unused(w) for w in holding if w not in used and w.override.policy in asked)
+    broken = {id(rule): problem for rule, problem in _unreadable(read.rules, cache)}
+    findings = [*read.findings, *(finding for _, finding in misplaced)]
+    findings += (policy.unreadable(rule, broken[id(rule)]) for rule in read.rules if id(rule) in broken)
+    return Asked(
+        rules=tuple(rule for rule in read.rules if id(rule) not in broken),
+        holding=tuple(waiver for waiver in read.waivers if waiver not in wrong),
+        findings=tuple(findings),
+    )
 
 
-def _unreadable(rules: Sequence[Rule]) -> Iterator[tuple[Rule, str]]:
-    """The policies that cannot be asked, and why: this is said although no object meets them."""
-    both = [(rule, text) for rule in rules for text in (rule.policy.expression, rule.policy.message_expression) if text]
-    answers = cel.evaluate([], [Question(expression=text, wanted=Wanted.NOTHING) for _, text in both])
-    for (rule, text), answer in zip(both, answers, strict=True):
-        problem = policy.readable(text, answer)
-        if problem:
-            yield rule, problem
+def check(root: Path, asked: Asked, overlays: Sequence[Overlay], catalogue: Catalogue) -> dict[Key, Checked]:
+    """Policies, and the rules that CRDs bring along, over all objects of these overlays.
+
+    Raises OutsideError where CEL cannot be evaluated at all.
+    """
+    told = {overlay.key: Checked() for overlay in overlays}
+    _policies(root, asked, overlays, told)
+    _rules(root, overlays, catalogue, told)
+    return told
 
 
-def _judged(tree: Tree, rules: Sequence[Rule]) -> Iterator[tuple[Finding, Subject, Locate, Rule]]:
-    subjects = list(_subjects(tree)) if rules else []
+def _policies(root: Path, asked: Asked, overlays: Sequence[Overlay], told: Mapping[Key, Checked]) -> None:
+    subjects = list(_subjects(root, overlays)) if asked.rules else []
     pairs = [
         (index, subject, locate, rule)
         for index, (subject, locate) in enumerate(subjects)
-        for rule in rules
+        for rule in asked.rules
         if subject.about(rule.policy.match)
     ]
-    asked = [(index, rule.policy.expression, rule.policy.message_expression) for index, _, _, rule in pairs]
-    answers = _answers([subject.variables() for subject, _ in subjects], asked)
+    questions = [(index, rule.policy.expression, rule.policy.message_expression) for index, _, _, rule in pairs]
+    answers = _answers([subject.variables() for subject, _ in subjects], questions)
     for (_, subject, locate, rule), (answer, said) in zip(pairs, answers, strict=True):
         finding = policy.judged(rule, subject, answer, said)
-        if finding is not None:
-            yield finding, subject, locate, rule
-
-
-def _subjects(tree: Tree) -> Iterator[tuple[Subject, Locate]]:
-    """Objects of overlays that have a record; where there is none, that is a finding already."""
-    records, _ = releases.read_all(tree.root)
-    for key, built in tree.built.items():
-        slug, environment = key
-        place = tree.config.environments.get(environment) if tree.config else None
-        if key not in records:
+        if finding is None:
             continue
-        for item in built.objects:
+        checked = told[subject.slug, subject.environment]
+        waived = {i for i, waiver in enumerate(asked.holding) if subject.waived(waiver, rule.policy.id)}
+        checked.used |= waived
+        if not waived:
+            checked.findings.append(_located(finding, locate, subject.environment))
+
+
+def _unreadable(rules: Sequence[Rule], cache: Cache) -> Iterator[tuple[Rule, str]]:
+    """The policies that cannot be asked, and why: this is said although no object meets them."""
+    both = [(rule, text) for rule in rules for text in (rule.policy.expression, rule.policy.message_expression) if text]
+    if not both:
+        return
+    known = key("readable", salt.of_m2g(), *(text for _, text in both))
+    if cache.get(known) is not None:
+        return
+    answers = cel.evaluate([], [Question(expression=text, wanted=Wanted.NOTHING) for _, text in both])
+    problems = [policy.readable(text, answer) for (_, text), answer in zip(both, answers, strict=True)]
+    if not any(problems):
+        cache.put(known, b"")
+    yield from ((rule, problem) for (rule, _), problem in zip(both, problems, strict=True) if problem)
+
+
+def _subjects(root: Path, overlays: Sequence[Overlay]) -> Iterator[tuple[Subject, Locate]]:
+    """Objects of overlays that have a record; where there is none, that is a finding already."""
+    for overlay in overlays:
+        slug, environment = overlay.key
+        if overlay.release is None or overlay.built is None:
+            continue
+        for item in overlay.built.objects:
             subject = Subject(
                 item=item,
                 slug=slug,
-                name=tree.names.get(slug, slug),
+                name=overlay.name,
                 environment=environment,
-                namespace=place.namespace if place else "",
-                release=records[key],
+                namespace=overlay.namespace,
+                release=overlay.release,
             )
-            yield subject, tree.source(key, item)
+            yield subject, overlay.source(root, item)
 
 
-def _rules(tree: Tree, catalogue: Catalogue) -> tuple[list[Finding], set[str]]:
-    asked: list[tuple[str, Demand, Locate, str]] = []
-    for item, environment, locate in tree.objects():
-        kserve = tree.kserve(environment)
-        demands = catalogue.demands(item, kserve=kserve)
-        if demands and not catalogue.violations(item, kserve=kserve):
-            asked += ((f"{item['apiVersion']} {item['kind']}", demand, locate, environment) for demand in demands)
+def _rules(root: Path, overlays: Sequence[Overlay], catalogue: Catalogue, told: Mapping[Key, Checked]) -> None:
+    asked: list[tuple[str, Demand, Locate, Key]] = []
+    for overlay in overlays:
+        for item, locate in overlay.objects(root):
+            demands = catalogue.demands(item, kserve=overlay.kserve)
+            if demands and not catalogue.violations(item, kserve=overlay.kserve):
+                kind = f"{item['apiVersion']} {item['kind']}"
+                asked += ((kind, demand, locate, overlay.key) for demand in demands)
     answers = _answers(
         [{"self": demand.self_} for _, demand, _, _ in asked],
         [(index, demand.rule, demand.message_expression) for index, (_, demand, _, _) in enumerate(asked)],
     )
-    findings: list[Finding] = []
-    undecided: set[str] = set()
-    for (kind, demand, locate, environment), (answer, said) in zip(asked, answers, strict=True):
+    for (kind, demand, locate, where), (answer, said) in zip(asked, answers, strict=True):
         if answer.ending not in (Ending.DONE, Ending.ABSENT):
-            undecided.add(f"{kind}: {' '.join(demand.rule.split())} ({answer.problem})")
+            told[where].undecided.add(f"{kind}: {' '.join(demand.rule.split())} ({answer.problem})")
         elif not answer.truth:
-            findings.append(_located(_broken(demand, answer, said), locate, environment))
-    return findings, undecided
+            told[where].findings.append(_located(_broken(demand, answer, said), locate, where[1]))
 
 
 def _answers(

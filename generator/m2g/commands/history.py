@@ -34,6 +34,8 @@ class Past(Value, frozen=True, kw_only=True):
     """The objects of the merge base whose overlays have changed, and which services are no more."""
 
     objects: Mapping[_Place, Manifest] = {}
+    overlays: frozenset[Key] = frozenset()
+    """Those that have changed."""
     removed: tuple[str, ...] = ()
     fleet: int = 0
 
@@ -58,7 +60,12 @@ def past(root: Path, against: str, scope: Scope, progress: kustomize.Progress) -
     broken = {key for key, overlay in found.new.overlays.items() if overlay.error}
     gone = _objects(found.old, but=broken).keys() - _objects(found.new).keys()
     removed = [f"{name} ({place})" for place, (_, kind, _, name) in sorted(gone) if kind == INFERENCE_SERVICE]
-    return Past(objects=_objects(found.old), removed=tuple(removed), fleet=found.fleet)
+    return Past(
+        objects=_objects(found.old),
+        overlays=frozenset((*found.old.overlays, *found.new.overlays)),
+        removed=tuple(removed),
+        fleet=found.fleet,
+    )
 
 
 def _objects(side: Side, *, but: Collection[Key] = ()) -> dict[_Place, Manifest]:

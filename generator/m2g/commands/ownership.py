@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from m2g import workspace
 from m2g.finding import Finding, Severity
+from m2g.folders import ModelFolder
 from m2g.tree import Mark, mark
 
 
-def findings(root: Path, paths: Sequence[str], slugs: set[str]) -> Iterator[Finding]:
+def findings(root: Path, folder: ModelFolder, slugs: Collection[str]) -> Iterator[Finding]:
     """Files in m2g's places that are not as m2g wrote them; records are told apart by m2g.releases."""
-    for path, content in workspace.read(root, [path for path in paths if "/releases/" not in path]).items():
-        state = mark(content)
+    for path in (path for path in folder.owned() if "/releases/" not in path):
+        try:
+            state = mark(folder.content(root, path))
+        except FileNotFoundError:
+            continue
         if state is Mark.EDITED:
             yield edited(path)
         elif state is Mark.CONFLICTED:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
-import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
@@ -13,9 +12,12 @@ import msgspec
 from msgspec import UNSET
 
 from m2g import config as configuration
-from m2g import registry, releases, runtimes, workspace
-from m2g.commands import ownership, samples, verdicts
-from m2g.commands.desired import Desired, Key, Repository, choose, desired, located, model_files, unused
+from m2g import registry, workspace
+from m2g.cache import Cache
+from m2g.commands import holdings, ownership, samples, verdicts
+from m2g.commands.desired import Key, Repository, choose, desired, located, model_files, unused
+from m2g.commands.difference import Allowed, difference, loose, remember
+from m2g.commands.holdings import Holdings, Rendered
 from m2g.commands.resolve import Resolved, Scope, as_wished, resolve
 from m2g.commands.served import served
 from m2g.errors import InputError
@@ -23,9 +25,8 @@ from m2g.finding import Finding
 from m2g.intent import Config
 from m2g.model import Image, Release, Value
 from m2g.outcome import FileChange, Kind, Outcome, ReleaseChange
-from m2g.plan import misplaced, named, stale_pins
+from m2g.plan import named, stale_pins
 from m2g.registry import Registry
-from m2g.tree import Mark, mark, same, stamped
 
 
 class RenderOptions(Value, frozen=True, kw_only=True):
@@ -39,6 +40,8 @@ class RenderOptions(Value, frozen=True, kw_only=True):
     discard_edits: bool = False
     images: dict[tuple[str, str], Image] = {}
     """(registered model, version) to the image that was built for it."""
+    cache: Path | None = None
+    """The folder of what earlier runs found out; None remembers nothing."""
 
 
 class WrongInput(InputError):
@@ -73,16 +76,22 @@ def render(
     """
     writes = not (options.check or options.dry_run)
     guard = workspace.locked(root, waiting=waiting) if writes else contextlib.nullcontext()
-    with guard:
-        state = msgspec.structs.replace(read(root), images=options.images)
+    with guard, Cache(options.cache) as cache:
+        rendered = Rendered(cache, root)
+        held = _held(root, rendered)
+        state = msgspec.structs.replace(held.repository, images=options.images)
         known_environments(state.config, options.scope)
         resolved = _resolve(state, options, open_registry)
-        wanted = desired(state, resolved.records)
-        files, removals, notes = _difference(root, state, resolved, wanted, options)
-        current = workspace.read(root, {*files, *removals})
+        concerned = loose(held, resolved)
+        wanted = desired(state, {key: record for key, record in resolved.records.items() if key[0] in concerned})
+        allowed = Allowed(
+            scope=options.scope, writes=writes, edits=options.discard_edits, removals=options.allow_removals
+        )
+        made = difference(root, held, resolved, wanted, allowed)
         if writes:
-            workspace.write(root, files, removals)
-        findings = [*resolved.findings, *located(root, wanted.findings), *unused(state), *notes]
+            workspace.write(root, made.files, made.removals)
+        remember(rendered, made, wanted, written=writes)
+        findings = [*resolved.findings, *located(root, wanted.findings), *unused(state), *made.notes]
         findings += ownership.unfinished(root)
         changes = _release_changes(state.records, resolved.records)
         moved = {(change.slug, change.environment) for change in changes}
@@ -90,8 +99,8 @@ def render(
         findings += [*_verdicts(state, there), *samples.findings(state, there)]
         return Outcome(
             releases=changes,
-            served=served(state, resolved.records, moved, current, files),
-            files=_file_changes(current, files, removals, with_diff=options.check),
+            served=served(state, resolved.records, moved, made.current, made.files),
+            files=_file_changes(made.current, made.files, made.removals, with_diff=options.check),
             findings=tuple(dict.fromkeys(findings)),
             models=len({slug for slug, _ in resolved.records}),
             written=writes,
@@ -106,28 +115,21 @@ def _verdicts(state: Repository, records: Mapping[Key, Release]) -> list[Finding
 
 def read(root: Path) -> Repository:
     """What is committed. Raises WrongInput where people must mend it first."""
+    with Cache(None) as nothing:
+        return _held(root, Rendered(nothing, root)).repository
+
+
+def _held(root: Path, rendered: Rendered) -> Holdings:
     try:
         loaded = configuration.load(root)
     except InputError as error:
         raise WrongInput([configuration.unreadable(error)]) from error
     if loaded.config is None or loaded.findings:
         raise WrongInput(loaded.findings)
-    records, findings = releases.read_all(root)
-    intents, wrong = configuration.intents(root)
-    findings += wrong
-    findings += configuration.unknown_environments(loaded.config, intents)
-    findings += misplaced(loaded.config, records)
-    known, wrong = runtimes.read(root)
-    findings += wrong
-    if findings:
-        raise WrongInput(findings)
-    return Repository(
-        config=loaded.config,
-        records=records,
-        intents=intents,
-        components=workspace.components(root),
-        runtimes=known,
-    )
+    held = holdings.read(root, loaded.config, rendered)
+    if held.findings:
+        raise WrongInput(held.findings)
+    return held
 
 
 def known_environments(config: Config, scope: Scope) -> None:
@@ -150,91 +152,6 @@ def _resolve(state: Repository, options: RenderOptions, open_registry: Callable[
         return model_files(state, key[0], {key[1]: release})[1]
 
     return resolve(state, open_registry(state.config), options.scope, problems)
-
-
-def _refuse_mass_removal(state: Repository, gone: Collection[Key], empty: bool, options: RenderOptions) -> None:
-    """A cap on removals: a wrong tracking URI, a wiped registry or lost records must not empty the clusters."""
-    fleet = len(set(state.records) | set(gone))
-    cap = options.allow_removals
-    if cap is None:
-        rule = state.config.removals
-        cap = 0 if empty else max(rule.max_count, fleet * rule.max_percent // 100)
-    if len(gone) > cap:
-        names = ", ".join(f"{slug} ({environment})" for slug, environment in sorted(gone)[:10])
-        more = f" and {len(gone) - 10} more" if len(gone) > 10 else ""
-        raise InputError(
-            f"this run would remove {len(gone)} of {fleet} releases: {names}{more}",
-            hint=f"if that is meant: --allow-removals {len(gone)}; else check registry.uri, aliases and models in "
-            "m2g.yaml, and that no record was deleted (the cap is removals in m2g.yaml)",
-        )
-
-
-def _difference(
-    root: Path, state: Repository, resolved: Resolved, wanted: Desired, options: RenderOptions
-) -> tuple[dict[str, bytes], set[str], list[Finding]]:
-    """The files to write and to remove. Raises InputError where that would lose a person's work or a fleet."""
-    paths = set(workspace.owned_paths(root))
-    current = workspace.read(root, paths | set(wanted.files))
-    changed = {path for path, content in wanted.files.items() if not same(current.get(path), content)}
-    concern = _Concern(
-        names={slug: record.model for (slug, _), record in (*state.records.items(), *resolved.records.items())},
-        scope=options.scope,
-        frozen=wanted.frozen,
-        rebased=frozenset(path.split("/")[1] for path in changed if _BASE.match(path)),
-    )
-    files = {path: wanted.files[path] for path in sorted(changed) if concern.has(path)}
-    stale = {path for path in paths - set(wanted.files) if concern.has(path)}
-    removals = {path for path in stale if mark(current[path]) is not Mark.FOREIGN}
-    gone = {(found[1], found[2]) for path in removals if (found := _OVERLAY.fullmatch(path))}
-    _refuse_mass_removal(state, gone | set(resolved.removed), resolved.empty, options)
-    edited = [path for path in sorted({*files, *removals}) if path in current and _is_edited(current[path])]
-    notes = [ownership.foreign(path) for path in sorted(stale - removals)]
-    if edited and not options.discard_edits:
-        if not (options.check or options.dry_run):
-            raise _edited(edited)
-        notes += [ownership.edited(path) for path in edited]
-    return files, removals, notes
-
-
-_BASE = re.compile(r"models/[^/]+/base/")
-_OVERLAY = re.compile(r"models/([^/]+)/overlays/([^/]+)/kustomization\.yaml")
-
-
-def _is_edited(content: bytes) -> bool:
-    """Whether a person's work would be lost. Both sides of a merge of m2g's own output are in Git."""
-    state = mark(content)
-    return state is Mark.EDITED or state is Mark.FOREIGN or (state is Mark.CONFLICTED and not stamped(content))
-
-
-class _Concern(Value, frozen=True, kw_only=True):
-    """Which paths this run may touch. Where a model's base changes, all its overlays change with it or none fits."""
-
-    names: Mapping[str, str]
-    scope: Scope
-    frozen: frozenset[str]
-    rebased: frozenset[str]
-
-    def has(self, path: str) -> bool:
-        parts = path.split("/")
-        slug = parts[1] if parts[0] == "models" else parts[2].removesuffix(".yaml")
-        if slug in self.frozen or (self.scope.models and not self.scope.models & {slug, self.names.get(slug, slug)}):
-            return False
-        environment = ""
-        if parts[0] == "fleet":
-            environment = parts[1]
-        elif len(parts) > 3 and parts[2] in ("overlays", "releases", "requests"):
-            environment = parts[3].removesuffix(".json")
-        narrowed = environment and self.scope.environments and environment not in self.scope.environments
-        return slug in self.rebased or not narrowed
-
-
-def _edited(paths: Collection[str]) -> InputError:
-    shown = "\n  ".join(list(paths)[:20])
-    return InputError(
-        f"edited by hand, and m2g owns these files:\n  {shown}",
-        hint="move the change to models/<slug>/custom/<env>/ (a kustomize Component) or model.yaml and undo it here "
-        "(git checkout), or throw it away with --discard-edits; the tree is as it was",
-    )
 
 
 def _release_changes(before: Mapping[Key, Release], after: Mapping[Key, Release]) -> tuple[ReleaseChange, ...]:

@@ -1,8 +1,23 @@
 """Overlays → built objects, by the real kustomize: no network, no plugin, no file outside the repository."""
 
-from m2g.kustomize.graph import Graph, Kustomization, Reader
-from m2g.kustomize.overlays import Built, Progress, build, find
-from m2g.kustomize.plain import PlainFile
+from m2g.kustomize.graph import FILE_NAMES, Graph, Kustomization, Reader
+from m2g.kustomize.identity import identity
+from m2g.kustomize.overlays import BATCH, Built, Progress, build, find
+from m2g.kustomize.plain import PlainFile, read_file
 from m2g.kustomize.plain import read as read_plain
 
-__all__ = ["Built", "Graph", "Kustomization", "PlainFile", "Progress", "Reader", "build", "find", "read_plain"]
+__all__ = [
+    "BATCH",
+    "FILE_NAMES",
+    "Built",
+    "Graph",
+    "Kustomization",
+    "PlainFile",
+    "Progress",
+    "Reader",
+    "build",
+    "find",
+    "identity",
+    "read_file",
+    "read_plain",
+]

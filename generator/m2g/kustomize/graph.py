@@ -24,6 +24,8 @@ _BATCHED = frozenset(
         *("labels", "commonLabels", "commonAnnotations", *PATCHES),
     )
 )
+_LEADING = re.compile(r"(\.\./)*[^/]+(/[^/.][^/]*)*|(\.\./)*\.\.")
+"""A path whose `..` all come first: what they lead out of is known, so that no link can hide behind one."""
 _FETCHES = re.compile(rb"https?:|\\[xuU]", re.IGNORECASE)
 
 
@@ -60,6 +62,8 @@ class Reader:
     def __init__(self, root: Path) -> None:
         self.root = os.path.realpath(root)
         self._nodes: dict[str, _Node | Refused] = {}
+        self._real: set[str] = {self.root}
+        """Folders whose path goes through no link."""
 
     def graph(self, folder: str) -> Graph:
         """What `folder` (relative to the root) is made of; never raises for what is wrong in it."""
@@ -137,18 +141,36 @@ class Reader:
         """`text`, seen from `folder`, as a path relative to the root; refused unless it exists inside the root."""
         where = f"{key}: {text[:200]!r}" if key else "this path"
         try:
-            real = os.path.realpath(os.path.join(self.root, folder, text))
+            real, found = self._followed(folder, text)
             if real != self.root and not real.startswith(self.root.rstrip(os.sep) + os.sep):
                 hint = "copy what you need into the repository"
                 raise Refused(file, f"{where} leads outside the repository", hint)
-            found = os.stat(real)
         except (OSError, ValueError) as error:
             raise Refused(file, f"{where} does not exist", "create it, or remove the reference") from error
         if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
             raise Refused(file, f"{where} is neither a file nor a folder")
         if found.st_size > MAX_RESOURCE:
             raise Refused(file, f"{where} is larger than {MAX_RESOURCE >> 20} MiB")
-        return os.path.relpath(real, self.root).replace(os.sep, "/") if real != self.root else ""
+        return real[len(self.root.rstrip(os.sep)) + 1 :].replace(os.sep, "/")
+
+    def _followed(self, folder: str, text: str) -> tuple[str, os.stat_result]:
+        """The real path of `text` seen from `folder`, and what is there; one lstat tells where no link can be in it."""
+        path = os.path.join(self.root, folder, text)
+        if _LEADING.fullmatch(text):
+            straight = os.path.normpath(path)
+            if self._is_real(os.path.dirname(straight)):
+                found = os.lstat(straight)
+                if not stat.S_ISLNK(found.st_mode):
+                    return straight, found
+        real = os.path.realpath(path)
+        return real, os.stat(real)
+
+    def _is_real(self, folder: str) -> bool:
+        if folder not in self._real:
+            if os.path.realpath(folder) != folder:
+                return False
+            self._real.add(folder)
+        return True
 
     def _absolute(self, *parts: str) -> str:
         return os.path.join(self.root, *parts)

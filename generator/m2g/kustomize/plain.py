@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -36,20 +36,21 @@ class PlainFile(msgspec.Struct, frozen=True, kw_only=True):
             return 0
 
 
-def read(root: Path, folder: str) -> list[PlainFile]:
-    """Every YAML file below a folder of the repository, sorted; no link is followed out of the repository."""
+def read(root: Path, folder: str, wanted: Callable[[str], bool] = lambda file: True) -> list[PlainFile]:
+    """Every YAML file below a folder of the repository, sorted, if it is `wanted`; no link is followed outside."""
     found: list[PlainFile] = []
     for place, folders, files in os.walk(root / folder):
         folders.sort()
         found.extend(
-            _read(root, Path(place, name).relative_to(root).as_posix())
+            read_file(root, Path(place, name).relative_to(root).as_posix())
             for name in sorted(files)
-            if name.endswith((".yaml", ".yml"))
+            if name.endswith((".yaml", ".yml")) and wanted(Path(place, name).relative_to(root).as_posix())
         )
     return found
 
 
-def _read(root: Path, file: str) -> PlainFile:
+def read_file(root: Path, file: str) -> PlainFile:
+    """One file of the repository; never raises for what is wrong in it."""
     path = root / file
     if not path.resolve().is_relative_to(root.resolve()):
         return PlainFile(file=file, error="is a link that leads outside the repository")

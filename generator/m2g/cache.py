@@ -1,0 +1,177 @@
+"""What earlier runs found out, by a digest of everything that it depends on: a file that may be lost at any time.
+
+It is no part of the repository: a branch could bring its own. It can be shared between CI runs (one file), it is
+bounded, and whatever is wrong with it costs time only: every value carries a digest of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+MAX_BYTES = 512 << 20
+"""Of the file. Half of it goes, the longest unused first, when it is larger."""
+_DAY = 86_400
+_CHECK = 8
+_SCHEMA = "CREATE TABLE IF NOT EXISTS found (key BLOB PRIMARY KEY, value BLOB, day INTEGER)"
+
+
+def folder() -> Path | None:
+    """M2G_CACHE_DIR, else XDG_CACHE_HOME/m2g, else ~/.cache/m2g; None where there is no home."""
+    named = os.environ.get("M2G_CACHE_DIR")
+    if named:
+        return Path(named).absolute()
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "m2g" if os.path.isabs(base) else None
+
+
+class Cache:
+    """One run's view of the cache; what is put is kept at the end of the `with` block.
+
+    Keys are bytes made by `key`. A `place` of None remembers nothing. Never raises for the state of the file or disk.
+    """
+
+    def __init__(self, place: Path | None, *, limit: int = MAX_BYTES) -> None:
+        self._place = place
+        self._limit = limit
+        self._today = int(time.time()) // _DAY
+        self._database: sqlite3.Connection | None = None
+        self._new: dict[bytes, bytes] = {}
+        self._stale: list[bytes] = []
+
+    @property
+    def remembers(self) -> bool:
+        """Whether anything that is put here can be found again."""
+        return self._place is not None
+
+    def __enter__(self) -> Self:
+        if self._place is None:
+            return self
+        try:
+            self._place.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._database = self._open(self._place / "found.db")
+        except (OSError, sqlite3.Error):
+            self._place = None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._database is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._keep(self._database)
+            with contextlib.suppress(sqlite3.Error):
+                self._database.close()
+        self._database = None
+
+    def get(self, key: bytes) -> bytes | None:
+        """What was put under the key, unharmed; else None."""
+        if self._database is None:
+            return None
+        try:
+            row = self._database.execute("SELECT value, day FROM found WHERE key = ?", (key,)).fetchone()
+        except sqlite3.OperationalError:  # busy, or a value that is no bytes
+            return None
+        except sqlite3.Error:
+            self._forget()
+            return None
+        if row is None:
+            return None
+        value: bytes = row[0]
+        if not isinstance(value, bytes) or value[:_CHECK] != _check(key, value[_CHECK:]):
+            return None
+        if row[1] != self._today:
+            self._stale.append(key)
+        return value[_CHECK:]
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Remember the value under the key."""
+        if self._database is not None:
+            self._new[key] = value
+
+    def put_all(self, items: Mapping[bytes, bytes]) -> None:
+        """Remember each value under its key, now: a run that is killed later has not worked for nothing."""
+        self._new |= items
+        if self._database is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._keep(self._database)
+
+    def _open(self, file: Path) -> sqlite3.Connection:
+        try:
+            return _connect(file)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:  # no database any more: a disk that was full, a download that broke off
+            file.unlink()
+            return _connect(file)
+
+    def _forget(self) -> None:
+        """A file with a broken page is of no use to anybody."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+        if self._place is not None:
+            with contextlib.suppress(OSError):
+                (self._place / "found.db").unlink()
+
+    def _keep(self, database: sqlite3.Connection) -> None:
+        rows = [(key, _check(key, value) + value, self._today) for key, value in self._new.items()]
+        with database:
+            database.executemany("INSERT OR REPLACE INTO found VALUES (?, ?, ?)", rows)
+            database.executemany("UPDATE found SET day = ? WHERE key = ?", ((self._today, key) for key in self._stale))
+        self._new, self._stale = {}, []
+        if rows and _size(database) > self._limit:
+            oldest = "SELECT key FROM found ORDER BY day LIMIT (SELECT (COUNT(*) + 1) / 2 FROM found)"
+            half = f"DELETE FROM found WHERE key IN ({oldest})"  # noqa: S608  # both parts stand here
+            while _size(database) > self._limit * 3 // 4 and database.execute(half).rowcount > 0:
+                database.commit()
+                database.execute("VACUUM")
+
+
+def key(*parts: bytes | str) -> bytes:
+    """A key of all parts, in this order."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        digest.update(b"%d " % len(data))
+        digest.update(data)
+    return digest.digest()
+
+
+def digest_of(paths: Iterable[Path], start: Path) -> bytes:
+    """One digest of the names (seen from `start`) and contents of these files."""
+    parts: list[bytes | str] = []
+    for path in paths:
+        try:
+            parts += (path.relative_to(start).as_posix(), path.read_bytes())
+        except OSError as error:
+            parts += (str(path), f"unreadable {error.errno}")
+    return key(*parts)
+
+
+def _connect(file: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(file, timeout=2, isolation_level="DEFERRED")
+    try:
+        database.execute("PRAGMA synchronous = OFF")
+        database.execute(_SCHEMA)
+        database.execute("SELECT value FROM found LIMIT 1").fetchone()
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _size(database: sqlite3.Connection) -> int:
+    pages, size = (int(database.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size"))
+    return pages * size
+
+
+def _check(key: bytes, value: bytes) -> bytes:
+    return hashlib.blake2b(value, digest_size=_CHECK, key=key).digest()

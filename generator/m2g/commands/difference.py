@@ -1,0 +1,160 @@
+"""What must be written and removed so that the tree is what it should be, and what must not be lost by that."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import msgspec
+
+from m2g.commands import holdings, ownership
+from m2g.commands.desired import Desired, Key, Repository
+from m2g.commands.holdings import Holdings, Rendered
+from m2g.commands.resolve import Resolved, Scope
+from m2g.errors import InputError
+from m2g.finding import Finding
+from m2g.folders import ModelFolder
+from m2g.model import Value
+from m2g.tree import Mark, mark, same, stamped
+
+
+class Allowed(Value, frozen=True, kw_only=True):
+    """What a run may do: `writes` or only tell, lose hand `edits`, remove so many releases (None: as m2g.yaml says)."""
+
+    scope: Scope
+    writes: bool
+    edits: bool
+    removals: int | None
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """The files to write and to remove; `current` is what is in their place, `folders` are the models looked at."""
+
+    files: dict[str, bytes]
+    removals: set[str]
+    notes: list[Finding]
+    folders: Mapping[str, ModelFolder]
+    current: Mapping[str, bytes]
+
+
+def difference(root: Path, held: Holdings, resolved: Resolved, wanted: Desired, allowed: Allowed) -> Difference:
+    """What differs from what is wanted. Raises InputError where a write would lose a person's work or a fleet."""
+    state = held.repository
+    looked = holdings.folders_of(root, loose(held, resolved))
+    current = {path: folder.content(root, path) for folder in looked.values() for path in folder.owned()}
+    for path in wanted.files.keys() - current.keys():
+        if os.path.lexists(root / path):  # no file: the reader says what is wrong with it
+            current[path] = looked[_slug(path)].content(root, path)
+    changed = {path for path, content in wanted.files.items() if not same(current.get(path), content)}
+    concern = _Concern(
+        names={slug: record.model for (slug, _), record in (*state.records.items(), *resolved.records.items())},
+        scope=allowed.scope,
+        frozen=wanted.frozen,
+        rebased=frozenset(path.split("/")[1] for path in changed if _BASE.match(path)),
+    )
+    files = {path: wanted.files[path] for path in sorted(changed) if concern.has(path)}
+    stale = {path for path in current.keys() - wanted.files.keys() if concern.has(path)}
+    removals = {path for path in stale if mark(current[path]) is not Mark.FOREIGN}
+    gone = {(found[1], found[2]) for path in removals if (found := _OVERLAY.fullmatch(path))}
+    _refuse_mass_removal(state, gone | set(resolved.removed), resolved.empty, allowed)
+    edited = [path for path in sorted({*files, *removals}) if path in current and _is_edited(current[path])]
+    notes = [ownership.foreign(path) for path in sorted(stale - removals)]
+    if edited and not allowed.edits:
+        if allowed.writes:
+            raise _edited(edited)
+        notes += [ownership.edited(path) for path in edited]
+    current = {path: current[path] for path in (*files, *removals) if path in current}
+    return Difference(files=files, removals=removals, notes=notes, folders=looked, current=current)
+
+
+_BASE = re.compile(r"models/[^/]+/base/")
+_OVERLAY = re.compile(r"models/([^/]+)/overlays/([^/]+)/kustomization\.yaml")
+
+
+def _is_edited(content: bytes) -> bool:
+    """Whether a person's work would be lost. Both sides of a merge of m2g's own output are in Git."""
+    state = mark(content)
+    return state is Mark.EDITED or state is Mark.FOREIGN or (state is Mark.CONFLICTED and not stamped(content))
+
+
+class _Concern(Value, frozen=True, kw_only=True):
+    """Which paths this run may touch. Where a model's base changes, all its overlays change with it or none fits."""
+
+    names: Mapping[str, str]
+    scope: Scope
+    frozen: frozenset[str]
+    rebased: frozenset[str]
+
+    def has(self, path: str) -> bool:
+        parts = path.split("/")
+        slug = _slug(path)
+        if slug in self.frozen or (self.scope.models and not self.scope.models & {slug, self.names.get(slug, slug)}):
+            return False
+        environment = ""
+        if parts[0] == "fleet":
+            environment = parts[1]
+        elif len(parts) > 3 and parts[2] in ("overlays", "releases", "requests"):
+            environment = parts[3].removesuffix(".json")
+        narrowed = environment and self.scope.environments and environment not in self.scope.environments
+        return slug in self.rebased or not narrowed
+
+
+def _edited(paths: Collection[str]) -> InputError:
+    shown = "\n  ".join(list(paths)[:20])
+    return InputError(
+        f"edited by hand, and m2g owns these files:\n  {shown}",
+        hint="move the change to models/<slug>/custom/<env>/ (a kustomize Component) or model.yaml and undo it here "
+        "(git checkout), or throw it away with --discard-edits; the tree is as it was",
+    )
+
+
+def _refuse_mass_removal(state: Repository, gone: Collection[Key], empty: bool, allowed: Allowed) -> None:
+    """A cap on removals: a wrong tracking URI, a wiped registry or lost records must not empty the clusters."""
+    fleet = len(set(state.records) | set(gone))
+    cap = allowed.removals
+    if cap is None:
+        rule = state.config.removals
+        cap = 0 if empty else max(rule.max_count, fleet * rule.max_percent // 100)
+    if len(gone) > cap:
+        names = ", ".join(f"{slug} ({environment})" for slug, environment in sorted(gone)[:10])
+        more = f" and {len(gone) - 10} more" if len(gone) > 10 else ""
+        raise InputError(
+            f"this run would remove {len(gone)} of {fleet} releases: {names}{more}",
+            hint=f"if that is meant: --allow-removals {len(gone)}; else check registry.uri, aliases and models in "
+            "m2g.yaml, and that no record was deleted (the cap is removals in m2g.yaml)",
+        )
+
+
+def loose(held: Holdings, resolved: Resolved) -> frozenset[str]:
+    """The models to render: those whose files are not known to be right, and those that moved."""
+    before, after = held.repository.records, resolved.records
+    moved = {key[0] for key in {*before, *after} if before.get(key) != after.get(key)}
+    return frozenset((held.slugs | {slug for slug, _ in after}) - held.settled | moved)
+
+
+def remember(rendered: Rendered, made: Difference, wanted: Desired, *, written: bool) -> None:
+    """Keep in mind which folders are exactly what was wanted, so that the next run need not render them."""
+    writes, removals, files = _by_slug(made.files), _by_slug(dict.fromkeys(made.removals, b"")), _by_slug(wanted.files)
+    for slug, given in files.items():
+        before = made.folders[slug]
+        if (slug in writes or slug in removals) and not written:
+            continue
+        after = before.changed(writes.get(slug, {}), removals.get(slug, {}))
+        if after.owned() == sorted(given) and all(after.files.get(path) == content for path, content in given.items()):
+            rendered.add(after)
+
+
+def _by_slug(files: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
+    found: dict[str, dict[str, bytes]] = defaultdict(dict)
+    for path, content in files.items():
+        found[_slug(path)][path] = content
+    return found
+
+
+def _slug(path: str) -> str:
+    """The model that one of m2g's files is about."""
+    parts = path.split("/")
+    return parts[1] if parts[0] == "models" else parts[2].removesuffix(".yaml")

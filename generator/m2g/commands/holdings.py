@@ -1,0 +1,110 @@
+"""What people and earlier runs have committed, read model by model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import msgspec
+
+from m2g import config as configuration
+from m2g import folders, releases, runtimes
+from m2g.cache import Cache, key
+from m2g.commands import salt
+from m2g.commands.desired import Key, Repository
+from m2g.finding import Finding
+from m2g.folders import ModelFolder
+from m2g.intent import Config, ModelIntent
+from m2g.model import Release
+from m2g.plan import misplaced
+
+_COMPONENT = re.compile(r"models/([^/]+)/custom/([^/]+)/kustomization\.y.*ml")
+
+
+class Rendered:
+    """The folders of models of which it is known that they are exactly what render gives."""
+
+    def __init__(self, cache: Cache, root: Path) -> None:
+        self._cache = cache
+        self._salt = key("rendered", salt.of_m2g(), salt.of_repository(root)) if cache.remembers else b""
+
+    def has(self, folder: ModelFolder) -> bool:
+        """Whether an earlier run found so."""
+        return bool(folder.digest) and self._cache.get(self._key(folder.digest)) is not None
+
+    def add(self, folder: ModelFolder) -> None:
+        """This run found so."""
+        if folder.digest:
+            self._cache.put(self._key(folder.digest), b"")
+
+    def _key(self, digest: bytes) -> bytes:
+        return key(self._salt, digest)
+
+
+class Holdings(msgspec.Struct, frozen=True, kw_only=True):
+    """`repository` as it is on disk. `settled` are the slugs whose folder is exactly what render gives."""
+
+    repository: Repository
+    findings: tuple[Finding, ...]
+    slugs: frozenset[str]
+    settled: frozenset[str] = frozenset()
+
+
+def read(root: Path, config: Config, rendered: Rendered) -> Holdings:
+    """Every model's records, model.yaml and components, and what is wrong with them."""
+    records: dict[Key, Release] = {}
+    intents: dict[str, ModelIntent] = {}
+    written: set[Key] = set()
+    slugs: set[str] = set()
+    settled: set[str] = set()
+    findings: list[Finding] = []
+    for folder in _all(root):
+        known = rendered.has(folder)
+        found, wrong = releases.of(root, folder, sure=known)
+        findings += wrong
+        records |= {(folder.slug, environment): release for environment, release in found.items()}
+        intent, wrong = configuration.intent_of(root, folder)
+        findings += wrong
+        if intent is not None:
+            intents[folder.slug] = intent
+        written |= set(components(folder))
+        slugs.add(folder.slug)
+        if known:
+            settled.add(folder.slug)
+    findings += configuration.unknown_environments(config, intents)
+    findings += misplaced(config, records)
+    described, wrong = runtimes.read(root)
+    repository = Repository(
+        config=config,
+        records=records,
+        intents=intents,
+        components=frozenset(written),
+        runtimes=described,
+    )
+    return Holdings(
+        repository=repository,
+        findings=(*findings, *wrong),
+        slugs=frozenset(slugs),
+        settled=frozenset(settled),
+    )
+
+
+def folders_of(root: Path, slugs: Collection[str]) -> dict[str, ModelFolder]:
+    """The folders of these models, and under the empty slug what lies in fleet/ for no model at all."""
+    fleet = folders.environments(root)
+    found = {slug: folders.read(root, slug, fleet) for slug in sorted(slugs)}
+    return {**found, "": folders.strays(root, fleet, frozenset(folders.slugs(root)))}
+
+
+def _all(root: Path) -> Iterator[ModelFolder]:
+    fleet = folders.environments(root)
+    return (folders.read(root, slug, fleet) for slug in folders.slugs(root))
+
+
+def components(folder: ModelFolder) -> Iterator[Key]:
+    """(slug, environment) of every kustomize Component that people wrote."""
+    for path in (*folder.files, *folder.odd):
+        found = _COMPONENT.fullmatch(path)
+        if found is not None:
+            yield found[1], found[2]

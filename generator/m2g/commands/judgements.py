@@ -1,0 +1,261 @@
+"""Overlays → what is wrong in what they build to; remembered by a digest of everything that it depends on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from m2g import checks, kustomize, releases
+from m2g.cache import Cache, key
+from m2g.commands import expressions, salt, sources, units, verdicts
+from m2g.commands.expressions import Asked
+from m2g.commands.history import Past
+from m2g.finding import Finding
+from m2g.folders import part
+from m2g.intent import Config, External, Kserve
+from m2g.manifest import Manifest, at, place_of
+from m2g.model import Value
+from m2g.runtime import Runtime
+from m2g.schemas import Catalogue
+
+Key = tuple[str, str]
+"""(slug, environment)."""
+
+CHUNK = 10 * kustomize.BATCH
+"""Overlays whose objects are in memory at once; whole batches of kustomize's."""
+_KUSTOMIZATION = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one overlay. `used` are places in `Asked.holding`; `broken`: it does not build.
+
+    `outside` are files beyond the model's own folder that it is made of, with their digests (empty: not there).
+    """
+
+    findings: tuple[Finding, ...]
+    objects: int
+    broken: bool = False
+    undecided: tuple[str, ...] = ()
+    used: tuple[int, ...] = ()
+    outside: dict[str, bytes] = {}
+
+
+class Court(Value, frozen=True, kw_only=True):
+    """Everything that overlays are judged by."""
+
+    root: Path
+    config: Config | None
+    catalogue: Catalogue
+    asked: Asked
+    runtimes: tuple[Runtime, ...] = ()
+    past: Past = Past()
+    substituted: bool = False
+    """Whether Flux expands variables in what this repository applies."""
+
+    def kserve(self, environment: str) -> Kserve:
+        """The KServe of an environment."""
+        if self.config is None:
+            return Kserve()
+        place = self.config.environments.get(environment)
+        return self.config.kserve if place is None or isinstance(place.kserve, msgspec.UnsetType) else place.kserve
+
+    def namespace(self, environment: str) -> str:
+        """The namespace of an environment."""
+        place = self.config.environments.get(environment) if self.config is not None else None
+        return place.namespace if place is not None else ""
+
+
+class Judgements:
+    """What earlier runs found out about overlays, and what this one will leave behind."""
+
+    def __init__(self, court: Court, cache: Cache) -> None:
+        self._court = court
+        self._cache = cache
+        holding = msgspec.json.encode(court.asked.holding)
+        tool = kustomize.identity(kustomize.find(), cache) if cache.remembers else b""
+        substituted = b"substituted" if court.substituted else b""
+        self._salt = (
+            key("judgement", salt.of_m2g(), salt.of_repository(court.root), tool, substituted, holding)
+            if cache.remembers
+            else b""
+        )
+        self._outside: dict[str, bytes] = {}
+
+    def known(self, digest: bytes, slug: str, environment: str) -> Judgement | None:
+        """The judgement on an overlay of the folder with this digest, where nothing that it depends on has changed."""
+        if not digest or (slug, environment) in self._court.past.overlays:
+            return None
+        found = self._cache.get(self._key(digest, environment))
+        if found is None:
+            return None
+        judgement = _DECODER.decode(found)
+        same = all(self._digest(file) == digest for file, digest in judgement.outside.items())
+        return judgement if same else None
+
+    def keep(self, digests: Mapping[str, bytes], judgements: Mapping[Key, Judgement]) -> None:
+        """Remember what was found; `digests` are of the folders (by slug) as they were before."""
+        self._cache.put_all(
+            {
+                self._key(digests[slug], environment): msgspec.msgpack.encode(judgement)
+                for (slug, environment), judgement in judgements.items()
+                if digests[slug] and (slug, environment) not in self._court.past.overlays and _is_closed(judgement)
+            }
+        )
+
+    def outside(self, slug: str, built: kustomize.Built) -> dict[str, bytes]:
+        """The files beyond the model's folder that an overlay is made of, and the names that could become one."""
+        own = f"models/{slug}/"
+        files = {file for file in built.files if not file.startswith(own)}
+        for found in built.kustomizations:
+            if not found.file.startswith(own):
+                place = found.file.rpartition("/")[0]
+                files |= {f"{place}/{name}" for name in kustomize.FILE_NAMES}
+        return {file: self._digest(file) for file in sorted(files)}
+
+    def _digest(self, file: str) -> bytes:
+        if file not in self._outside:
+            path = os.path.join(self._court.root, file)
+            if not os.path.lexists(path):
+                self._outside[file] = b""
+            elif os.path.realpath(path) != os.path.join(os.path.realpath(self._court.root), file):
+                self._outside[file] = _LINKED
+            else:
+                self._outside[file] = _content(path)
+        return self._outside[file]
+
+    def _key(self, digest: bytes, environment: str) -> bytes:
+        return key(self._salt, digest, environment)
+
+
+_DECODER = msgspec.msgpack.Decoder(Judgement)
+_LINKED = b"linked"
+
+
+def _content(path: str) -> bytes:
+    try:
+        return key(Path(path).read_bytes()) if os.path.isfile(path) else b"folder"
+    except OSError as error:
+        return key(f"unreadable {error.errno}")
+
+
+def _is_closed(judgement: Judgement) -> bool:
+    """Whether all that it depends on is known: what a link leads to may change behind it."""
+    return _LINKED not in judgement.outside.values() and not judgement.broken
+
+
+def judge(
+    court: Court,
+    keys: Sequence[Key],
+    known: Judgements,
+    names: Mapping[str, str],
+    progress: kustomize.Progress,
+) -> dict[Key, Judgement]:
+    """Build and judge these overlays; `names` is slug to registered name."""
+    folders = {found: f"models/{found[0]}/overlays/{found[1]}" for found in keys}
+    built = kustomize.build(court.root, list(folders.values()), progress=progress)
+    records = {slug: releases.of(court.root, part(court.root, slug, "releases"))[0] for slug in {s for s, _ in keys}}
+    subjects = [
+        expressions.Overlay(
+            key=found,
+            kserve=court.kserve(found[1]).version,
+            built=built[folder],
+            plain=units.applied(court.root, *found),
+            name=names.get(found[0], found[0]),
+            namespace=court.namespace(found[1]),
+            release=records[found[0]].get(found[1]),
+        )
+        for found, folder in folders.items()
+    ]
+    told = expressions.check(court.root, court.asked, subjects, court.catalogue)
+    answer: dict[Key, Judgement] = {}
+    for subject in subjects:
+        made = built[folders[subject.key]]
+        checked = told[subject.key]
+        findings = [*_overlay(court, subject, made), *checked.findings]
+        for file in subject.plain:
+            findings += plain(court, file)
+        answer[subject.key] = Judgement(
+            findings=tuple(findings),
+            objects=len(made.objects),
+            broken=bool(made.error),
+            undecided=tuple(sorted(checked.undecided)),
+            used=tuple(sorted(checked.used)),
+            outside=known.outside(subject.key[0], made),
+        )
+    return answer
+
+
+def _overlay(court: Court, subject: expressions.Overlay, built: kustomize.Built) -> Iterator[Finding]:
+    slug, environment = subject.key
+    if court.config is not None and environment not in court.config.environments:
+        message = f"m2g.yaml has no environment {environment!r}"
+        yield Finding(rule="environment-unknown", file=built.folder, message=message, hint="run `m2g render --locked`")
+    if built.error:
+        hint = built.hint or "run `kustomize build` on the overlay to see it; m2g builds with no network and no plugins"
+        message = f"does not build: {built.error}"
+        yield Finding(rule="overlay-build", file=built.at, message=message, hint=hint, environment=environment)
+    elif not any(at(i, "kind") == "InferenceService" and at(i, "metadata", "name") == slug for i in built.objects):
+        message = f"builds no InferenceService {slug!r}: a component deletes or renames it"
+        hint = f"mend models/{slug}/custom/{environment}/, or retire the model"
+        yield Finding(rule="service-missing", file=built.folder, message=message, hint=hint, environment=environment)
+    for item in built.objects:
+        yield from _object(court, subject, built, item)
+    for found in built.kustomizations:
+        yield from _kustomization(court, subject, built, found)
+
+
+def _object(court: Court, subject: expressions.Overlay, built: kustomize.Built, item: Manifest) -> Iterator[Finding]:
+    slug, environment = subject.key
+    release = subject.release if at(item, "metadata", "name") == slug else None
+    asked = checks.Subject(
+        item=item,
+        kserve=subject.kserve,
+        overlay=built.objects,
+        release=release,
+        verdict=verdicts.of_object(item, built.objects, release, subject.kserve, court.runtimes),
+        external=External() if court.config is None else court.config.external,
+        before=court.past.before(environment, item),
+        substituted=court.substituted,
+    )
+    for finding in (*_against_schema(item, court.catalogue, subject.kserve), *checks.check(asked)):
+        source = sources.of(court.root, subject.key, built.kustomizations, item, place_of(finding.path))
+        yield msgspec.structs.replace(finding, file=source.file, line=source.line, environment=environment)
+
+
+def _kustomization(
+    court: Court, subject: expressions.Overlay, built: kustomize.Built, found: kustomize.Kustomization
+) -> Iterator[Finding]:
+    item = {**_KUSTOMIZATION, **found.said}
+    asked = checks.Subject(
+        item={**item, **found.data}, kserve=subject.kserve, overlay=None if built.error else built.objects
+    )
+    for finding in (*_against_schema(item, court.catalogue, subject.kserve), *checks.check(asked)):
+        line = sources.line(court.root, found.file, place_of(finding.path))
+        yield msgspec.structs.replace(finding, file=found.file, line=line)
+
+
+def plain(court: Court, file: kustomize.PlainFile) -> Iterator[Finding]:
+    """What is wrong in a file that is applied as it is."""
+    parts = file.file.split("/")
+    environment = parts[1] if parts[0] == "fleet" and len(parts) == 3 else ""
+    version = court.kserve(environment).version
+    if file.error:
+        yield Finding(rule="yaml-invalid", file=file.file, line=file.line, message=file.error, hint="mend the file")
+    for index, item in enumerate(file.objects):
+        if not isinstance(item, dict):
+            message = "is no Kubernetes object: a mapping is needed"
+            yield Finding(rule="schema", file=file.file, line=file.line_of(index, ()), message=message)
+            continue
+        defaults = _KUSTOMIZATION if parts[-1] == "kustomization.yaml" else {}
+        subject = checks.Subject(item=item, kserve=version)
+        for finding in (*_against_schema({**defaults, **item}, court.catalogue, version), *checks.check(subject)):
+            line = file.line_of(index, place_of(finding.path))
+            yield msgspec.structs.replace(finding, file=file.file, line=line)
+
+
+def _against_schema(item: Manifest, catalogue: Catalogue, version: str) -> Iterator[Finding]:
+    for violation in catalogue.violations(item, kserve=version):
+        yield Finding(rule="schema", message=violation.message, hint=violation.hint, path=violation.path)

@@ -1,0 +1,143 @@
+"""What can be said of one model before anything is built; remembered by a digest of its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from m2g import config as configuration
+from m2g import folders, kustomize, releases
+from m2g.cache import Cache, key
+from m2g.commands import holdings, ownership, salt, samples
+from m2g.commands.desired import Repository, desired, located, unused
+from m2g.finding import Finding
+from m2g.folders import ModelFolder
+from m2g.intent import Config, ModelIntent
+from m2g.model import Release, Value
+from m2g.plan import misplaced, stale_pins
+from m2g.runtime import Runtime
+
+
+class Unit(msgspec.Struct, frozen=True, kw_only=True):
+    """One model as it is on disk. `overlays` are the environments that it has an overlay for.
+
+    `name` is the registered model's, the slug where no record tells; `owned` how many files lie where m2g writes.
+    """
+
+    slug: str
+    name: str
+    overlays: tuple[str, ...]
+    records: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    owned: int
+
+
+class Look(Value, frozen=True, kw_only=True):
+    """What every unit is looked at with; `config` is None where m2g.yaml cannot be used."""
+
+    root: Path
+    config: Config | None
+    runtimes: tuple[Runtime, ...]
+
+
+_DECODER = msgspec.msgpack.Decoder(Unit)
+
+
+class Units:
+    """The models of a repository, each read once; what was found out of a folder is remembered."""
+
+    def __init__(self, look: Look, cache: Cache) -> None:
+        self._look = look
+        self._cache = cache
+        self._salt = key("unit", salt.of_m2g(), salt.of_repository(look.root)) if cache.remembers else b""
+
+    def read(self) -> Iterator[tuple[ModelFolder, Unit]]:
+        """Every model, by slug, with its folder: who wants to keep a folder's content says so by holding it."""
+        root = self._look.root
+        fleet = folders.environments(root)
+        for slug in folders.slugs(root):
+            folder = folders.read(root, slug, fleet)
+            yield folder, self._of(folder)
+
+    def _of(self, folder: ModelFolder) -> Unit:
+        place = key(self._salt, folder.digest)
+        if folder.digest and (found := self._cache.get(place)) is not None:
+            return _DECODER.decode(found)
+        unit = look(self._look, folder)
+        if folder.digest:
+            self._cache.put(place, msgspec.msgpack.encode(unit))
+        return unit
+
+
+def look(what: Look, folder: ModelFolder) -> Unit:
+    """Look at one model; every finding has its file and line."""
+    root, slug = what.root, folder.slug
+    records, findings = releases.of(root, folder)
+    intent, wrong = configuration.intent_of(root, folder)
+    findings += wrong
+    intents = {} if intent is None else {slug: intent}
+    keyed = {(slug, environment): release for environment, release in records.items()}
+    findings += stale_pins(intents, keyed)
+    if what.config is not None:
+        findings += _against(what, what.config, folder, intents, keyed)
+    name = next((release.model for release in reversed(records.values())), slug)
+    overlays = _overlays(folder)
+    findings += ownership.findings(root, folder, {slug})
+    findings += _unpaired(folder, set(records), set(overlays))
+    return Unit(
+        slug=slug,
+        name=name,
+        overlays=overlays,
+        records=tuple(records),
+        findings=tuple(findings),
+        owned=len(folder.owned()),
+    )
+
+
+def _against(
+    what: Look,
+    config: Config,
+    folder: ModelFolder,
+    intents: Mapping[str, ModelIntent],
+    records: Mapping[tuple[str, str], Release],
+) -> Iterator[Finding]:
+    """What m2g.yaml says to it: what render would refuse (settings, storage, names), and what nothing uses."""
+    yield from configuration.unknown_environments(config, intents)
+    yield from misplaced(config, records)
+    repository = Repository(
+        config=config,
+        records=dict(records),
+        intents=dict(intents),
+        components=frozenset(holdings.components(folder)),
+        runtimes=what.runtimes,
+    )
+    wrong = [*desired(repository, repository.records).findings, *samples.findings(repository, repository.records)]
+    yield from located(what.root, wrong)
+    yield from unused(repository)
+
+
+def _overlays(folder: ModelFolder) -> tuple[str, ...]:
+    start = f"models/{folder.slug}/overlays/"
+    below = (path[len(start) :] for path in (*folder.files, *folder.odd) if path.startswith(start))
+    return tuple(sorted({rest.partition("/")[0] for rest in below if "/" in rest}))
+
+
+def _unpaired(folder: ModelFolder, records: set[str], overlays: set[str]) -> Iterator[Finding]:
+    for environment in sorted(records ^ overlays):
+        record = f"models/{folder.slug}/releases/{environment}.json"
+        overlay = f"models/{folder.slug}/overlays/{environment}"
+        if environment in overlays:
+            if record in folder.files or record in folder.odd:
+                continue  # there is one that cannot be read, and that is said already
+            message, file = f"has no release record ({record})", overlay
+        else:
+            message, file = f"has no overlay ({overlay})", record
+        yield Finding(rule="record-unpaired", file=file, message=message, hint="run `m2g render --locked`")
+
+
+def applied(root: Path, slug: str, environment: str) -> tuple[kustomize.PlainFile, ...]:
+    """The file of fleet/ that applies this overlay, where there is one."""
+    file = f"fleet/{environment}/{slug}.yaml"
+    return (kustomize.read_file(root, file),) if (root / file).is_file() or (root / file).is_symlink() else ()

@@ -1,0 +1,177 @@
+"""The folders of models as they lie on disk: every file read once, and one digest of it all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from m2g import files
+
+_OWNED = re.compile(r"models/[^/]+/(README\.md|(base|overlays|releases|requests)/.+)|fleet/[^/]+/[^/]+\.yaml")
+
+
+class ModelFolder(msgspec.Struct, frozen=True, kw_only=True):
+    """All files of one model: `models/<slug>/**` and `fleet/<environment>/<slug>.yaml`, by path.
+
+    `odd` are links and whatever else is no plain file of bounded size: m2g.files.read says what is wrong with each.
+    `digest` is of every path and content; empty where something is odd, so that nothing is known without a look.
+    """
+
+    slug: str
+    files: Mapping[str, bytes]
+    odd: tuple[str, ...] = ()
+    digest: bytes = b""
+
+    def owned(self) -> list[str]:
+        """The files in the places where m2g writes, sorted; people's files that lie there are among them."""
+        linked = {f"{path}/" for path in self.odd}
+        found = [path for path in (*self.files, *self.odd) if _OWNED.fullmatch(path)]
+        return sorted(path for path in found if not any(path.startswith(link) for link in linked))
+
+    def content(self, root: Path, path: str) -> bytes:
+        """The content of a file. Raises FileNotFoundError, InputError and OutsideError as m2g.files.read does."""
+        found = self.files.get(path)
+        return files.read(root, path) if found is None else found
+
+    def below(self, folder: str, ending: str) -> list[str]:
+        """The files right in a folder of the model (`releases`) with this ending, sorted."""
+        start = f"models/{self.slug}/{folder}/"
+        found = (path for path in (*self.files, *self.odd) if path.startswith(start) and path.endswith(ending))
+        return sorted(path for path in found if "/" not in path[len(start) :])
+
+    def changed(self, tree: Mapping[str, bytes], removals: Collection[str]) -> ModelFolder:
+        """The folder after these files of it were written and removed."""
+        if not tree and not removals:
+            return self
+        after = {path: content for path, content in self.files.items() if path not in removals} | dict(tree)
+        digest = b"" if self.odd else _digest(after)
+        return ModelFolder(slug=self.slug, files=after, odd=self.odd, digest=digest)
+
+
+def is_owned(path: str) -> bool:
+    """Whether m2g may write there."""
+    return _OWNED.fullmatch(path) is not None
+
+
+def slugs(root: Path) -> list[str]:
+    """The folders below models/, sorted; links are not followed."""
+    return sorted(_folders(root / "models"))
+
+
+def environments(root: Path) -> list[str]:
+    """The folders below fleet/, sorted."""
+    return sorted(_folders(root / "fleet"))
+
+
+def read(root: Path, slug: str, fleet: Sequence[str]) -> ModelFolder:
+    """Read one model's folder; `fleet` are the folders of `environments`. Never raises for what is wrong in it."""
+    found: dict[str, bytes] = {}
+    odd: list[str] = []
+    if os.path.lexists(f"{root}/models/{slug}"):
+        _walk(f"{root}/models/{slug}", len(str(root)) + 1, found, odd)
+    for environment in fleet:
+        path = f"fleet/{environment}/{slug}.yaml"
+        _take(root, path, found, odd)
+    return ModelFolder(slug=slug, files=found, odd=tuple(sorted(odd)), digest=b"" if odd else _digest(found))
+
+
+def part(root: Path, slug: str, name: str) -> ModelFolder:
+    """One folder of a model (`releases`), without a digest."""
+    found: dict[str, bytes] = {}
+    odd: list[str] = []
+    place = f"{root}/models/{slug}/{name}"
+    if os.path.islink(place):
+        odd.extend(f"models/{slug}/{name}/{file}" for file in _listed(place))
+    elif os.path.isdir(place):
+        _walk(place, len(str(root)) + 1, found, odd)
+    return ModelFolder(slug=slug, files=found, odd=tuple(sorted(odd)))
+
+
+def strays(root: Path, fleet: Sequence[str], known: frozenset[str]) -> ModelFolder:
+    """The files of fleet/ that belong to no folder below models/; the slug is empty."""
+    found: dict[str, bytes] = {}
+    odd: list[str] = []
+    for environment in fleet:
+        for name in sorted(os.listdir(root / "fleet" / environment)):
+            if name.endswith(".yaml") and name.removesuffix(".yaml") not in known:
+                _take(root, f"fleet/{environment}/{name}", found, odd)
+    return ModelFolder(slug="", files=found, odd=tuple(sorted(odd)))
+
+
+def _walk(folder: str, start: int, found: dict[str, bytes], odd: list[str]) -> None:
+    try:
+        with os.scandir(folder) as listing:
+            entries = list(listing)
+    except OSError:
+        odd.append(folder[start:])
+        return
+    for entry in entries:
+        path = entry.path
+        if entry.is_dir(follow_symlinks=False):
+            _walk(path, start, found, odd)
+        elif entry.is_file(follow_symlinks=False):
+            content = _content(path)
+            if content is None:
+                odd.append(path[start:])
+            else:
+                found[path[start:]] = content
+        else:
+            odd.append(path[start:])
+            # What is in a linked folder is seen, and refused by name.
+            odd.extend(f"{path[start:]}/{name}" for name in _listed(path))
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def _take(root: Path, path: str, found: dict[str, bytes], odd: list[str]) -> None:
+    whole = f"{root}/{path}"
+    if os.path.islink(whole):
+        odd.append(path)
+    elif os.path.isfile(whole):
+        content = _content(whole)
+        if content is None:
+            odd.append(path)
+        else:
+            found[path] = content
+
+
+def _content(path: str) -> bytes | None:
+    """The bytes of a plain file; None for what only m2g.files.read can speak of."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        size = os.fstat(handle).st_size
+        if size > files.MAX_BYTES:
+            return None
+        content = os.read(handle, size + 1)
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+    return content if len(content) == size else None
+
+
+def _digest(found: Mapping[str, bytes]) -> bytes:
+    parts: list[bytes] = []
+    for path in sorted(found):
+        content = found[path]
+        parts += (b"%d %d " % (len(path), len(content)), os.fsencode(path), content)
+    return hashlib.blake2b(b"".join(parts), digest_size=16).digest()
+
+
+def _folders(folder: Path) -> Iterator[str]:
+    if folder.is_dir() and not folder.is_symlink():
+        with os.scandir(folder) as entries:
+            yield from (entry.name for entry in entries if entry.is_dir(follow_symlinks=False))

@@ -1,0 +1,197 @@
+"""With and without what earlier runs found out: the same findings and the same tree, after any edit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from m2g.commands.render import RenderOptions, WrongInput
+from m2g.commands.validate import Options, validate
+from m2g.errors import M2gError
+from m2g.finding import Report
+from tests.kustomize.fleet import write
+from tests.render.fleet import CONFIG, FakeRegistry, model, release, repository, run, tree, write_record
+
+COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
+SHARED = f"""{COMPONENT}patches:
+- target: {{kind: InferenceService}}
+  patch: '[{{"op": "add", "path": "/metadata/annotations/team", "value": "a"}}]'
+"""
+POLICY = """policies:
+- {id: small, expression: object.spec.predictor.maxReplicas < 3, message: too many}
+overrides:
+- {policy: small, model: wine, environment: prod, reason: launch, expires: "2999-01-01"}
+"""
+MODELS = ("wine", "beer", "gin")
+_TEXTS = (
+    "",
+    "kind: Component\n",
+    SHARED,
+    SHARED.replace("team", "other").replace("/metadata/annotations/", "/spec/predictor/"),
+    f"{COMPONENT}components: [../../../../shared]\n",
+    "settings: {minReplicas: 2, maxReplicas: 3}\n",
+    "settings: {minReplicas: 9}\n",
+    "settings: {nonsense: 1}\n",
+    "environments: {prod: {version: 2, reason: held}}\n",
+    POLICY,
+    POLICY.replace("< 3", "< 9"),
+    POLICY.replace("maxReplicas", "maxReplicaz"),
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
+    CONFIG,
+    CONFIG.replace("minReplicas: 2", "minReplicas: 3"),
+    CONFIG.replace("models-prod", "models-live"),
+    "<<<<<<< ours\n",
+    "\x00",
+)
+_PATHS = (
+    "m2g.yaml",
+    "policies/a.yaml",
+    "shared/kustomization.yaml",
+    "shared/kustomization.yml",
+    "platform/a.yaml",
+    *(f"models/{name}/model.yaml" for name in MODELS),
+    *(f"models/{name}/custom/prod/kustomization.yaml" for name in MODELS),
+    "models/wine/overlays/prod/patch.yaml",
+    "models/wine/overlays/prod/kustomization.yaml",
+    "models/wine/base/inferenceservice.yaml",
+    "models/wine/base/kustomization.yml",
+    "models/wine/releases/dev.json",
+    "models/wine/README.md",
+    "models/wine/notes.txt",
+    "models/rum/overlays/prod/kustomization.yaml",
+    "fleet/prod/wine.yaml",
+    "fleet/prod/nobody.yaml",
+)
+EDITS = st.one_of(
+    st.tuples(st.just("write"), st.sampled_from(_PATHS), st.sampled_from(_TEXTS)),
+    st.tuples(st.just("remove"), st.sampled_from(_PATHS), st.just("")),
+    st.tuples(
+        st.just("link"), st.sampled_from(_PATHS), st.sampled_from(("shared/kustomization.yaml", "/etc/hostname"))
+    ),
+    st.tuples(st.just("copy"), st.sampled_from(_PATHS), st.sampled_from(_PATHS)),
+    st.tuples(st.just("render"), st.just(""), st.just("")),
+    st.tuples(st.just("move"), st.just(""), st.sampled_from(("1", "2", "3"))),
+)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory, kustomize: Path) -> Path:
+    """Three models, a component outside of their folders, a policy with an override."""
+    assert kustomize.is_file()
+    root = repository(tmp_path_factory.mktemp("start") / "repository")
+    write(
+        root,
+        {
+            "policies/a.yaml": POLICY,
+            "shared/kustomization.yaml": SHARED,
+            "models/beer/custom/prod/kustomization.yaml": f"{COMPONENT}components: [../../../../shared]\n",
+        },
+    )
+    for name in MODELS:
+        for environment in ("dev", "prod"):
+            write_record(root, name, release(name, environment))
+    run(root, FakeRegistry(), RenderOptions(locked=True))
+    return root
+
+
+def edit(root: Path, cache: Path, what: str, path: str, value: str) -> None:
+    """One edit of a person, or one run of m2g."""
+    place = root / path
+    if what == "render":
+        rendered(root, cache)
+    elif what == "move":
+        known = [model(name, champion=value, challenger="3") for name in MODELS]
+        try:
+            run(root, FakeRegistry(known), RenderOptions(cache=cache))
+        except (M2gError, FileNotFoundError):
+            return
+    elif what == "write":
+        if place.is_symlink():
+            place.unlink()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(value)
+    elif what == "remove":
+        place.unlink(missing_ok=True)
+    elif what == "link":
+        place.unlink(missing_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(value if value.startswith("/") else os.path.relpath(root / value, place.parent))
+    elif what == "copy" and (root / value).is_file() and not place.is_symlink():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / value, place) if root / value != place else None
+
+
+def report(root: Path, cache: Path | None) -> Report | str:
+    try:
+        return validate(root, Options(cache=cache))
+    except (M2gError, FileNotFoundError) as error:
+        return str(error)
+
+
+def rendered(root: Path, cache: Path | None, *, check: bool = False) -> object:
+    try:
+        return msgspec.to_builtins(run(root, FakeRegistry(), RenderOptions(locked=True, check=check, cache=cache)))
+    except WrongInput as wrong:
+        return wrong.findings
+    except (M2gError, FileNotFoundError) as error:
+        return str(error)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edits=st.lists(EDITS, min_size=1, max_size=4))
+def test_the_same_with_and_without(
+    start: Path, tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[str, str, str]]
+) -> None:
+    place = tmp_path_factory.mktemp("case")
+    root, cache = place / "repository", place / "cache"
+    shutil.copytree(start, root, symlinks=True)
+    for one in (("nothing", "", ""), *edits):
+        edit(root, cache, *one)
+        assert report(root, cache) == report(root, None), one
+        assert rendered(root, cache, check=True) == rendered(root, None, check=True), one
+    shutil.rmtree(place)
+
+
+def test_what_is_known_is_not_built_again(start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, cache = tmp_path / "repository", tmp_path / "cache"
+    shutil.copytree(start, root, symlinks=True)
+    first = validate(root, Options(cache=cache))
+    counted = tmp_path / "counted"
+    wrapper = tmp_path / "kustomize"
+    wrapper.write_text(f'#!/bin/sh\necho "$1" >> {counted}\nexec {shutil.which("kustomize")} "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("M2G_KUSTOMIZE", str(wrapper))
+
+    def builds() -> int:
+        found = counted.read_text().split() if counted.exists() else []
+        counted.unlink(missing_ok=True)
+        return found.count("build")
+
+    assert validate(root, Options(cache=cache)) == first
+    assert builds() > 0  # another kustomize: nothing that is known counts
+    assert validate(root, Options(cache=cache)) == first
+    assert builds() == 0
+    (root / "models/gin/custom/dev").mkdir(parents=True)
+    (root / "models/gin/custom/dev/kustomization.yaml").write_text(SHARED)
+    validate(root, Options(cache=cache))
+    assert builds() == 1  # gin alone, both environments in one process
+    assert validate(root, Options()) == validate(root, Options(cache=cache))
+
+
+def test_a_settled_model_is_neither_rendered_nor_written(start: Path, tmp_path: Path) -> None:
+    root, cache = tmp_path / "repository", tmp_path / "cache"
+    shutil.copytree(start, root, symlinks=True)
+    run(root, FakeRegistry(), RenderOptions(locked=True, cache=cache))
+    before = {path: os.stat(root / path).st_mtime_ns for path in tree(root)}
+    assert run(root, FakeRegistry(), RenderOptions(locked=True, cache=cache)).files == ()
+    assert {path: os.stat(root / path).st_mtime_ns for path in tree(root)} == before
+    (root / "models/wine/base/inferenceservice.yaml").unlink()
+    (changed,) = run(root, FakeRegistry(), RenderOptions(locked=True, cache=cache)).files
+    assert changed.path == "models/wine/base/inferenceservice.yaml"
+    assert run(root, FakeRegistry(), RenderOptions(locked=True, cache=cache)).files == ()
