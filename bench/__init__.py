@@ -1,0 +1,1 @@
+"""m2g against a naive peer and against floors, on fleets of registered models: `make bench`."""

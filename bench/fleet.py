@@ -1,0 +1,206 @@
+"""A fleet of registered models on a real MLflow server: rows by MLflow's own tables, MLmodel files where it reads them.
+
+`mlflow.register_model` takes 50 ms a version; 20,000 of them would take longer than everything that is measured.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import sqlalchemy
+from mlflow.store.model_registry.dbmodels import models as registry
+from mlflow.store.tracking.dbmodels import models as tracking
+
+VERSIONS = 2
+ENVIRONMENTS = ("dev", "staging", "prod")
+ALIASES = {"challenger": "2", "candidate": "2", "champion": "1"}
+"""What dev, staging and prod follow, and to which version it points."""
+CREATED = 1_790_000_000_000
+"""Milliseconds: no clock is read, so that two runs make the same fleet."""
+BUCKET = "s3://models"
+COLUMNS = ("alcohol", "malic_acid", "ash", "magnesium", "flavanoids", "hue", "proline")
+_ROWS = 2000
+
+MLMODEL = """\
+artifact_path: mlflow-artifacts:/1/models/{id}/artifacts
+env: {{conda: conda.yaml, virtualenv: python_env.yaml}}
+flavors:
+  python_function:
+    env: {{conda: conda.yaml, virtualenv: python_env.yaml}}
+    loader_module: mlflow.sklearn
+    model_path: model.pkl
+    predict_fn: predict
+    python_version: 3.10.13
+  sklearn:
+    code: null
+    pickled_model: model.pkl
+    serialization_format: cloudpickle
+    sklearn_version: 1.5.2
+mlflow_version: 2.19.0
+model_id: {id}
+model_size_bytes: 48123
+model_uuid: {id}
+run_id: {run}
+saved_input_example_info:
+  artifact_path: input_example.json
+  pandas_orient: split
+  serving_input_path: serving_input_example.json
+  type: dataframe
+signature:
+  inputs: '{inputs}'
+  outputs: '[{{"type": "tensor", "tensor-spec": {{"dtype": "float64", "shape": [-1]}}}}]'
+  params: null
+utc_time_created: '2026-09-20 12:00:00.000000'
+"""
+FILES = {
+    "requirements.txt": "mlflow==2.19.0\ncloudpickle==3.1.0\nnumpy==1.26.4\npandas==2.2.3\nscikit-learn==1.5.2\n",
+    "serving_input_example.json": json.dumps(
+        {"dataframe_split": {"columns": list(COLUMNS), "data": [[13.2, 1.78, 2.14, 100.0, 2.76, 1.05, 1050.0]]}}
+    ),
+}
+
+
+def name(index: int) -> str:
+    """The registered model with this number."""
+    return f"Fraud detector {index:05d}"
+
+
+def fill(database: str, artifacts: Path, size: int) -> None:
+    """Register `size` models with their versions, aliases, tags, runs and files.
+
+    `database` is SQLAlchemy's URL of a store that MLflow has made; `artifacts` the server's artifacts destination.
+    """
+    inputs = json.dumps([{"type": "double", "name": column, "required": True} for column in COLUMNS])
+    engine = sqlalchemy.create_engine(database)
+    with engine.begin() as connection:
+        for table, rows in _tables(size):
+            for start in range(0, len(rows), _ROWS):
+                connection.execute(sqlalchemy.insert(table), rows[start : start + _ROWS])
+    engine.dispose()
+    for index in range(size):
+        for version in range(1, VERSIONS + 1):
+            folder = artifacts / f"1/models/{_id(index, version)}/artifacts"
+            folder.mkdir(parents=True)
+            text = MLMODEL.format(id=_id(index, version), run=_run(index, version), inputs=inputs)
+            (folder / "MLmodel").write_text(text)
+            for file, content in FILES.items():
+                (folder / file).write_text(content)
+
+
+def configuration(uri: str) -> str:
+    """m2g.yaml for the fleet."""
+    environments = "\n".join(
+        f"  {environment}: {{namespace: models-{environment}, follow: {{alias: {alias}}}}}"
+        for environment, alias in zip(ENVIRONMENTS, ALIASES, strict=True)
+    )
+    return (
+        f"version: 1\nregistry: {{uri: {json.dumps(uri)}}}\nenvironments:\n{environments}\n"
+        f'storage: {{rewrites: [{{from: "mlflow-artifacts:/", to: "{BUCKET}/"}}]}}\nsync: {{argocd: {{}}}}\n'
+    )
+
+
+def _id(index: int, version: int) -> str:
+    return f"m-{index:05d}{version:027d}"
+
+
+def _run(index: int, version: int) -> str:
+    return f"{index:05d}{version:027d}"
+
+
+def _tables(size: int) -> Iterator[tuple[sqlalchemy.Table, list[Mapping[str, object]]]]:
+    """Each table of MLflow with its rows, parents first."""
+    pairs = [(index, version) for index in range(size) for version in range(1, VERSIONS + 1)]
+    place = {"workspace": "default"}
+    at = {"creation_time": CREATED, "last_updated_time": CREATED}
+    yield (
+        tracking.SqlExperiment.__table__,
+        [
+            {
+                **place,
+                "experiment_id": 1,
+                "name": "bench",
+                "artifact_location": "mlflow-artifacts:/1",
+                "lifecycle_stage": "active",
+                "creation_time": CREATED,
+                "last_update_time": CREATED,
+            }
+        ],
+    )
+    yield tracking.SqlRun.__table__, [_run_row(*pair) for pair in pairs]
+    yield tracking.SqlLatestMetric.__table__, [_metric(*pair, key) for pair in pairs for key in ("auc", "f1", "loss")]
+    yield (
+        tracking.SqlParam.__table__,
+        [{"key": "alpha", "value": f"0.{version}", "run_uuid": _run(index, version)} for index, version in pairs],
+    )
+    yield tracking.SqlLoggedModel.__table__, [_logged(*pair) for pair in pairs]
+    yield registry.SqlRegisteredModel.__table__, [{**place, **at, "name": name(index)} for index in range(size)]
+    yield (
+        registry.SqlRegisteredModelTag.__table__,
+        [{**place, "name": name(index), "key": "team", "value": f"team-{index % 7}"} for index in range(size)],
+    )
+    yield registry.SqlModelVersion.__table__, [{**place, **at, **_version(*pair)} for pair in pairs]
+    yield (
+        registry.SqlModelVersionTag.__table__,
+        [
+            {**place, "name": name(index), "version": version, "key": "validated", "value": "true"}
+            for index, version in pairs
+        ],
+    )
+    yield (
+        registry.SqlRegisteredModelAlias.__table__,
+        [
+            {**place, "name": name(index), "alias": alias, "version": int(version)}
+            for index in range(size)
+            for alias, version in ALIASES.items()
+        ],
+    )
+
+
+def _run_row(index: int, version: int) -> Mapping[str, object]:
+    return {
+        "run_uuid": _run(index, version),
+        "name": f"run-{version}",
+        "source_type": "LOCAL",
+        "source_name": "train.py",
+        "user_id": "ada",
+        "status": "FINISHED",
+        "start_time": CREATED,
+        "end_time": CREATED + 60_000,
+        "lifecycle_stage": "active",
+        "artifact_uri": f"mlflow-artifacts:/1/{_run(index, version)}/artifacts",
+        "experiment_id": 1,
+    }
+
+
+def _metric(index: int, version: int, key: str) -> Mapping[str, object]:
+    value = 0.5 + (index * 31 + version * 7) % 400 / 1000
+    run = _run(index, version)
+    return {"key": key, "value": value, "timestamp": CREATED, "step": 0, "is_nan": False, "run_uuid": run}
+
+
+def _logged(index: int, version: int) -> Mapping[str, object]:
+    return {
+        "model_id": _id(index, version),
+        "experiment_id": 1,
+        "name": "model",
+        "artifact_location": f"mlflow-artifacts:/1/models/{_id(index, version)}/artifacts",
+        "creation_timestamp_ms": CREATED,
+        "last_updated_timestamp_ms": CREATED,
+        "status": 2,
+        "lifecycle_stage": "active",
+        "source_run_id": _run(index, version),
+    }
+
+
+def _version(index: int, version: int) -> Mapping[str, object]:
+    return {
+        "name": name(index),
+        "version": version,
+        "source": f"models:/{_id(index, version)}",
+        "storage_location": f"mlflow-artifacts:/1/models/{_id(index, version)}/artifacts",
+        "run_id": _run(index, version),
+        "current_stage": "None",
+        "status": "READY",
+    }

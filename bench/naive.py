@@ -1,0 +1,131 @@
+"""The naive peer: what a platform engineer writes in an afternoon, one step after the other for every overlay.
+
+    python -m bench.naive <tracking URI> <folder> <registered model>…
+
+For each overlay one call of MLflow's client, one ruamel.yaml round trip, one `kustomize build` and one call of
+kubernetes-validate. It does less than m2g: it reads no MLmodel file, writes no record and no model card, checks no
+rule beyond the schema, and asks for no run. Its patches are strategic merges, as in Kustomize's own tutorial.
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import jinja2
+import jsonschema
+import kubernetes_validate
+from mlflow import MlflowClient
+from ruamel.yaml import YAML
+
+from bench.fleet import ALIASES, BUCKET, ENVIRONMENTS
+from m2g.naming import slug
+from m2g.schemas import Catalogue
+
+_BASE = """\
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata:
+  name: {{ slug }}
+  labels: {app.kubernetes.io/name: {{ slug }}, app.kubernetes.io/managed-by: naive}
+  annotations:
+    serving.kserve.io/deploymentMode: Standard
+    serving.kserve.io/autoscalerClass: hpa
+    mlflow/model-name: "{{ name }}"
+spec:
+  predictor:
+    minReplicas: 1
+    maxReplicas: 1
+    scaleMetric: cpu
+    scaleTarget: 80
+    deploymentStrategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}
+    model:
+      modelFormat: {name: mlflow}
+      protocolVersion: v2
+      runtime: kserve-mlserver
+      resources: {requests: {cpu: 500m, memory: 1Gi}, limits: {cpu: "1", memory: 2Gi}}
+      readinessProbe:
+        httpGet: {path: /v2/models/{{ slug }}/ready, port: 8080, scheme: HTTP}
+        periodSeconds: 10
+        timeoutSeconds: 5
+        failureThreshold: 3
+"""
+_PATCH = """\
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata:
+  name: {{ slug }}
+  labels: {environment: {{ environment }}}
+  annotations: {mlflow/model-version: "{{ version }}", mlflow/run-id: "{{ run }}"}
+spec: {predictor: {model: {storageUri: "{{ uri }}"}}}
+"""
+_KUSTOMIZATION = """\
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+{%- if target %}
+namespace: {{ target }}
+patches: [{path: patch.yaml}]
+{%- endif %}
+resources: [{{ resource }}]
+"""
+
+
+def main(uri: str, root: Path, names: list[str]) -> int:
+    """Render, build and check every overlay; the number of those that are wrong."""
+    client = MlflowClient(uri)
+    schema = Catalogue().schema("serving.kserve.io/v1beta1", "InferenceService", "0.21")
+    judge = jsonschema.Draft202012Validator(schema or {})
+    wrong = 0
+    for name in names:
+        model = root / "models" / slug(name)
+        _write(model / "base/kustomization.yaml", _KUSTOMIZATION, resource="inferenceservice.yaml")
+        _write(model / "base/inferenceservice.yaml", _BASE, slug=slug(name), name=name)
+        for environment, alias in zip(ENVIRONMENTS, ALIASES, strict=True):
+            version = client.get_model_version_by_alias(name, alias)
+            overlay = model / "overlays" / environment
+            _write(
+                overlay / "kustomization.yaml",
+                _KUSTOMIZATION,
+                target=f"models-{environment}",
+                resource="../../base",
+            )
+            _write(
+                overlay / "patch.yaml",
+                _PATCH,
+                slug=slug(name),
+                environment=environment,
+                version=version.version,
+                run=version.run_id,
+                uri=f"{BUCKET}/1/models/{str(version.source).rpartition('/')[2]}/artifacts/",
+            )
+            wrong += not _valid(overlay, judge)
+    return wrong
+
+
+def _write(path: Path, template: str, **values: str) -> None:
+    """Fill the template, tidy it by a ruamel.yaml round trip, write it."""
+    text = jinja2.Template(template).render(**values)
+    yaml = YAML()
+    out = io.StringIO()
+    yaml.dump(yaml.load(text), out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(out.getvalue())
+
+
+def _valid(overlay: Path, judge: jsonschema.Draft202012Validator) -> bool:
+    built = subprocess.run(["kustomize", "build", str(overlay)], capture_output=True, text=True, check=True).stdout
+    for item in YAML(typ="safe", pure=True).load_all(built):
+        try:
+            kubernetes_validate.validate(item, kubernetes_validate.latest_version(), strict=True)
+        except kubernetes_validate.SchemaNotFoundError:  # of KServe's kinds it has none
+            if any(judge.iter_errors(item)):
+                return False
+        except kubernetes_validate.ValidationError:
+            return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(min(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:]), 1))
