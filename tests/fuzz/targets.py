@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, get_args
+
+import pytest
 
 from m2g import config, documents, kustomize, mlmodel, policies, releases
 from m2g.commands import schemas as verb
-from m2g.errors import M2gError
+from m2g.errors import InputError, M2gError
+from m2g.request import request, without_example
 from m2g.schemas import own
+from m2g.serving import Protocol
 from m2g.tree import body, mark, stamp
 
 Target: TypeAlias = Callable[[Path, bytes], object]
 """Reads the bytes, as a file below the folder where it needs one."""
+
+
+MLMODEL = b"flavors: {python_function: {loader_module: x}}\nsignature: {inputs: '%s', outputs: '[]', params: null}\n"
+_COLUMNS = "double float long integer boolean string binary datetime any".split()
+SIGNATURES = (
+    json.dumps([{"name": f"c{n}", "type": word, "required": n % 2 == 0} for n, word in enumerate(_COLUMNS)]),
+    *(json.dumps([{"type": word}]) for word in _COLUMNS),
+    '[{"type": "array", "items": {"type": "map", "values": {"type": "long"}}}]',
+    '[{"name": "o", "type": "object", "properties": {"a": {"type": "double", "required": true}}}]',
+    '[{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 2]}}]',
+    '[{"type": "tensor", "tensor-spec": {"dtype": "int8", "shape": [-1]}}]',
+    '[{"name": "t", "type": "tensor", "tensor-spec": {"dtype": "str", "shape": [2, 2]}}]',
+    "[]",
+)
 
 
 def put(root: Path, file: str, content: bytes) -> Path:
@@ -54,6 +73,28 @@ def _mlmodel(_root: Path, content: bytes) -> object:
     return mlmodel.parse(content)
 
 
+def _example(_root: Path, content: bytes) -> object:
+    """As the input example of signatures of each kind; a request is JSON that every server reads, or a refusal."""
+    return [_requests(MLMODEL % side.encode(), content) for side in SIGNATURES]
+
+
+def _signature(_root: Path, content: bytes) -> object:
+    return _requests(content, b'{"inputs": [[1.0, 2.0]]}')
+
+
+def _requests(file: bytes, example: bytes) -> list[str]:
+    made = mlmodel.read({"MLmodel": file, "serving_input_example.json": example})
+    found = []
+    for protocol in get_args(Protocol):
+        with contextlib.suppress(InputError):
+            found.append(request(made, protocol).body)
+        found.append(request(without_example(made), protocol).body)
+    for body_ in filter(None, found):
+        assert body_.isascii()
+        json.loads(body_, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    return found
+
+
 def _component(root: Path, content: bytes) -> object:
     put(root, "models/wine/custom/dev/kustomization.yaml", content)
     return kustomize.Reader(root).graph("models/wine/custom/dev")
@@ -91,6 +132,8 @@ TARGETS: Mapping[str, Target] = {
     "record": _record,
     "stamp": _stamp,
     "MLmodel": _mlmodel,
+    "example": _example,
+    "signature": _signature,
     "component": _component,
     "resource": _resource,
     "plain": _plain,

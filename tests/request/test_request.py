@@ -324,3 +324,23 @@ def test_whatever_was_logged_a_body_is_json_or_a_clear_error(
         except InputError:
             continue
         assert made.notes if not made.body else isinstance(json.loads(made.body, parse_constant=pytest.fail), dict)
+
+
+@pytest.mark.parametrize(
+    ("field", "example"),
+    [
+        (Field(name="", type="int64", shape=(-1, 1)), '{"inputs": [[%s]]}' % ("9" * 400)),
+        (column("datetime"), split(x="0001-01-01T00:00:00+23:00")),
+    ],
+)
+def test_a_number_or_a_moment_beyond_all_bounds_is_a_clear_error(field: Field, example: object) -> None:
+    with pytest.raises(InputError, match="contradicts the signature"):
+        request(model([field], example), "v2")
+
+
+def test_a_default_that_is_not_of_its_own_type_is_left_out() -> None:
+    odd = Field(name="k", type="long", required=False, default='"NaN"')
+    for columns in ([column("double")], [Field(name="", type="float64", shape=(-1, 2))]):
+        made = request(model(columns, params=[odd]), "v2")
+        assert "k" not in json.loads(made.body)["parameters"]
+        assert any("'k'" in note for note in made.notes)

@@ -16,7 +16,7 @@ from m2g.commands.trials import Trial
 from m2g.errors import Exit, InputError, M2gError, OutsideError
 from m2g.model import Value
 from m2g.outcome import Asked, Smoke, Smoked
-from m2g.request import Protocol
+from m2g.request import Protocol, path
 from m2g.smoke import environment as environments
 from m2g.smoke import judge, questions, server
 from m2g.smoke.client import Client, Door
@@ -147,8 +147,7 @@ class _Test:
 
     def run(self, stack: contextlib.ExitStack, tell: Tell) -> Smoked:
         """Get ready, ask, compare."""
-        protocol: Protocol = "invocations" if self.trial.profile == "mlflow-image" else "v2"
-        asked = question(self.trial.mlmodel, self.trial.model, protocol)
+        asked = question(self.trial.mlmodel, self.trial.model, self._protocol)
         body = asked.body
         tell(f"asking {self.options.door.url} …" if self.options.door else f"serving {self.trial.named} …")
         client, running = self._server(stack)
@@ -184,7 +183,11 @@ class _Test:
 
     @property
     def _path(self) -> str:
-        return "/invocations" if self.trial.profile == "mlflow-image" else f"/v2/models/{self.trial.slug}/infer"
+        return path(self.trial.slug, self._protocol)
+
+    @property
+    def _protocol(self) -> Protocol:
+        return "invocations" if self.trial.profile == "mlflow-image" else "v2"
 
     def _server(self, stack: contextlib.ExitStack) -> tuple[Client, server.Server]:
         if self.options.door is not None:

@@ -8,7 +8,7 @@ import msgspec
 
 from m2g.errors import InputError
 from m2g.intent import Requests
-from m2g.model import Release, Value
+from m2g.model import Mlmodel, Release, Value
 from m2g.request import Request, request, without_example
 from m2g.serving import Protocol
 
@@ -33,7 +33,7 @@ def sample(release: Release, protocol: Protocol, requests: Requests) -> Sample:
     """The sample of one release. An example that contradicts its signature is not used; `m2g render` warns of it."""
     if release.mlmodel is None:
         return Sample(known=False, notes=("nobody knows what the model takes: its version has no MLmodel file",))
-    made = _request(release, protocol, requests)
+    made = _request(release.mlmodel, protocol, requests)
     if not made.body:
         return Sample(known=False, notes=made.notes)
     if len(made.body) > _LARGEST:
@@ -44,14 +44,11 @@ def sample(release: Release, protocol: Protocol, requests: Requests) -> Sample:
     return Sample(name=f"{release.environment}.json", text=made.body, notes=made.notes)
 
 
-def _request(release: Release, protocol: Protocol, requests: Requests) -> Request:
-    mlmodel = release.mlmodel
-    if mlmodel is None:
-        raise TypeError("a release without facts")
-    if requests.values == "example":
-        try:
-            return request(mlmodel, protocol)
-        except InputError as error:
-            made = request(without_example(mlmodel), protocol)
-            return msgspec.structs.replace(made, notes=(error.message, *made.notes))
-    return request(without_example(mlmodel), protocol)
+def _request(mlmodel: Mlmodel, protocol: Protocol, requests: Requests) -> Request:
+    if requests.values == "generated":
+        return request(without_example(mlmodel), protocol)
+    try:
+        return request(mlmodel, protocol)
+    except InputError as error:
+        made = request(without_example(mlmodel), protocol)
+        return msgspec.structs.replace(made, notes=(error.message, *made.notes))

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+import msgspec
+
 from m2g.model import Field, Signature, Value
 from m2g.request import tensor
 from m2g.request.example import Example, cell
@@ -40,9 +42,10 @@ class Sample(Value, frozen=True, kw_only=True):
 def described(signature: Signature, example: Example | None) -> Sample | None:
     """The sample of a model with a signature; None where nobody could send one. Raises InputError."""
     fields = signature.inputs or ()
-    params = _params(signature.params or (), example)
+    params, odd = _params(signature.params or (), example)
     if any(field.shape is not None for field in fields):
-        return _tensors(fields, example, params)
+        found = _tensors(fields, example, params)
+        return None if found is None else msgspec.structs.replace(found, notes=(*found.notes, *odd))
     columns, notes = _columns(fields, example)
     whole = example.value if example and example.form == "whole" else None
     return Sample(
@@ -50,7 +53,7 @@ def described(signature: Signature, example: Example | None) -> Sample | None:
         columns=columns,
         params=params,
         whole=whole if isinstance(whole, dict) else None,
-        notes=notes,
+        notes=(*notes, *odd),
     )
 
 
@@ -93,17 +96,16 @@ def _guess(value: Json) -> Type:
     return Type(word=kinds.get(type(value), "double"))
 
 
-def _params(fields: Sequence[Field], example: Example | None) -> dict[str, Json]:
-    """Every parameter with the example's value or its default; one without either is left out."""
+def _params(fields: Sequence[Field], example: Example | None) -> tuple[dict[str, Json], tuple[str, ...]]:
+    """Every parameter with the example's value or its default, and notes; one without either is left out."""
     given = example.params if example else {}
     found: dict[str, Json] = {}
+    odd: list[str] = []
     for field in fields:
         value = given.get(field.name)
-        if value is None and field.default:
-            try:
-                value = json.loads(field.default, parse_constant=lambda _: None)
-            except (ValueError, RecursionError):
-                value = None
+        own = value is not None
+        if not own:
+            value = _default(field)
         if value is None:
             continue
         type_ = parse(field.type)
@@ -112,8 +114,19 @@ def _params(fields: Sequence[Field], example: Example | None) -> dict[str, Json]
         try:
             found[field.name] = fit(type_, value)
         except Mismatch as wrong:
-            raise contradiction(f"parameter {field.name[:80]!r}: {wrong}") from None
-    return found
+            if own:
+                raise contradiction(f"parameter {field.name[:80]!r}: {wrong}") from None
+            odd.append(field.name)
+    notes = (f"parameters whose defaults are not of their own type, and left out: {_list(odd)}",) if odd else ()
+    return found, notes
+
+
+def _default(field: Field) -> Json:
+    try:
+        value: Json = json.loads(field.default or "null", parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return None
+    return value
 
 
 def _tensors(fields: Sequence[Field], example: Example | None, params: dict[str, Json]) -> Sample | None:

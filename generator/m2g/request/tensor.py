@@ -19,6 +19,7 @@ DATATYPES = {
     "object": "BYTES",
 }
 """dtype to the datatype of protocol v2; MLServer cannot load a model with another one."""
+_INTEGERS = {f"{sign}int{bits}": bits for sign in ("", "u") for bits in (8, 16, 32, 64)}
 _LARGEST = {"float16": 65504.0, "float32": 3.4028234663852886e38, "float64": math.inf}
 
 
@@ -127,10 +128,12 @@ def _scalar(dtype: str, value: Json) -> Json:
             return None
         case int() | float() if not isinstance(value, bool) and dtype in _LARGEST:
             return real(value, _LARGEST[dtype], dtype, "a value")
-        case int() | float() if not isinstance(value, bool) and "int" in dtype and float(value).is_integer():
-            bits = int(dtype.removeprefix("u").removeprefix("int"))
+        case float() if dtype in _INTEGERS and value.is_integer():
+            return _scalar(dtype, int(value))
+        case int() if not isinstance(value, bool) and dtype in _INTEGERS:
+            bits = _INTEGERS[dtype]
             low, high = (0, (1 << bits) - 1) if dtype.startswith("u") else (-(1 << bits - 1), (1 << bits - 1) - 1)
-            return whole(int(value), low, high, dtype, "a value")
+            return whole(value, low, high, dtype, "a value")
         case int() | float() if dtype not in DATATYPES or dtype == "object":
             return value
     raise Mismatch(f"a value is {type(value).__name__ if value is not None else 'null'}, and the tensor is {dtype}")

@@ -200,10 +200,10 @@ def _datetime(value: str, where: str) -> str:
     """ISO 8601 without a zone and with six digits at most: Python 3.10, in the stock runtime, reads no more."""
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
         raise _mismatch("datetime", value, where) from None
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
     return moment.isoformat()
 
 
