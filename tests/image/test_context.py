@@ -326,6 +326,35 @@ def test_a_version_waits_is_built_recorded_and_promoted_with_its_image(tmp_path:
     assert [w.version for w in waiting(root, Scope(), lambda _config: registry, locked=False)] == ["3"]
 
 
+def test_two_environments_that_wait_for_images_of_two_versions_both_get_them(tmp_path: Path) -> None:
+    root = repository(tmp_path / "r", CONFIG % (DIGEST, "auto"))
+    registry = FakeRegistry([model(champion="1", challenger="2")])
+    run(root, registry)
+    (root / "models/wine/model.yaml").write_text("settings: {profile: mlserver-image}\n")
+    before = tree(root)
+    name = f"ghcr.io/acme/models/wine{DIGEST}"
+    for environment, version in (("dev", "2"), ("prod", "1")):
+        assert tree(root)["models/wine/overlays/prod/patch.yaml"] == before["models/wine/overlays/prod/patch.yaml"]
+        options = ImageOptions(model="wine", environment=environment)
+        outcome = record(root, options, name, version, lambda _config: registry)
+        assert [(change.environment, change.after) for change in outcome.releases] == [(environment, version)]
+    assert waiting(root, Scope(), lambda _config: registry, locked=False) == ()
+    assert (root / "models/wine/overlays/dev/servingruntime.yaml").is_file()
+    assert run(root, registry).files == ()
+
+
+def test_a_run_does_not_tell_what_it_left_out(tmp_path: Path) -> None:
+    root = repository(tmp_path / "r", CONFIG % (DIGEST, "auto"))
+    registry = FakeRegistry([model(champion="1", challenger="1")])
+    run(root, registry)
+    (root / "models/wine/model.yaml").write_text("environments: {prod: {settings: {profile: mlserver-image}}}\n")
+    registry.known = [model(champion="1", challenger="2")]
+    before = tree(root)
+    outcome = run(root, registry)
+    assert [finding.rule for finding in outcome.findings] == ["image-missing"]
+    assert (outcome.releases, tree(root)) == ((), before)
+
+
 @pytest.mark.parametrize(
     ("name", "version", "words"),
     [
@@ -358,6 +387,15 @@ def test_the_folder_says_of_which_version_it_is(tmp_path: Path) -> None:
     assert (root / "models/wine/overlays/prod/servingruntime.yaml").is_file()
     with pytest.raises(InputError, match="no build context of m2g"):
         record(root, options, name, tmp_path, nobody)
+    before = tree(root)
+    other = msgspec.structs.replace(options, profile="mlflow-image")
+    with pytest.raises(InputError, match="is of the profile mlserver-image, not mlflow-image"):
+        record(root, other, name, tmp_path / "out", nobody)
+    assert tree(root) == before
+    again = msgspec.structs.replace(MLMODEL, sha256="1" * 64)
+    write_record(root, "wine", release("wine", "prod", "1", mlmodel=again))
+    with pytest.raises(InputError, match="is of another version 1: its MLmodel differs"):
+        record(root, options, name, tmp_path / "out", nobody)
     write_record(root, "wine", release("wine", "prod", "2", mlmodel=MLMODEL))
     with pytest.raises(InputError, match="of version 1, but prod follows 2"):
         record(root, options, name, tmp_path / "out", nobody)

@@ -101,6 +101,22 @@ FAILS = says(STOCK, "fails", "mlflow 2.19 cannot read skops")
             "mlserver-image",
             "an image was built for this version",
         ),
+        # Another protocol is a person's decision: the image may be there for a batch.
+        *(
+            (
+                release(image=Image(name="r/x" + DIGEST, profile="mlflow-image")),
+                {},
+                "s3://b/m/",
+                [says(STOCK, answer, "why")],
+                wanted,
+                because,
+            )
+            for answer, wanted, because in (
+                ("serves", "mlserver", f"{STOCK} loads it"),
+                ("unknown", "mlserver", f"{STOCK} may load it"),
+                ("fails", "mlflow-image", "an image was built for this version"),
+            )
+        ),
         (release(), {"runtime": "ours"}, "s3://b/m/", [], "mlserver", "runtime is set to ours"),
         (
             release(image=Image(name="r/x" + DIGEST, profile="mlflow-image")),

@@ -17,7 +17,7 @@ from m2g.intent import Config, ModelIntent
 from m2g.manifest import place_of
 from m2g.model import Image, Release, Value
 from m2g.naming import LABEL_MAX
-from m2g.render import Deployment, ModelInput, render
+from m2g.render import Deployment, ModelInput, record, render
 from m2g.runtime import Runtime
 from m2g.serving import Chosen, Serving
 
@@ -43,7 +43,9 @@ class Repository(Value, frozen=True, kw_only=True):
 
 
 class Desired(Value, frozen=True, kw_only=True):
-    """`files` of all models that could be rendered; `frozen` are the slugs whose files stay as they are."""
+    """`files` of all models that could be rendered; `frozen` are the slugs whose files stay as they are, but for
+    those in `files`.
+    """
 
     files: dict[str, bytes]
     frozen: frozenset[str]
@@ -64,7 +66,22 @@ def desired(repository: Repository, records: Mapping[Key, Release]) -> Desired:
         findings += wrong
         if wrong:
             frozen.add(slug)
+            files |= _built(repository, slug, releases, wrong)
     return Desired(files=files, frozen=frozenset(frozen), findings=tuple(findings))
+
+
+def _built(
+    repository: Repository, slug: str, releases: Mapping[str, Release], wrong: Iterable[Finding]
+) -> dict[str, bytes]:
+    """The records that learn an image while another environment waits for its own; else each would wait for the other."""
+    files: dict[str, bytes] = {}
+    if any(finding.rule != profile.WAITS for finding in wrong):
+        return files
+    for environment, release in releases.items():
+        before = repository.records.get((slug, environment))
+        if before is not None and before != release == msgspec.structs.replace(before, image=release.image):
+            files |= record(slug, release)
+    return files
 
 
 def model_files(

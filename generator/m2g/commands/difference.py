@@ -53,6 +53,7 @@ def difference(root: Path, held: Holdings, resolved: Resolved, wanted: Desired, 
         names={slug: record.model for (slug, _), record in (*state.records.items(), *resolved.records.items())},
         scope=allowed.scope,
         frozen=wanted.frozen,
+        kept=frozenset(wanted.files),
         rebased=frozenset(path.split("/")[1] for path in changed if _BASE.match(path)),
     )
     files = {path: wanted.files[path] for path in sorted(changed) if concern.has(path)}
@@ -86,12 +87,15 @@ class _Concern(Value, frozen=True, kw_only=True):
     names: Mapping[str, str]
     scope: Scope
     frozen: frozenset[str]
+    kept: frozenset[str]
     rebased: frozenset[str]
 
     def has(self, path: str) -> bool:
         parts = path.split("/")
         slug = _slug(path)
-        if slug in self.frozen or (self.scope.models and not self.scope.models & {slug, self.names.get(slug, slug)}):
+        if slug in self.frozen and path not in self.kept:
+            return False
+        if self.scope.models and not self.scope.models & {slug, self.names.get(slug, slug)}:
             return False
         environment = ""
         if parts[0] == "fleet":

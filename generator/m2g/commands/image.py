@@ -155,9 +155,16 @@ def _marked(place: Path, found: Subject, options: ImageOptions) -> tuple[str, Pr
         said = context.marker(content)
     except msgspec.MsgspecError as error:
         raise InputError(f"{place}/{context.MARKER}: {error}", hint="write the context again") from error
+    hint = "write the context of this one, and build it: m2g image MODEL --env E -o DIR"
     if said.model != found.release.model:
-        raise InputError(f"{place} is the context of {said.model!r}, not of {found.release.model!r}")
-    return said.version, options.profile or said.profile
+        raise InputError(f"{place} is the context of {said.model!r}, not of {found.release.model!r}", hint=hint)
+    if options.profile not in (None, said.profile):
+        raise InputError(f"{place} is of the profile {said.profile}, not {options.profile}", hint="leave out --profile")
+    mlmodel = found.release.mlmodel
+    if said.version == found.release.version and said.mlmodel != (mlmodel.sha256 if mlmodel else ""):
+        # A registered model that was deleted and made again starts at version 1 again.
+        raise InputError(f"{place} is of another version {said.version}: its MLmodel differs", hint=hint)
+    return said.version, said.profile
 
 
 def _written(to: Path) -> tuple[str, ...]:

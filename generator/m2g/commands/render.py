@@ -93,7 +93,7 @@ def render(
         remember(rendered, made, wanted, written=writes)
         findings = [*resolved.findings, *located(root, wanted.findings), *unused(state), *made.notes]
         findings += ownership.unfinished(root)
-        changes = _release_changes(state.records, resolved.records)
+        changes = _release_changes(state.records, _settled(state.records, resolved.records, wanted.frozen, made.files))
         moved = {(change.slug, change.environment) for change in changes}
         there = {key: resolved.records[key] for key in sorted(moved) if key in resolved.records}
         findings += [*_verdicts(state, there), *samples.findings(state, there)]
@@ -145,13 +145,30 @@ def _resolve(state: Repository, options: RenderOptions, open_registry: Callable[
             for key, record in state.records.items()
             if key[1] not in state.config.environments or not named(state.config, record.model)
         )
-        kept = {key: as_wished(state, record) for key, record in state.records.items() if key not in removed}
+        others = msgspec.structs.replace(state, images={})
+        kept = {
+            key: as_wished(state if options.scope.has(key, record.model) else others, record)
+            for key, record in state.records.items()
+            if key not in removed
+        }
         return Resolved(records=kept, removed=removed, findings=tuple(stale_pins(state.intents, kept)))
 
     def problems(key: Key, release: Release) -> list[Finding]:
         return model_files(state, key[0], {key[1]: release})[1]
 
     return resolve(state, open_registry(state.config), options.scope, problems)
+
+
+def _settled(
+    before: Mapping[Key, Release], after: Mapping[Key, Release], frozen: Collection[str], files: Collection[str]
+) -> dict[Key, Release]:
+    """The records as the tree will have them: those of a frozen model stay, but for what is written all the same."""
+    kept = {key: record for key, record in before.items() if key[0] in frozen}
+    return kept | {
+        key: record
+        for key, record in after.items()
+        if key[0] not in frozen or f"models/{key[0]}/releases/{key[1]}.json" in files
+    }
 
 
 def _release_changes(before: Mapping[Key, Release], after: Mapping[Key, Release]) -> tuple[ReleaseChange, ...]:

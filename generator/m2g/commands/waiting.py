@@ -14,10 +14,10 @@ from m2g.intent import Config
 from m2g.model import Release, Value
 from m2g.outcome import Waiting
 from m2g.plan import named
+from m2g.profile import WAITS
 from m2g.registry import Registry
 
 Open = Callable[[Config], Registry]
-_WAITS = "image-missing"
 
 
 class Subject(Value, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ def subject(root: Path, model: str, environment: str, open_registry: Open, *, lo
         locked=locked,
     )
     found = [(key, release) for key, release in releases.items() if model in (key[0], release.model)]
-    serious = [finding for finding in findings if finding.rule != _WAITS and finding.severity == "error"]
+    serious = [finding for finding in findings if finding.rule != WAITS and finding.severity == "error"]
     if serious:
         raise InputError(f"{serious[0].model or model}: {serious[0].message}", hint=serious[0].hint)
     if not found:
@@ -84,7 +84,7 @@ def _releases(
 
     def problems(key: Key, release: Release) -> list[Finding]:
         found = model_files(repository, key[0], {key[1]: release})[1]
-        if all(finding.rule == _WAITS for finding in found):
+        if all(finding.rule == WAITS for finding in found):
             seen[key] = release
         return found
 

@@ -15,9 +15,10 @@ from m2g.profile import batch
 from m2g.serving import RUNTIMES, Chosen, Protocol, Serving
 from m2g.verdict import Verdict
 
-__all__ = ["PROTOCOLS", "STOCK", "Chosen", "Subject", "base", "chosen", "runtimes"]
+__all__ = ["PROTOCOLS", "STOCK", "WAITS", "Chosen", "Subject", "base", "chosen", "runtimes"]
 
 STOCK = RUNTIMES["mlserver"]
+WAITS = batch.WAITS
 PROTOCOLS: Mapping[Profile, Protocol] = {
     "mlserver": "v2",
     "mlserver-image": "v2",
@@ -103,9 +104,13 @@ def _by_image(subject: Subject) -> tuple[Profile, str] | None:
 
 
 def _by_build(subject: Subject) -> tuple[Profile, str] | None:
-    if subject.release.image is not None:
-        return subject.release.image.profile, "an image was built for this version"
-    return None
+    image, stock = subject.release.image, subject.verdicts.get(STOCK)
+    if image is None:
+        return None
+    if PROTOCOLS[image.profile] != "v2" and stock is not None and stock.answer != "fails":
+        # It may be a batch's, or another environment's: that callers must ask otherwise is a person's decision.
+        return None
+    return image.profile, "an image was built for this version"
 
 
 def _by_runtime(subject: Subject) -> tuple[Profile, str] | None:
@@ -194,7 +199,7 @@ def _with_image(made: Chosen, subject: Subject) -> Iterator[Finding]:
     release = subject.release
     built = f"; the one that was built is for {release.image.profile}" if release.image is not None else ""
     yield Finding(
-        rule="image-missing",
+        rule=WAITS,
         severity=Severity.WARNING,  # it waits: CI builds the image once the setting is merged
         message=f"version {release.version} has no image for the profile {made.profile} yet{built}",
         hint=f"`m2g image {shlex.quote(release.model)} --env {release.environment} -o DIR` writes what builds it, and "

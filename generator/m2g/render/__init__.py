@@ -124,7 +124,7 @@ def _overlay(config: Config, model: ModelInput, environment: str, deployment: De
     folder = f"models/{model.slug}/overlays/{environment}"
     subject = _subject(environment, deployment, flux=config.sync.flux is not msgspec.UNSET)
     full = kserve.inference_service(model.slug, subject, deployment.serving)
-    files = _record(model.slug, deployment.release)
+    files = record(model.slug, deployment.release)
     own = FORMS[subject.profile].beside(model.slug, subject, deployment.serving)
     beside: Mapping[str, Plain] = own | batch.beside(model.slug, subject, deployment.serving)
     where = kustomize.Place(slug=model.slug, environment=environment, namespace=place.namespace)
@@ -158,7 +158,8 @@ def _subject(environment: str, deployment: Deployment, *, flux: bool) -> Subject
     )
 
 
-def _record(slug: str, release: Release) -> dict[str, bytes]:
+def record(slug: str, release: Release) -> dict[str, bytes]:
+    """The release record as a file."""
     text = msgspec.json.format(msgspec.json.encode(release), indent=2).decode() + "\n"
     path = f"models/{slug}/releases/{release.environment}.json"
     return {path: stamp(path, text)}
