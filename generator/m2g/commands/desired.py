@@ -73,7 +73,7 @@ def desired(repository: Repository, records: Mapping[Key, Release]) -> Desired:
 def _built(
     repository: Repository, slug: str, releases: Mapping[str, Release], wrong: Iterable[Finding]
 ) -> dict[str, bytes]:
-    """The records that learn an image while another environment waits for its own; else each would wait for the other."""
+    """Records that learn an image while another environment waits for its own; else each would wait for the other."""
     files: dict[str, bytes] = {}
     if any(finding.rule != profile.WAITS for finding in wrong):
         return files

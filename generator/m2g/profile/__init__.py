@@ -18,7 +18,8 @@ from m2g.verdict import Verdict
 __all__ = ["PROTOCOLS", "STOCK", "WAITS", "Chosen", "Subject", "base", "chosen", "runtimes"]
 
 STOCK = RUNTIMES["mlserver"]
-WAITS = batch.WAITS
+WAITS = "image-missing"
+"""The finding about a version that is served once it has an image."""
 PROTOCOLS: Mapping[Profile, Protocol] = {
     "mlserver": "v2",
     "mlserver-image": "v2",
@@ -199,7 +200,7 @@ def _with_image(made: Chosen, subject: Subject) -> Iterator[Finding]:
     release = subject.release
     built = f"; the one that was built is for {release.image.profile}" if release.image is not None else ""
     yield Finding(
-        rule=WAITS,
+        rule="image-missing",
         severity=Severity.WARNING,  # it waits: CI builds the image once the setting is merged
         message=f"version {release.version} has no image for the profile {made.profile} yet{built}",
         hint=f"`m2g image {shlex.quote(release.model)} --env {release.environment} -o DIR` writes what builds it, and "

@@ -10,8 +10,6 @@ from m2g.finding import Finding, Severity
 from m2g.model import Release
 from m2g.serving import Chosen, Serving
 
-WAITS = "image-missing"
-"""The finding about a version that is served once it has an image."""
 _IN_IMAGE = "/opt/ml/model"
 """Where MLflow's own images and those of `m2g image` have the model."""
 _READABLE = re.compile(r"(s3|gs|hdfs|wasbs?|abfss|pvc)://.+")
@@ -38,7 +36,7 @@ def unfit(made: Chosen, release: Release, serving: Serving) -> Iterator[Finding]
         return
     if not made.batch_image and not made.profile.endswith("-image"):
         yield Finding(
-            rule=WAITS,
+            rule="image-missing",
             severity=Severity.WARNING,
             path="batch",
             message=f"version {release.version} has no image that a batch could run in",
