@@ -344,3 +344,9 @@ def test_a_default_that_is_not_of_its_own_type_is_left_out() -> None:
         made = request(model(columns, params=[odd]), "v2")
         assert "k" not in json.loads(made.body)["parameters"]
         assert any("'k'" in note for note in made.notes)
+
+
+def test_texts_without_a_name_are_no_data_frame_to_a_server_that_takes_texts() -> None:
+    """KServe's Hugging Face server tokenizes a list of texts, and makes a data frame where the request says `pd`."""
+    assert "parameters" not in json.loads(request(model([column("string", "")]), "v2").body)
+    assert json.loads(request(model(None, {"inputs": ["text"]}), "v2").body)["parameters"]

@@ -57,6 +57,8 @@ def call(wish: Wish, here: Path) -> Call:
     if protocol not in _SPEAKS[chosen.profile]:
         spoken = " and ".join(_SPEAKS[chosen.profile])
         notes.insert(0, f"{release.environment} is served by the profile {chosen.profile}, which speaks {spoken} alone")
+    if chosen.profile == "huggingface":
+        notes.append("a model that generates text is asked at /openai/v1/chat/completions or /openai/v1/completions")
     target = Target(
         slug=slug,
         namespace=repository.config.environments[release.environment].namespace,

@@ -41,7 +41,18 @@ def body(found: Sample) -> tuple[dict[str, Json], tuple[str, ...]]:
     if unsent:
         notes.append(f"v2 cannot carry the parameter {' and '.join(unsent)}: MLServer reads that key itself")
     params = {name: value for name, value in found.params.items() if name not in _RESERVED}
-    return {"parameters": {"content_type": content, **params}, "inputs": inputs}, tuple(notes)
+    said = {"content_type": content, **params} if not _is_text(found) else params
+    return {**({"parameters": said} if said else {}), "inputs": inputs}, tuple(notes)
+
+
+def _is_text(found: Sample) -> bool:
+    """Whether a signature says that the input is texts without a name.
+
+    MLServer knows it from the signature; KServe's Hugging Face server would hand a data frame to its tokenizer where
+    `pd` is said (kserve 0.21, get_predict_input).
+    """
+    columns = found.columns
+    return found.described and len(columns) == 1 and not columns[0].name and columns[0].type.word == "string"
 
 
 def _flat(columns: Sequence[Column]) -> Iterator[Column]:
