@@ -116,6 +116,30 @@ def changed(root: Path, commit: str) -> frozenset[str]:
     return frozenset(os.fsdecode(path) for path in (listed + new).split(b"\0") if path)
 
 
+def past(root: Path, folder: str, most: int) -> list[bytes]:
+    """What the files below `folder` were in the last `most` commits of HEAD that changed them, newest first."""
+    listed = _output(
+        *(
+            root,
+            "log",
+            "--format=",
+            "--raw",
+            "--no-abbrev",
+            "--no-renames",
+            "--no-ext-diff",
+            "-z",
+            f"--max-count={most}",
+        ),
+        *("HEAD", "--", folder),
+    )
+    heads = [part.decode().split(" ") for part in listed.split(b"\0") if part.startswith(b":")]
+    oids = [
+        oid for old, new, before, after, _ in heads for mode, oid in ((new, after), (old[1:], before)) if mode in _FILE
+    ]
+    blobs = _blobs(root, oids)
+    return [blobs[oid] for oid in dict.fromkeys(oids)]
+
+
 def _blobs(root: Path, oids: Collection[str]) -> dict[str, bytes]:
     if not oids:
         return {}

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from m2g.commands.diff import diff
@@ -312,3 +313,19 @@ def test_another_profile_is_named_with_its_reason_and_breaks_callers(root: Path)
         "served by mlflow-image, was mlserver: image is set, and imageServer is mlflow; "
         "callers must ask by invocations, not v2"
     )
+
+
+def test_what_a_newer_m2g_learned_of_the_same_version_is_no_risk(tmp_path: Path) -> None:
+    flavors = (Flavor(name="sklearn", version="1.9.1", serialization_format="cloudpickle", file="model.pkl"),)
+    old = msgspec.structs.replace(mlmodel("a"), flavors=flavors, python_version="3.11.7", requirements=None)
+    root = rendered(start(repository(tmp_path)), release("wine", "prod", "1", mlmodel=old))
+    commit(root)
+    known = msgspec.structs.replace(old, requirements=("no-such-package==3.0.0",))
+    rendered(root, release("wine", "prod", "1", mlmodel=known))
+    (change,) = compare(root).changes
+    assert (change.risk, change.concerns) == (Risk.ROUTINE, ())
+    # Of another version it is.
+    rendered(root, release("wine", "prod", "2", mlmodel=known))
+    (change,) = compare(root).changes
+    assert change.risk is Risk.CAUTION
+    assert change.concerns[0].message.startswith("verdict of kserve-mlserver: unknown (was unknown by")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -353,6 +354,42 @@ def test_a_run_does_not_tell_what_it_left_out(tmp_path: Path) -> None:
     outcome = run(root, registry)
     assert [finding.rule for finding in outcome.findings] == ["image-missing"]
     assert (outcome.releases, tree(root)) == ((), before)
+
+
+def commit(root: Path, message: str) -> None:
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.com", "-C", str(root)]
+    if not (root / ".git").exists():
+        subprocess.run([*git, "init", "--quiet"], check=True)
+    subprocess.run([*git, "add", "--all"], check=True)
+    subprocess.run([*git, "commit", "--quiet", "--message", message], check=True)
+
+
+def test_a_rollback_and_a_late_promotion_run_the_image_that_ran(tmp_path: Path) -> None:
+    root, registry = moving(tmp_path)
+    first, second = (f"ghcr.io/acme/models/wine@sha256:{digit * 64}" for digit in "12")
+    built(root, registry, "2", second)
+    commit(root, "two")
+    registry.known = [model(champion="1", challenger="2")]
+    assert [wait.version for wait in waiting(root, Scope(), lambda _config: registry, locked=False)] == ["1"]
+    built(root, registry, "1", first)
+    commit(root, "one")
+    # Forth and back, and to what another environment had: no image is built again.
+    for champion, name in (("2", second), ("1", first), ("2", second)):
+        registry.known = [model(champion=champion, challenger="3")]
+        run(root, registry)
+        commit(root, f"prod {champion}")
+        records, _ = releases.read_all(root)
+        found = records["wine", "prod"]
+        assert (found.version, found.image) == (champion, Image(name=name, profile="mlflow-image"))
+    # A model that was deleted and made again starts at version 1 again: that is another one.
+    registry.known = [model(champion="1", challenger="3")]
+    registry.changes["wine", "1"] = msgspec.structs.replace(registry.versions()[0], created_at=2)
+    assert [wait.version for wait in waiting(root, Scope(), lambda _config: registry, locked=False)] == ["1"]
+    # Nor does an image count that is not where images are now.
+    registry.changes.clear()
+    text = (root / "m2g.yaml").read_text()
+    (root / "m2g.yaml").write_text(text.replace("ghcr.io/acme/models,", "ghcr.io/acme/others,"))
+    assert [wait.version for wait in waiting(root, Scope(), lambda _config: registry, locked=False)] == ["1"]
 
 
 @pytest.mark.parametrize(

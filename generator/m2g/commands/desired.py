@@ -36,6 +36,8 @@ class Repository(Value, frozen=True, kw_only=True):
     """Described runtimes, the repository's own first."""
     images: dict[tuple[str, str], Image] = {}
     """(registered model, version) to an image that was built just now, and is in no record yet."""
+    root: Path | None = None
+    """Where it lies; None for a state that is only looked at."""
 
     def intent(self, slug: str) -> ModelIntent:
         """model.yaml of a model, or an empty one."""

@@ -81,6 +81,7 @@ def read(root: Path, config: Config, rendered: Rendered) -> Holdings:
         intents=intents,
         components=frozenset(written),
         runtimes=described,
+        root=root,
     )
     return Holdings(
         repository=repository,

@@ -8,6 +8,7 @@ import msgspec
 
 from m2g import mlmodel
 from m2g.commands.desired import Key, Repository
+from m2g.commands.images import remembered
 from m2g.errors import InputError
 from m2g.finding import Finding, Severity
 from m2g.intent import Config
@@ -165,7 +166,8 @@ def _released(
         except InputError as error:
             findings.append(_unreadable(key, target, error))
             continue
-        fresh[key] = as_wished(repository, _as_before(fresh[key], records.get(key), registry.identity))
+        release = as_wished(repository, _as_before(fresh[key], records.get(key), registry.identity))
+        fresh[key] = remembered(repository, key[0], release)
     return fresh, findings
 
 

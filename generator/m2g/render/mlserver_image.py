@@ -23,6 +23,7 @@ def beside(slug: str, subject: Subject, serving: Serving) -> dict[str, Object]:
     """servingruntime.yaml. KServe sets name and place of the model only for runtimes that it takes for MLServer's
     (0.15 and 0.16 by name alone), so they are said here; it writes the same over them.
     """
+    built = subject.release.image if subject.release is not None else None
     container: Object = {
         "name": "kserve-container",
         "image": subject.image,
@@ -37,7 +38,8 @@ def beside(slug: str, subject: Subject, serving: Serving) -> dict[str, Object]:
             }
         ),
         **resources(serving),
-        **privileges(),
+        # An image of a person's may run as root, or as a user by name, which Kubernetes cannot tell from it.
+        **(privileges() if built is not None and built.name == subject.image else {}),
     }
     made: Object = {
         "apiVersion": "serving.kserve.io/v1alpha1",

@@ -71,7 +71,7 @@ def _change(key: Key, before: Side, after: Side) -> Change | None:
             *_built(was, now),
             *_moved_objects(was, now, told),
             *_served(was, now),
-            *_verdicts(was, now),
+            *_verdicts(was, now, moved=old is None or new is None or old.version != new.version),
         },
         key=lambda concern: (_RISKS.index(concern.risk), concern.message),
     )
@@ -135,12 +135,15 @@ def _served(was: Overlay | None, now: Overlay | None) -> Iterator[Concern]:
         yield Concern(risk=Risk.BREAKING, message=words + asked)
 
 
-def _verdicts(was: Overlay | None, now: Overlay | None) -> Iterator[Concern]:
-    """Whether the runtime still loads what is to run."""
+def _verdicts(was: Overlay | None, now: Overlay | None, *, moved: bool) -> Iterator[Concern]:
+    """Whether the runtime still loads what is to run. The same answer to the same version is no news, even if
+    a newer m2g has more reasons for it.
+    """
     old = was.chosen.verdict if was and was.chosen else None
     new = now.chosen.verdict if now and now.chosen else None
     before = f" (was {old.answer} by {old.runtime})" if old is not None else ""
-    if new is None or new.answer == "serves" or (old is not None and old == new):
+    known = old is not None and new is not None and (old.runtime, old.answer) == (new.runtime, new.answer)
+    if new is None or new.answer == "serves" or (known and not moved) or (old is not None and old == new):
         if new is not None and old is not None and old.answer != new.answer:
             yield Concern(risk=Risk.ROUTINE, message=f"verdict of {new.runtime}: serves{before}")
         return

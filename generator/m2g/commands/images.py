@@ -1,0 +1,69 @@
+"""The image that a version had when it was released before: Git remembers the record that another version replaced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from msgspec import UNSET
+
+from m2g import git, releases
+from m2g.commands.desired import Repository, choose
+from m2g.errors import M2gError
+from m2g.model import Image, Release
+from m2g.tree import Mark, mark
+
+_MOST = 300
+"""Commits that are looked at."""
+
+
+def remembered(repository: Repository, slug: str, release: Release) -> Release:
+    """The release with the image that this very version was recorded with, where it needs one and has none.
+
+    So a rollback, or a promotion of what another environment has left, runs the bytes that ran.
+    """
+    root, before = repository.root, repository.records.get((slug, release.environment))
+    moves = before is None or before.version != release.version
+    if root is None or release.image is not None or not moves or all(key[0] != slug for key in repository.records):
+        return release
+    chosen = choose(repository, slug, release)
+    doubtful = chosen.verdict is not None and chosen.verdict.answer != "serves"
+    if not chosen.waits_for and not doubtful:
+        return release
+    home = "" if repository.config.images.registry is UNSET else f"{repository.config.images.registry}/"
+    found = [
+        past
+        for past in _records(root, slug)
+        if _identity(past) == _identity(release)
+        and past.image is not None
+        and past.image.name.startswith(home)
+        and chosen.waits_for in ("", past.image.profile)
+    ]
+    image = _newest(found, release.environment)
+    return release if image is None else msgspec.structs.replace(release, image=image)
+
+
+def _newest(found: list[Release], environment: str) -> Image | None:
+    """The last one of this environment, else of any; `found` is newest first."""
+    own = [past for past in found if past.environment == environment]
+    return next((past.image for past in (*own, *found)), None)
+
+
+def _records(root: Path, slug: str) -> list[Release]:
+    """Every record of a model in the history of HEAD, newest first; none where there is no history."""
+    try:
+        contents = git.past(root, f"models/{slug}/releases", _MOST)
+    except M2gError:
+        return []
+    found = []
+    for content in contents:
+        try:
+            if mark(content) is Mark.OURS:
+                found.append(releases.decode(content))
+        except (msgspec.DecodeError, RecursionError):
+            continue
+    return found
+
+
+def _identity(release: Release) -> tuple[str, str, str, int, str]:
+    return release.model, release.version, release.registry, release.created_at, release.source
