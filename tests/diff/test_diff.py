@@ -327,5 +327,5 @@ def test_what_a_newer_m2g_learned_of_the_same_version_is_no_risk(tmp_path: Path)
     # Of another version it is.
     rendered(root, release("wine", "prod", "2", mlmodel=known))
     (change,) = compare(root).changes
-    assert change.risk is Risk.CAUTION
-    assert change.concerns[0].message.startswith("verdict of kserve-mlserver: unknown (was unknown by")
+    assert change.risk is Risk.BREAKING
+    assert change.concerns[0].message.startswith("verdict of kserve-mlserver: fails (was fails by")
