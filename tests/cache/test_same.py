@@ -195,3 +195,17 @@ def test_a_settled_model_is_neither_rendered_nor_written(start: Path, tmp_path: 
     (changed,) = run(root, FakeRegistry(), RenderOptions(locked=True, cache=cache)).files
     assert changed.path == "models/wine/base/inferenceservice.yaml"
     assert run(root, FakeRegistry(), RenderOptions(locked=True, cache=cache)).files == ()
+
+
+def test_facts_of_a_version_are_asked_for_once(tmp_path: Path) -> None:
+    registry, cache = FakeRegistry([model(champion="2", challenger="3")]), tmp_path / "cache"
+    registry.problems["wine", "3"] = "no access today"
+    run(repository(tmp_path / "one"), registry, RenderOptions(cache=cache))
+    assert registry.asked == [("wine", "2"), ("wine", "3")]
+    run(repository(tmp_path / "two"), registry, RenderOptions(cache=cache))
+    assert registry.asked[2:] == [("wine", "3")]  # what could not be read is asked for again
+    assert tree(tmp_path / "one") == tree(tmp_path / "two")
+    again = registry.versions()[1]
+    registry.changes["wine", "2"] = msgspec.structs.replace(again, created_at=again.created_at + 1)
+    run(repository(tmp_path / "three"), registry, RenderOptions(cache=cache))
+    assert ("wine", "2") in registry.asked[3:]  # a model that was deleted and made anew

@@ -54,7 +54,29 @@ class Desired(Value, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
 
 
-def desired(repository: Repository, records: Mapping[Key, Release]) -> Desired:
+class Trial:
+    """Renders what a run would release, model by model, and keeps the files: most are what is wanted in the end."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._kept: dict[str, dict[str, Release]] = defaultdict(dict)
+        for (slug, environment), release in repository.records.items():
+            self._kept[slug][environment] = release
+        self.files: dict[str, tuple[Mapping[str, Release], dict[str, bytes]]] = {}
+        """Slug → the releases of all its environments, and the files that they give."""
+
+    def problems(self, slug: str, releases: Mapping[str, Release]) -> dict[str, list[Finding]]:
+        """Environment → why its new release cannot be rendered; of those that can nothing is said."""
+        whole = {**self._kept[slug], **releases}
+        files, wrong = model_files(self._repository, slug, whole)
+        if not wrong:
+            self.files[slug] = (whole, files)
+            return {}
+        alone = {name: model_files(self._repository, slug, {name: release})[1] for name, release in releases.items()}
+        return {name: found for name, found in alone.items() if found}
+
+
+def desired(repository: Repository, records: Mapping[Key, Release], trial: Trial | None = None) -> Desired:
     """Render every model that has a record. A model with a finding is frozen as a whole, the others go on."""
     by_slug: dict[str, dict[str, Release]] = defaultdict(dict)
     for (slug, environment), release in records.items():
@@ -63,7 +85,8 @@ def desired(repository: Repository, records: Mapping[Key, Release]) -> Desired:
     frozen: set[str] = set()
     findings: list[Finding] = []
     for slug, releases in sorted(by_slug.items()):
-        rendered, wrong = model_files(repository, slug, releases)
+        tried = trial.files.pop(slug, None) if trial is not None else None
+        rendered, wrong = (tried[1], []) if tried and tried[0] == releases else model_files(repository, slug, releases)
         files |= rendered
         findings += wrong
         if wrong:

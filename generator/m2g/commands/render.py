@@ -15,7 +15,7 @@ from m2g import config as configuration
 from m2g import registry, workspace
 from m2g.cache import Cache
 from m2g.commands import holdings, ownership, samples, verdicts
-from m2g.commands.desired import Key, Repository, choose, desired, located, model_files, unused
+from m2g.commands.desired import Key, Repository, Trial, choose, desired, located, unused
 from m2g.commands.difference import Allowed, difference, loose, remember
 from m2g.commands.holdings import Holdings, Rendered
 from m2g.commands.resolve import Resolved, Scope, as_wished, resolve
@@ -81,9 +81,10 @@ def render(
         held = _held(root, rendered)
         state = msgspec.structs.replace(held.repository, images=options.images)
         known_environments(state.config, options.scope)
-        resolved = _resolve(state, options, open_registry)
+        trial = Trial(state)
+        resolved = _resolve(state, options, open_registry, trial, cache)
         concerned = loose(held, resolved)
-        wanted = desired(state, {key: record for key, record in resolved.records.items() if key[0] in concerned})
+        wanted = desired(state, {key: record for key, record in resolved.records.items() if key[0] in concerned}, trial)
         allowed = Allowed(
             scope=options.scope, writes=writes, edits=options.discard_edits, removals=options.allow_removals
         )
@@ -138,7 +139,9 @@ def known_environments(config: Config, scope: Scope) -> None:
         raise InputError(f"m2g.yaml has no environment {name!r}", hint=f"it has {', '.join(config.environments)}")
 
 
-def _resolve(state: Repository, options: RenderOptions, open_registry: Callable[[Config], Registry]) -> Resolved:
+def _resolve(
+    state: Repository, options: RenderOptions, open_registry: Callable[[Config], Registry], trial: Trial, cache: Cache
+) -> Resolved:
     if options.locked:
         removed = tuple(
             key
@@ -152,11 +155,7 @@ def _resolve(state: Repository, options: RenderOptions, open_registry: Callable[
             if key not in removed
         }
         return Resolved(records=kept, removed=removed, findings=tuple(stale_pins(state.intents, kept)))
-
-    def problems(key: Key, release: Release) -> list[Finding]:
-        return model_files(state, key[0], {key[1]: release})[1]
-
-    return resolve(state, open_registry(state.config), options.scope, problems)
+    return resolve(state, open_registry(state.config), options.scope, trial.problems, cache)
 
 
 def _settled(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import msgspec
 
 from m2g import mlmodel
+from m2g.cache import Cache
+from m2g.commands import facts
 from m2g.commands.desired import Key, Repository
 from m2g.commands.images import remembered
 from m2g.errors import InputError
@@ -29,6 +33,10 @@ _LONGEST = 500
 
 _UNREAD = ("hf://", "oci://", "pvc://")
 """Sources that clusters read and MLflow cannot: their MLmodel file is not known."""
+
+
+Problems: TypeAlias = Callable[[str, Mapping[str, Release]], Mapping[str, list[Finding]]]
+"""Slug, and its new releases by environment → why those that cannot be rendered cannot."""
 
 
 class Scope(Value, frozen=True, kw_only=True):
@@ -68,11 +76,12 @@ def resolve(
     repository: Repository,
     registry: Registry,
     scope: Scope,
-    render_problems: Callable[[Key, Release], list[Finding]],
+    problems: Problems,
+    cache: Cache,
 ) -> Resolved:
     """Ask the registry what each environment follows now.
 
-    A version that cannot be read or rendered (`render_problems`) leaves its record as it was, with a finding.
+    A version that cannot be read or rendered (`problems`) leaves its record as it was, with a finding.
     Raises OutsideError where the registry does not answer completely: then nothing may change.
     """
     records = repository.records
@@ -80,14 +89,17 @@ def resolve(
     targets = {key: t for key, t in sorted(made.targets.items()) if scope.has(key, t.version.name)}
     findings = [f for f in made.findings if _concerns(f, scope)] + _unknown(repository, listing, scope)
     tags = {model.name: model.tags for model in listing.models}
-    fresh, wrong = _released(repository, registry, targets, tags)
+    fresh, wrong = _released(repository, registry, targets, tags, cache)
     findings += wrong
     result = dict(records)
-    for key, release in fresh.items():
-        problems = [] if release == records.get(key) else render_problems(key, release)
-        findings += problems
-        if not problems:
-            result[key] = release
+    moved: dict[str, dict[str, Release]] = defaultdict(dict)
+    for (slug, environment), release in fresh.items():
+        if release != records.get((slug, environment)):
+            moved[slug][environment] = release
+    for slug, releases in moved.items():
+        refused = problems(slug, releases)
+        findings += (finding for found in refused.values() for finding in found)
+        result |= {(slug, name): release for name, release in releases.items() if name not in refused}
     removed = tuple(key for key in made.removals if scope.has(key, records[key].model))
     for key in removed:
         del result[key]
@@ -135,6 +147,7 @@ def _released(
     registry: Registry,
     targets: Mapping[Key, Target],
     tags: Mapping[str, Mapping[str, str]],
+    cache: Cache,
 ) -> tuple[dict[Key, Release], list[Finding]]:
     """A record for each target. Versions are immutable: what a record knows of one is not asked again."""
     config, records = repository.config, repository.records
@@ -150,15 +163,15 @@ def _released(
         record = known.get((version.name, version.version))
         if record is None or not _same(record, version) or _lacks_facts(record):
             wanted[version.name, version.version] = version
-    facts = registry.facts(list(wanted.values()))
+    found = facts.of(registry, list(wanted.values()), cache)
     fresh: dict[Key, Release] = {}
     findings: list[Finding] = []
     for key, target in targets.items():
         identity = (target.version.name, target.version.version)
         acting = _acting(config, tags.get(target.version.name, {}), target.version.tags)
         try:
-            if identity in wanted and not _keeps(known.get(identity), target.version, facts[identity]):
-                fresh[key] = _record(key[1], target, facts[identity], registry.identity, acting)
+            if identity in wanted and not _keeps(known.get(identity), target.version, found[identity]):
+                fresh[key] = _record(key[1], target, found[identity], registry.identity, acting)
             else:
                 fresh[key] = msgspec.structs.replace(
                     known[identity], environment=key[1], follows=target.follows, tags=acting

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+from m2g import cache
+from m2g.cache import Cache
 from m2g.commands import render as rendering
 from m2g.commands.desired import Key, Repository, choose, model_files
 from m2g.commands.resolve import Scope, resolve
@@ -82,12 +84,13 @@ def _releases(
         return kept, ()
     seen: dict[Key, Release] = {}
 
-    def problems(key: Key, release: Release) -> list[Finding]:
-        found = model_files(repository, key[0], {key[1]: release})[1]
-        if all(finding.rule == WAITS for finding in found):
-            seen[key] = release
-        return found
+    def problems(slug: str, releases: Mapping[str, Release]) -> dict[str, list[Finding]]:
+        found = {name: model_files(repository, slug, {name: release})[1] for name, release in releases.items()}
+        waits = {name for name, wrong in found.items() if all(finding.rule == WAITS for finding in wrong)}
+        seen.update(((slug, name), releases[name]) for name in waits)
+        return {name: wrong for name, wrong in found.items() if wrong}
 
-    resolved = resolve(repository, open_registry(repository.config), scope, problems)
+    with Cache(cache.folder()) as remembered:
+        resolved = resolve(repository, open_registry(repository.config), scope, problems, remembered)
     records = {key: record for key, record in resolved.records.items() if scope.has(key, record.model)}
     return records | seen, resolved.findings

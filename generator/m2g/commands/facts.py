@@ -1,0 +1,56 @@
+"""Facts of versions: asked of the registry once, then remembered by what makes a version this very one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from m2g.cache import Cache, key
+from m2g.model import ModelVersion, VersionFacts
+from m2g.registry import Registry
+
+_FORM = "facts 1"
+"""Another word where a registry's door reads other files than before."""
+_DECODER = msgspec.msgpack.Decoder(VersionFacts)
+
+
+def of(registry: Registry, versions: Sequence[ModelVersion], cache: Cache) -> dict[tuple[str, str], VersionFacts]:
+    """Facts of each version, by (name, version), as `Registry.facts` gives them.
+
+    A version is immutable: MLflow gives a number once, and a model that was deleted and made anew has other times. So
+    what was read whole once is not read again, whoever asks. What could not be read is asked for each time.
+    """
+    known: dict[tuple[str, str], VersionFacts] = {}
+    for version in versions:
+        found = cache.get(_key(registry, version))
+        if found is not None:
+            known[version.name, version.version] = _DECODER.decode(found)
+    missing = [version for version in versions if (version.name, version.version) not in known]
+    for start in range(0, len(missing), _CHUNK):
+        chunk = missing[start : start + _CHUNK]
+        fresh = registry.facts(chunk)
+        whole = {
+            _key(registry, version): msgspec.msgpack.encode(facts)
+            for version in chunk
+            if (facts := fresh[version.name, version.version]).files and not facts.problem and not facts.unread
+        }
+        cache.put_all(whole)
+        known |= fresh
+    return known
+
+
+_CHUNK = 1000
+"""Versions that are kept together: a run that is killed has not asked for nothing."""
+
+
+def _key(registry: Registry, version: ModelVersion) -> bytes:
+    return key(
+        _FORM,
+        registry.identity,
+        version.name,
+        version.version,
+        str(version.created_at),
+        version.source,
+        version.run_id,
+    )
