@@ -12,10 +12,10 @@ MAX_BYTES = 16 << 20
 """No file that m2g or people write comes near it."""
 
 
-def read(root: Path, file: str) -> bytes:
+def read(root: Path, file: str, *, limit: int = MAX_BYTES) -> bytes:
     """The content of `file` (relative to `root`).
 
-    Raises FileNotFoundError where there is none, InputError for what is no regular file, is larger than MAX_BYTES or
+    Raises FileNotFoundError where there is none, InputError for what is no regular file, is larger than `limit` or
     lies outside `root` through a symbolic link, and OutsideError where the system does not give it.
     """
     path = root / file
@@ -25,11 +25,11 @@ def read(root: Path, file: str) -> bytes:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             state = os.fstat(handle)
-            if not stat.S_ISREG(state.st_mode) or state.st_size > MAX_BYTES:
-                what = "is larger than 16 MiB" if stat.S_ISREG(state.st_mode) else "is no regular file"
+            if not stat.S_ISREG(state.st_mode) or state.st_size > limit:
+                what = f"is larger than {limit >> 20} MiB" if stat.S_ISREG(state.st_mode) else "is no regular file"
                 raise InputError(f"{file} {what}", hint="remove it, or restore it with git checkout")
             with os.fdopen(handle, "rb", closefd=False) as source:
-                return source.read(MAX_BYTES + 1)
+                return source.read(limit + 1)
         finally:
             os.close(handle)
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -25,6 +25,8 @@ from m2g.tree import Tree
 STATE = ".m2g"
 _WRITE = f"{STATE}/write"
 _JOURNAL = f"{_WRITE}/journal.json"
+_MAX_JOURNAL = 1 << 30
+"""It names every file of a fleet at most: 20 MB for 10,000 models."""
 
 
 class _Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,7 +48,7 @@ def locked(root: Path, *, wait: float = 60, waiting: Callable[[], None] = lambda
     `wait` is in seconds; `waiting` is called once when another run holds it. The lock dies with the process.
     Raises OutsideError when it is still held after that, or where the folder cannot be written.
     """
-    _refuse_links(root, f"{STATE}/lock")
+    _refuse_links(root, f"{STATE}/lock", set())
     try:
         folder = root / STATE
         folder.mkdir(exist_ok=True)
@@ -72,8 +74,7 @@ def write(root: Path, tree: Tree, removals: Collection[str]) -> None:
     """
     if not tree and not removals:
         return
-    for path in (*tree, *removals):
-        _refuse(root, path)
+    _refuse(root, (*tree, *removals))
     stage = root / _WRITE
     made: list[Path] = []
     try:
@@ -116,11 +117,16 @@ def _acquire(handle: int, wait: float, waiting: Callable[[], None]) -> None:
 
 
 def _stage(root: Path, stage: Path, tree: Tree, made: list[Path]) -> None:
-    for number, (path, content) in enumerate(sorted(tree.items())):
-        _make_folders(root, (root / path).parent, made)
-        if not os.access((root / path).parent, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(Path(path).parent))
-        (stage / str(number)).write_bytes(content)
+    folders: set[str] = set()
+    for number, path in enumerate(sorted(tree)):
+        folder = path.rpartition("/")[0]
+        if folder not in folders:
+            folders.add(folder)
+            _make_folders(root, root / folder, made)
+            if not os.access(root / folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
+        with open(f"{stage}/{number}", "xb") as out:
+            out.write(tree[path])
 
 
 def _make_folders(root: Path, folder: Path, made: list[Path]) -> None:
@@ -146,12 +152,17 @@ def _replay(root: Path) -> None:
     The journal may be anybody's (a branch can carry a `.m2g`): it moves m2g's own files into m2g's own places only.
     """
     journal = _journal(root)
+    folders: set[str] = set()
+    staged = set(os.listdir(root / _WRITE))
     try:
         for number, path in enumerate(journal.writes):
-            staged = root / _WRITE / str(number)
-            if staged.exists():
-                (root / path).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(staged, root / path)
+            if str(number) not in staged:
+                continue
+            folder = path.rpartition("/")[0]
+            if folder not in folders:
+                folders.add(folder)
+                os.makedirs(root / folder, exist_ok=True)
+            os.replace(f"{root}/{_WRITE}/{number}", f"{root}/{path}")
         for path in journal.removals:
             (root / path).unlink(missing_ok=True)
             _prune(root, (root / path).parent)
@@ -177,35 +188,43 @@ def _prune(root: Path, folder: Path) -> None:
 def _journal(root: Path) -> _Journal:
     hint = f"if no m2g was killed here, somebody committed it: delete {STATE}/ and run again"
     try:
-        journal = msgspec.json.decode(files.read(root, _JOURNAL), type=_Journal)
+        journal = msgspec.json.decode(files.read(root, _JOURNAL, limit=_MAX_JOURNAL), type=_Journal)
     except (msgspec.DecodeError, RecursionError) as error:
         raise InputError(f"{_JOURNAL} is no journal of m2g: {error}", hint=hint) from error
     for path in (*journal.writes, *journal.removals):
         if not is_owned(path):
             raise InputError(f"{_JOURNAL} names {path!r}, which is not m2g's to write", hint=hint)
-        _refuse(root, path)
-    for number in range(len(journal.writes)):
-        if (root / _WRITE / str(number)).is_symlink():
-            raise InputError(f"{_WRITE}/{number} is a symbolic link", hint=hint)
+    _refuse(root, (*journal.writes, *journal.removals))
+    with os.scandir(root / _WRITE) as entries:
+        links = sorted(entry.name for entry in entries if entry.is_symlink())
+    if links:
+        raise InputError(f"{_WRITE}/{links[0]} is a symbolic link", hint=hint)
     return journal
 
 
-def _refuse(root: Path, path: str) -> None:
-    """Refuse a place that is not m2g's, and one that a symbolic link leads elsewhere."""
-    if not is_owned(path):
-        raise ValueError(f"{path} is not m2g's to write")
-    _refuse_links(root, path)
+def _refuse(root: Path, paths: Collection[str]) -> None:
+    """Refuse places that are not m2g's, and those that a symbolic link leads elsewhere."""
+    real: set[str] = set()
+    for path in paths:
+        if not is_owned(path):
+            raise ValueError(f"{path} is not m2g's to write")
+        _refuse_links(root, path, real)
 
 
-def _refuse_links(root: Path, path: str) -> None:
-    place = root
-    for part in Path(path).parts:
-        place = place / part
-        if part in ("..", "/") or place.is_symlink():
+def _refuse_links(root: Path, path: str, real: set[str]) -> None:
+    """Look at every step of the path that is not known to be `real`."""
+    steps = path.split("/")
+    for end in range(1, len(steps) + 1):
+        place = "/".join(steps[:end])
+        if place in real:
+            continue
+        if steps[end - 1] in ("..", "") or os.path.islink(f"{root}/{place}"):
             raise InputError(
-                f"{path} leads through a symbolic link ({place}); m2g writes through none",
+                f"{path} leads through a symbolic link ({root / place}); m2g writes through none",
                 hint="replace the link by a real file or folder",
             )
+        if end < len(steps):
+            real.add(place)
 
 
 def _unwritable(place: Path, error: OSError) -> OutsideError:

@@ -201,7 +201,7 @@ def test_facts_of_a_version_are_asked_for_once(tmp_path: Path) -> None:
     registry, cache = FakeRegistry([model(champion="2", challenger="3")]), tmp_path / "cache"
     registry.problems["wine", "3"] = "no access today"
     run(repository(tmp_path / "one"), registry, RenderOptions(cache=cache))
-    assert registry.asked == [("wine", "2"), ("wine", "3")]
+    assert sorted(registry.asked) == [("wine", "2"), ("wine", "3")]
     run(repository(tmp_path / "two"), registry, RenderOptions(cache=cache))
     assert registry.asked[2:] == [("wine", "3")]  # what could not be read is asked for again
     assert tree(tmp_path / "one") == tree(tmp_path / "two")

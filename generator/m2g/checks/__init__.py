@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from m2g.checks import (
     canary,
     credentials,
@@ -74,6 +76,7 @@ __all__ = [
 def check(subject: Subject) -> list[Finding]:
     """Every finding of every rule about this kind of object; who asks says which file it is."""
     kind = subject.at("kind")
+    rules = _concerning(kind) if isinstance(kind, str) else tuple(rule for rule in RULES if rule.concerns(kind))
     return [
         Finding(
             rule=rule.id,
@@ -82,7 +85,11 @@ def check(subject: Subject) -> list[Finding]:
             hint=fault.hint or rule.fix,
             path=path_text(fault.place),
         )
-        for rule in RULES
-        if rule.concerns(kind)
+        for rule in rules
         for fault in rule.check(subject)
     ]
+
+
+@functools.lru_cache(maxsize=256)
+def _concerning(kind: str) -> tuple[Rule, ...]:
+    return tuple(rule for rule in RULES if rule.concerns(kind))

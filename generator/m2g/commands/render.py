@@ -88,30 +88,27 @@ def render(
         allowed = Allowed(
             scope=options.scope, writes=writes, edits=options.discard_edits, removals=options.allow_removals
         )
-        made = difference(root, held, resolved, wanted, allowed)
+        different = difference(root, held, resolved, wanted, allowed)
         if writes:
-            workspace.write(root, made.files, made.removals)
-        remember(rendered, made, wanted, written=writes)
-        findings = [*resolved.findings, *located(root, wanted.findings), *unused(state), *made.notes]
+            workspace.write(root, different.files, different.removals)
+        remember(rendered, different, wanted, written=writes)
+        findings = [*resolved.findings, *located(root, wanted.findings), *unused(state), *different.notes]
         findings += ownership.unfinished(root)
         changes = _release_changes(state.records, _settled(state.records, resolved.records, wanted.frozen, made.files))
         moved = {(change.slug, change.environment) for change in changes}
         there = {key: resolved.records[key] for key in sorted(moved) if key in resolved.records}
-        findings += [*_verdicts(state, there), *samples.findings(state, there)]
+        chosen = {key: choose(state, key[0], release) for key, release in there.items()}
+        findings += verdicts.findings({key: (there[key], made) for key, made in chosen.items()})
+        findings += samples.findings(state, there)
         return Outcome(
             releases=changes,
-            served=served(state, resolved.records, moved, made.current, made.files),
-            files=_file_changes(made.current, made.files, made.removals, with_diff=options.check),
+            served=served(state, resolved.records, chosen, different.current, different.files),
+            files=_file_changes(different.current, different.files, different.removals, with_diff=options.check),
             findings=tuple(dict.fromkeys(findings)),
             models=len({slug for slug, _ in resolved.records}),
             written=writes,
             check=options.check,
         )
-
-
-def _verdicts(state: Repository, records: Mapping[Key, Release]) -> list[Finding]:
-    """What the gate says to the releases that moved; `m2g validate` says it of all."""
-    return verdicts.findings({key: (release, choose(state, key[0], release)) for key, release in records.items()})
 
 
 def read(root: Path) -> Repository:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from m2g import config as configuration
@@ -21,11 +21,11 @@ _PROFILE = re.compile(rb'path: "/metadata/annotations/m2g\.dev~1profile"\n  valu
 def served(
     repository: Repository,
     records: Mapping[Key, Release],
-    moved: Collection[Key],
+    moved: Mapping[Key, Chosen],
     before: Mapping[str, bytes],
     after: Mapping[str, bytes],
 ) -> tuple[Served, ...]:
-    """One value for each release that moved, and for each that is served by another profile than before.
+    """One value for each release of `moved` (with how it is served), and for each that has another profile than before.
 
     `before` and `after` are the files that the run writes, as they were and as they will be.
     """
@@ -38,7 +38,7 @@ def served(
         old, new = (_profile(tree.get(path, b"")) for tree in (before, after))
         if key not in moved and old in ("", new):
             continue
-        chosen = choose(repository, key[0], records[key])
+        chosen = moved.get(key) or choose(repository, key[0], records[key])
         told.append(
             Served(
                 slug=key[0],

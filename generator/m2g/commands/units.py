@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -14,8 +14,8 @@ from m2g.commands import holdings, ownership, salt, samples
 from m2g.commands.desired import Repository, desired, located, unused
 from m2g.finding import Finding
 from m2g.folders import ModelFolder
-from m2g.intent import Config, ModelIntent
-from m2g.model import Release, Value
+from m2g.intent import Config
+from m2g.model import Value
 from m2g.plan import misplaced, stale_pins
 from m2g.runtime import Runtime
 
@@ -50,6 +50,7 @@ class Units:
 
     def __init__(self, look: Look, cache: Cache) -> None:
         self._look = look
+        self._rendered = holdings.Rendered(cache, look.root)
         self._cache = cache
         self._salt = key("unit", salt.of_m2g(), salt.of_repository(look.root)) if cache.remembers else b""
 
@@ -65,14 +66,14 @@ class Units:
         place = key(self._salt, folder.digest)
         if folder.digest and (found := self._cache.get(place)) is not None:
             return _DECODER.decode(found)
-        unit = look(self._look, folder)
+        unit = look(self._look, folder, rendered=self._rendered.has(folder))
         if folder.digest:
             self._cache.put(place, msgspec.msgpack.encode(unit))
         return unit
 
 
-def look(what: Look, folder: ModelFolder) -> Unit:
-    """Look at one model; every finding has its file and line."""
+def look(what: Look, folder: ModelFolder, *, rendered: bool) -> Unit:
+    """Look at one model; every finding has its file and line. `rendered`: it is known that render refuses nothing."""
     root, slug = what.root, folder.slug
     records, findings = releases.of(root, folder)
     intent, wrong = configuration.intent_of(root, folder)
@@ -81,7 +82,14 @@ def look(what: Look, folder: ModelFolder) -> Unit:
     keyed = {(slug, environment): release for environment, release in records.items()}
     findings += stale_pins(intents, keyed)
     if what.config is not None:
-        findings += _against(what, what.config, folder, intents, keyed)
+        repository = Repository(
+            config=what.config,
+            records=keyed,
+            intents=intents,
+            components=frozenset(holdings.components(folder)),
+            runtimes=what.runtimes,
+        )
+        findings += _against(root, repository, rendered=rendered)
     name = next((release.model for release in reversed(records.values())), slug)
     overlays = _overlays(folder)
     findings += ownership.findings(root, folder, {slug})
@@ -96,25 +104,12 @@ def look(what: Look, folder: ModelFolder) -> Unit:
     )
 
 
-def _against(
-    what: Look,
-    config: Config,
-    folder: ModelFolder,
-    intents: Mapping[str, ModelIntent],
-    records: Mapping[tuple[str, str], Release],
-) -> Iterator[Finding]:
+def _against(root: Path, repository: Repository, *, rendered: bool) -> Iterator[Finding]:
     """What m2g.yaml says to it: what render would refuse (settings, storage, names), and what nothing uses."""
-    yield from configuration.unknown_environments(config, intents)
-    yield from misplaced(config, records)
-    repository = Repository(
-        config=config,
-        records=dict(records),
-        intents=dict(intents),
-        components=frozenset(holdings.components(folder)),
-        runtimes=what.runtimes,
-    )
-    wrong = [*desired(repository, repository.records).findings, *samples.findings(repository, repository.records)]
-    yield from located(what.root, wrong)
+    yield from configuration.unknown_environments(repository.config, repository.intents)
+    yield from misplaced(repository.config, repository.records)
+    wrong = () if rendered else desired(repository, repository.records).findings
+    yield from located(root, (*wrong, *samples.findings(repository, repository.records)))
     yield from unused(repository)
 
 
