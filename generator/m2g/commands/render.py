@@ -94,7 +94,9 @@ def render(
         remember(rendered, different, wanted, written=writes)
         findings = [*resolved.findings, *located(root, wanted.findings), *unused(state), *different.notes]
         findings += ownership.unfinished(root)
-        changes = _release_changes(state.records, _settled(state.records, resolved.records, wanted.frozen, made.files))
+        changes = _release_changes(
+            state.records, _settled(state.records, resolved.records, wanted.frozen, different.files)
+        )
         moved = {(change.slug, change.environment) for change in changes}
         there = {key: resolved.records[key] for key in sorted(moved) if key in resolved.records}
         chosen = {key: choose(state, key[0], release) for key, release in there.items()}
