@@ -8,32 +8,17 @@ from typing import TypeAlias
 
 import msgspec
 
-from m2g import mlmodel
 from m2g.cache import Cache
 from m2g.commands import facts
 from m2g.commands.desired import Key, Repository
 from m2g.commands.images import remembered
+from m2g.commands.recorded import recorded
 from m2g.errors import InputError
 from m2g.finding import Finding, Severity
 from m2g.intent import Config
-from m2g.model import ModelVersion, RegisteredModel, Release, Run, Value, VersionFacts
+from m2g.model import ModelVersion, RegisteredModel, Release, Value, VersionFacts
 from m2g.plan import Plan, Target, plan, selected, slug_of
-from m2g.prose import without_password
 from m2g.registry import Registry
-
-_LINEAGE = frozenset(
-    f"mlflow.{name}"
-    for name in ("source.git.commit", "source.git.branch", "source.git.repoURL", "source.name", "user", "runName")
-)
-_MOST = 100
-"""Metrics, parameters and datasets that a record keeps, in the order of their names."""
-_LONGEST = 500
-"""Characters of a parameter or lineage tag that a record keeps."""
-
-
-_UNREAD = ("hf://", "oci://", "pvc://")
-"""Sources that clusters read and MLflow cannot: their MLmodel file is not known."""
-
 
 Problems: TypeAlias = Callable[[str, Mapping[str, Release]], Mapping[str, list[Finding]]]
 """Slug, and its new releases by environment → why those that cannot be rendered cannot."""
@@ -171,7 +156,7 @@ def _released(
         acting = _acting(config, tags.get(target.version.name, {}), target.version.tags)
         try:
             if identity in wanted and not _keeps(known.get(identity), target.version, found[identity]):
-                fresh[key] = _record(key[1], target, found[identity], registry.identity, acting)
+                fresh[key] = recorded(key[1], target, found[identity], registry.identity, acting)
             else:
                 fresh[key] = msgspec.structs.replace(
                     known[identity], environment=key[1], follows=target.follows, tags=acting
@@ -225,43 +210,6 @@ def _keeps(record: Release | None, version: ModelVersion, facts: VersionFacts) -
 def _acting(config: Config, model: Mapping[str, str], version: Mapping[str, str]) -> dict[str, str]:
     """Only allow-listed tags are kept; the version's win over the registered model's."""
     return {key: text for key, text in sorted({**model, **version}.items()) if key in config.tags}
-
-
-def _record(environment: str, target: Target, facts: VersionFacts, registry: str, tags: dict[str, str]) -> Release:
-    version = target.version
-    elsewhere = version.source.startswith(_UNREAD)
-    if facts.problem and not elsewhere:
-        raise InputError(without_password(facts.problem))
-    if "MLmodel" not in facts.files and not elsewhere:
-        raise InputError(
-            f"there is no MLmodel file at {without_password(facts.artifact_uri)}",
-            hint="the artifacts are gone or the source is no MLflow model: register the version again",
-        )
-    return Release(
-        schema=1,
-        model=version.name,
-        environment=environment,
-        registry=registry,
-        version=version.version,
-        follows=target.follows,
-        created_at=version.created_at,
-        source=version.source,
-        artifact_uri=version.source if elsewhere else facts.artifact_uri,
-        run=_lineage(facts.run) if facts.run else Run(id=version.run_id) if version.run_id else None,
-        mlmodel=mlmodel.read(facts.files, facts.unread) if "MLmodel" in facts.files else None,
-        tags=tags,
-    )
-
-
-def _lineage(run: Run) -> Run:
-    """What a reviewer needs of a run, bounded: a tag or a parameter may be 100 kB of anybody's text."""
-    return msgspec.structs.replace(
-        run,
-        metrics=dict(sorted(run.metrics.items())[:_MOST]),
-        params={key: text[:_LONGEST] for key, text in sorted(run.params.items())[:_MOST]},
-        tags={key: text[:_LONGEST] for key, text in sorted(run.tags.items()) if key in _LINEAGE},
-        datasets=tuple(sorted(run.datasets[:_MOST], key=lambda dataset: (dataset.name, dataset.digest))),
-    )
 
 
 def _concerns(finding: Finding, scope: Scope) -> bool:
