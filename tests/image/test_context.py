@@ -323,6 +323,8 @@ def test_a_version_waits_is_built_recorded_and_promoted_with_its_image(tmp_path:
     assert records["wine", "dev"].image == image
     assert run(root, registry).files == ()
     assert run(root, registry, RenderOptions(locked=True, check=True)).files == ()
+    with pytest.raises(InputError, match="no registered model of this name"):
+        waiting(root, Scope(models=frozenset(["whine"])), lambda _config: registry, locked=False)
     registry.known = [model(champion="3", challenger="3")]
     assert [w.version for w in waiting(root, Scope(), lambda _config: registry, locked=False)] == ["3"]
 
@@ -352,7 +354,10 @@ def test_a_run_does_not_tell_what_it_left_out(tmp_path: Path) -> None:
     registry.known = [model(champion="1", challenger="2")]
     before = tree(root)
     outcome = run(root, registry)
-    assert [finding.rule for finding in outcome.findings] == ["image-missing"]
+    assert [(finding.rule, finding.environment) for finding in outcome.findings] == [
+        ("image-missing", "prod"),
+        ("release-withheld", "dev"),
+    ]
     assert (outcome.releases, tree(root)) == ((), before)
 
 
@@ -471,3 +476,5 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], mo
     assert "--env" in capsys.readouterr().err
     assert m2g("wine", "--env", "prod", "--locked") == 2
     assert "-o DIR" in capsys.readouterr().err
+    assert m2g("wine", "--env", "prod", "--locked", "--version", "3", "-o", "../ctx") == 2
+    assert "--version belongs to --record" in capsys.readouterr().err

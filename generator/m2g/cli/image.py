@@ -112,6 +112,9 @@ def _refuse(missing: bool, name: str, output: Path | None, number: str) -> None:
     """Options that cannot be meant together."""
     if missing and (name or output is not None):
         raise InputError("--missing only lists", hint="leave out --record and -o DIR")
+    if number and not name:
+        hint = "leave it out: the context is of the version that the environment follows"
+        raise InputError("--version belongs to --record", hint=hint)
     if name and (output is None) == (not number):
         hint = "-o DIR, the folder that `m2g image` wrote, or --version N"
         raise InputError("--record needs to know what the image was built of", hint=hint)

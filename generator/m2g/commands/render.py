@@ -21,7 +21,7 @@ from m2g.commands.holdings import Holdings, Rendered
 from m2g.commands.resolve import Resolved, Scope, as_wished, resolve
 from m2g.commands.served import served
 from m2g.errors import InputError
-from m2g.finding import Finding
+from m2g.finding import Finding, Severity
 from m2g.intent import Config
 from m2g.model import Image, Release, Value
 from m2g.outcome import FileChange, Kind, Outcome, ReleaseChange
@@ -94,9 +94,9 @@ def render(
         remember(rendered, different, wanted, written=writes)
         findings = [*resolved.findings, *located(root, wanted.findings), *unused(state), *different.notes]
         findings += ownership.unfinished(root)
-        changes = _release_changes(
-            state.records, _settled(state.records, resolved.records, wanted.frozen, different.files)
-        )
+        settled = _settled(state.records, resolved.records, wanted.frozen, different.files)
+        changes = _release_changes(state.records, settled)
+        findings += _withheld(settled, resolved.records)
         moved = {(change.slug, change.environment) for change in changes}
         there = {key: resolved.records[key] for key in sorted(moved) if key in resolved.records}
         chosen = {key: choose(state, key[0], release) for key, release in there.items()}
@@ -167,6 +167,22 @@ def _settled(
         for key, record in after.items()
         if key[0] not in frozen or f"models/{key[0]}/releases/{key[1]}.json" in files
     }
+
+
+def _withheld(settled: Mapping[Key, Release], wanted: Mapping[Key, Release]) -> list[Finding]:
+    """Environments that could move, were it not for another one of their model: its files change together."""
+    return [
+        Finding(
+            rule="release-withheld",
+            severity=Severity.WARNING,
+            model=record.model,
+            environment=key[1],
+            message=f"version {record.version} waits as well: the files of a model change together",
+            hint="mend what is said of its other environment, or take back the setting that it is about",
+        )
+        for key, record in wanted.items()
+        if key not in settled or settled[key].version != record.version
+    ]
 
 
 def _release_changes(before: Mapping[Key, Release], after: Mapping[Key, Release]) -> tuple[ReleaseChange, ...]:

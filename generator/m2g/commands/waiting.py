@@ -54,10 +54,16 @@ def subject(root: Path, model: str, environment: str, open_registry: Open, *, lo
 
 
 def waiting(root: Path, scope: Scope, open_registry: Open, *, locked: bool) -> tuple[Waiting, ...]:
-    """Every version that waits, once for all its environments, in the order of the slugs."""
+    """Every version that waits, once for all its environments, in the order of the slugs.
+
+    Raises InputError for a model that nobody knows.
+    """
     repository = rendering.read(root)
     rendering.known_environments(repository.config, scope)
-    releases, _ = _releases(repository, scope, open_registry, locked=locked)
+    releases, findings = _releases(repository, scope, open_registry, locked=locked)
+    unknown = next((finding for finding in findings if finding.rule == "model-unknown"), None)
+    if unknown is not None:
+        raise InputError(f"{unknown.model}: {unknown.message}", hint=unknown.hint)
     found: dict[tuple[str, str, str], list[str]] = {}
     for (slug, environment), release in sorted(releases.items()):
         chosen = choose(repository, slug, release)

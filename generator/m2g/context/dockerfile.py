@@ -20,9 +20,9 @@ _TEMPLATE = """\
 FROM {{ base }}
 
 LABEL org.opencontainers.image.title={{ slug | text }} \\
-      org.opencontainers.image.version={{ version | text }} \\
+      org.opencontainers.image.version={{ version | percent | text }} \\
       dev.m2g.model={{ model | percent | text }} \\
-      dev.m2g.model-version={{ version | text }} \\
+      dev.m2g.model-version={{ version | percent | text }} \\
       dev.m2g.profile={{ profile | text }}
 {% if packages %}
 
