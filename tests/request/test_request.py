@@ -75,7 +75,7 @@ def test_a_column_is_sent_as_mlserver_takes_it(
     word: str, value: object, datatype: str, content: str, sent: object
 ) -> None:
     (found,) = v2(model([column(word)], split(x=value)))
-    wanted = {"name": "x", "shape": [1, 1], "datatype": datatype, "parameters": {"content_type": content}}
+    wanted = {"name": "x", "shape": [1], "datatype": datatype, "parameters": {"content_type": content}}
     assert found == {**wanted, "data": [sent]}
 
 

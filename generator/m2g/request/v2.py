@@ -76,7 +76,7 @@ def _column(column: Column, number: int) -> Json:
         datatype, content = _COLUMNS[column.type.word]
     return {
         "name": column.name or f"input-{number}",
-        "shape": [1, 1],
+        "shape": [1],  # MLServer 1.5.0 (KServe 0.15 to 0.17) makes tuples of [1, 1]; 1.7.1 takes both
         "datatype": datatype,
         "parameters": {"content_type": content},
         "data": [value],
