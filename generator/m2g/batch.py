@@ -61,8 +61,11 @@ def _place(uri: str, name: str) -> Iterator[tuple[str, str]]:
         yield f"a batch needs an {name}", hint
     elif found is None or found[1] not in _SCHEMES or uri.endswith("/"):
         yield f"{uri[:120]!r} is no file that MLflow reads ({', '.join(_SCHEMES)})", hint
-    elif unprintable(uri) or re.search(r"[\s?#]", uri) or ".." in uri.split("/"):
-        yield f"{uri[:120]!r} has a character or a part that a store may cut", "name the file without it"
+    elif unprintable(uri) or re.search(r"[\s?#$]", uri) or ".." in uri.split("/"):
+        yield (
+            f"{uri[:120]!r} has a character or a part that a store or Kubernetes may change",
+            "name the file without it",
+        )
     elif "@" in found[2] and found[1] not in ("wasb", "wasbs", "abfss"):
         yield "the URI carries a user or password", "give them to the service account (serviceAccountName)"
     elif found[1] == "pvc" and not _CLAIM.fullmatch(found[2]):

@@ -129,6 +129,7 @@ def test_without_an_image_it_says_how_to_get_one(tmp_path: Path) -> None:
         ({**JOB, "input": "s3://user:pw@b/x.csv"}, "input"),
         ({**JOB, "input": "s3://b/../x.csv"}, "input"),
         ({**JOB, "input": "s3://b/x y.csv"}, "input"),
+        ({**JOB, "input": "s3://b/$(AWS_SECRET_ACCESS_KEY)/x.csv"}, "input"),
         ({**JOB, "output": "s3://b/x.csv?v=1"}, "output"),
         ({**JOB, "input": "pvc://Claim/x.csv"}, "input"),
         ({**JOB, "schedule": "daily"}, "schedule"),

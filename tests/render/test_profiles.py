@@ -312,6 +312,21 @@ def test_render_tells_profile_and_reason_once(tmp_path: Path) -> None:
     assert served.reason in (root / "models/wine/README.md").read_text()
 
 
+def test_a_runtime_that_kserve_refuses_for_mlflow_fails(tmp_path: Path) -> None:
+    root = repository(tmp_path)
+    write_record(root, "wine", release(mlmodel=saved(PICKLE, python_version="3.11.7", requirements=())))
+    for settings, rules in (
+        (f"{{runtime: {SKLEARN}}}", ["runtime-fails"]),
+        (f"{{profile: native, runtime: {SKLEARN}}}", []),
+        ("{runtime: nobody-knows}", []),
+    ):
+        (root / "models/wine/model.yaml").write_text(f"settings: {settings}\n")
+        run(root, FakeRegistry(), RenderOptions(locked=True))
+        found = [f for f in validate(root, Options()).findings if f.rule == "runtime-fails"]
+        assert [finding.rule for finding in found] == rules
+        assert all("refuses it for mlflow" in finding.message for finding in found)
+
+
 @pytest.mark.parametrize(
     ("settings", "path"),
     [

@@ -24,7 +24,12 @@ def of(release: Release, serving: Serving, known: Sequence[Runtime]) -> Mapping[
     names = {serving.runtime, *profile.runtimes(mlmodel)} - {""}
     if mlmodel.source_model:
         names.add(RUNTIMES["huggingface"])
-    return {name: _of(release, name, serving.limits, serving.kserve.version, known) for name in sorted(names)}
+    version = serving.kserve.version
+    found = {name: _of(release, name, serving.limits, version, known) for name in sorted(names)}
+    if serving.runtime and serving.profile in ("auto", "mlserver", "oci"):
+        wrong = _strange("mlflow", serving.runtime, version, known)
+        found |= {} if wrong is None else {serving.runtime: wrong}
+    return found
 
 
 def of_object(
@@ -48,7 +53,18 @@ def of_object(
         if at(other, "kind") == "ServingRuntime" and at(other, "metadata", "name") == name:
             described = runtimes.by_image(known, str(at(other, "spec", "containers", 0, "image")))
             return None if described is None else verdict(release.mlmodel, described, texts)
-    return _of(release, name, texts, kserve, known)
+    wrong = _strange(at(item, *_MODEL, "modelFormat", "name"), name, kserve, known)
+    return wrong or _of(release, name, texts, kserve, known)
+
+
+def _strange(model_format: object, name: str, kserve: str, known: Sequence[Runtime]) -> Verdict | None:
+    """The verdict where KServe itself would refuse the runtime: it is for other models than those of MLflow."""
+    runtime = runtimes.find(known, name, kserve)
+    if model_format != "mlflow" or runtime is None or "mlflow" in runtime.formats:
+        return None
+    what = f"{name} is for the model format {' and '.join(runtime.formats)}, and KServe refuses it for mlflow"
+    reason = Reason(text=what, fix="remove runtime, or set profile: native")
+    return Verdict(answer="fails", runtime=name, reasons=(reason,))
 
 
 def findings(chosen: Mapping[tuple[str, str], tuple[Release, Chosen]]) -> list[Finding]:
