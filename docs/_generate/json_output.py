@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 from docs._generate.types import doc, reached, struct, type_
-from docs._generate.words import Fields, table
+from docs._generate.words import Fields, Stale, table
 
 from m2g import finding, outcome
 from m2g.checks.page import Page
@@ -76,6 +76,8 @@ def schemas(fields: Fields) -> dict[str, object]:
             definition["required"] = list(encoded.values()) if whole else definition.get("required", [])
             definition["additionalProperties"] = False
         root = definitions.pop(kind.__name__)
+        if "version" in root["properties"]:
+            raise Stale(f"{kind.__name__}.version would take the place of the output's own version")
         root["properties"] = {"version": {"const": 1}, **extra, **root["properties"]}
         root["required"] = ["version", *extra, *root["required"]]
         found[name] = {"$schema": _SCHEMA, **root, "title": f"m2g {_verb(name)} --format json", "$defs": definitions}

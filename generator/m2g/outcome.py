@@ -65,7 +65,7 @@ class Prepared(Value, frozen=True, kw_only=True, omit_defaults=False):
     model: str
     slug: str
     environment: str
-    version: str
+    model_version: str
     profile: str
     base: str
     folder: str

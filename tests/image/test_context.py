@@ -466,7 +466,9 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], mo
     assert m2g("wine", "--env", "prod", "--locked", "-o", "../ctx") == 0
     assert capsys.readouterr().out.startswith(f"wrote {tmp_path}/ctx: mlserver-image of wine 1, 4 files\n")
     assert m2g("wine", "--env", "prod", "--locked", "-o", "../ctx", "--format", "json") == 0
-    assert json.loads(capsys.readouterr().out)["base"].startswith("python:3.11-slim@")
+    told = json.loads(capsys.readouterr().out)
+    assert told["base"].startswith("python:3.11-slim@")
+    assert (told["version"], told["modelVersion"]) == (1, "1")
     name = f"ghcr.io/acme/models/wine{DIGEST}"
     assert m2g("wine", "--env", "prod", "--locked", "--record", name) == 2
     assert "--version" in capsys.readouterr().err

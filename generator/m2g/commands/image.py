@@ -90,7 +90,7 @@ def prepare(root: Path, options: ImageOptions, to: Path, open_registry: Open) ->
         model=release.model,
         slug=found.slug,
         environment=release.environment,
-        version=release.version,
+        model_version=release.version,
         profile=profile,
         base=base,
         folder=str(to),

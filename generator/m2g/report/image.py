@@ -18,7 +18,7 @@ def prepared(made: Prepared, form: str) -> str:
     verb = "wrote" if made.written else "would write"
     where = visible(made.folder, 300)
     lines = [
-        f"{verb} {where}: {made.profile} of {visible(made.model, 60)} {made.version}, {len(made.files)} files",
+        f"{verb} {where}: {made.profile} of {visible(made.model, 60)} {made.model_version}, {len(made.files)} files",
         f"  from {made.base}",
         *(f"  note: {visible(note, 400)}" for note in made.notes),
     ]

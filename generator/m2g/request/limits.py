@@ -9,7 +9,7 @@ from m2g.request.example import agent
 from m2g.request.tensor import DATATYPES
 from m2g.request.word import parse
 
-_ELSEWHERE = "MLflow's own server does (image with imageServer: mlflow, asked at /invocations)"
+_ELSEWHERE = "MLflow's own server does (profile: mlflow-image, asked at /invocations)"
 _SERIES = frozenset(("prophet", "statsmodels", "pmdarima"))
 """Flavors whose answer is a pandas Series or has datetimes; MLServer encodes neither."""
 
