@@ -71,6 +71,14 @@ def test_params_and_nan_over_rest_and_what_mlserver_cannot_say_over_grpc(saved: 
     assert done.returncode == 1
 
 
+def test_a_parameter_that_grpc_does_not_carry_is_said_and_rest_decides(saved: Path) -> None:
+    done = smoke("--model-dir", str(saved / "halved"), *OURS)
+    found = outcome(done)
+    assert [asked["way"] for asked in found["asked"]] == ["rest"]
+    assert "not asked by gRPC, which carries no parameter such as factor" in found["notes"]
+    assert done.returncode == 0
+
+
 def test_a_model_that_crashes_on_load_is_told_by_the_servers_last_words(saved: Path, tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     done = smoke("--model-dir", str(saved / "broken"), "--keep-logs", str(logs), *OURS[:-2])

@@ -60,14 +60,15 @@ def main(folder: Path) -> None:
             return pandas.DataFrame({"scaled": model_input["x"] * factor, "missing": numpy.nan})
 
     rows = pandas.DataFrame({"x": [1.5, 2.5]})
-    signature = infer_signature(rows, pandas.DataFrame({"scaled": [1.0], "missing": [1.0]}), {"factor": 2.0})
-    mlflow.pyfunc.save_model(
-        folder / "scaled",
-        python_model=Scaled(),
-        signature=signature,
-        input_example=(rows.head(1), {"factor": 3.0}),
-        **needs,
-    )
+    for name, factor in (("scaled", 3), ("halved", 0.5)):
+        signature = infer_signature(rows, pandas.DataFrame({"scaled": [1.0], "missing": [1.0]}), {"factor": factor})
+        mlflow.pyfunc.save_model(
+            folder / name,
+            python_model=Scaled(),
+            signature=signature,
+            input_example=(rows.head(1), {"factor": factor}),
+            **needs,
+        )
 
     class Broken(PythonModel):
         def load_context(self, context):  # type: ignore[no-untyped-def] # MLflow's own shape

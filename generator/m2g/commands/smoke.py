@@ -158,7 +158,7 @@ class _Test:
             answer, _ = client.post(self._path, body)
             expected = questions.pyfunc(self.plan, self.environment, self.place, asked.invocations)
             ways = [self._rest(client, body, answer, expected)]
-            if running.grpc and not self.options.rest_only:
+            if running.grpc and asked.by_grpc and not self.options.rest_only:
                 ways.append(self._grpc(running.grpc, body, expected))
         except OutsideError as error:
             ways = [self._refused(error)]
