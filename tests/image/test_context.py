@@ -317,10 +317,13 @@ def test_a_version_waits_is_built_recorded_and_promoted_with_its_image(tmp_path:
     image = Image(name=f"ghcr.io/acme/models/wine{DIGEST}", profile="mlflow-image")
     assert (records["wine", "prod"].version, records["wine", "prod"].image) == ("2", image)
     assert waiting(root, Scope(), lambda _config: registry, locked=False) == ()
-    # dev follows the same version: the image is a fact of that, and the files settle.
+    # dev runs the same version without one, and goes on so until it asks for one; the files settle.
     assert run(root, registry).findings == ()
-    records, _ = releases.read_all(root)
-    assert records["wine", "dev"].image == image
+    assert releases.read_all(root)[0]["wine", "dev"].image is None
+    (root / "models/wine/model.yaml").write_text("settings: {profile: mlflow-image}\n")
+    assert waiting(root, Scope(), lambda _config: registry, locked=False) == ()
+    assert run(root, registry).findings == ()
+    assert releases.read_all(root)[0]["wine", "dev"].image == image
     assert run(root, registry).files == ()
     assert run(root, registry, RenderOptions(locked=True, check=True)).files == ()
     with pytest.raises(InputError, match="no registered model of this name"):
@@ -344,6 +347,17 @@ def test_two_environments_that_wait_for_images_of_two_versions_both_get_them(tmp
     assert waiting(root, Scope(), lambda _config: registry, locked=False) == ()
     assert (root / "models/wine/overlays/dev/servingruntime.yaml").is_file()
     assert run(root, registry).files == ()
+
+
+def test_a_promotion_takes_the_image_along(tmp_path: Path) -> None:
+    root, registry = moving(tmp_path)
+    registry.known = [model(champion="1", challenger="2")]
+    name = f"ghcr.io/acme/models/wine{DIGEST}"
+    options = ImageOptions(model="wine", environment="dev", profile="mlflow-image")
+    record(root, options, name, "2", lambda _config: registry)
+    registry.known = [model(champion="2", challenger="2")]
+    assert run(root, registry).findings == ()
+    assert releases.read_all(root)[0]["wine", "prod"].image == Image(name=name, profile="mlflow-image")
 
 
 def test_a_run_does_not_tell_what_it_left_out(tmp_path: Path) -> None:

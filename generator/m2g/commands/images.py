@@ -1,4 +1,4 @@
-"""The image that a version had when it was released before: Git remembers the record that another version replaced."""
+"""Which image a release has: its environment's own, another environment's, or the one in a record of Git's history."""
 
 from __future__ import annotations
 
@@ -15,6 +15,21 @@ from m2g.tree import Mark, mark
 
 _MOST = 300
 """Commits that are looked at."""
+
+
+def kept(repository: Repository, slug: str, release: Release) -> Release:
+    """The release of the same version keeps the image that its environment had, whatever another one has.
+
+    Where it runs without one, another environment's image, to which somebody may have given a profile of its own, does
+    not change that.
+    """
+    before = repository.records.get((slug, release.environment))
+    if before is None or _identity(before) != _identity(release):
+        return release
+    if before.image is not None:
+        return msgspec.structs.replace(release, image=before.image)
+    without = msgspec.structs.replace(release, image=None)
+    return release if release.image is None or choose(repository, slug, without).waits_for else without
 
 
 def remembered(repository: Repository, slug: str, release: Release) -> Release:

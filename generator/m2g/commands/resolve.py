@@ -11,7 +11,7 @@ import msgspec
 from m2g.cache import Cache
 from m2g.commands import facts
 from m2g.commands.desired import Key, Repository
-from m2g.commands.images import remembered
+from m2g.commands.images import kept, remembered
 from m2g.commands.recorded import recorded
 from m2g.errors import InputError
 from m2g.finding import Finding, Severity
@@ -164,19 +164,9 @@ def _released(
         except InputError as error:
             findings.append(_unreadable(key, target, error))
             continue
-        release = as_wished(repository, _as_before(fresh[key], records.get(key), registry.identity))
+        release = as_wished(repository, kept(repository, key[0], fresh[key]))
         fresh[key] = remembered(repository, key[0], release)
     return fresh, findings
-
-
-def _as_before(release: Release, record: Release | None, registry: str) -> Release:
-    """The same version keeps the image that its environment had, whatever another one has."""
-    same = record is not None and (record.model, record.version, record.registry, record.created_at, record.source) == (
-        (release.model, release.version, registry, release.created_at, release.source)
-    )
-    if record is None or not same or record.image is None:
-        return release
-    return msgspec.structs.replace(release, image=record.image)
 
 
 def as_wished(repository: Repository, release: Release) -> Release:
