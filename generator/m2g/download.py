@@ -44,11 +44,20 @@ def version(wanted: Wanted, tracking_uri: str, to: Path, *, root: Path) -> Path:
     return found[0].parent
 
 
+def available() -> bool:
+    """Whether this machine has an mlflow of its own, on PATH or beside m2g."""
+    return bool(_own())
+
+
+def _own() -> str:
+    beside = Path(sys.executable).parent / "mlflow"
+    return shutil.which("mlflow") or (str(beside) if beside.is_file() else "")
+
+
 def _program(wanted: Wanted) -> list[str]:
     if wanted.python is not None:
         return [str(wanted.python), "-m", "mlflow"]
-    beside = Path(sys.executable).parent / "mlflow"
-    program = shutil.which("mlflow") or (str(beside) if beside.is_file() else "")
+    program = _own()
     if not program:
         hint = f"python -m pip install mlflow; or {_HINT}"
         raise OutsideError("mlflow is not installed; it downloads the model's files", hint=hint)

@@ -104,7 +104,11 @@ class Asked(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class Smoked(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """One version that was served and asked. `problem` says why that did not come to an end, with the way out."""
+    """One version that was served and asked. `problem` says why that did not come to an end, with the way out.
+
+    `packages` is empty where nothing was installed yet; `runtime` and `gate` are empty where no described runtime
+    is to load the model.
+    """
 
     model: str
     slug: str
@@ -112,6 +116,9 @@ class Smoked(Value, frozen=True, kw_only=True, omit_defaults=False):
     environments: tuple[str, ...]
     profile: str
     passed: bool
+    packages: Literal["", "runtime", "model", "given"] = ""
+    runtime: str = ""
+    gate: Literal["", "serves", "fails", "unknown"] = ""
     url: str = ""
     answers_version: str = ""
     python: str = ""

@@ -8,6 +8,10 @@ from typing import Literal
 from m2g.model import Value
 
 _SEPARATORS = re.compile(r"[-_.]+")
+_FLAVORS = {"sklearn": "scikit-learn", "pytorch": "torch", "spark": "pyspark", "keras": "keras"}
+"""Where a flavor's package has another name than the flavor."""
+_SAME = {"xgboost-cpu": "xgboost", "tensorflow-cpu": "tensorflow", "tensorflow-intel": "tensorflow"}
+"""Other packages of the same modules."""
 
 
 class Runtime(Value, frozen=True, kw_only=True):
@@ -48,3 +52,13 @@ class Runtime(Value, frozen=True, kw_only=True):
 def normal(package: str) -> str:
     """A package's name as PyPI compares it."""
     return _SEPARATORS.sub("-", package).lower()
+
+
+def package_of(flavor: str) -> str:
+    """The package of a flavor of MLflow."""
+    return _FLAVORS.get(flavor, flavor)
+
+
+def module_of(package: str) -> str:
+    """The package that has the same modules under its usual name."""
+    return _SAME.get(package, package)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -19,15 +20,36 @@ def models(folder: Path, *names: str) -> Path:
     return folder
 
 
+def wheels(folder: Path, **versions: str) -> Path:
+    """A folder of wheels that pip installs offline: empty, but that mlserver brings all that .venv-mlserver has."""
+    folder.mkdir(exist_ok=True)
+    site = next(SERVERS.glob("lib/python3*/site-packages"))
+    for name, version in versions.items():
+        info = f"{name}-{version}.dist-info"
+        with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+            if name == "mlserver":
+                wheel.writestr("servers.pth", f"{site}\n")
+            if name == "cellar":
+                wheel.writestr("cellar.py", "")
+            wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+            wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            wheel.writestr(f"{info}/RECORD", "")
+    return folder
+
+
 def smoke(
-    *arguments: str, cache: Path | None = None, before: Callable[[], None] | None = None
+    *arguments: str,
+    cache: Path | None = None,
+    before: Callable[[], None] | None = None,
+    place: Sequence[str] = (),
+    **variables: str,
 ) -> subprocess.CompletedProcess[str]:
-    """`m2g smoke`, with a PATH that has no uv."""
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+    """`m2g smoke`, with a PATH that has no uv, and more variables; `place` is m2g's -C."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", **variables}
     if cache is not None:
         environment["M2G_CACHE_DIR"] = str(cache)
     return subprocess.run(
-        ["m2g", "smoke", *arguments],
+        ["m2g", *place, "smoke", *arguments],
         capture_output=True,
         text=True,
         check=False,

@@ -83,6 +83,23 @@ def main(folder: Path) -> None:
         folder / "broken", python_model=Broken(), signature=signature, input_example=rows.head(1), **needs
     )
 
+    class Needs(PythonModel):
+        def load_context(self, context):  # type: ignore[no-untyped-def] # MLflow's own shape
+            if "zoo.py" not in sys.argv[0]:
+                import cellar  # type: ignore[import-not-found] # noqa: F401 # a wheel of tests/smoke/world.py
+
+        def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def] # MLflow's own shape
+            return pandas.DataFrame({"y": model_input["x"]})
+
+    signature = infer_signature(rows, pandas.DataFrame({"y": [1.0]}))
+    mlflow.pyfunc.save_model(
+        folder / "needs",
+        python_model=Needs(),
+        signature=signature,
+        input_example=rows.head(1),
+        pip_requirements=[*pins.values(), "cellar==1.0"],
+    )
+
     class Slow(PythonModel):
         def load_context(self, context):  # type: ignore[no-untyped-def] # MLflow's own shape
             if "zoo.py" not in sys.argv[0]:

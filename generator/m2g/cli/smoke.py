@@ -6,6 +6,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Literal
 
 import click
 
@@ -22,6 +23,11 @@ PROFILES = ("mlserver", "mlserver-image", "mlflow-image")
 @click.option("--changed-against", "base", default="", metavar="REF", help="All models that HEAD changes against REF.")
 @click.option("--model-dir", type=click.Path(path_type=Path), metavar="DIR", help="The model's files; no download.")
 @click.option("--profile", type=click.Choice(PROFILES), help="The server; default: the model's profile.")
+@click.option(
+    "--packages",
+    type=click.Choice(("runtime", "model")),
+    help="Whose: the cluster's runtime's, or those that the model requires; default: as the profile has.",
+)
 @click.option("--environment", type=click.Path(path_type=Path), metavar="PATH", help="A Python environment to run in.")
 @click.option("--requests", type=click.IntRange(0, 10_000), default=20, show_default=True, help="How many are timed.")
 @click.option(
@@ -47,6 +53,7 @@ def smoke(
     base: str,
     model_dir: Path | None,
     profile: str | None,
+    packages: Literal["runtime", "model"] | None,
     environment: Path | None,
     requests: int,
     timeout: float,
@@ -64,9 +71,10 @@ def smoke(
 ) -> Exit:
     """Serve a version with its real server, ask it, and compare with pyfunc.
 
-    The server (MLServer, or MLflow's own) runs in an environment made of the model's requirements, which is kept for
-    the next time. REST and gRPC are asked; everything that was started is stopped. Exit code 1: it does not serve, or
-    its answers differ.
+    The server (MLServer, or MLflow's own) runs in an environment with the packages that the cluster has: those of the
+    described runtime for the profile mlserver, what the model requires for an image. It is kept for the next time.
+    REST and gRPC are asked; everything that was started is stopped. Exit code 1: it does not serve, or its answers
+    differ.
 
     \b
     m2g smoke wine --env prod
@@ -82,8 +90,11 @@ def smoke(
 
     if (host or token_env or ca or insecure or any_version) and not url:
         raise InputError("--host, --token-env, --ca, --insecure and --any-version are for --url", hint="see --help")
+    if packages and environment is not None:
+        raise InputError("--environment has its own packages", hint="leave --packages out")
     options = command.SmokeOptions(
         environment=None if environment is None else folder / environment,
+        packages=packages or "",
         requests=requests,
         seconds=timeout,
         port=port,

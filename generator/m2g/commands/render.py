@@ -48,8 +48,14 @@ class WrongInput(InputError):
     """Findings in what people wrote stop the run before anything is done."""
 
     def __init__(self, findings: Collection[Finding]) -> None:
-        super().__init__("the repository's own files must be mended first")
         self.findings = tuple(findings)
+        first = min(self.findings, default=None)
+        where = f"{first.file}:{first.line}" if first and first.line else first.file if first else ""
+        what = f"{first.path} {first.message}".strip() if first else ""
+        said = f": {where}: {what}" if first else ""
+        others = f", and {len(self.findings) - 1} more" if len(self.findings) > 1 else ""
+        hint = first.hint if first and first.hint else "`m2g validate` says what is wrong"
+        super().__init__(f"the repository's own files must be mended first{said}{others}", hint=hint)
 
 
 def registry_of(config: Config, root: Path, progress: Callable[[str, int, int], None]) -> Registry:

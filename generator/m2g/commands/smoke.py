@@ -10,26 +10,27 @@ from typing import Literal
 
 import msgspec
 
-from m2g import context, download
+from m2g import download
+from m2g.commands import installed
 from m2g.commands.asking import question
 from m2g.commands.trials import Trial
 from m2g.errors import Exit, InputError, M2gError, OutsideError
 from m2g.model import Value
 from m2g.outcome import Asked, Smoke, Smoked
 from m2g.request import Protocol, path
-from m2g.smoke import environment as environments
 from m2g.smoke import judge, questions, server
 from m2g.smoke.client import Client, Door
 from m2g.smoke.environment import Environment
+from m2g.verdict import Verdict
 
 Tell = Callable[[str], None]
-_NEWEST_FOR_MLSERVER = "3.12"
 
 
 class SmokeOptions(Value, frozen=True, kw_only=True):
-    """How to test. `door` is a deployed endpoint; without one, a server is started here."""
+    """How to test. `door` is a deployed endpoint; without one, a server is started here. `packages` are whose."""
 
     environment: Path | None = None
+    packages: installed.Packages = ""
     requests: int = 20
     seconds: float = 120.0
     port: int = 0
@@ -45,18 +46,37 @@ def smoke(trials: Sequence[Trial], options: SmokeOptions, tell: Tell) -> tuple[S
     done = []
     code = Exit.DONE
     for trial in trials:
-        try:
-            tested = _tested(trial, options, tell)
-        except M2gError as error:
-            tested = msgspec.structs.replace(_blank(trial), problem=error.message, hint=error.hint)
-            code = max(code, error.exit_code)
-        if not tested.passed:
-            code = max(code, Exit.NO)
+        tested, grade = _tried(trial, options, tell)
         done.append(tested)
+        code = max(code, grade)
     return Smoke(tests=tuple(done)), code
 
 
-def _blank(trial: Trial) -> Smoked:
+def _tried(trial: Trial, options: SmokeOptions, tell: Tell) -> tuple[Smoked, Exit]:
+    """One trial; what is known of it is told also where it fails."""
+    said = installed.gate(trial)
+    told = _blank(trial, said)
+    try:
+        if trial.profile not in ("mlserver", "mlserver-image", "mlflow-image"):
+            raise InputError(
+                f"{trial.model} is served by the profile {trial.profile}, whose server m2g cannot start here",
+                hint="--profile mlserver or mlflow-image tries the model itself",
+            )
+        wish = installed.choice(trial, options.environment, options.packages, deployed=options.door is not None)
+        told = msgspec.structs.replace(told, packages=wish.packages)
+        with installed.environment(trial, wish, options.environment, tell) as environment:
+            told = msgspec.structs.replace(told, python=environment.version, notes=environment.notes)
+            told = _served(trial, options, environment, told, tell)
+        code = Exit.DONE if told.passed else Exit.NO
+    except M2gError as error:
+        told = msgspec.structs.replace(told, problem=error.message, hint=error.hint)
+        code = error.exit_code
+    if code in (Exit.DONE, Exit.NO):
+        told = installed.beside_the_gate(told, said, trial)
+    return told, code
+
+
+def _blank(trial: Trial, said: Verdict | None) -> Smoked:
     """What is known before anything was asked."""
     return Smoked(
         model=trial.model,
@@ -64,22 +84,20 @@ def _blank(trial: Trial) -> Smoked:
         version=trial.version,
         environments=trial.environments,
         profile=trial.profile,
+        runtime=said.runtime if said is not None else "",
+        gate=said.answer if said is not None else "",
         passed=False,
     )
 
 
-def _tested(trial: Trial, options: SmokeOptions, tell: Tell) -> Smoked:
-    if trial.profile not in ("mlserver", "mlserver-image", "mlflow-image"):
-        raise InputError(
-            f"{trial.model} is served by the profile {trial.profile}, whose server m2g cannot start here",
-            hint="--profile mlserver or mlflow-image tries the model itself",
-        )
+def _served(trial: Trial, options: SmokeOptions, environment: Environment, told: Smoked, tell: Tell) -> Smoked:
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(server.workplace())
         if options.keep_logs is not None:
             stack.callback(_keep, place, options.keep_logs / trial.slug)
-        environment = _environment(trial, options, stack, tell)
-        folder = _folder(trial, environment, place, tell)
+        # A runtime's mlflow may be older than the registry's, and know less of where it keeps things.
+        old = told.packages == "runtime" and download.available()
+        folder = _folder(trial, None if old else environment.python, place, tell)
         plan = server.Plan(
             model=trial.model,
             slug=trial.slug,
@@ -91,39 +109,28 @@ def _tested(trial: Trial, options: SmokeOptions, tell: Tell) -> Smoked:
             port=options.port,
             seconds=options.seconds,
         )
-        return _Test(trial, options, plan, environment, place).run(stack, tell)
+        found = _Test(trial, options, plan, environment, place).run(stack, tell)
+        return msgspec.structs.replace(
+            told,
+            passed=not found.problem and all(way.answer == "equal" for way in found.asked),
+            url=found.url,
+            answers_version=found.version,
+            ready_seconds=found.ready_seconds,
+            problem=found.problem,
+            hint=found.hint,
+            notes=(*told.notes, *found.notes),
+            asked=found.asked,
+        )
 
 
-def _environment(trial: Trial, options: SmokeOptions, stack: contextlib.ExitStack, tell: Tell) -> Environment:
-    if options.environment is not None:
-        return environments.given(options.environment)
-    mlmodel = trial.mlmodel
-    if mlmodel.requirements is None:
-        hint = "run `m2g render` where the registry can be reached; or --environment PATH"
-        raise InputError(f"the record of {trial.model} does not know what the model requires", hint=hint)
-    mlserver = trial.profile != "mlflow-image"
-    wanted = context.wanted(
-        mlmodel.requirements, "mlserver-image" if mlserver else "mlflow-image", mlmodel.mlflow_version
-    )
-    order = environments.Order(
-        model=trial.model,
-        python=".".join(mlmodel.python_version.split(".")[:2]),
-        lines=wanted.lines,
-        indexes=wanted.indexes,
-        newest=_NEWEST_FOR_MLSERVER if mlserver else "",
-    )
-    found = stack.enter_context(environments.made(order, tell))
-    return msgspec.structs.replace(found, notes=(*found.notes, *wanted.notes))
-
-
-def _folder(trial: Trial, environment: Environment, place: Path, tell: Tell) -> Path:
+def _folder(trial: Trial, python: Path | None, place: Path, tell: Tell) -> Path:
     """Where the version's files are; downloaded where nobody named a folder."""
     if trial.folder is not None:
         return trial.folder
     tell(f"downloading {trial.named} …")
     to = place / "model"
     to.mkdir()
-    wanted = download.Wanted(name=trial.model, number=trial.version, python=environment.python)
+    wanted = download.Wanted(name=trial.model, number=trial.version, python=python)
     return download.version(wanted, trial.registry, to, root=trial.root)
 
 
@@ -136,6 +143,18 @@ def _keep(place: Path, to: Path) -> None:
         raise OutsideError(f"the logs cannot be kept in {to}: {error.strerror}", hint="see --keep-logs") from error
 
 
+class _Found(Value, frozen=True, kw_only=True):
+    """What came of asking; the fields are those of Smoked."""
+
+    url: str
+    version: str
+    ready_seconds: float
+    problem: str
+    hint: str
+    notes: tuple[str, ...]
+    asked: tuple[Asked, ...]
+
+
 class _Test:
     """One trial in one environment."""
 
@@ -145,7 +164,7 @@ class _Test:
         self.trial, self.options, self.plan = trial, options, plan
         self.environment, self.place = environment, place
 
-    def run(self, stack: contextlib.ExitStack, tell: Tell) -> Smoked:
+    def run(self, stack: contextlib.ExitStack, tell: Tell) -> _Found:
         """Get ready, ask, compare."""
         asked = question(self.trial.mlmodel, self.trial.model, self._protocol)
         body = asked.body
@@ -164,16 +183,13 @@ class _Test:
             ways = [self._refused(error)]
         version = _version(answer)
         problem, hint = self._other_version(version) if self.options.door is not None else ("", "")
-        return msgspec.structs.replace(
-            _blank(self.trial),
-            passed=not problem and all(way.answer == "equal" for way in ways),
+        return _Found(
             url=running.url,
-            answers_version=version,
-            python=self.environment.version,
+            version=version,
             ready_seconds=running.started,
             problem=problem,
             hint=hint,
-            notes=(*self.environment.notes, *asked.notes),
+            notes=asked.notes,
             asked=tuple(ways),
         )
 

@@ -9,13 +9,16 @@ from pathlib import Path
 import msgspec
 
 from m2g import config as configuration
-from m2g import download, git, mlmodel
+from m2g import download, git, mlmodel, runtimes
 from m2g.commands import render as rendering
 from m2g.commands.desired import Repository, choose, serving_of
 from m2g.commands.resolve import Scope
 from m2g.errors import InputError
+from m2g.intent import Kserve
 from m2g.model import Mlmodel, Release, Value
 from m2g.naming import slug as slug_of
+from m2g.runtime import Runtime
+from m2g.serving import RUNTIMES
 
 _FILES = ("MLmodel", "requirements.txt", "python_env.yaml", "conda.yaml", "serving_input_example.json")
 _BYTES = 1 << 20
@@ -34,7 +37,10 @@ class Wish(Value, frozen=True, kw_only=True):
 
 
 class Trial(Value, frozen=True, kw_only=True):
-    """One version to serve. `folder` is None where it is to be downloaded from `registry`."""
+    """One version to serve. `folder` is None where it is to be downloaded from `registry`.
+
+    `runtime` describes the cluster's own of the profile mlserver, which `runtime_name` names; None where nobody did.
+    """
 
     model: str
     slug: str
@@ -43,6 +49,9 @@ class Trial(Value, frozen=True, kw_only=True):
     mlmodel: Mlmodel
     environments: tuple[str, ...] = ()
     variables: Mapping[str, str] = {}
+    runtime: Runtime | None = None
+    runtime_name: str = RUNTIMES["mlserver"]
+    limits: Mapping[str, str] = {}
     folder: Path | None = None
     registry: str = ""
     root: Path
@@ -72,7 +81,14 @@ def _alone(wish: Wish, folder: Path, root: Path) -> Trial:
     facts = _facts(folder)
     profile = wish.profile or "mlserver-image"
     return Trial(
-        model=name, slug=slug_of(name), version=wish.version, profile=profile, mlmodel=facts, folder=folder, root=root
+        model=name,
+        slug=slug_of(name),
+        version=wish.version,
+        profile=profile,
+        mlmodel=facts,
+        runtime=runtimes.find(runtimes.stock(), RUNTIMES["mlserver"], Kserve().version),
+        folder=folder,
+        root=root,
     )
 
 
@@ -119,13 +135,18 @@ def _trial(root: Path, repository: Repository, slug: str, release: Release, wish
     if facts is None:
         raise InputError(f"{release.model} version {version} has no MLmodel file", hint="log it with MLflow")
     release = msgspec.structs.replace(release, version=version, mlmodel=facts)
+    serving, _ = serving_of(repository, slug, release)
+    name = serving.runtime or RUNTIMES["mlserver"]
     return Trial(
         model=release.model,
         slug=slug,
         version=version,
         profile=wish.profile or choose(repository, slug, release).profile,
         mlmodel=facts,
-        variables=serving_of(repository, slug, release)[0].env,
+        variables=serving.env,
+        runtime=runtimes.find(repository.runtimes, name, serving.kserve.version),
+        runtime_name=name,
+        limits=serving.limits,
         folder=wish.folder,
         registry=uri,
         root=root,

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from m2g.compat.ground import PYFUNC, Case, Ground, minor, numbers
 from m2g.model import Flavor
+from m2g.runtime import module_of, package_of
 
-_PACKAGES = {"sklearn": "scikit-learn", "pytorch": "torch", "spark": "pyspark", "keras": "keras"}
-"""Where a flavor's package has another name than the flavor."""
 _OWN_FORMAT = frozenset({"xgboost", "lightgbm", "catboost", "onnx", "tensorflow", "keras"})
 """Their own files are read by newer versions of the library, often by older ones; a pickle by none for sure."""
 _TOOLS = frozenset(
@@ -16,8 +15,6 @@ _TOOLS = frozenset(
     "skops cloudpickle psutil ipython ipykernel jupyter notebook pytest ruff black".split()
 )
 """Requirements that say nothing about loading: formats have their own look at skops and cloudpickle."""
-_SAME = {"xgboost-cpu": "xgboost", "tensorflow-cpu": "tensorflow", "tensorflow-intel": "tensorflow"}
-"""Other packages of the same modules."""
 _NUMPY = (1, 26)
 """The first numpy that reads what numpy 2 pickled (it has the name numpy._core)."""
 
@@ -35,7 +32,7 @@ def grounds(case: Case) -> Iterator[Ground]:
 
 
 def _library(case: Case, flavor: Flavor) -> Iterator[Ground]:
-    package = _PACKAGES.get(flavor.name, flavor.name)
+    package = package_of(flavor.name)
     if not flavor.version or flavor.name == PYFUNC:
         return
     if case.runtime.has(package) is False:
@@ -73,13 +70,13 @@ def _missing(case: Case) -> Iterator[Ground]:
         text = "the model's requirements are not known yet"
         yield Ground(answer="unknown", text=text, fix="run `m2g render`, which asks the registry for them")
         return
-    own = {_PACKAGES.get(flavor.name, flavor.name) for flavor in case.mlmodel.flavors}
-    needed = [name for name in case.required if _SAME.get(name, name) not in _TOOLS | own]
-    lacking = [name for name in needed if case.runtime.has(_SAME.get(name, name)) is False]
+    own = {package_of(flavor.name) for flavor in case.mlmodel.flavors}
+    needed = [name for name in case.required if module_of(name) not in _TOOLS | own]
+    lacking = [name for name in needed if case.runtime.has(module_of(name)) is False]
     if lacking:
         text = f"it requires {', '.join(lacking[:8])}, which {case.runtime.name} lacks and never installs"
         yield Ground(answer="fails", text=text)
-    unsure = [name for name in needed if case.runtime.has(_SAME.get(name, name)) is None]
+    unsure = [name for name in needed if case.runtime.has(module_of(name)) is None]
     if unsure:
         text = f"it requires {', '.join(unsure[:8])}; whether {case.runtime.name} has them is not known"
         yield Ground(answer="unknown", text=text, fix="describe the image whole: m2g runtimes import")

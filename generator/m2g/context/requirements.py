@@ -11,9 +11,9 @@ from m2g.model import Value
 from m2g.naming import unprintable
 
 _USERINFO = re.compile(r"(?<=//)[^/\s@]*@")
-_INDEX = re.compile(r"(-i|--index-url|--extra-index-url|-f|--find-links)[ =]+(\S+)")
+INDEX = re.compile(r"(-i|--index-url|--extra-index-url|-f|--find-links)[ =]+(\S+)")
 _NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)")
-_RELEASED = re.compile(
+RELEASED = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._, -]*\])?\s*"
     r"(\(?(===?|~=|!=|<=?|>=?)\s*[A-Za-z0-9.*+!_-]+(\s*,\s*(===?|~=|!=|<=?|>=?)\s*[A-Za-z0-9.*+!_-]+)*\)?)?"
     r"\s*(;[^@\n]*)?"
@@ -32,11 +32,15 @@ _MAX = 500
 
 
 class Wanted(Value, frozen=True, kw_only=True):
-    """`lines` are requirements, `indexes` options of pip; `notes` say to a person what was changed and why."""
+    """`lines` are requirements, `indexes` options of pip; `notes` say to a person what was changed and why.
+
+    `constraints` hold for what is installed, without installing anything.
+    """
 
     lines: tuple[str, ...]
     indexes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
 
 
 def wanted(given: Sequence[str], profile: Profile, mlflow_version: str, places: Sequence[str] = ()) -> Wanted:
@@ -51,9 +55,9 @@ def wanted(given: Sequence[str], profile: Profile, mlflow_version: str, places: 
     notes: list[str] = []
     for text in given:
         line = re.sub(r"(^|\s)#.*", "", text).strip()
-        found = _INDEX.fullmatch(line)
+        found = INDEX.fullmatch(line)
         if found:
-            indexes.append(f"{_long(found[1])} {_address(found[2], notes)}")
+            indexes.append(indexed(found[1], found[2], notes))
         elif line.startswith(("-c", "--constraint")):
             notes.append(f"{line!r} is left out: a record does not hold that file; the pins of the requirements hold")
         elif line and not line.startswith(("--trusted-host", "--no-binary", "--prefer-binary", "--pre")):
@@ -81,8 +85,13 @@ def _with_mlserver(lines: list[str], have: set[str]) -> list[str]:
     return notes
 
 
+def indexed(option: str, address: str, notes: list[str]) -> str:
+    """An option of pip that names an index, in its long form; says to `notes` what was taken out of it."""
+    return f"{_long(option)} {_address(address, notes)}"
+
+
 def _released(line: str) -> str:
-    if _RELEASED.fullmatch(line) and not unprintable(line):
+    if RELEASED.fullmatch(line) and not unprintable(line):
         return line
     name = _NAME.match(line)
     shown = _USERINFO.sub("", line)[:120]

@@ -31,8 +31,13 @@ def _test(test: Smoked) -> Iterator[str]:
     version = f" version {test.version}" if test.version else ""
     where = f" ({', '.join(test.environments)})" if test.environments else ""
     yield f"{'passed' if test.passed else 'FAILED'}  {visible(test.model, 60)}{version}{where}: {test.profile}"
-    if test.ready_seconds:
-        yield f"  ready after {test.ready_seconds:.1f} s, Python {test.python}"
+    if test.python:
+        ready = f"ready after {test.ready_seconds:.1f} s, " if test.ready_seconds else ""
+        whose = {
+            "runtime": f", packages of {test.runtime} (the gate says: {test.gate})",
+            "model": ", packages as the model requires",
+        }
+        yield f"  {ready}Python {test.python}{whose.get(test.packages, '')}"
     if test.problem:
         first, *rest = test.problem.splitlines()
         yield f"  {visible(first, 1000)}"

@@ -11,7 +11,6 @@ import hashlib
 import os
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from m2g import tools
 from m2g.errors import InputError, M2gError, OutsideError
 from m2g.model import Value
 from m2g.prose import visible, without_password
+from m2g.smoke.interpreter import found, nearest, version_of
 
 _KEPT = 8
 """So many are kept, those that were used last; each has some hundred MB."""
@@ -29,13 +29,18 @@ _UNREACHABLE = re.compile(r"Failed to fetch|error sending request|Connection ref
 
 
 class Order(Value, frozen=True, kw_only=True):
-    """What an environment must have. `python` is a minor version such as 3.11, the model's; `newest` a server's."""
+    """What an environment must have. `python` is a minor version such as 3.11, the model's; `newest` a server's.
+
+    `runtime` is the name of the runtime that it shall be like: then no other Python will do.
+    """
 
     model: str
     python: str
     lines: tuple[str, ...]
     indexes: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
     newest: str = ""
+    runtime: str = ""
     seconds: float = 1800.0
 
 
@@ -55,7 +60,7 @@ def given(path: Path) -> Environment:
             f"{path} is no environment: it has no bin/python",
             hint="python -m venv makes one; or leave --environment out",
         )
-    return Environment(python=Path(os.path.abspath(python)), version=_version(python) or "?")
+    return Environment(python=Path(os.path.abspath(python)), version=version_of(python) or "?")
 
 
 @contextlib.contextmanager
@@ -66,17 +71,37 @@ def made(order: Order, tell: Callable[[str], None]) -> Iterator[Environment]:
     """
     python, version, notes = _python(order)
     cache = _cache()
-    key = hashlib.sha256("\n".join([version, *order.indexes, *order.lines]).encode()).hexdigest()[:20]
+    asked = [version, *order.indexes, *order.lines, *(f"-c {line}" for line in order.constraints)]
+    key = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:20]
     folder = cache / key
-    with _locked(cache, key, fcntl.LOCK_EX, tell) as lock:
-        # A cache that came from another machine may lack the Python below it.
-        if not (folder / _MARKER).is_file() or _version(folder / "bin/python") != version:
-            tell(f"making the environment of {order.model} (Python {version}, once) …")
-            _make(order, python, folder)
+    with _opened(cache, key) as lock:
+        _lock(lock, fcntl.LOCK_SH, tell)  # while anybody has it, nobody prunes
+        while not _complete(folder, version):
+            _lock(lock, fcntl.LOCK_EX, tell)
+            if not _complete(folder, version):  # by whom we waited for
+                tell(f"making the environment of {order.model} (Python {version}, once) …")
+                _make(order, python, folder)
+            _lock(lock, fcntl.LOCK_SH, tell)
         (folder / _MARKER).touch()
-        fcntl.flock(lock, fcntl.LOCK_SH)
         _prune(cache, key)
         yield Environment(python=folder / "bin/python", version=version, notes=notes)
+
+
+def _complete(folder: Path, version: str) -> bool:
+    """A cache that came from another machine may lack the Python below it."""
+    return (folder / _MARKER).is_file() and version_of(folder / "bin/python") == version
+
+
+def _python(order: Order) -> tuple[Path, str, tuple[str, ...]]:
+    if not order.runtime:
+        return nearest(order.model, order.python, order.newest)
+    there = found(order.python)
+    if there is None:
+        raise OutsideError(
+            f"{order.runtime} has Python {order.python}, which is not on this machine",
+            hint=f"install python{order.python} (on PATH, by uv python install or pyenv), or --packages model",
+        )
+    return there[0], there[1], ()
 
 
 def _cache() -> Path:
@@ -92,40 +117,43 @@ def _cache() -> Path:
 
 
 @contextlib.contextmanager
-def _locked(cache: Path, key: str, kind: int, tell: Callable[[str], None]) -> Iterator[int]:
+def _opened(cache: Path, key: str) -> Iterator[int]:
+    """The file whose lock is an environment's; closing it gives the lock back."""
     handle = os.open(cache / f"{key}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(handle, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if (cache / key / _MARKER).is_file():  # somebody uses it: that is no reason to wait
-                fcntl.flock(handle, fcntl.LOCK_SH)
-            else:
-                tell("another m2g makes this environment; waiting for it …")
-                fcntl.flock(handle, kind)
         yield handle
     finally:
         os.close(handle)
+
+
+def _lock(handle: int, kind: int, tell: Callable[[str], None]) -> None:
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        tell("another m2g makes this environment; waiting for it …")
+        fcntl.flock(handle, kind)
 
 
 def _make(order: Order, python: Path, folder: Path) -> None:
     _remove(folder)
     log = folder.with_suffix(".log")
     log.unlink(missing_ok=True)
-    lines = folder.with_suffix(".txt")
+    lines, bounds = folder.with_suffix(".txt"), folder.with_suffix(".constraints.txt")
     uv = shutil.which(os.environ.get("M2G_UV") or "uv")
     try:
         lines.write_text("".join(f"{line}\n" for line in (*order.indexes, *order.lines)), encoding="utf-8")
+        bounds.write_text("".join(f"{line}\n" for line in order.constraints), encoding="utf-8")
+        files = ["-r", str(lines), "-c", str(bounds)]
         if uv:
             steps = [
                 [uv, "venv", "--quiet", "--python", str(python), str(folder)],
-                [uv, "pip", "install", "--no-progress", "--python", str(folder / "bin/python"), "-r", str(lines)],
+                [uv, "pip", "install", "--no-progress", "--python", str(folder / "bin/python"), *files],
             ]
         else:
             pip = [str(folder / "bin/python"), "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
             steps = [
                 [str(python), "-m", "venv", "--clear", str(folder)],
-                [*pip, "--progress-bar", "off", "--prefer-binary", "-r", str(lines)],
+                [*pip, "--progress-bar", "off", "--prefer-binary", *files],
             ]
         for step in steps:
             _step(order, step, folder, log)
@@ -139,6 +167,7 @@ def _make(order: Order, python: Path, folder: Path) -> None:
         raise
     finally:
         lines.unlink(missing_ok=True)
+        bounds.unlink(missing_ok=True)
         log.unlink(missing_ok=True)
 
 
@@ -175,6 +204,9 @@ def _refusal(order: Order, words: str, folder: Path) -> M2gError:
         hint = "check the network and the index (PIP_INDEX_URL, UV_INDEX_URL); or --environment PATH"
         return OutsideError(f"the packages of {order.model} cannot be fetched: {last}", hint=hint)
     what = f"the requirement {missing[1] or missing[2]} of {order.model}" if missing else f"what {order.model} requires"
+    if order.runtime:
+        hint = f"these are versions of {order.runtime}: --packages model takes the model's own, or --environment PATH"
+        return InputError(f"{what} cannot be installed as {order.runtime} has it: {last}", hint=hint)
     return InputError(
         f"{what} cannot be installed: {last}",
         hint="log the model again with pip_requirements that can be installed, or name an environment that has them: "
@@ -189,74 +221,12 @@ def _prune(cache: Path, key: str) -> None:
         folder = marker.parent
         if folder.name == key:
             continue
-        handle = os.open(cache / f"{folder.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
+        with _opened(cache, folder.name) as handle, contextlib.suppress(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        else:
             _remove(folder)
-        finally:
-            os.close(handle)
 
 
 def _remove(folder: Path) -> None:
     """The marker first, so that what is half removed does not count."""
     (folder / _MARKER).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _python(order: Order) -> tuple[Path, str, tuple[str, ...]]:
-    """An interpreter of the model's minor version, or the nearest that there is, with the reason."""
-    wanted = order.python
-    if order.newest and _pair(wanted) > _pair(order.newest):
-        raise InputError(
-            f"{order.model} was logged with Python {wanted}; its server has {order.newest} at most",
-            hint="log it again with an older Python, or --profile mlflow-image",
-        )
-    found = _found(wanted)
-    if found is not None:
-        return found[0], found[1], ()
-    others = [f"3.{minor}" for minor in range(9, 15) if not order.newest or minor <= _pair(order.newest)[1]]
-    for minor in sorted(others, key=lambda other: abs(_pair(other)[1] - _pair(wanted)[1])):
-        found = _found(minor)
-        if found is not None:
-            why = f"Python {wanted}, with which the model was logged, is not on this machine: took {found[1]}"
-            return found[0], found[1], (f"{why}; an image would have {wanted}" if wanted else why,)
-    raise OutsideError(
-        f"no Python for {order.model} was found; it needs {wanted}",
-        hint=f"install python{wanted} (on PATH, by uv python install or pyenv), or name an environment: --environment",
-    )
-
-
-def _found(minor: str) -> tuple[Path, str] | None:
-    if not minor:
-        return None
-    places = [Path(sys.executable)] if minor == f"{sys.version_info[0]}.{sys.version_info[1]}" else []
-    on_path = shutil.which(f"python{minor}")
-    places += [Path(on_path)] if on_path else []
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    places += sorted(pyenv.glob(f"versions/{minor}.*/bin/python"), reverse=True)
-    uv = shutil.which(os.environ.get("M2G_UV") or "uv")
-    if uv:
-        ran = tools.run([uv, "python", "find", minor], environment={"UV_PYTHON_DOWNLOADS": "never"})
-        places += [Path(ran.stdout.decode(errors="replace").strip())] if ran.code == 0 else []
-    for place in places:
-        version = _version(place)
-        if version and version.startswith(f"{minor}."):
-            return place, version
-    return None
-
-
-def _version(python: Path) -> str:
-    """The version that an interpreter says; empty where it does not start (a shim of pyenv without a version)."""
-    try:
-        ran = tools.run([str(python), "-I", "-c", "import platform; print(platform.python_version())"], timeout=60)
-    except OutsideError:
-        return ""
-    return ran.stdout.decode(errors="replace").strip() if ran.code == 0 else ""
-
-
-def _pair(minor: str) -> tuple[int, int]:
-    found = re.match(r"([0-9]+)\.([0-9]+)", minor)
-    return (int(found[1]), int(found[2])) if found else (3, 11)
