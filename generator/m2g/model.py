@@ -93,7 +93,8 @@ class Mlmodel(Value, frozen=True, kw_only=True):
 
     `predict_fn` is empty for `predict`; `size_bytes` is None where MLflow did not write it; `sha256` is of the file's
     bytes. `requirements` is None where nobody knows them yet: an older m2g never asked, or the registry did not answer.
-    `example` is the model's serving_input_example.json as compact JSON text, cut to its first row.
+    `example` is the model's serving_input_example.json as compact JSON text, cut to its first row; `with_example` says
+    that files of an input example lie beside the model, whether or not the record has one.
     """
 
     sha256: str
@@ -109,6 +110,7 @@ class Mlmodel(Value, frozen=True, kw_only=True):
     source_model: str = ""
     requirements: tuple[str, ...] | None = None
     example: str = ""
+    with_example: bool = False
 
 
 class Image(Value, frozen=True, kw_only=True):

@@ -82,6 +82,15 @@ def test_what_decides_how_it_answers() -> None:
     assert (parsed.predict_fn, parsed.flavors[1].model_class) == ("", "xgboost.core.Booster")
 
 
+def test_whether_an_example_lies_beside_it() -> None:
+    flavors: dict[str, object] = {"python_function": {}}
+    info = {"artifact_path": "input_example.json", "type": "dataframe"}
+    assert mlmodel.parse(minimal(flavors=flavors, saved_input_example_info=info)).with_example
+    assert not mlmodel.parse(minimal(flavors=flavors)).with_example
+    # Nonsense there is no reason to refuse a model.
+    assert mlmodel.parse(minimal(flavors=flavors, saved_input_example_info="x")).with_example
+
+
 @pytest.mark.parametrize("content", [b"flavors: {python_function: }", b"flavors:\n  python_function: null\n"])
 def test_a_flavor_may_say_nothing(content: bytes) -> None:
     parsed = mlmodel.parse(content)

@@ -75,6 +75,18 @@ FAILS = says(STOCK, "fails", "mlflow 2.19 cannot read skops")
             "native",
             XGBOOST,
         ),
+        # xgbserver would take the example's files for models.
+        *(
+            (
+                release(mlmodel=saved(UBJ, **example)),
+                {},
+                "s3://b/m/",
+                [says(STOCK, "fails"), says(XGBOOST, "serves")],
+                "mlserver",
+                "does not load it",
+            )
+            for example in ({"example": '{"inputs":[[1.0]]}'}, {"with_example": True})
+        ),
         # A file that a native server reads, with code of its own that it does not have.
         (
             release(mlmodel=saved(PICKLE, code=True)),

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from m2g import inventory, runtimes
 from m2g.cli import group
+from m2g.compat import verdict
 from m2g.errors import InputError
+from m2g.model import Flavor, Mlmodel
 from m2g.runtime import Runtime
 
 FREEZE = """\
@@ -141,3 +143,15 @@ def test_the_repository_s_own_comes_first(tmp_path: Path) -> None:
     assert found is not None
     assert found.version("scikit-learn") == "1.9.1"
     assert [(finding.rule, finding.file) for finding in findings] == [("runtime-invalid", "runtimes/b.json")]
+
+
+def test_xgbserver_takes_an_example_for_another_model() -> None:
+    described, _ = runtimes.read(None)
+    server = runtimes.find(described, "kserve-xgbserver", "0.21")
+    assert server is not None
+    flavors = (Flavor(name="xgboost", version=server.version("xgboost"), file="model.ubj"),)
+    made = Mlmodel(sha256="0" * 64, flavors=flavors, python_version="3.11.7", requirements=())
+    assert verdict(made, server, {}).answer != "fails"
+    answer = verdict(msgspec.structs.replace(made, with_example=True), server, {})
+    assert answer.answer == "fails"
+    assert "input example" in answer.reasons[0].text

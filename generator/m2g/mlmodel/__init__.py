@@ -50,6 +50,7 @@ class _File(msgspec.Struct):
     model_size_bytes: int | None = None
     signature: _Signature | None = None
     metadata: dict[str, object] | None = None
+    saved_input_example_info: object = None
 
 
 class _Tensor(msgspec.Struct):
@@ -96,6 +97,7 @@ def parse(content: bytes) -> Mlmodel:
         task=_text((file.metadata or {}).get("task")),
         code=any(bool((options or {}).get(key)) for options in file.flavors.values() for key in _CODE_KEYS),
         source_model=_reference(transformers),
+        with_example=bool(file.saved_input_example_info),
     )
 
 

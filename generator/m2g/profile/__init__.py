@@ -154,8 +154,10 @@ def _native(mlmodel: Mlmodel | None) -> str | None:
     if mlmodel is None or mlmodel.code or mlmodel.predict_fn:
         return None
     for flavor in mlmodel.flavors:
-        # xgbserver asks a Booster: for a classifier that is a probability, where pyfunc gives the class.
-        same = flavor.name != "xgboost" or flavor.model_class in _AS_BOOSTER
+        # xgbserver asks a Booster: for a classifier that is a probability, where pyfunc gives the class; and it takes
+        # the .json files of an input example for models, of which it wants one.
+        alone = not (mlmodel.with_example or mlmodel.example)
+        same = flavor.name != "xgboost" or (flavor.model_class in _AS_BOOSTER and alone)
         if same and flavor.name in _FILES and flavor.file.endswith(_FILES[flavor.name]) and "/" not in flavor.file:
             return flavor.name
     return None
@@ -214,7 +216,7 @@ def _as_saved(made: Chosen, subject: Subject) -> Iterator[Finding]:
     yield _unfit(
         made,
         "no native server reads what was saved and answers as MLflow does: it needs one pickle of scikit-learn without "
-        "own code that is asked by predict, or a regressor or Booster of XGBoost as .ubj or .json",
+        "own code that is asked by predict, or a regressor or Booster of XGBoost as .ubj without input example",
         "log the model again (scikit-learn: serialization_format='cloudpickle'), or set profile: mlflow-image",
     )
 
