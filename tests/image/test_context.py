@@ -122,6 +122,13 @@ def test_mlflows_server_gets_the_model_of_this_very_version(tmp_path: Path) -> N
     assert {"model/MLmodel", "model/code/own.py"} <= set(made.files)
     assert stat.S_IMODE((tmp_path / "out/model/MLmodel").stat().st_mode) == 0o644
     assert "COPY model /opt/ml/model\n" in (tmp_path / "out/Dockerfile").read_text()
+    assert made.notes == ()
+    # A password that its author logged stays out of the image.
+    for name, line in {"requirements.txt": "--extra-index-url %s\nx\n", "conda.yaml": "- pip: ['-i %s']\n"}.items():
+        (place / name).write_text(line % "https://alice:secret@pypi.acme.test/simple")
+        made = prepared(root, tmp_path / "out", model_dir=place)
+        assert (tmp_path / "out/model" / name).read_text() == line % "https://pypi.acme.test/simple"
+    assert [note.partition(" ")[0] for note in made.notes] == ["model/requirements.txt", "model/conda.yaml"]
     (place / "MLmodel").write_text("flavors: {other: {}}\n")
     with pytest.raises(InputError, match="does not have the files of version 1"):
         prepared(root, tmp_path / "out2", model_dir=place)

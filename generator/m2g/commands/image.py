@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -28,6 +28,7 @@ _NAME = re.compile(
     r"(?P<name>[a-z0-9][a-z0-9._-]*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+)(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?"
     r"(?P<digest>@sha256:[0-9a-f]{64})"
 )
+_LISTS = ("model/requirements.txt", "model/conda.yaml", "model/python_env.yaml")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?")
 __all__ = ["ImageOptions", "opened", "prepare", "record", "waiting"]
 
@@ -83,7 +84,9 @@ def prepare(root: Path, options: ImageOptions, to: Path, open_registry: Open) ->
     )
     with tempfile.TemporaryDirectory(prefix="m2g-") as place:
         copies = _copies(root, found, options, Path(place)) if profile == "mlflow-image" else {}
-        files = context.files(order, tuple(copies))
+        cleaned = _cleaned(copies)
+        files = context.files(order, tuple(copies)) | cleaned
+        copies = {path: file for path, file in copies.items() if path not in cleaned}
         if not options.dry_run:
             folder.write(to, files, copies)
     return Prepared(
@@ -95,7 +98,7 @@ def prepare(root: Path, options: ImageOptions, to: Path, open_registry: Open) ->
         base=base,
         folder=str(to),
         files=tuple(sorted([*files, *copies])),
-        notes=notes,
+        notes=(*notes, *(f"{path} is written without the user and password in it" for path in cleaned)),
         written=not options.dry_run,
     )
 
@@ -201,3 +204,10 @@ def _copies(root: Path, found: Subject, options: ImageOptions, place: Path) -> d
             hint="name the folder of this very version: --model-dir DIR, or leave it out",
         )
     return {f"model/{path}": file for path, file in files.items()}
+
+
+def _cleaned(copies: Mapping[str, Path]) -> dict[str, bytes]:
+    """MLflow's lists of packages that have a password in them: nobody installs by them, and everybody can read them."""
+    listed = {path: copies[path].read_bytes() for path in _LISTS if path in copies}
+    cleaned = {path: context.without_credentials(content) for path, content in listed.items()}
+    return {path: content for path, content in cleaned.items() if content != listed[path]}

@@ -7,14 +7,26 @@ import re
 import msgspec
 
 from m2g.context.dockerfile import MODEL_DIR, Recipe, dockerfile
-from m2g.context.requirements import Wanted, wanted
+from m2g.context.requirements import Wanted, wanted, without_credentials
 from m2g.context.stock import like
 from m2g.errors import InputError
 from m2g.intent import Profile
 from m2g.model import Release, Value
 from m2g.tree import body, stamp
 
-__all__ = ["MARKER", "MODEL_DIR", "Marker", "Order", "Wanted", "base_of", "files", "like", "marker", "wanted"]
+__all__ = [
+    "MARKER",
+    "MODEL_DIR",
+    "Marker",
+    "Order",
+    "Wanted",
+    "base_of",
+    "files",
+    "like",
+    "marker",
+    "wanted",
+    "without_credentials",
+]
 
 MARKER = "m2g-image.json"
 _BASE = re.compile(

@@ -73,6 +73,11 @@ def wanted(given: Sequence[str], profile: Profile, mlflow_version: str, places: 
     return Wanted(lines=tuple(lines), indexes=tuple(dict.fromkeys(indexes)), notes=tuple(notes))
 
 
+def without_credentials(content: bytes) -> bytes:
+    """A list of packages without user and password of the addresses in it."""
+    return re.sub(rb"(https?://)[^/\s@\"']*@", rb"\1", content)
+
+
 def _with_mlserver(lines: list[str], have: set[str]) -> list[str]:
     """Adds the bounds that MLServer 1.7.1 needs and does not say; a model's own pin is stronger, and told."""
     notes = []
