@@ -20,9 +20,11 @@ def read(**files: bytes) -> Mlmodel:
     return mlmodel.read({"MLmodel": MLMODEL, **named})
 
 
-def test_requirements_are_kept_without_options_comments_and_passwords() -> None:
+def test_requirements_and_indexes_are_kept_without_options_comments_and_passwords() -> None:
     text = b"""\xef\xbb\xbfmlflow==3.17.2  # by MLflow
---extra-index-url https://ada:secret@pypi.example/simple
+--extra-index-url https://ada:secret@pypi.example/simple --trusted-host pypi.example
+--find-links=https://files.example/?token=secret
+--find-links /home/ada/wheels
 -c constraints.txt
 scikit-learn[extra] == 1.9.1 ; python_version > "3.8" --hash=sha256:abc
 numpy==2.1.0 \\
@@ -34,6 +36,8 @@ mlflow==3.17.2
 """
     assert read(requirements=text).requirements == (
         "mlflow==3.17.2",
+        "--extra-index-url https://pypi.example/simple",
+        "--find-links=https://files.example/",
         'scikit-learn[extra] == 1.9.1 ; python_version > "3.8"',
         "numpy==2.1.0",
         "own @ git+https://git.example/own.git",

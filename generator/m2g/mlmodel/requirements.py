@@ -18,6 +18,8 @@ LONGEST = 300
 _COMMENT = re.compile(r"(^|\s)#.*")
 _OPTION = re.compile(r"\s--?[a-z].*")
 _ADDRESS = re.compile(r"([A-Za-z][\w+.-]*://)(?:[^/@\s]*@)?([^\s?#;]*)[^\s;]*")
+_INDEX = re.compile(r"(-i|--index-url|--extra-index-url|-f|--find-links)[ =]https?://\S+")
+"""Kept: from another index, a package of the same name may be anybody's."""
 _PYTHON = re.compile(r"\d{1,3}(\.\d{1,5}){0,2}", re.ASCII)
 _CONDA = re.compile(r"(?:[\w.-]+::)?([A-Za-z0-9][\w.-]*)\s*(?:=\s*([\w.!+]+)(?:=\S*)?)?\Z")
 _NOT_FROM_PYPI = frozenset({"python", "pip"})
@@ -39,7 +41,7 @@ class _PythonEnv(msgspec.Struct):
 def lines(files: Mapping[str, bytes]) -> tuple[str, ...]:
     """Requirement lines as pip reads them, in the file's order; none where no file says any.
 
-    Options are dropped, and user, password and query of every address: a record is read by everybody.
+    Options are dropped but for indexes, and user, password and query of every address: a record is read by everybody.
     """
     written = files.get("requirements.txt")
     found = _conda_lines(files) if written is None else _text(written).replace("\\\n", " ").splitlines()
@@ -66,7 +68,7 @@ def _text(content: bytes) -> str:
 
 def _line(written: str) -> str:
     line = " ".join(_OPTION.sub("", _COMMENT.sub("", written.strip())).split())
-    if line.startswith("-") or not line.isprintable():
+    if (line.startswith("-") and not _INDEX.fullmatch(line)) or not line.isprintable():
         return ""
     return _ADDRESS.sub(r"\1\2", line)
 
