@@ -13,6 +13,8 @@ from m2g.intent import Rewrite
 from m2g.naming import unprintable
 from m2g.prose import without_password
 
+_HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(:[A-Za-z0-9][\w.-]*)?", re.ASCII)
+"""owner/model:revision, as the hub allows names; KServe takes what follows the first colon for the revision."""
 _URI = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):(.*)", re.DOTALL)
 _AZURE_HOST = re.compile(
     r"https://[a-z0-9]+\.(blob|file)\.core\.windows\.net/|https://[a-z0-9]+\.z[0-9]+\.(blob|file)\."
@@ -92,7 +94,7 @@ def _refuse_odd_text(uri: str) -> None:
 def _readable(uri: str, scheme: str) -> str:
     rest = uri.partition("://")[2]
     if scheme in ("hf", "oci"):
-        if scheme == "hf" and rest.count("/") != 1:
+        if scheme == "hf" and not _HUB.fullmatch(rest):
             raise InputError(f"{uri!r} is not of the form hf://owner/model[:revision]", hint="name owner and model")
         if rest.strip("/"):
             return uri

@@ -324,6 +324,18 @@ def test_render_tells_profile_and_reason_once(tmp_path: Path) -> None:
     assert served.reason in (root / "models/wine/README.md").read_text()
 
 
+def test_a_model_called_kserve_does_not_replace_the_runtime_of_all_others(tmp_path: Path, kustomize: Path) -> None:
+    root = repository(tmp_path)
+    write_record(root, "kserve", release("kserve", image=Image(name="r.test/x" + DIGEST, profile="mlserver-image")))
+    run(root, FakeRegistry(), RenderOptions(locked=True))
+    built = manifest.read_all(
+        tools.run([str(kustomize), "build", "models/kserve/overlays/prod"], cwd=root).stdout.decode()
+    )
+    ours, service = sorted(built, key=lambda item: str(manifest.at(item, "kind")), reverse=True)
+    assert manifest.at(ours, "metadata", "name") == "kserve-own-mlserver"
+    assert manifest.at(service, "spec", "predictor", "model", "runtime") == "kserve-own-mlserver"
+
+
 def test_a_runtime_that_kserve_refuses_for_mlflow_fails(tmp_path: Path) -> None:
     root = repository(tmp_path)
     write_record(root, "wine", release(mlmodel=saved(PICKLE, python_version="3.11.7", requirements=())))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from m2g.render import runtime
 from m2g.render.parts import PORT, Object, Subject, environment, privileges, resources
-from m2g.serving import Serving
+from m2g.serving import RUNTIMES, Serving
 
 _GRPC_PORT, _METRICS_PORT = 9000, 8082
 
 
 def name(slug: str) -> str:
-    """Of the ServingRuntime; one model's own, since its image has that model's packages."""
-    return f"{slug}-mlserver"
+    """Of the ServingRuntime; one model's own, since its image has that model's packages.
+
+    A model called `kserve` must not give it the name of the cluster's: all of the namespace would get its image.
+    """
+    own = f"{slug}-mlserver"
+    return f"{slug}-own-mlserver" if own in RUNTIMES.values() else own
 
 
 def predictor(slug: str, subject: Subject, serving: Serving) -> Object:
