@@ -1,6 +1,6 @@
 """The naive peer: what a platform engineer writes in an afternoon, one step after the other for every overlay.
 
-    python -m bench.naive <tracking URI> <folder> <registered model>…
+    python -m bench.naive <tracking URI> <folder> <file with the names of registered models>
 
 For each overlay one call of MLflow's client, one ruamel.yaml round trip, one `kustomize build` and one call of
 kubernetes-validate. It does less than m2g: it reads no MLmodel file, writes no record and no model card, checks no
@@ -24,7 +24,7 @@ from bench.fleet import ALIASES, BUCKET, ENVIRONMENTS
 from m2g.naming import slug
 from m2g.schemas import Catalogue
 
-_BASE = """\
+BASE = """\
 apiVersion: serving.kserve.io/v1beta1
 kind: InferenceService
 metadata:
@@ -52,7 +52,7 @@ spec:
         timeoutSeconds: 5
         failureThreshold: 3
 """
-_PATCH = """\
+PATCH = """\
 apiVersion: serving.kserve.io/v1beta1
 kind: InferenceService
 metadata:
@@ -61,7 +61,7 @@ metadata:
   annotations: {mlflow/model-version: "{{ version }}", mlflow/run-id: "{{ run }}"}
 spec: {predictor: {model: {storageUri: "{{ uri }}"}}}
 """
-_KUSTOMIZATION = """\
+KUSTOMIZATION = """\
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 {%- if target %}
@@ -80,24 +80,24 @@ def main(uri: str, root: Path, names: list[str]) -> int:
     wrong = 0
     for name in names:
         model = root / "models" / slug(name)
-        _write(model / "base/kustomization.yaml", _KUSTOMIZATION, resource="inferenceservice.yaml")
-        _write(model / "base/inferenceservice.yaml", _BASE, slug=slug(name), name=name)
+        _write(model / "base/kustomization.yaml", KUSTOMIZATION, resource="inferenceservice.yaml")
+        _write(model / "base/inferenceservice.yaml", BASE, slug=slug(name), name=name)
         for environment, alias in zip(ENVIRONMENTS, ALIASES, strict=True):
             version = client.get_model_version_by_alias(name, alias)
             overlay = model / "overlays" / environment
             _write(
                 overlay / "kustomization.yaml",
-                _KUSTOMIZATION,
+                KUSTOMIZATION,
                 target=f"models-{environment}",
                 resource="../../base",
             )
             _write(
                 overlay / "patch.yaml",
-                _PATCH,
+                PATCH,
                 slug=slug(name),
                 environment=environment,
                 version=version.version,
-                run=version.run_id,
+                run=str(version.run_id),
                 uri=f"{BUCKET}/1/models/{str(version.source).rpartition('/')[2]}/artifacts/",
             )
             wrong += not _valid(overlay, judge)
@@ -128,4 +128,4 @@ def _valid(overlay: Path, judge: jsonschema.Draft202012Validator) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(min(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:]), 1))
+    sys.exit(min(main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]).read_text().splitlines()), 1))

@@ -90,7 +90,7 @@ def kubeconform_with_ours(found: Sequence[Case]) -> Verdicts:
     for kserve in sorted({case.given.kserve for case in found}):
         with tempfile.TemporaryDirectory() as name:
             mine = [case for case in found if case.given.kserve == kserve]
-            places = [_kubernetes_schemas(Path(name), mine), _our_schemas(Path(name), kserve)]
+            places = [_kubernetes_schemas(Path(name), mine), our_schemas(Path(name), kserve)]
             result |= _kubeconform(mine, places)
     return result
 
@@ -205,7 +205,7 @@ def _kubernetes_schemas(folder: Path, found: Sequence[Case]) -> str:
     return f"{folder}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json"
 
 
-def _our_schemas(folder: Path, kserve: str) -> str:
+def our_schemas(folder: Path, kserve: str) -> str:
     """m2g's schemas, one file a kind: the definitions of the group, and a reference to the kind's own."""
     for path in [*(ROOT / "schemas").glob("*.*.json"), ROOT / f"schemas/serving.kserve.io/{kserve}.json"]:
         content = json.loads(path.read_text())

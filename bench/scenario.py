@@ -1,0 +1,143 @@
+"""One fleet: everything that is measured on it, round after round, each command beside its peer."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import fleet
+from bench.measure import Place, Sample, run
+from tests.mlflow_store import PYTHON3, Server
+
+LOOP = """\
+import os, sys
+def read(folder):
+    count = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                count += read(entry.path)
+            else:
+                with open(entry.path, "rb") as file:
+                    count += len(file.read())
+    return count
+print(read(sys.argv[1]))
+"""
+"""The floor of a run that finds nothing to do: a Python loop that reads every file of the tree."""
+_MOVED = {"1": "2", "2": "1"}
+
+
+class Fleet:
+    """A server with a fleet, and the repository of it in a temporary folder."""
+
+    def __init__(self, size: int, folder: Path) -> None:
+        self.size = size
+        self.server = Server(PYTHON3).wait()
+        fleet.fill(f"sqlite:///{self.server.folder}/mlflow.db", self.server.folder / "proxied", size)
+        self.root = folder / "repository"
+        self.naive = folder / "naive"
+        self.cache = folder / "cache"
+        self._facts = folder / "facts.db"
+        for made in (self.root, self.naive, self.cache):
+            made.mkdir(parents=True)
+        (self.root / "m2g.yaml").write_text(fleet.configuration(self.server.url))
+        (self.root / ".gitignore").write_text(".builds\n.said\n.m2g/\n")
+        git(self.root, "init", "--quiet")
+        self._place = Place(
+            folder=self.root, log=self.server.folder / "log", environment={"M2G_CACHE_DIR": str(self.cache)}
+        )
+
+    def m2g(self, *arguments: str) -> Sample:
+        """Run m2g in the repository."""
+        return run([sys.executable, "-m", "m2g", *arguments], self._place)
+
+    def first_contact(self) -> Sample:
+        """Nothing is known: every MLmodel is read from the server. What it learned of versions is kept for later."""
+        self.empty()
+        shutil.rmtree(self.cache)
+        self.cache.mkdir()
+        sample = self.m2g("render")
+        shutil.copyfile(self.cache / "found.db", self._facts)
+        return sample
+
+    def cold(self) -> tuple[Sample, Sample]:
+        """An empty tree, no verdicts; facts of versions are known, as in a CI that keeps its cache."""
+        self.empty()
+        shutil.copyfile(self._facts, self.cache / "found.db")
+        return self.m2g("render"), self.m2g("validate")
+
+    def empty(self) -> None:
+        """Remove the tree."""
+        shutil.rmtree(self.root / "models", ignore_errors=True)
+
+    def move(self, version: str) -> None:
+        """As a click in MLflow's user interface: the alias of one model."""
+        body = json.dumps({"name": fleet.name(self.size // 2), "alias": "champion", "version": version}).encode()
+        request = urllib.request.Request(  # noqa: S310  # the bench's own server
+            f"{self.server.url}/api/2.0/mlflow/registered-models/alias",
+            data=body,
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # as above
+            answer.read()
+
+    def loop(self) -> Sample:
+        """The floor."""
+        return run([sys.executable, "-c", LOOP, "models"], self._place)
+
+    def peer(self) -> Sample:
+        """The naive peer on the same fleet, from nothing."""
+        shutil.rmtree(self.naive)
+        self.naive.mkdir()
+        names = self.naive / ".names"
+        names.write_text("\n".join(fleet.name(index) for index in range(self.size)))
+        place = Place(folder=self.naive, log=self.server.folder / "log")
+        return run([sys.executable, "-m", "bench.naive", self.server.url, str(self.naive), str(names)], place)
+
+
+def measure(size: int, rounds: int, peers: int, folder: Path, tell: Callable[[str], None]) -> dict[str, list[Sample]]:
+    """Name of what is measured → a sample for each round. The naive peer runs in the first `peers` rounds."""
+    found: dict[str, list[Sample]] = defaultdict(list)
+    made = Fleet(size, folder)
+    try:
+        tell("first contact")
+        found["first contact"].append(made.first_contact())
+        for number in range(rounds):
+            tell(f"round {number + 1} of {rounds}")
+            if number < peers:
+                found["naive"].append(made.peer())
+            one_round(made, found)
+    finally:
+        made.server.stop()
+    return dict(found)
+
+
+def one_round(made: Fleet, found: dict[str, list[Sample]]) -> None:
+    """Everything once, in the order of a working day."""
+    render, validate = made.cold()
+    found["cold render"].append(render)
+    found["cold validate"].append(validate)
+    found["cold"].append(render + validate)
+    git(made.root, "add", "--all")
+    git(made.root, "commit", "--quiet", "--message", "fleet", "--allow-empty")
+    found["reading loop"].append(made.loop())
+    found["no-op render"].append(made.m2g("render"))
+    found["no-op validate"].append(made.m2g("validate"))
+    found["check"].append(made.m2g("render", "--check"))
+    made.move(_MOVED["1"])
+    found["one alias moved"].append(made.m2g("render"))
+    found["validate after one change"].append(made.m2g("validate"))
+    found["diff of one change"].append(made.m2g("diff", "--against", "HEAD"))
+    made.move(_MOVED["2"])
+
+
+def git(root: Path, *arguments: str) -> None:
+    """Git without anybody's configuration."""
+    person = ("-c", "user.name=bench", "-c", "user.email=bench@example.com", "-c", "gc.auto=0")
+    subprocess.run(["git", *person, *arguments], cwd=root, check=True, stdout=subprocess.DEVNULL)
