@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,6 +73,8 @@ def run(call: Callable[[], object]) -> Exit:
         say("m2g: interrupted")
         return Exit.INTERRUPTED
     except Exception:
+        import traceback  # it takes as long to import as all that starts before it
+
         say(traceback.format_exc())
         say("m2g: this is a bug in m2g; nothing was half written. Please report it with the lines above.")
         return Exit.BUG

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self, TypeVar
 
-import httpx
 import msgspec
 
 from m2g.errors import InputError, OutsideError
@@ -17,6 +16,7 @@ from m2g.registry.access import authorization, tls
 from m2g.registry.address import Address
 from m2g.registry.answers import Page
 from m2g.registry.refusal import OneFailed, Reply, nonsense, quoted, refusal
+from m2g.registry.web import httpx
 
 API = "/api/2.0/mlflow/"
 THREADS = 8

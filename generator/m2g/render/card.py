@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-
-import jinja2
+from typing import TYPE_CHECKING
 
 from m2g import prose
 from m2g.model import Field, Release, Value
+
+if TYPE_CHECKING:
+    import jinja2
 
 _METRICS = 30
 """Metrics on a card, by name."""
@@ -112,6 +114,8 @@ def card(slug: str, rows: Sequence[Row]) -> str:
 
 @functools.cache  # compiling costs fifty times as much as a card
 def _page() -> jinja2.Template:
+    import jinja2  # a run that renders nothing does not wait for it
+
     environment = jinja2.Environment(
         autoescape=False,  # noqa: S701 - Markdown, escaped by the filters below
         undefined=jinja2.StrictUndefined,
