@@ -54,8 +54,9 @@ def run(command: Sequence[str], place: Place) -> Sample:
     said = place.folder / ".said"
     counted.write_text("")
     before = _calls(place.log)
+    # An installed m2g has its byte code beside it.
     environment = {
-        **os.environ,
+        **{key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"},
         **place.environment,
         "PYTHONPATH": os.pathsep.join([str(COUNTING), str(COUNTING.parents[1])]),
         "M2G_BENCH_BUILDS": str(counted),
