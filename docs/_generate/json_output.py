@@ -34,6 +34,8 @@ class Summary(finding.Checked, frozen=True, kw_only=True):
 class Validation(msgspec.Struct, frozen=True, kw_only=True):
     """What `m2g validate --format json` prints; `render` prints the same where it refuses its input (exit code 2)."""
 
+    shard: str
+    built: tuple[str, ...]
     findings: tuple[finding.Finding, ...]
     summary: Summary
 

@@ -42,8 +42,12 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of `m2g validate`: every finding, sorted, what was checked, and the folders that were built."""
+    """The result of `m2g validate`: every finding, sorted, what was checked, and the folders that were built.
+
+    `shard` is the part of the fleet that was looked at, such as `2/8`; empty for all of it.
+    """
 
     findings: tuple[Finding, ...] = ()
     checked: Checked = Checked()
     built: tuple[str, ...] = ()
+    shard: str = ""

@@ -36,6 +36,8 @@ class ModelFolder(msgspec.Struct, frozen=True, kw_only=True):
     def content(self, root: Path, path: str) -> bytes:
         """The content of a file. Raises FileNotFoundError, InputError and OutsideError as m2g.files.read does."""
         found = self.files.get(path)
+        if found is None and self.digest and not any(file.startswith(f"{path}/") for file in self.files):
+            raise FileNotFoundError(path)
         return files.read(root, path) if found is None else found
 
     def below(self, folder: str, ending: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import unicodedata
@@ -20,6 +21,7 @@ _UNPRINTABLE = re.compile(
 )
 
 
+@functools.lru_cache(maxsize=1 << 15)
 def slug(name: str) -> str:
     """The folder and InferenceService name of a registered model: DNS-1035, at most `SLUG_MAX` long.
 

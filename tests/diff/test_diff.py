@@ -11,7 +11,6 @@ import pytest
 
 from m2g.commands.diff import diff
 from m2g.commands.render import RenderOptions
-from m2g.commands.resolve import Scope
 from m2g.errors import InputError
 from m2g.model import Dataset, Field, Flavor, Mlmodel, Release, Run, Signature
 from m2g.outcome import Kind
@@ -19,7 +18,7 @@ from m2g.report import diff as report
 from m2g.review import Review, Risk, Verdict
 from tests.diff.repository import commit, git, start
 from tests.kustomize.fleet import write
-from tests.render.fleet import FakeRegistry, release, repository, run, write_record
+from tests.render.fleet import FakeRegistry, narrowed, release, repository, run, write_record
 
 COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
 CUSTOM = "models/wine/custom/prod/kustomization.yaml"
@@ -56,7 +55,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def compare(root: Path, against: str = "", **scope: str) -> Review:
-    return diff(root, against, Scope(**{key: frozenset([value]) for key, value in scope.items()}))
+    return diff(root, against, narrowed(scope))
 
 
 def test_no_change(root: Path) -> None:

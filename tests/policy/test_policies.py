@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from m2g import data
-from m2g.commands.resolve import Scope
 from m2g.commands.validate import Options, validate
 from m2g.finding import Finding, Severity
+from tests.render.fleet import narrowed
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 TODAY = date(2026, 11, 20)
@@ -38,7 +38,7 @@ def policy(expression: str, **fields: str) -> str:
 
 
 def check(root: Path, **scope: str) -> tuple[Finding, ...]:
-    chosen = Scope(**{key: frozenset([value]) for key, value in scope.items()})
+    chosen = narrowed(scope)
     return validate(root, Options(scope=chosen, today=TODAY)).findings
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from m2g.commands import render as verb
+from m2g.commands.resolve import Scope
 from m2g.model import Flavor, Mlmodel, ModelVersion, RegisteredModel, Release, Run, VersionFacts
 from m2g.outcome import Outcome
 from m2g.tree import stamp
@@ -124,6 +125,12 @@ def run(root: Path, registry: FakeRegistry, options: verb.RenderOptions | None =
         open_registry=lambda _config: registry,
         waiting=lambda: None,
     )
+
+
+def narrowed(words: Mapping[str, str]) -> Scope:
+    """A scope from `models="wine", environments="prod"`."""
+    models, environments = ({words[key]} if key in words else () for key in ("models", "environments"))
+    return Scope(models=frozenset(models), environments=frozenset(environments))
 
 
 def tree(root: Path) -> dict[str, bytes]:

@@ -9,13 +9,12 @@ import pytest
 
 from m2g.commands.history import Against
 from m2g.commands.render import RenderOptions
-from m2g.commands.resolve import Scope
 from m2g.commands.validate import Options, validate
 from m2g.errors import InputError
 from m2g.finding import Finding
 from tests.diff.repository import commit, git, start
 from tests.kustomize.fleet import write
-from tests.render.fleet import CONFIG, FakeRegistry, release, repository, run, write_record
+from tests.render.fleet import CONFIG, FakeRegistry, narrowed, release, repository, run, write_record
 
 NAMES = ("ale", "beer", "cider", "wine")
 CUSTOM = "models/wine/custom/prod/kustomization.yaml"
@@ -40,7 +39,7 @@ def rendered(root: Path) -> None:
 
 
 def check(root: Path, ref: str = "main", removals: int | None = None, **scope: str) -> tuple[Finding, ...]:
-    about = Scope(**{key: frozenset([value]) for key, value in scope.items()})
+    about = narrowed(scope)
     return validate(root, Options(scope=about, against=Against(ref=ref, removals=removals))).findings
 
 

@@ -51,7 +51,7 @@ def test_nothing_wrong() -> None:
 
 
 def test_json_has_all_fields_and_a_summary() -> None:
-    data = json.loads(report.json([PLAIN, WARNING], Checked(models=1)))
+    data = json.loads(report.render([PLAIN, WARNING], "json", Checked(models=1)))
     assert data["version"] == 1
     assert data["summary"] == {
         "errors": 1,

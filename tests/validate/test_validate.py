@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from m2g.commands.render import RenderOptions
-from m2g.commands.resolve import Scope
 from m2g.commands.validate import Options, validate
 from m2g.errors import InputError, OutsideError
 from m2g.finding import Finding, Report, Severity
 from tests.kustomize.fleet import write
-from tests.render.fleet import FakeRegistry, release, repository, run, write_record
+from tests.render.fleet import FakeRegistry, narrowed, release, repository, run, write_record
 
 COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
 CUSTOM = "models/wine/custom/prod/kustomization.yaml"
@@ -30,7 +29,7 @@ def fleet(root: Path, *files: tuple[str, str]) -> Path:
 
 
 def check(root: Path, **scope: str) -> Report:
-    return validate(root, Options(scope=Scope(**{key: frozenset([value]) for key, value in scope.items()})))
+    return validate(root, Options(scope=narrowed(scope)))
 
 
 def only(report: Report) -> Finding:

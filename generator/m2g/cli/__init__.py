@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from m2g.cli import diff, explain, image, init, render, request, runtimes, schemas, smoke, validate
+from m2g.cli import diff, explain, image, init, merge, render, request, runtimes, schemas, smoke, validate
 from m2g.cli.terminal import CONTEXT, say
 from m2g.errors import Exit, InputError, M2gError
 
@@ -42,6 +42,7 @@ for _verb in (
     init.init,
     render.render,
     validate.validate,
+    merge.merge,
     diff.diff,
     image.image,
     request.request,

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
-from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORM, MODELS, NO_CACHE, print_, say
+from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORM, MODELS, NO_CACHE, SHARD, print_, say
 from m2g.errors import Exit
 
 
 @click.command(context_settings=CONTEXT)
 @MODELS
 @ENVIRONMENTS
+@SHARD
 @click.option("--locked", is_flag=True, help="From the committed records alone: no registry, no network.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 with a short diff when the tree is out of date.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; list what would be written.")
@@ -26,6 +27,7 @@ def render(
     folder: Path,
     models: Sequence[str],
     environments: Sequence[str],
+    shard: str | None,
     locked: bool,
     check: bool,
     dry_run: bool,
@@ -46,16 +48,18 @@ def render(
     m2g render --locked --check       in CI: is the tree what the records say? (no network)
     """
     from m2g import cache, config
+    from m2g import shard as shards
     from m2g.commands import render as command
     from m2g.commands.resolve import Scope
     from m2g.report import changes, progress
     from m2g.report import findings as report
 
+    part = None if shard is None else shards.parse(shard)
     options = command.RenderOptions(
         locked=locked,
         check=check,
         dry_run=dry_run,
-        scope=Scope(models=frozenset(models), environments=frozenset(environments)),
+        scope=Scope(models=frozenset(models), environments=frozenset(environments), shard=part),
         allow_removals=allow_removals,
         discard_edits=discard_edits,
         cache=None if no_cache else cache.folder(),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, MODELS, NO_CACHE, deliver, outputs
+from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, MODELS, NO_CACHE, SHARD, deliver, outputs
 from m2g.errors import Exit
 
 FORMS = ("text", "json", "github", "gitlab", "sarif", "junit")
@@ -16,6 +16,7 @@ FORMS = ("text", "json", "github", "gitlab", "sarif", "junit")
 @click.command(context_settings=CONTEXT)
 @MODELS
 @ENVIRONMENTS
+@SHARD
 @click.option("--against", metavar="REF", help="Compare with where the branch left REF, too (modes, names, removals).")
 @click.option("--allow-removals", type=click.IntRange(min=0), metavar="N", help="With --against: N services may go.")
 @NO_CACHE
@@ -26,6 +27,7 @@ def validate(
     folder: Path,
     models: Sequence[str],
     environments: Sequence[str],
+    shard: str | None,
     against: str | None,
     allow_removals: int | None,
     no_cache: bool,
@@ -41,18 +43,21 @@ def validate(
     m2g validate --model wine --env prod
     m2g validate --against main       also what must not change for a service that exists
     m2g validate --format github      annotations on the pull request
+    m2g validate --shard 2/8           one of eight CI jobs; `m2g merge` puts their reports together
     m2g validate --output gitlab gl-code-quality-report.json --output junit junit.xml
     """
     from m2g import cache, config
+    from m2g import shard as shards
     from m2g.commands import validate as command
     from m2g.commands.history import Against
     from m2g.commands.resolve import Scope
     from m2g.report import findings, progress
 
-    scope = Scope(models=frozenset(models), environments=frozenset(environments))
+    part = None if shard is None else shards.parse(shard)
+    scope = Scope(models=frozenset(models), environments=frozenset(environments), shard=part)
     base = None if against is None else Against(ref=against, removals=allow_removals)
     with progress.shown("validate") as tell:
         options = command.Options(scope=scope, against=base, cache=None if no_cache else cache.folder())
         report = command.validate(config.find_root(folder), options, progress=tell)
-    deliver(folder, form, outputs, lambda form: findings.render(report.findings, form, report.checked, report.built))
+    deliver(folder, form, outputs, lambda form: findings.whole(report, form))
     return Exit.NO if any(finding.severity == "error" for finding in report.findings) else Exit.DONE

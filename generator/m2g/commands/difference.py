@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from m2g import files as reading
 from m2g.commands import holdings, ownership
 from m2g.commands.desired import Desired, Key, Repository
 from m2g.commands.holdings import Holdings, Rendered
@@ -43,11 +44,11 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 def difference(root: Path, held: Holdings, resolved: Resolved, wanted: Desired, allowed: Allowed) -> Difference:
     """What differs from what is wanted. Raises InputError where a write would lose a person's work or a fleet."""
     state = held.repository
-    looked = holdings.folders_of(root, loose(held, resolved))
+    looked = holdings.folders_of(root, loose(held, resolved, allowed.scope))
     current = {path: folder.content(root, path) for folder in looked.values() for path in folder.owned()}
     for path in wanted.files.keys() - current.keys():
         if os.path.lexists(root / path):  # no file: the reader says what is wrong with it
-            current[path] = looked[_slug(path)].content(root, path)
+            current[path] = reading.read(root, path)
     changed = {path for path, content in wanted.files.items() if not same(current.get(path), content)}
     concern = _Concern(
         names={slug: record.model for (slug, _), record in (*state.records.items(), *resolved.records.items())},
@@ -95,7 +96,7 @@ class _Concern(Value, frozen=True, kw_only=True):
         slug = _slug(path)
         if slug in self.frozen and path not in self.kept:
             return False
-        if self.scope.models and not self.scope.models & {slug, self.names.get(slug, slug)}:
+        if not self.scope.about(slug, self.names.get(slug, slug)):
             return False
         environment = ""
         if parts[0] == "fleet":
@@ -122,6 +123,8 @@ def _refuse_mass_removal(state: Repository, gone: Collection[Key], empty: bool, 
     if cap is None:
         rule = state.config.removals
         cap = 0 if empty else max(rule.max_count, fleet * rule.max_percent // 100)
+        if allowed.scope.shard is not None:  # each job has its share: together they may not remove more than one run
+            cap //= allowed.scope.shard.count
     if len(gone) > cap:
         names = ", ".join(f"{slug} ({environment})" for slug, environment in sorted(gone)[:10])
         more = f" and {len(gone) - 10} more" if len(gone) > 10 else ""
@@ -132,11 +135,12 @@ def _refuse_mass_removal(state: Repository, gone: Collection[Key], empty: bool, 
         )
 
 
-def loose(held: Holdings, resolved: Resolved) -> frozenset[str]:
-    """The models to render: those whose files are not known to be right, and those that moved."""
+def loose(held: Holdings, resolved: Resolved, scope: Scope) -> frozenset[str]:
+    """The models of this part of the fleet to render: whose files are not known to be right, and that moved."""
     before, after = held.repository.records, resolved.records
     moved = {key[0] for key in {*before, *after} if before.get(key) != after.get(key)}
-    return frozenset((held.slugs | {slug for slug, _ in after}) - held.settled | moved)
+    found = (held.slugs | {slug for slug, _ in after}) - held.settled | moved
+    return frozenset(slug for slug in found if scope.shard is None or scope.shard.has(slug))
 
 
 def remember(rendered: Rendered, made: Difference, wanted: Desired, *, written: bool) -> None:

@@ -89,7 +89,7 @@ def render(
         known_environments(state.config, options.scope)
         trial = Trial(state)
         resolved = _resolve(state, options, open_registry, trial, cache)
-        concerned = loose(held, resolved)
+        concerned = loose(held, resolved, options.scope)
         wanted = desired(state, {key: record for key, record in resolved.records.items() if key[0] in concerned}, trial)
         allowed = Allowed(
             scope=options.scope, writes=writes, edits=options.discard_edits, removals=options.allow_removals

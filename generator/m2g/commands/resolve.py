@@ -19,23 +19,29 @@ from m2g.intent import Config
 from m2g.model import ModelVersion, RegisteredModel, Release, Value, VersionFacts
 from m2g.plan import Plan, Target, plan, selected, slug_of
 from m2g.registry import Registry
+from m2g.shard import Shard
 
 Problems: TypeAlias = Callable[[str, Mapping[str, Release]], Mapping[str, list[Finding]]]
 """Slug, and its new releases by environment → why those that cannot be rendered cannot."""
 
 
 class Scope(Value, frozen=True, kw_only=True):
-    """What a run is about: registered-model names or slugs, and environments; empty is all."""
+    """What a run is about: registered-model names or slugs, environments, a part of the fleet; empty is all."""
 
     models: frozenset[str] = frozenset()
     environments: frozenset[str] = frozenset()
+    shard: Shard | None = None
 
     def has(self, key: Key, name: str) -> bool:
         """Whether the run is about this slug and environment of the registered model `name`."""
         slug, environment = key
-        return (not self.models or bool(self.models & {slug, name})) and (
-            not self.environments or environment in self.environments
-        )
+        return self.about(slug, name) and (not self.environments or environment in self.environments)
+
+    def about(self, slug: str, name: str) -> bool:
+        """Whether the run is about the registered model `name`, whose slug is `slug`."""
+        if self.shard is not None and not self.shard.has(slug):
+            return False
+        return not self.models or bool(self.models & {slug, name})
 
 
 class Resolved(Value, frozen=True, kw_only=True):
@@ -72,7 +78,9 @@ def resolve(
     records = repository.records
     listing, made = _confirmed(repository, registry)
     targets = {key: t for key, t in sorted(made.targets.items()) if scope.has(key, t.version.name)}
-    findings = [f for f in made.findings if _concerns(f, scope)] + _unknown(repository, listing, scope)
+    findings = [f for f in made.findings if _concerns(f, scope, repository.config)] + _unknown(
+        repository, listing, scope
+    )
     tags = {model.name: model.tags for model in listing.models}
     fresh, wrong = _released(repository, registry, targets, tags, cache)
     findings += wrong
@@ -202,7 +210,9 @@ def _acting(config: Config, model: Mapping[str, str], version: Mapping[str, str]
     return {key: text for key, text in sorted({**model, **version}.items()) if key in config.tags}
 
 
-def _concerns(finding: Finding, scope: Scope) -> bool:
+def _concerns(finding: Finding, scope: Scope, config: Config) -> bool:
+    if scope.shard is not None and finding.model and not scope.shard.has(slug_of(config, finding.model)):
+        return False
     return not scope.models or finding.model in scope.models or any(slug in finding.message for slug in scope.models)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -15,9 +15,10 @@ from m2g.commands.desired import Repository, desired, located, unused
 from m2g.finding import Finding
 from m2g.folders import ModelFolder
 from m2g.intent import Config
-from m2g.model import Value
+from m2g.model import Release, Value
 from m2g.plan import misplaced, stale_pins
 from m2g.runtime import Runtime
+from m2g.shard import Shard
 
 
 class Unit(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,13 +55,17 @@ class Units:
         self._cache = cache
         self._salt = key("unit", salt.of_m2g(), salt.of_repository(look.root)) if cache.remembers else b""
 
-    def read(self) -> Iterator[tuple[ModelFolder, Unit]]:
-        """Every model, by slug, with its folder: who wants to keep a folder's content says so by holding it."""
+    def read(self, shard: Shard | None) -> Iterator[tuple[ModelFolder, Unit]]:
+        """Every model, by slug, with its folder: who wants to keep a folder's content says so by holding it.
+
+        Of models in other parts of the fleet only the name is told: overrides of policies may speak of them.
+        """
         root = self._look.root
         fleet = folders.environments(root)
         for slug in folders.slugs(root):
             folder = folders.read(root, slug, fleet)
-            yield folder, self._of(folder)
+            mine = shard is None or shard.has(slug)
+            yield folder, self._of(folder) if mine else _elsewhere(root, folder)
 
     def _of(self, folder: ModelFolder) -> Unit:
         place = key(self._salt, folder.digest)
@@ -70,6 +75,22 @@ class Units:
         if folder.digest:
             self._cache.put(place, msgspec.msgpack.encode(unit))
         return unit
+
+
+def _elsewhere(root: Path, folder: ModelFolder) -> Unit:
+    records, _ = releases.of(root, folder)
+    return Unit(
+        slug=folder.slug,
+        name=_name(folder, records),
+        overlays=_overlays(folder),
+        records=tuple(records),
+        findings=(),
+        owned=0,
+    )
+
+
+def _name(folder: ModelFolder, records: Mapping[str, Release]) -> str:
+    return next((release.model for release in reversed(list(records.values()))), folder.slug)
 
 
 def look(what: Look, folder: ModelFolder, *, rendered: bool) -> Unit:
@@ -90,13 +111,12 @@ def look(what: Look, folder: ModelFolder, *, rendered: bool) -> Unit:
             runtimes=what.runtimes,
         )
         findings += _against(root, repository, rendered=rendered)
-    name = next((release.model for release in reversed(records.values())), slug)
     overlays = _overlays(folder)
     findings += ownership.findings(root, folder, {slug})
     findings += _unpaired(folder, set(records), set(overlays))
     return Unit(
         slug=slug,
-        name=name,
+        name=_name(folder, records),
         overlays=overlays,
         records=tuple(records),
         findings=tuple(findings),

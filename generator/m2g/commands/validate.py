@@ -26,6 +26,7 @@ from m2g.manifest import at
 from m2g.model import Value
 from m2g.schemas import Catalogue
 from m2g.schemas import own as own_schemas
+from m2g.shard import Shard
 
 _PLATFORM, _FLEET = "platform", "fleet"
 _FLUX = "kustomize.toolkit.fluxcd.io/"
@@ -66,7 +67,7 @@ def validate(root: Path, options: Options, *, progress: kustomize.Progress = lam
     with Cache(options.cache) as cache:
         config, findings = _config(root)
         described, wrong = runtimes.read(root)
-        fleet = _fleet(Look(root=root, config=config, runtimes=described), cache)
+        fleet = _fleet(Look(root=root, config=config, runtimes=described), options.scope.shard, cache)
         scope = options.scope
         _known(scope, fleet, config)
         before = Past() if options.against is None else past(root, options.against.ref, scope, progress)
@@ -113,11 +114,17 @@ def _report(
             models=len({slug for slug, _ in overlays}),
             overlays=len(overlays),
             objects=sum(judgement.objects for judgement in judged.values()),
-            files=sum(unit.owned for unit in fleet.units.values()) + len(fleet.plain),
+            files=sum(unit.owned for unit in fleet.units.values()) + _plain_files(fleet, scope),
             undecided=tuple(sorted({rule for judgement in judged.values() for rule in judgement.undecided})),
         ),
         built=tuple(f"models/{slug}/overlays/{environment}" for slug, environment in overlays),
+        shard="" if scope.shard is None else str(scope.shard),
     )
+
+
+def _plain_files(fleet: _Fleet, scope: Scope) -> int:
+    """How many files belong to no model; of several parts of a fleet the first one counts them."""
+    return len(fleet.plain) if scope.shard is None or scope.shard.index == 1 else 0
 
 
 def _config(root: Path) -> tuple[Config | None, list[Finding]]:
@@ -128,11 +135,11 @@ def _config(root: Path) -> tuple[Config | None, list[Finding]]:
     return loaded.config, list(loaded.findings)
 
 
-def _fleet(look: Look, cache: Cache) -> _Fleet:
+def _fleet(look: Look, shard: Shard | None, cache: Cache) -> _Fleet:
     root = look.root
     fleet = _Fleet(units={}, digests={}, plain=(), findings=[], substituted=False)
     beside: set[str] = set()
-    for folder, unit in Units(look, cache).read():
+    for folder, unit in Units(look, cache).read(shard):
         fleet.units[folder.slug] = unit
         fleet.digests[folder.slug] = folder.digest
         applied = {f"{_FLEET}/{environment}/{folder.slug}.yaml" for environment in unit.overlays}
@@ -233,6 +240,6 @@ def _placed(finding: Finding, names: Mapping[str, str]) -> Finding:
 
 def _concerns(finding: Finding, scope: Scope, slugs: Mapping[str, str]) -> bool:
     """Whether the run is about it; what belongs to no model concerns every run."""
-    if finding.model and scope.models and not scope.models & {slugs.get(finding.model, finding.model), finding.model}:
+    if finding.model and not scope.about(slugs.get(finding.model, finding.model), finding.model):
         return False
     return not (finding.environment and scope.environments and finding.environment not in scope.environments)

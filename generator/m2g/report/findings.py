@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from m2g.finding import Checked, Finding, Severity
+from m2g.finding import Checked, Finding, Report, Severity
 from m2g.prose import visible
 from m2g.report.lines import WIDTH, clipped, encoded, joined, wrapped
 
@@ -16,11 +16,18 @@ _NOBODY = "repository"
 NOTHING = Checked()
 
 
+def whole(report: Report, form: str) -> str:
+    """A report in one of FORMATS."""
+    if form == "json":
+        return json(report)
+    return render(report.findings, form, report.checked, report.built)
+
+
 def render(findings: Sequence[Finding], form: str, checked: Checked = NOTHING, built: Sequence[str] = ()) -> str:
     """All findings in one of FORMATS; `checked` is what the last line tells when nothing is wrong."""
     match form:
         case "json":
-            return json(findings, checked)
+            return json(Report(findings=tuple(findings), checked=checked, built=tuple(built)))
         case "github":
             return github(findings, checked)
         case "gitlab":
@@ -50,15 +57,18 @@ def text(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
     return joined([*lines, verdict(findings, checked)])
 
 
-def json(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
+def json(report: Report) -> str:
     """One object with `version: 1`, all fields of every finding, and a summary; documented in docs/reference."""
+    findings = report.findings
     data = {
         "version": 1,
+        "shard": report.shard,
+        "built": list(report.built),
         "findings": [{name: getattr(item, name) for name in Finding.__struct_fields__} for item in findings],
         "summary": {
             "errors": _count(findings, Severity.ERROR),
             "warnings": _count(findings, Severity.WARNING),
-            **msgspec.to_builtins(checked),
+            **msgspec.to_builtins(report.checked),
         },
     }
     return encoded(data)
