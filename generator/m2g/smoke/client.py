@@ -17,6 +17,11 @@ from m2g.prose import visible, without_password
 from m2g.smoke.judge import Json
 
 _MOST = 32 << 20
+_WAYS = {
+    "CERT": "check the address, and the certificate's authority: --ca FILE",
+    "WRONG_VERSION_NUMBER": "nobody speaks TLS there: is the address one of http:// instead?",
+}
+"""A word of the failure to the way out."""
 
 
 class Door(Value, frozen=True, kw_only=True):
@@ -114,8 +119,8 @@ class Client:
             hint = "is the model loaded? --timeout SECONDS waits longer"
             return OutsideError(f"{self._named('')} did not answer within {self._door.seconds:g} s", hint=hint)
         words = visible(str(error) or type(error).__name__, 300)
-        hint = "check the address, and the certificate's authority: --ca FILE" if "CERT" in words.upper() else ""
-        return OutsideError(f"{self._named('')} cannot be reached: {words}", hint=hint or "is it there, and reachable?")
+        hint = next((way for word, way in _WAYS.items() if word in words.upper()), "is it there, and reachable?")
+        return OutsideError(f"{self._named('')} cannot be reached: {words}", hint=hint)
 
 
 def _hint(answer: httpx.Response) -> str:
@@ -137,6 +142,8 @@ def _headers(door: Door) -> dict[str, str]:
 
 
 def _verified(door: Door) -> ssl.SSLContext | bool:
+    if door.insecure and door.ca is not None:
+        raise InputError("--insecure takes any certificate, --ca only those of its authorities", hint="name one")
     if door.insecure:
         return False
     if door.ca is None:
