@@ -58,9 +58,10 @@ golden: $(READY) $(KUSTOMIZE) ## write the golden directories anew; read the dif
 	$(PYTEST) --update-golden -k golden $(ARGS)
 
 .PHONY: schemas
-schemas: $(READY) $(KUSTOMIZE) ## derive schemas/ anew from its pinned sources (needs the network)
+schemas: $(READY) $(KUSTOMIZE) $(UV) ## derive schemas/ anew from its pinned sources (needs the network)
 	PATH="$(CURDIR)/.tools/go-venv/bin:$$PATH" .venv/bin/python schemas/derive
 	.venv/bin/python schemas/derive/intent.py
+	PATH="$(CURDIR)/.tools/go-venv/bin:$$PATH" .venv/bin/python schemas/derive/runtimes.py
 
 .PHONY: lock
 lock: $(UV) ## write requirements/*.txt anew (ARGS=--upgrade for newer versions)

@@ -13,6 +13,7 @@ from docs._generate.words import Fields, Stale, table
 from m2g import finding, outcome
 from m2g.checks.page import Page
 from m2g.review import values
+from m2g.runtime import Runtime
 
 _SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 _JSON = """# JSON output
@@ -54,6 +55,9 @@ _SHAPES: dict[str, tuple[type[msgspec.Struct], Mapping[str, Any]]] = {
     "image-missing": (outcome.Missing, {}),
     "request": (outcome.Call, {}),
     "smoke": (outcome.Smoke, {}),
+    "runtimes-list": (outcome.Runtimes, {}),
+    "runtimes-show": (Runtime, {}),
+    "runtimes-import": (outcome.Imported, {}),
     "diff": (values.Review, {"verdict": {"type": "string", "description": "The answer in one line."}}),
 }
 _WHOLE = (finding.Checked, Summary, Validation, Explanation)
@@ -107,7 +111,8 @@ def page(fields: Fields) -> str:
 
 
 def _verb(name: str) -> str:
-    return name.replace("-", " --")
+    group, _, rest = name.partition("-")
+    return f"{group} {rest}" if group == "runtimes" else name.replace("-", " --")
 
 
 def _plain(text: str) -> str:

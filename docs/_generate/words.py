@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import ryaml
 
-from m2g import finding, intent, model, outcome
+from m2g import finding, intent, model, outcome, runtime
 from m2g.checks import page
 from m2g.review import values
 
@@ -42,7 +42,7 @@ class Fields:
         self._words = words
         self._used = {name for name in words if name.startswith("Exit.")}
         self._source: dict[str, dict[str, str]] = {}
-        for module in (intent, model, finding, outcome, values, page):
+        for module in (intent, model, finding, outcome, values, page, runtime):
             self._source |= literal_texts(module)
 
     def text(self, kind: type[msgspec.Struct], field: str) -> str:

@@ -1,4 +1,4 @@
-"""What render, image and smoke did or would do, as values that a report can show."""
+"""What render, image, smoke and runtimes did or would do, as values that a report can show."""
 
 from __future__ import annotations
 
@@ -152,3 +152,42 @@ class Call(Value, frozen=True, kw_only=True, omit_defaults=False):
     notes: tuple[str, ...] = ()
     ingress: tuple[str, ...] = ()
     port_forward: tuple[str, ...] = ()
+
+
+class Described(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """One serving runtime that is described: m2g's own, or one of the repository (`kserve` is empty)."""
+
+    name: str
+    """The ServingRuntime's name, as `runtime` in model.yaml says it."""
+    kserve: tuple[str, ...]
+    """The KServe versions that bring it; empty for one of your own."""
+    python: str
+    """The image's Python; empty where nobody knows it."""
+    loads: Literal["pyfunc", "file", "hub"]
+    """How it loads a model: by MLflow's pyfunc, one saved file by its library, or from the Hugging Face hub."""
+    image: str
+    """The image that it was described from."""
+    packages: int
+    """How many Python packages are named."""
+
+
+class Runtimes(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """The result of `m2g runtimes list`."""
+
+    runtimes: tuple[Described, ...]
+    """The repository's own first."""
+
+
+class Imported(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """The result of `m2g runtimes import`."""
+
+    file: str
+    """The description that was written."""
+    change: Literal["added", "changed", "same"]
+    """What became of the file."""
+    runtime: str
+    """The name to write into model.yaml (`settings: {runtime: …}`)."""
+    packages: int
+    """How many Python packages it names."""
+    python: str
+    """The image's Python; empty where neither the file nor `--python` says it."""

@@ -6,6 +6,7 @@ import functools
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -68,7 +69,7 @@ def by_image(known: Sequence[Runtime], image: str) -> Runtime | None:
     )
 
 
-def save(root: Path, file: str, content: bytes) -> str:
+def save(root: Path, file: str, content: bytes) -> Literal["added", "changed", "same"]:
     """Write one description whole or not at all; says whether it is added, changed or same.
 
     Raises InputError where a symbolic link leads out of the repository, OutsideError where it cannot be written.

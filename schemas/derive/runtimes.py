@@ -3,7 +3,7 @@
 KServe is a Go module, and a module's archive holds the whole repository: `python/*/uv.lock` (or poetry.lock) says what
 the native servers install, `install/` which MLServer a release brings. MLServer's archive is no Go module: what its own
 poetry.lock pins is written down here, the names of all other packages are what PyPI resolves for its wheels.
-Needs the network, go and uv (`make lock` installs it).
+Needs the network, go and uv; `make schemas` runs it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ LOCK = Path(__file__).parent / "runtimes.lock.json"
 UV = FOLDER.parent / ".tools/uv-venv/bin/uv"
 KSERVE = {"0.15": "v0.15.2", "0.16": "v0.16.0", "0.17": "v0.17.0", "0.19": "v0.19.0", "0.20": "v0.20.0"}
 """Minor version to the release that Go's proxy has; it has neither 0.18 nor 0.21."""
+NEWEST = "2026-11-25T00:00:00Z"
+"""What PyPI got later does not count, so that the same is derived on every day."""
 LIKE = {"0.18": ("0.17", "0.19"), "0.21": ("0.20",)}
 """A minor version that cannot be read: what its neighbours agree on; no versions where there is one neighbour."""
 
@@ -153,7 +155,8 @@ def mlserver(version: str) -> dict[str, Any]:
     made = MLSERVER[version]
     wanted = [f"mlserver=={version}", *(f"mlserver-{name}=={version}" for name in made.wheels)]
     wanted += [f"{name}=={pin}" for name, pin in made.pins.items() if name in {"mlflow", "scikit-learn", "xgboost"}]
-    command = [str(UV), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--python-version=3.10", "-"]
+    command = [str(UV), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--python-version=3.10"]
+    command += [f"--exclude-newer={NEWEST}", "-"]
     ran = subprocess.run(command, input="\n".join(wanted), capture_output=True, text=True, check=True)
     names = [found[1].lower() for line in ran.stdout.splitlines() if (found := _PINNED.match(line))]
     packages = dict.fromkeys((*names, *_ALSO), "") | {"mlserver": version, "mlserver-mlflow": version} | made.pins

@@ -98,6 +98,21 @@ def test_an_explanation_fits_its_schema(tmp_path: Path) -> None:
         jsonschema_rs.validator_for(schema).validate(json.loads(printed))
 
 
+def test_runtimes_fit_their_schemas(tmp_path: Path) -> None:
+    (tmp_path / "m2g.yaml").write_text("registry: {uri: 'http://mlflow.test'}\n")
+    (tmp_path / "freeze.txt").write_text("mlserver==1.7.1\nmlflow==3.17.2\n")
+    for verb, arguments in (
+        ("import", ("freeze.txt", "--name", "mine")),
+        ("list", ()),
+        ("show", ("mine",)),
+        ("show", ("kserve-sklearnserver",)),
+    ):
+        done = m2g(tmp_path, "runtimes", verb, *arguments, "--format", "json")
+        schema = json.loads((DOCS / f"reference/schemas/runtimes-{verb}.schema.json").read_text())
+        assert done.stdout, done.stderr
+        jsonschema_rs.validator_for(schema).validate(json.loads(done.stdout))
+
+
 def test_refused_input_is_printed_as_findings(tmp_path: Path) -> None:
     (tmp_path / "m2g.yaml").write_text("version: 2\n")
     done = m2g(tmp_path, "render", "--format", "json")

@@ -35,13 +35,14 @@ def list_(folder: Path, form: str) -> None:
 @runtimes.command(context_settings=CONTEXT)
 @click.argument("name")
 @click.option("--kserve", default="", metavar="VERSION", help="As this KServe version brings it; default: the newest.")
+@FORM
 @click.pass_obj
-def show(folder: Path, name: str, kserve: str) -> None:
-    """Print the description of the runtime NAME, such as kserve-mlserver, with all its packages."""
+def show(folder: Path, name: str, kserve: str, form: str) -> None:
+    """Print the description of the runtime NAME, such as kserve-mlserver, with all its packages: as its file."""
     from m2g.commands import runtimes as command
     from m2g.report import runtimes as report
 
-    print_(report.whole(command.show(_root(folder), name, kserve)))
+    print_(report.whole(command.show(_root(folder), name, kserve), form))
 
 
 @runtimes.command(name="import", context_settings=CONTEXT)

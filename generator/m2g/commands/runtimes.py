@@ -9,20 +9,11 @@ import msgspec
 
 from m2g import inventory, runtimes
 from m2g.errors import InputError, OutsideError
+from m2g.outcome import Imported
 from m2g.runtime import Runtime
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _PYTHON = re.compile(r"3\.\d{1,2}(\.\d{1,3})?")
-
-
-class Told(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What one import wrote: `change` is added, changed or same."""
-
-    file: str
-    change: str
-    runtime: str
-    packages: int
-    python: str
 
 
 def listed(root: Path | None) -> tuple[Runtime, ...]:
@@ -43,7 +34,7 @@ def show(root: Path | None, name: str, kserve: str) -> Runtime:
     return own or max(known, key=lambda one: [int(part) for part in one.kserve[-1].split(".")])
 
 
-def import_(root: Path, path: Path, described: Runtime) -> Told:
+def import_(root: Path, path: Path, described: Runtime) -> Imported:
     """Describe a runtime by what a file says: `described` has the rest (name, image, Python).
 
     Raises InputError for nonsense, OutsideError where nothing can be written.
@@ -68,7 +59,7 @@ def import_(root: Path, path: Path, described: Runtime) -> Told:
     file = f"{runtimes.FOLDER}/{described.name}.json"
     content = msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n"
     change = runtimes.save(root, file, content)
-    return Told(file=file, change=change, runtime=made.name, packages=len(made.packages), python=python)
+    return Imported(file=file, change=change, runtime=made.name, packages=len(made.packages), python=python)
 
 
 def _content(path: Path) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from m2g.outcome import Described, Imported, Runtimes
 from m2g.prose import visible
 from m2g.report.lines import encoded, joined
 from m2g.runtime import Runtime
@@ -17,18 +18,18 @@ _WIDE = 60
 def listing(known: Sequence[Runtime], form: str) -> str:
     """The rows of `m2g runtimes list`; with `json` all that is known of each but its packages."""
     if form == "json":
-        rows = [
-            {
-                "name": one.name,
-                "kserve": list(one.kserve),
-                "python": one.python,
-                "loads": one.loads,
-                "image": one.image,
-                "packages": len(one.packages),
-            }
+        rows = (
+            Described(
+                name=one.name,
+                kserve=one.kserve,
+                python=one.python,
+                loads=one.loads,
+                image=one.image,
+                packages=len(one.packages),
+            )
             for one in known
-        ]
-        return encoded({"version": 1, "runtimes": rows})
+        )
+        return encoded({"version": 1, **msgspec.to_builtins(Runtimes(runtimes=tuple(rows)))})
     table = [_HEAD, *(_row(one) for one in known)]
     widths = [max(len(row[column]) for row in table) for column in range(len(_HEAD))]
     return joined(
@@ -42,18 +43,15 @@ def _row(one: Runtime) -> tuple[str, ...]:
     return tuple(visible(cell, _WIDE) for cell in cells)
 
 
-def whole(one: Runtime) -> str:
-    """One runtime, as its file."""
-    return encoded(msgspec.to_builtins(one))
+def whole(one: Runtime, form: str) -> str:
+    """One runtime, as its file; with `json` beside the version of that shape."""
+    return encoded({**({"version": 1} if form == "json" else {}), **msgspec.to_builtins(one)})
 
 
-def imported(told: msgspec.Struct, form: str) -> str:
+def imported(told: Imported, form: str) -> str:
     """What an import did."""
-    plain = msgspec.to_builtins(told)
     if form == "json":
-        return encoded({"version": 1, **plain})
-    python = (
-        f", Python {plain['python']}" if plain["python"] else "; add --python: without it half of the gate is blind"
-    )
-    words = f"{plain['change']:8} {plain['file']}  {plain['packages']} packages{python}"
-    return joined([words, f"         name it in model.yaml: settings: {{runtime: {plain['runtime']}}}"])
+        return encoded({"version": 1, **msgspec.to_builtins(told)})
+    python = f", Python {told.python}" if told.python else "; add --python: without it half of the gate is blind"
+    words = f"{told.change:8} {told.file}  {told.packages} packages{python}"
+    return joined([words, f"         name it in model.yaml: settings: {{runtime: {told.runtime}}}"])
