@@ -116,26 +116,21 @@ def changed(root: Path, commit: str) -> frozenset[str]:
     return frozenset(os.fsdecode(path) for path in (listed + new).split(b"\0") if path)
 
 
-def past(root: Path, folder: str, most: int) -> list[bytes]:
-    """What the files below `folder` were in the last `most` commits of HEAD that changed them, newest first."""
+def past(root: Path, folder: str, refs: Sequence[str], most: int) -> list[bytes]:
+    """What the files below `folder` were in the last `most` commits of `refs` that changed them, newest first.
+
+    A ref that does not exist is left out.
+    """
+    known = [ref for ref in refs if _run(root, "rev-parse", "--verify", "--quiet", "--end-of-options", ref).code == 0]
+    if not known:
+        return []
     listed = _output(
-        *(
-            root,
-            "log",
-            "--format=",
-            "--raw",
-            "--no-abbrev",
-            "--no-renames",
-            "--no-ext-diff",
-            "-z",
-            f"--max-count={most}",
-        ),
-        *("HEAD", "--", folder),
+        *(root, "log", "--format=", "--raw", "--no-abbrev", "--no-renames", "--no-ext-diff", "-z"),
+        *(f"--max-count={most}", *known, "--", folder),
     )
     heads = [part.decode().split(" ") for part in listed.split(b"\0") if part.startswith(b":")]
-    oids = [
-        oid for old, new, before, after, _ in heads for mode, oid in ((new, after), (old[1:], before)) if mode in _FILE
-    ]
+    files = [pair for old, new, before, after, _ in heads for pair in ((new, after), (old[1:], before))]
+    oids = [oid for mode, oid in files if mode in _FILE]
     blobs = _blobs(root, oids)
     return [blobs[oid] for oid in dict.fromkeys(oids)]
 

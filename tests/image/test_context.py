@@ -418,6 +418,30 @@ def test_a_rollback_and_a_late_promotion_run_the_image_that_ran(tmp_path: Path) 
     assert [wait.version for wait in waiting(root, Scope(), lambda _config: registry, locked=False)] == ["1"]
 
 
+@pytest.mark.parametrize("moves", [True, False])
+def test_what_waits_to_be_merged_is_not_built_again(tmp_path: Path, moves: bool) -> None:
+    root = repository(tmp_path / "r", CONFIG % (DIGEST, "auto"))
+    registry = FakeRegistry([model(champion="1", challenger="1")])
+    run(root, registry)
+    (root / "models/wine/model.yaml").write_text("settings: {profile: mlflow-image}\n")
+    commit(root, "main")
+    main = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
+    version = "2" if moves else "1"
+    registry.known = [model(champion=version, challenger=version)]
+    built(root, registry, version)
+    run(root, registry)
+    wanted = tree(root)
+    commit(root, "Render the fleet")
+    git = ("git", "-C", str(root))
+    subprocess.run([*git, "update-ref", "refs/remotes/origin/m2g/render", "HEAD"], check=True)
+    subprocess.run([*git, "reset", "--quiet", "--hard", main.strip()], check=True)
+    assert waiting(root, Scope(), lambda _config: registry, locked=False) == ()
+    run(root, registry)
+    assert {path: content for path, content in tree(root).items() if path.startswith("models/")} == {
+        path: content for path, content in wanted.items() if path.startswith("models/")
+    }
+
+
 @pytest.mark.parametrize(
     ("name", "version", "words"),
     [

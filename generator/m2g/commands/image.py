@@ -128,7 +128,7 @@ def record(root: Path, options: ImageOptions, name: str, of: Path | str, open_re
     asked = rendering.RenderOptions(
         locked=options.locked,
         dry_run=options.dry_run,
-        scope=Scope(models=frozenset([found.slug]), environments=frozenset([options.environment])),
+        scope=Scope(models=frozenset([found.slug]), environments=found.beside | {options.environment}),
         images={(found.release.model, version): image},
     )
     return rendering.render(root, asked, open_registry=open_registry)

@@ -8,13 +8,16 @@ import msgspec
 from msgspec import UNSET
 
 from m2g import git, releases
-from m2g.commands.desired import Repository, choose
+from m2g.commands.desired import Repository, choose, serving_of
 from m2g.errors import M2gError
 from m2g.model import Image, Release
+from m2g.serving import Serving
 from m2g.tree import Mark, mark
 
 _MOST = 300
 """Commits that are looked at."""
+_PROPOSED = "refs/remotes/origin/m2g/render"
+"""The branch of CI's pull request: what was built for it is not built again every hour until it is merged."""
 
 
 def kept(repository: Repository, slug: str, release: Release) -> Release:
@@ -35,14 +38,17 @@ def kept(repository: Repository, slug: str, release: Release) -> Release:
 def remembered(repository: Repository, slug: str, release: Release) -> Release:
     """The release with the image that this very version was recorded with, where it needs one and has none.
 
-    So a rollback, or a promotion of what another environment has left, runs the bytes that ran.
+    So a rollback, or a promotion of what another environment has left, runs the bytes that ran; and what waits to be
+    merged is not built again.
     """
     root, before = repository.root, repository.records.get((slug, release.environment))
     moves = before is None or before.version != release.version
-    if root is None or release.image is not None or not moves or all(key[0] != slug for key in repository.records):
+    if root is None or release.image is not None or all(key[0] != slug for key in repository.records):
+        return release
+    if not moves and not _asks(serving_of(repository, slug, release)[0]):
         return release
     chosen = choose(repository, slug, release)
-    doubtful = chosen.verdict is not None and chosen.verdict.answer != "serves"
+    doubtful = moves and chosen.verdict is not None and chosen.verdict.answer != "serves"
     if not chosen.waits_for and not doubtful:
         return release
     home = "" if repository.config.images.registry is UNSET else f"{repository.config.images.registry}/"
@@ -58,6 +64,11 @@ def remembered(repository: Repository, slug: str, release: Release) -> Release:
     return release if image is None else msgspec.structs.replace(release, image=image)
 
 
+def _asks(serving: Serving) -> bool:
+    """Whether settings may want an image: dear to find out for every release, cheap to guess."""
+    return serving.batch is not None or serving.profile.endswith("-image")
+
+
 def _newest(found: list[Release], environment: str) -> Image | None:
     """The last one of this environment, else of any; `found` is newest first."""
     own = [past for past in found if past.environment == environment]
@@ -65,9 +76,9 @@ def _newest(found: list[Release], environment: str) -> Image | None:
 
 
 def _records(root: Path, slug: str) -> list[Release]:
-    """Every record of a model in the history of HEAD, newest first; none where there is no history."""
+    """Every record of a model in Git's history, newest first; none where there is no history."""
     try:
-        contents = git.past(root, f"models/{slug}/releases", _MOST)
+        contents = git.past(root, f"models/{slug}/releases", ("HEAD", _PROPOSED), _MOST)
     except M2gError:
         return []
     found = []

@@ -23,25 +23,23 @@ Open = Callable[[Config], Registry]
 
 
 class Subject(Value, frozen=True, kw_only=True):
-    """One model's version in one environment, as it would be recorded."""
+    """One model's version in one environment, as it would be recorded; `beside` are others that wait for its image."""
 
     repository: Repository
     slug: str
     release: Release
+    beside: frozenset[str] = frozenset()
 
 
 def subject(root: Path, model: str, environment: str, open_registry: Open, *, locked: bool) -> Subject:
     """What `environment` follows of one model. Raises InputError where that is nothing, with the reason."""
     repository = rendering.read(root)
     rendering.known_environments(repository.config, Scope(environments=frozenset([environment])))
-    releases, findings = _releases(
-        repository,
-        Scope(models=frozenset([model]), environments=frozenset([environment])),
-        open_registry,
-        locked=locked,
-    )
-    found = [(key, release) for key, release in releases.items() if model in (key[0], release.model)]
-    serious = [finding for finding in findings if finding.rule != WAITS and finding.severity == "error"]
+    releases, findings = _releases(repository, Scope(models=frozenset([model])), open_registry, locked=locked)
+    called = {key: release for key, release in releases.items() if model in (key[0], release.model)}
+    found = [(key, release) for key, release in called.items() if key[1] == environment]
+    here = [finding for finding in findings if finding.environment in ("", environment)]
+    serious = [finding for finding in here if finding.rule != WAITS and finding.severity == "error"]
     if serious:
         raise InputError(f"{serious[0].model or model}: {serious[0].message}", hint=serious[0].hint)
     if not found:
@@ -50,7 +48,12 @@ def subject(root: Path, model: str, environment: str, open_registry: Open, *, lo
             f"{model!r} has {where} in {environment}", hint="see follow in m2g.yaml, and the names in MLflow"
         )
     (slug, _), release = found[0]
-    return Subject(repository=repository, slug=slug, release=release)
+    beside = frozenset(
+        key[1]
+        for key, other in called.items()
+        if (key[0], other.version) == (slug, release.version) and choose(repository, slug, other).waits_for
+    )
+    return Subject(repository=repository, slug=slug, release=release, beside=beside)
 
 
 def waiting(root: Path, scope: Scope, open_registry: Open, *, locked: bool) -> tuple[Waiting, ...]:
