@@ -292,6 +292,8 @@ def test_a_record_that_does_not_know_and_a_profile_without_an_image(tmp_path: Pa
     root = world(tmp_path / "r", msgspec.structs.replace(MLMODEL, requirements=None))
     with pytest.raises(InputError, match="does not know the model's requirements"):
         prepared(root, tmp_path / "out")
+    with pytest.raises(InputError, match="would lack its packages"):
+        prepared(world(tmp_path / "s", msgspec.structs.replace(MLMODEL, requirements=())), tmp_path / "out")
     with pytest.raises(InputError, match="needs no image"):
         prepared(root, tmp_path / "out", environment="dev")
     with pytest.raises(InputError, match="no record"):

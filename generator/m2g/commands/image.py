@@ -186,6 +186,11 @@ def _known(mlmodel: Mlmodel | None, name: str) -> Mlmodel:
     if mlmodel.requirements is None:
         hint = "run `m2g render` where the registry can be reached: the record learns them"
         raise InputError(f"the record of {name} does not know the model's requirements", hint=hint)
+    if not mlmodel.requirements:
+        hint = "log it again: MLflow writes requirements.txt beside the model; or set profile: mlserver"
+        raise InputError(
+            f"{name} has neither requirements.txt nor conda.yaml: its image would lack its packages", hint=hint
+        )
     return mlmodel
 
 
