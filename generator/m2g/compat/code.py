@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m2g.compat.ground import Case, Ground, numbers
+from m2g.compat.ground import Case, Ground, form, numbers
 
 _CODE_MODEL = "mlflow.pyfunc.loaders.code_model"
 _CODE_MODEL_SINCE = (2, 12, 2)
@@ -55,7 +55,7 @@ def _bytecode(case: Case) -> Iterator[Ground]:
             text = f"the model is a class pickled with Python {made or 'unknown'}, {case.runtime.name} has "
             text += f"{has or 'an unknown one'}; only a class from its own code files would load"
             yield Ground(answer="unknown", text=text, fix=_AS_CODE)
-    elif case.other_python and any(flavor.serialization_format == "cloudpickle" for flavor in case.mlmodel.flavors):
+    elif case.other_python and any(form(flavor) == "cloudpickle" for flavor in case.mlmodel.flavors):
         text = f"it was pickled with Python {made}, {case.runtime.name} has {has}: functions and classes of your own"
         fix = "log it with that Python, or with serialization_format='pickle', which takes in no code"
         yield Ground(answer="unknown", text=f"{text} inside it do not load, all else does", fix=fix)

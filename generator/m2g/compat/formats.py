@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m2g.compat.ground import PYFUNC, Case, Ground, numbers
+from m2g.compat.ground import PYFUNC, Case, Ground, form, numbers
 
 _SINCE = {"skops": (3, 9), "pt2": (3, 14)}
 """The first mlflow that reads a format (bisected over its wheels)."""
 _NEEDS = {"skops": "skops", "pt2": "torch", "cloudpickle": "cloudpickle"}
-_OWN_FILES = (".lgb", ".ubj", ".json")
-"""MLflow notes a format for LightGBM's own file, too, which takes none."""
 _OTHER_FORMAT = "log it with serialization_format='cloudpickle'"
 
 
@@ -32,11 +30,12 @@ def _pyfunc(case: Case) -> Iterator[Ground]:
         return
     has = numbers(case.runtime.version("mlflow"))
     for flavor in case.mlmodel.flavors:
-        since = _SINCE.get(flavor.serialization_format)
-        if since is None or flavor.file.endswith(_OWN_FILES):
+        saved = form(flavor)
+        since = _SINCE.get(saved)
+        if since is None:
             continue
-        fix = _OTHER_FORMAT if flavor.serialization_format == "skops" else "log it with serialization_format='pickle'"
-        what = f"{flavor.name} was saved as {flavor.serialization_format}"
+        fix = _OTHER_FORMAT if saved == "skops" else "log it with serialization_format='pickle'"
+        what = f"{flavor.name} was saved as {saved}"
         if has and has < since:
             version = ".".join(map(str, has))
             text = f"{what}, which mlflow reads since {since[0]}.{since[1]}; {case.runtime.name} has {version}"
@@ -44,8 +43,8 @@ def _pyfunc(case: Case) -> Iterator[Ground]:
         elif not has:
             text = f"{what}; which mlflow {case.runtime.name} has is not known"
             yield Ground(answer="unknown", text=text, fix=fix)
-        elif case.runtime.has(_NEEDS[flavor.serialization_format]) is False:
-            text = f"{what}, and {case.runtime.name} lacks the package {_NEEDS[flavor.serialization_format]}"
+        elif case.runtime.has(_NEEDS[saved]) is False:
+            text = f"{what}, and {case.runtime.name} lacks the package {_NEEDS[saved]}"
             yield Ground(answer="fails", text=text, fix=fix)
 
 

@@ -15,6 +15,8 @@ from m2g.runtime import Runtime, normal
 _REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(?:(@)|([=<>!~]=?=?)\s*([0-9][^\s,;]*))?")
 _NUMBER = re.compile(r"\d{1,9}")
 PYFUNC = "python_function"
+_OWN_FILES = (".lgb", ".ubj", ".json")
+"""MLflow notes a format for LightGBM's own file, too, which takes none."""
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,3 +81,8 @@ def numbers(version: str) -> tuple[int, ...]:
 def minor(version: str) -> tuple[int, ...]:
     """Major and minor."""
     return numbers(version)[:2]
+
+
+def form(flavor: Flavor) -> str:
+    """How a library's object was serialized (pickle, cloudpickle, skops, pt2); empty for a library's own file."""
+    return "" if flavor.file.endswith(_OWN_FILES) else flavor.serialization_format

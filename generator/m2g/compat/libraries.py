@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m2g.compat.ground import PYFUNC, Case, Ground, minor, numbers
+from m2g.compat.ground import PYFUNC, Case, Ground, form, minor, numbers
 from m2g.model import Flavor
 from m2g.runtime import module_of, package_of
 
@@ -51,7 +51,7 @@ def _library(case: Case, flavor: Flavor) -> Iterator[Ground]:
 
 def _reads(flavor: Flavor, has: str, made: str) -> bool:
     """Whether the library reads its own older files, and those of its own major version."""
-    pickled = flavor.serialization_format or flavor.file.endswith((".pkl", ".pickle", ".joblib", ".skops"))
+    pickled = form(flavor) or flavor.file.endswith((".pkl", ".pickle", ".joblib", ".skops"))
     if pickled or flavor.name not in _OWN_FORMAT:
         return False
     return numbers(has)[:1] >= numbers(made)[:1]
@@ -59,7 +59,7 @@ def _reads(flavor: Flavor, has: str, made: str) -> bool:
 
 def _numpy(case: Case) -> Iterator[Ground]:
     made, has = numbers(case.required.get("numpy", "")), numbers(case.runtime.version("numpy"))
-    pickled = case.python_model or any(flavor.serialization_format for flavor in case.mlmodel.flavors)
+    pickled = case.python_model or any(form(flavor) for flavor in case.mlmodel.flavors)
     if pickled and made and has and made[0] >= 2 and has < _NUMPY:
         text = f"its arrays were pickled by numpy {case.required['numpy']}, {case.runtime.name} has an older one"
         yield Ground(answer="fails", text=text, fix="train it with the runtime's numpy")
