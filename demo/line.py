@@ -1,0 +1,22 @@
+"""The demo's model as MLflow keeps it: code and numbers, no pickle, so that every Python and every MLflow loads it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel
+
+
+class Line(PythonModel):
+    """A weighted sum of columns; without type hints, from which MLflow would make a signature of its own."""
+
+    def load_context(self, context):  # type: ignore[no-untyped-def] # see above
+        self.line = json.loads(Path(context.artifacts["line"]).read_text())
+
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def] # see above
+        return model_input[self.line["columns"]].to_numpy() @ self.line["weights"] + self.line["start"]
+
+
+set_model(Line())
