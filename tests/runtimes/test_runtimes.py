@@ -80,6 +80,7 @@ def test_a_freeze_becomes_a_description(ask: Callable[..., tuple[int, str]], tmp
     assert "same" in ask("import", "freeze.txt", "--name", "own-py312", "--python", "3.12.4")[1]
     assert "own-py312" in ask("list")[1]
     assert json.loads(ask("show", "own-py312")[1])["python"] == "3.12.4"
+    assert "not described for KServe 9" in ask("show", "kserve-mlserver", "--kserve", "9")[1]
 
 
 @pytest.mark.parametrize("document", [CYCLONE, SPDX])

@@ -27,6 +27,9 @@ def listed(root: Path | None) -> tuple[Runtime, ...]:
 def show(root: Path | None, name: str, kserve: str) -> Runtime:
     """One runtime. Raises InputError for one that nobody described."""
     known = [one for one in listed(root) if one.name == name and (not kserve or not one.kserve or kserve in one.kserve)]
+    of = sorted({version for one in listed(root) if one.name == name for version in one.kserve})
+    if not known and of:
+        raise InputError(f"{name} is not described for KServe {kserve[:20]}", hint=f"it is for {', '.join(of)}")
     if not known:
         names = ", ".join(sorted({one.name for one in listed(root)}))
         raise InputError(f"no runtime {name[:100]!r} is described", hint=f"there are {names}")
