@@ -140,3 +140,6 @@ def test_nobody_listens_and_no_address(wine: Path) -> None:
     done = smoke("--model-dir", str(wine), "--url", "https://ada:pw@models.example.com", *OURS)
     assert "'https://***@models.example.com' is no address of an endpoint" in done.stdout
     assert done.returncode == 2
+    done = smoke("--model-dir", str(wine), "--url", "file:///etc/passwd")
+    assert "is no address of an endpoint" in done.stdout
+    assert "making the environment" not in done.stderr

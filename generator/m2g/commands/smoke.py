@@ -62,6 +62,8 @@ def _tried(trial: Trial, options: SmokeOptions, tell: Tell) -> tuple[Smoked, Exi
                 f"{trial.model} is served by the profile {trial.profile}, whose server m2g cannot start here",
                 hint="--profile mlserver or mlflow-image tries the model itself",
             )
+        if options.door is not None:
+            Client(options.door).close()  # what is no address is said before an environment is made
         wish = installed.choice(trial, options.environment, options.packages, deployed=options.door is not None)
         told = msgspec.structs.replace(told, packages=wish.packages)
         with installed.environment(trial, wish, options.environment, tell) as environment:
