@@ -129,7 +129,7 @@ peers: $(READY) $(KUBECONFORM)
 images: $(READY) $(MLSERVER) $(UV)
 	M2G_UV="$(CURDIR)/.tools/uv-venv/bin/uv" PYTHONPATH=. .venv/bin/python -m tests.image.prove $(ARGS)
 
-# What real serving environments do with models of several MLflows: tests/proof/outcome.json and its page anew.
+# What real serving environments, and m2g smoke, do with models of several MLflows: tests/proof/outcome.json anew.
 # Needs Python 3.10, which serving images have: on PATH as python3.10, or PYTHON310=…; half an hour.
 .PHONY: proof
 proof: $(READY) $(UV)

@@ -17,7 +17,8 @@ _PAGE = """# The gate, proved
 Models of these kinds were saved by several MLflows, then loaded and asked once in environments with the packages that
 [runtimes](../how-to/describe-a-runtime.md) have, by MLServer's own MLflow runtime or as KServe's native servers load a
 file (`make proof`). Each cell has what m2g says before anybody tries, and what happened. `unknown` is said where the
-facts do not decide it: a pickle of another scikit-learn loads or does not, and only a trial tells.
+facts do not decide it: a pickle of another scikit-learn loads or does not, and only a trial tells. `m2g smoke`, in the
+packages of KServe's newest MLServer, ended for every model as the first table says.
 """
 
 
@@ -35,6 +36,7 @@ class Row(msgspec.Struct, frozen=True):
     kind: str
     mlmodel: Mlmodel
     outcomes: dict[str, Seen]
+    smoke: str
 
 
 class Outcome(msgspec.Struct, frozen=True):

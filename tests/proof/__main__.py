@@ -1,5 +1,7 @@
 """`make proof`: save models with several MLflows, load and ask each in the runtimes' environments, record the outcome.
 
+`m2g smoke` is asked, too: it must say of KServe's newest MLServer what its library did.
+
 Takes minutes and the network the first time (uv, PyPI); the quick tests read what it wrote: outcome.json.
 """
 
@@ -52,7 +54,7 @@ def main() -> int:
             runtime: json.loads(_run(name, script, *map(str, kinds)).splitlines()[-1])
             for runtime, (name, _, script, _) in RUNTIMES.items()
         }
-        rows += (row(logger, kind, outcomes) for kind in kinds)
+        rows += ({**row(logger, kind, outcomes), "smoke": smoked(kind)} for kind in kinds)
     write(rows)
     return 0
 
@@ -65,6 +67,24 @@ def row(logger: str, kind: Path, outcomes: dict[str, dict[str, dict[str, str]]])
         runtime: {**found[kind.name], "error": _error(found[kind.name]["error"])} for runtime, found in outcomes.items()
     }
     return {"logger": logger, "kind": kind.name, "mlmodel": msgspec.to_builtins(facts), "outcomes": seen}
+
+
+def smoked(kind: Path) -> str:
+    """What `m2g smoke` says of the model in the packages of KServe's newest MLServer: served as pyfunc says, or not."""
+    print(f"m2g smoke: {kind.name} …", file=sys.stderr)
+    command = ["m2g", "smoke", "--model-dir", str(kind / "model"), "--profile", "mlserver", "--packages", "runtime"]
+    path = f"{os.environ['PATH']}{os.pathsep}{Path(_python('3.10')).parent}"
+    ran = subprocess.run(
+        [*command, "--requests", "0", "--rest-only", "--format", "json"],
+        stdout=subprocess.PIPE,
+        check=False,
+        cwd=WORK,
+        env={**os.environ, "PATH": path, "M2G_UV": str(UV), "M2G_CACHE_DIR": str(WORK / "cache")},
+    )
+    test = json.loads(ran.stdout)["tests"][0]
+    if ran.returncode > 1 or test["packages"] != "runtime":
+        sys.exit(f"m2g smoke did not come to an answer: {test['problem']} {test['hint']}")
+    return "serves" if test["passed"] else "fails"
 
 
 def write(rows: list[dict[str, object]]) -> None:

@@ -53,7 +53,7 @@ def column(name: str, datatype: str, value: object, content: str) -> dict[str, o
     """One column of a V2 request."""
     return {
         "name": name,
-        "shape": [1, 1],
+        "shape": [1],
         "datatype": datatype,
         "data": [value],
         "parameters": {"content_type": content},

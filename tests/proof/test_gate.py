@@ -29,3 +29,8 @@ def test_the_proof_is_of_enough() -> None:
     assert len({row.kind for row in OUTCOME.rows}) >= 8
     assert len({row.logger for row in OUTCOME.rows}) >= 2
     assert {row.outcomes[name].outcome for row, name in CASES} >= {"serves", "fails to load", "fails to predict"}
+
+
+@pytest.mark.parametrize("row", OUTCOME.rows, ids=lambda row: f"{row.logger} {row.kind}")
+def test_a_smoke_test_in_the_runtimes_packages_ends_as_the_runtime_did(row: Row) -> None:
+    assert (row.smoke == "serves") == (row.outcomes["kserve-mlserver-1.7.1"].outcome == "serves")
