@@ -13,6 +13,8 @@ import sqlalchemy
 from mlflow.store.model_registry.dbmodels import models as registry
 from mlflow.store.tracking.dbmodels import models as tracking
 
+from m2g.model import ModelVersion, Run, VersionFacts
+
 VERSIONS = 2
 ENVIRONMENTS = ("dev", "staging", "prod")
 ALIASES = {"challenger": "2", "candidate": "2", "champion": "1"}
@@ -21,6 +23,7 @@ CREATED = 1_790_000_000_000
 """Milliseconds: no clock is read, so that two runs make the same fleet."""
 BUCKET = "s3://models"
 COLUMNS = ("alcohol", "malic_acid", "ash", "magnesium", "flavanoids", "hue", "proline")
+METRICS = ("auc", "f1", "loss")
 _ROWS = 2000
 
 MLMODEL = """\
@@ -89,6 +92,34 @@ def fill(database: str, artifacts: Path, size: int) -> None:
                 (folder / file).write_text(content)
 
 
+def listed(index: int, version: int) -> ModelVersion:
+    """A version as the registry lists it."""
+    return ModelVersion(
+        name=name(index),
+        version=str(version),
+        source=f"models:/{_id(index, version)}",
+        created_at=CREATED,
+        run_id=_run(index, version),
+        tags={"validated": "true"},
+    )
+
+
+def facts(index: int, version: int) -> VersionFacts:
+    """What the server says of a version; for fleets that are too large to read 20,000 versions one by one."""
+    inputs = json.dumps([{"type": "double", "name": column, "required": True} for column in COLUMNS])
+    text = MLMODEL.format(id=_id(index, version), run=_run(index, version), inputs=inputs)
+    return VersionFacts(
+        artifact_uri=f"mlflow-artifacts:/1/models/{_id(index, version)}/artifacts",
+        run=Run(
+            id=_run(index, version),
+            experiment_id="1",
+            metrics={key: float(str(_metric(index, version, key)["value"])) for key in METRICS},
+            params={"alpha": f"0.{version}"},
+        ),
+        files={"MLmodel": text.encode(), **{file: content.encode() for file, content in FILES.items()}},
+    )
+
+
 def configuration(uri: str) -> str:
     """m2g.yaml for the fleet."""
     environments = "\n".join(
@@ -129,7 +160,7 @@ def _tables(size: int) -> Iterator[tuple[sqlalchemy.Table, list[Mapping[str, obj
         ],
     )
     yield tracking.SqlRun.__table__, [_run_row(*pair) for pair in pairs]
-    yield tracking.SqlLatestMetric.__table__, [_metric(*pair, key) for pair in pairs for key in ("auc", "f1", "loss")]
+    yield tracking.SqlLatestMetric.__table__, [_metric(*pair, key) for pair in pairs for key in METRICS]
     yield (
         tracking.SqlParam.__table__,
         [{"key": "alpha", "value": f"0.{version}", "run_uuid": _run(index, version)} for index, version in pairs],

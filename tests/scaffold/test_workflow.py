@@ -270,7 +270,7 @@ def test_a_workflow_has_few_rights_and_pinned_actions(tmp_path: Path, file: str)
     assert job["permissions"] == rights
     text = (tmp_path / f"r/.github/workflows/{file}.yml").read_text()
     for action in re.findall(r"uses: (.*)", text):
-        assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)
+        assert re.fullmatch(r"actions/[a-z/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)
     for step in sequence(job, "steps"):
         found = mapping(step)
         assert "${{" not in str(found.get("run", "")), "an expression in a script is an injection"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -84,6 +85,7 @@ def run(call: Callable[[], object]) -> Exit:
 
 def main() -> None:
     """The entry point; what the terminal's encoding does not have is written as `\\uXXXX`."""
+    gc.set_threshold(100_000)  # a run makes values that live until its end; looking through them again finds nothing
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run(lambda: group.main(standalone_mode=False)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -30,14 +30,22 @@ def of(registry: Registry, versions: Sequence[ModelVersion], cache: Cache) -> di
     for start in range(0, len(missing), _CHUNK):
         chunk = missing[start : start + _CHUNK]
         fresh = registry.facts(chunk)
-        whole = {
-            _key(registry, version): msgspec.msgpack.encode(facts)
-            for version in chunk
-            if (facts := fresh[version.name, version.version]).files and not facts.problem and not facts.unread
-        }
-        cache.put_all(whole)
+        remember(registry, chunk, fresh, cache)
         known |= fresh
     return known
+
+
+def remember(
+    registry: Registry, versions: Sequence[ModelVersion], known: Mapping[tuple[str, str], VersionFacts], cache: Cache
+) -> None:
+    """Keep the facts of these versions that were read whole."""
+    cache.put_all(
+        {
+            _key(registry, version): msgspec.msgpack.encode(facts)
+            for version in versions
+            if (facts := known[version.name, version.version]).files and not facts.problem and not facts.unread
+        }
+    )
 
 
 _CHUNK = 1000
