@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -70,7 +71,7 @@ def _start(folder: Path) -> dict[str, Sample]:
     place = Place(folder=folder)
     commands = {
         "bare Python": [sys.executable, "-c", "pass"],
-        "m2g --help": [sys.executable, "-m", "m2g", "--help"],
+        "m2g --help": [str(shutil.which("m2g")), "--help"],
     }
     samples: dict[str, list[Sample]] = {what: [] for what in commands}
     for _ in range(15):

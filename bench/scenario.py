@@ -72,7 +72,7 @@ class Fleet:
         return sample
 
     def restore(self) -> None:
-        """The facts of all versions, as a cache of CI would have them; those of one model are compared with the server's.
+        """The facts of all versions, as a CI's cache has them; those of one model are compared with the server's.
 
         Raises RuntimeError where they are not the server's.
         """

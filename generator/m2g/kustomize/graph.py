@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from m2g.kustomize.references import PATCHES, PLUGINS, Refused, items, load, plugin, references
+from m2g.manifest import at
 
 MAX_BYTES = 1 << 20
 """Of a file that is read here."""
@@ -26,6 +27,10 @@ _BATCHED = frozenset(
 )
 _LEADING = re.compile(r"(\.\./)*[^/]+(/[^/.][^/]*)*|(\.\./)*\.\.")
 """A path whose `..` all come first: what they lead out of is known, so that no link can hide behind one."""
+_OVER = frozenset(("apiVersion", "kind", "namespace", "resources", "patches"))
+_BASE = frozenset(("apiVersion", "kind", "resources"))
+_NAMES = re.compile(r"/(apiVersion|kind|metadata(/name)?)?$")
+_IDENTITY = (("apiVersion",), ("kind",), ("metadata", "name"))
 _FETCHES = re.compile(rb"https?:|\\[xuU]", re.IGNORECASE)
 
 
@@ -45,6 +50,8 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
     files: frozenset[str] = frozenset()
     together: bool = False
     """Whether its build is the same when other overlays are built by the same process."""
+    only: tuple[str, str, str] | None = None
+    """apiVersion, kind and name of the one object that it builds to, where its files leave no doubt."""
     problem: str = ""
     hint: str = ""
     at: str = ""
@@ -62,6 +69,7 @@ class Reader:
     def __init__(self, root: Path) -> None:
         self.root = os.path.realpath(root)
         self._nodes: dict[str, _Node | Refused] = {}
+        self._alone: dict[str, tuple[str, str, str] | None] = {}
         self._real: set[str] = {self.root}
         """Folders whose path goes through no link."""
 
@@ -77,7 +85,31 @@ class Reader:
         except Refused as refused:
             return Graph(folder=folder, problem=refused.message, hint=refused.hint, at=refused.file)
         together = all(_together(kustomization.data) for kustomization in found)
-        return Graph(folder=folder, kustomizations=found, files=files, together=together)
+        return Graph(folder=folder, kustomizations=found, files=files, together=together, only=self._only(found))
+
+    def _only(self, found: Sequence[Kustomization]) -> tuple[str, str, str] | None:
+        """What an overlay of m2g's shape builds to: one object of a base, under patches that leave its name alone."""
+        if len(found) != 2 or not (found[0].said.keys() <= _OVER and found[1].said.keys() <= _BASE):
+            return None
+        resources = items(found[1].said.get("resources"))
+        patches = [at(patch, "documents") for patch in items(found[0].data.get("patches"))]
+        operations = [one for patch in patches if isinstance(patch, list) for one in patch]
+        touched = [str(at(one, "path")) for several in operations if isinstance(several, list) for one in several]
+        if len(resources) != 1 or any(isinstance(one, dict) for one in operations) or any(map(_NAMES.match, touched)):
+            return None
+        file = f"{found[1].file.rpartition('/')[0]}/{resources[0]}"
+        if file not in self._alone:
+            self._alone[file] = self._identity(file)
+        return self._alone[file]
+
+    def _identity(self, file: str) -> tuple[str, str, str] | None:
+        """What the one object in a file is; None for another number of them, and for a list."""
+        try:
+            documents = self._yaml(file)
+        except Refused:
+            return None
+        texts = [[str(at(one, *place)) for place in _IDENTITY] for one in documents]
+        return None if len(texts) != 1 or texts[0][1].endswith("List") else (texts[0][0], texts[0][1], texts[0][2])
 
     def _walk(self, folder: str, nodes: dict[str, _Node]) -> None:
         waiting = [folder]
