@@ -20,7 +20,8 @@ from pathlib import Path
 
 BUCKET = "s3://mlflow-demo/"
 MODEL = "wine-quality"
-SERVERS = Path(__file__).parents[1] / ".venv-mlserver"
+CHECKOUT = Path(__file__).absolute().parents[1]
+SERVERS = CHECKOUT / ".venv-mlserver"
 """`make demo` installs it; without --environment, m2g would make one of the model's own requirements."""
 
 
@@ -56,15 +57,17 @@ def main() -> int:
     commit(repository, f"{MODEL}: version {second} to prod")
     serve(repository)
     _chapter("Next steps")
-    _say(NEXT.format(repository=repository, folder=folder))
+    _say(NEXT.format(repository=shlex.quote(str(repository)), folder=folder, checkout=CHECKOUT))
     return 0
 
 
 NEXT = """\
-Look around:
+Look around, with the tools of this checkout:
+  export PATH={checkout}/.venv/bin:{checkout}/.tools/bin:"$PATH"
+  export MLFLOW_TRACKING_URI=sqlite:///{folder}/mlflow.db
   cd {repository} && git log --stat
   kustomize build models/wine-quality/overlays/prod
-  mlflow ui --backend-store-uri sqlite:///{folder}/mlflow.db
+  mlflow ui
 
 Serve it in the Python 3.10 and the packages of KServe's own MLServer, as the cluster would:
   m2g smoke wine-quality --env prod     (installs them once, where python3.10 is on this machine)
