@@ -56,15 +56,14 @@ def main() -> int:
     shell(repository, "m2g", "diff", "--against", "HEAD")
     commit(repository, f"{MODEL}: version {second} to prod")
     serve(repository)
-    _chapter("Next steps")
-    _say(NEXT.format(repository=shlex.quote(str(repository)), folder=folder, checkout=CHECKOUT))
+    next_steps(folder, repository)
     return 0
 
 
 NEXT = """\
 Look around, with the tools of this checkout:
-  export PATH={checkout}/.venv/bin:{checkout}/.tools/bin:"$PATH"
-  export MLFLOW_TRACKING_URI=sqlite:///{folder}/mlflow.db
+  export PATH={tools}:"$PATH"
+  export MLFLOW_TRACKING_URI={store}
   cd {repository} && git log --stat
   kustomize build models/wine-quality/overlays/prod
   mlflow ui
@@ -77,6 +76,17 @@ With your own MLflow server:
   export MLFLOW_TRACKING_URI=https://mlflow.example.com
   m2g render && m2g validate
 """
+
+
+def next_steps(folder: Path, repository: Path) -> None:
+    """Commands to paste, wherever the folders are."""
+    _chapter("Next steps")
+    places = {
+        "tools": f"{CHECKOUT}/.venv/bin:{CHECKOUT}/.tools/bin",
+        "store": f"sqlite:///{folder}/mlflow.db",
+        "repository": str(repository),
+    }
+    _say(NEXT.format_map({name: shlex.quote(text) for name, text in places.items()}))
 
 
 def train(folder: Path) -> tuple[str, str]:
