@@ -17,6 +17,7 @@ READY := .venv/.m2g-$(VERSION)
 MLFLOW2 := .venv-mlflow2/.locked-$(VERSION)
 MLSERVER := .venv-mlserver/.locked-$(VERSION)
 KUSTOMIZE := .tools/bin/kustomize
+KUBECONFORM := .tools/bin/kubeconform
 FUZZ := .tools/fuzz/.locked-$(VERSION)
 RUNS ?= 5000
 UV := .tools/uv-venv/.locked
@@ -75,7 +76,7 @@ fuzz: $(READY) $(FUZZ)
 	PYTHONPATH=.tools/fuzz:generator:. .venv/bin/python -m tests.fuzz.harness $(RUNS) .tools/fuzz-found $(ARGS)
 
 .PHONY: clean
-clean: ## remove all that make has made (environments, tools, caches)
+clean: # remove all that make has made (environments, tools, caches)
 	rm -rf .venv .venv-mlflow2 .venv-mlserver .tools dist demo-repository .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -114,10 +115,13 @@ $(MLSERVER): requirements/mlserver.txt | python
 $(KUSTOMIZE): tests/tools/go.mod tests/tools/go.sum tests/tools/build requirements/go.txt | python
 	@PYTHON="$(PYTHON)" tests/tools/build "$(CURDIR)/.tools"
 
-KUBECONFORM := .tools/bin/kubeconform
 $(KUBECONFORM): tests/tools/kubeconform/go.mod tests/tools/kubeconform/go.sum tests/tools/kubeconform/build | python
 	@echo "building kubeconform into .tools/bin …"
 	@PYTHON="$(PYTHON)" tests/tools/kubeconform/build "$(CURDIR)/.tools"
+
+.PHONY: bench
+bench: $(READY) $(KUSTOMIZE) $(KUBECONFORM) ## m2g beside a naive peer on fleets of 10 to 10,000 models (ARGS="--sizes 10,100")
+	@$(IN_VENV) .venv/bin/python -m bench $(ARGS)
 
 # docs/reference/validation-compared.md anew; `make apiserver` before it adds the API server's column.
 .PHONY: peers
