@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 
 import msgspec
@@ -209,3 +210,17 @@ def test_facts_of_a_version_are_asked_for_once(tmp_path: Path) -> None:
     registry.changes["wine", "2"] = msgspec.structs.replace(again, created_at=again.created_at + 1)
     run(repository(tmp_path / "three"), registry, RenderOptions(cache=cache))
     assert ("wine", "2") in registry.asked[3:]  # a model that was deleted and made anew
+
+
+def test_what_met_a_bound_on_time_is_asked_again(start: Path, tmp_path: Path) -> None:
+    root, cache = tmp_path / "repository", tmp_path / "cache"
+    shutil.copytree(start, root, symlinks=True)
+    big = "[" + ",".join(["1"] * 60) + "]"
+    slow = f"{big}.all(a, {big}.all(b, {big}.all(c, {big}.all(d, {big}.all(e, a + b + c + d + e > 0)))))"
+    (root / "policies/slow.yaml").write_text(f"policies: [{{id: slow, expression: '{slow}'}}]\n")
+    first = validate(root, Options(cache=cache))
+    assert {f.rule for f in first.findings} >= {"policy/slow"}
+    with sqlite3.connect(cache / "found.db") as database:
+        values = [value for (value,) in database.execute("SELECT value FROM found")]
+    assert values
+    assert not any(b"policy/slow" in value for value in values)

@@ -88,6 +88,8 @@ class Checked(msgspec.Struct, kw_only=True):
     findings: list[Finding] = []
     used: set[int] = set()
     undecided: set[str] = set()
+    limited: bool = False
+    """An expression met a bound on time or memory: on another day it may not."""
 
 
 def asked(
@@ -132,6 +134,7 @@ def _policies(root: Path, asked: Asked, overlays: Sequence[Overlay], told: Mappi
     questions = [(index, rule.policy.expression, rule.policy.message_expression) for index, _, _, rule in pairs]
     answers = _answers([subject.variables() for subject, _ in subjects], questions)
     for (_, subject, locate, rule), (answer, said) in zip(pairs, answers, strict=True):
+        told[subject.slug, subject.environment].limited |= answer.ending is Ending.LIMIT
         finding = policy.judged(rule, subject, answer, said)
         if finding is None:
             continue
@@ -188,6 +191,7 @@ def _rules(root: Path, overlays: Sequence[Overlay], catalogue: Catalogue, told: 
         [(index, demand.rule, demand.message_expression) for index, (_, demand, _, _) in enumerate(asked)],
     )
     for (kind, demand, locate, where), (answer, said) in zip(asked, answers, strict=True):
+        told[where].limited |= answer.ending is Ending.LIMIT
         if answer.ending not in (Ending.DONE, Ending.ABSENT):
             told[where].undecided.add(f"{kind}: {' '.join(demand.rule.split())} ({answer.problem})")
         elif not answer.truth:

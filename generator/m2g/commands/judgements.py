@@ -30,14 +30,16 @@ _KUSTOMIZATION = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kust
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one overlay. `used` are places in `Asked.holding`; `broken`: it does not build.
+    """What is known of one overlay. `broken`: it does not build; `fleeting`: another run may find otherwise.
 
-    `outside` are files beyond the model's own folder that it is made of, with their digests (empty: not there).
+    `used` are places in `Asked.holding`. `outside` are files beyond the model's own folder that it is made of, with
+    their digests (empty: not there).
     """
 
     findings: tuple[Finding, ...]
     objects: int
     broken: bool = False
+    fleeting: bool = False
     undecided: tuple[str, ...] = ()
     used: tuple[int, ...] = ()
     outside: dict[str, bytes] = {}
@@ -143,7 +145,7 @@ def _content(path: str) -> bytes:
 
 def _is_closed(judgement: Judgement) -> bool:
     """Whether all that it depends on is known: what a link leads to may change behind it."""
-    return _LINKED not in judgement.outside.values() and not judgement.broken
+    return _LINKED not in judgement.outside.values() and not judgement.fleeting
 
 
 def judge(
@@ -181,6 +183,7 @@ def judge(
             findings=tuple(findings),
             objects=len(made.objects),
             broken=bool(made.error),
+            fleeting=bool(made.error) or checked.limited,
             undecided=tuple(sorted(checked.undecided)),
             used=tuple(sorted(checked.used)),
             outside=known.outside(subject.key[0], made),
