@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.render.fleet import MLMODEL
+from tests.render.fleet import FILES
 from tests.scaffold.scene import at, commit, documents, git, mapping, scaffold, sequence
 
 NEEDS_A_NETWORK = {"Install m2g"}
@@ -31,7 +31,8 @@ class Store:
         for version in range(1, versions + 1):
             folder = self.artifacts / name / str(version)
             folder.mkdir(parents=True)
-            (folder / "MLmodel").write_bytes(MLMODEL)
+            for file, content in FILES.items():
+                (folder / file).write_bytes(content)
             self._client.create_model_version(name, folder.as_uri())
         self.move(name, "champion", champion)
 
