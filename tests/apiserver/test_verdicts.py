@@ -136,6 +136,13 @@ REASONS = [
         builtin=True,
         faults=frozenset({Fault.TEXT}),
     ),
+    Reason(
+        "m2g",
+        r"^spec\.jobTemplate\.metadata\.labels",
+        "the server does not look at the labels of a CronJob's template; it would refuse every Job made from it",
+        builtin=True,
+        faults=frozenset({Fault.TEXT}),
+    ),
 ]
 
 

@@ -48,6 +48,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (place / "bin" / name).write_text(DOCKER)
         (place / "bin" / name).chmod(0o755)
     wheel(place / "wheels", "mlflow", "2.19.0")
+    wheel(place / "wheels", "scikit-learn", "1.5.2")
     given = {"FAKE": str(place), "M2G_UV": str(UV), "UV_OFFLINE": "1", "UV_FIND_LINKS": str(place / "wheels")}
     for name, value in {**given, "UV_CACHE_DIR": str(place / "uv")}.items():
         monkeypatch.setenv(name, value)

@@ -217,6 +217,14 @@ DEPLOYMENT: list[Fault] = [
     (["sepc"], {}, "sepc", "", "spec"),
 ]
 
+CRONJOB: list[Fault] = [
+    (["spec", "schedule"], "0 3 * *", "spec.schedule", "not a schedule", "0 3 * * *"),
+    (["spec", "schedule"], "@nightly", "spec.schedule", "not a schedule", ""),
+    (["spec", "schedule"], 3, "spec.schedule", "text", ""),
+    (["spec", "timeZone"], "Central Europe", "spec.timeZone", "not a time zone", "Europe/Berlin"),
+    (["spec", "jobTemplate", "metadata"], {"labels": {"a": "b c"}}, "spec.jobTemplate.metadata.labels.a", "label", ""),
+]
+
 KUSTOMIZATION: list[Fault] = [
     (["resource"], [], "resource", "", "resources"),
     (["resources"], "base", "resources", "must be a list", ""),
@@ -239,6 +247,7 @@ def _all() -> list[Any]:
         ("argocd", "AppProject", PROJECT),
         ("flux", "Kustomization", FLUX),
         ("kubernetes", "Deployment", DEPLOYMENT),
+        ("kubernetes", "CronJob", CRONJOB),
         ("kustomize", "Kustomization", KUSTOMIZATION),
     ]
     return [pytest.param(f, k, fault, id=f"{k}-{fault[2]}-{n}") for f, k, t in tables for n, fault in enumerate(t)]

@@ -42,6 +42,8 @@ _CHOICES = {
     ("DeploymentStrategy", "type"): ["Recreate", "RollingUpdate"],
 }
 """Closed choices that the schemas leave open and the API server checks (k8s.io/kubernetes pkg/apis/*/validation)."""
+_TEXTS = {("CronJobSpec", "schedule"): "Schedule", ("CronJobSpec", "timeZone"): "TimeZone"}
+"""Texts that the API server parses, and what schemas/common.json says of them (pkg/apis/batch/validation)."""
 
 
 def folder() -> Path:
@@ -186,6 +188,8 @@ def object_meta(group: str, kind: str) -> Json:
 
 
 def _chosen(owner: str, field: str, schema: object) -> object:
+    if (owner, field) in _TEXTS:
+        return {**_mapping(schema), "$ref": f"#/$defs/{_TEXTS[owner, field]}"}
     choices = _CHOICES.get((owner, field))
     if choices is None:
         return schema
