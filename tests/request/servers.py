@@ -38,6 +38,9 @@ def running(command: Sequence[str], place: Path, ready: str) -> Iterator[None]:
     """A server that answers 200 at `ready`. Fails with its last words where it ends before, or never gets there."""
     log = place / f"{Path(command[1]).stem}.log"
     environment = {**os.environ, "MLSERVER_DEBUG": "false", "PATH": f"{BIN}:/usr/bin:/bin"}
+    environment["MLFLOW_TRACKING_URI"] = (
+        f"sqlite:///{log.with_suffix('.db')}"  # for traces of agents; of this server alone
+    )
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=place, env=environment, stdout=out, stderr=out, start_new_session=True)
     try:
@@ -82,9 +85,12 @@ def scoring(folder: Path) -> Iterator[str]:
         yield url
 
 
-def post(url: str, body: str) -> tuple[int, object]:
-    """Status and answer; text where the answer is no JSON."""
-    answer = _CLIENT.post(url, content=body)
+def post(url: str, body: str, log: Path | None = None) -> tuple[int, object]:
+    """Status and answer; text where the answer is no JSON. Fails with the last words of `log` where there is none."""
+    try:
+        answer = _CLIENT.post(url, content=body)
+    except httpx.HTTPError as error:
+        raise AssertionError(f"{url}: {error!r}\n{log.read_text()[-9000:] if log else ''}") from error
     try:
         return answer.status_code, json.loads(answer.text)
     except ValueError:

@@ -9,6 +9,7 @@ MLflow's scoring server for all of them, under /<kind>; /<kind>/pyfunc says what
 
 import base64
 import datetime
+import faulthandler
 import json
 import logging
 import sys
@@ -341,10 +342,13 @@ def serve(folder, port):
         model = mlflow.pyfunc.load_model(str(folder / kind))
 
         def pyfunc(body: dict, model=model):
-            schema = model.metadata.get_input_schema()
-            parsed = scoring_server._parse_json_data(json.dumps(body), model.metadata, schema)
-            said = model.predict(parsed.data, params=parsed.params)
-            return {"answer": _answer(said)}
+            faulthandler.dump_traceback_later(40, exit=True)  # what hangs says where
+            try:
+                schema = model.metadata.get_input_schema()
+                parsed = scoring_server._parse_json_data(json.dumps(body), model.metadata, schema)
+                return {"answer": _answer(model.predict(parsed.data, params=parsed.params))}
+            finally:
+                faulthandler.cancel_dump_traceback_later()
 
         app.post(f"/{kind}/pyfunc")(pyfunc)
         app.mount(f"/{kind}", scoring_server.init(model))
