@@ -94,6 +94,18 @@ def part(root: Path, slug: str, name: str) -> ModelFolder:
     return ModelFolder(slug=slug, files=found, odd=tuple(sorted(odd)))
 
 
+def single(root: Path, slug: str, name: str) -> ModelFolder:
+    """One file of a folder of a model (`releases/dev.json`), without a digest."""
+    found: dict[str, bytes] = {}
+    odd: list[str] = []
+    path = f"models/{slug}/{name}"
+    if os.path.islink(os.path.dirname(f"{root}/{path}")):
+        odd.append(path)
+    else:
+        _take(root, path, found, odd)
+    return ModelFolder(slug=slug, files=found, odd=tuple(odd))
+
+
 def strays(root: Path, fleet: Sequence[str], known: frozenset[str]) -> ModelFolder:
     """The files of fleet/ that belong to no folder below models/; the slug is empty."""
     found: dict[str, bytes] = {}

@@ -47,7 +47,7 @@ class Overlay(msgspec.Struct, frozen=True, kw_only=True):
 
     key: Key
     kserve: KserveVersion
-    built: kustomize.Built | None = None
+    built: kustomize.Built = kustomize.Built(folder="")
     plain: tuple[kustomize.PlainFile, ...] = ()
     name: str = ""
     """The registered model's."""
@@ -56,7 +56,7 @@ class Overlay(msgspec.Struct, frozen=True, kw_only=True):
 
     def objects(self, root: Path) -> Iterator[tuple[Manifest, Locate]]:
         """Every object, and where its places come from."""
-        for item in self.built.objects if self.built is not None else ():
+        for item in self.built.objects:
             yield item, self.source(root, item)
         for file in self.plain:
             for index, other in enumerate(file.objects):
@@ -65,10 +65,9 @@ class Overlay(msgspec.Struct, frozen=True, kw_only=True):
 
     def source(self, root: Path, item: Manifest) -> Locate:
         """Where the places of an object that the overlay builds come from."""
-        kustomizations = self.built.kustomizations if self.built is not None else ()
 
         def locate(place: tuple[str | int, ...]) -> tuple[str, int]:
-            found = sources.of(root, self.key, kustomizations, item, place)
+            found = sources.of(root, self.key, self.built.kustomizations, item, place)
             return found.file, found.line
 
         return locate
@@ -110,6 +109,14 @@ def asked(
         holding=tuple(waiver for waiver in read.waivers if waiver not in wrong),
         findings=tuple(findings),
     )
+
+
+def asks(asked: Asked, overlay: Overlay, catalogue: Catalogue) -> bool:
+    """Whether `check` may have to ask CEL about this overlay."""
+    if asked.rules and overlay.release is not None:
+        return True
+    beside = (item for file in overlay.plain for item in file.objects if isinstance(item, dict))
+    return any(catalogue.demands(item, kserve=overlay.kserve) for item in (*overlay.built.objects, *beside))
 
 
 def check(root: Path, asked: Asked, overlays: Sequence[Overlay], catalogue: Catalogue) -> dict[Key, Checked]:
@@ -164,7 +171,7 @@ def _subjects(root: Path, overlays: Sequence[Overlay]) -> Iterator[tuple[Subject
     """Objects of overlays that have a record; where there is none, that is a finding already."""
     for overlay in overlays:
         slug, environment = overlay.key
-        if overlay.release is None or overlay.built is None:
+        if overlay.release is None:
             continue
         for item in overlay.built.objects:
             subject = Subject(

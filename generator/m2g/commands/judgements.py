@@ -8,13 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-from m2g import checks, kustomize, releases
+from m2g import checks, folders, kustomize, releases
 from m2g.cache import Cache, key
 from m2g.commands import expressions, salt, sources, units, verdicts
 from m2g.commands.expressions import Asked
 from m2g.commands.history import Past
 from m2g.finding import Finding
-from m2g.folders import part
 from m2g.intent import Config, External, Kserve
 from m2g.manifest import Manifest, at, place_of
 from m2g.model import Value
@@ -24,8 +23,8 @@ from m2g.schemas import Catalogue
 Key = tuple[str, str]
 """(slug, environment)."""
 
-CHUNK = 10 * kustomize.BATCH
-"""Overlays whose objects are in memory at once; whole batches of kustomize's."""
+_WAITING = 10 * kustomize.BATCH
+"""Overlays whose objects wait in memory until CEL is asked about all of them."""
 _KUSTOMIZATION = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
 
 
@@ -154,41 +153,59 @@ def judge(
     known: Judgements,
     names: Mapping[str, str],
     progress: kustomize.Progress,
-) -> dict[Key, Judgement]:
-    """Build and judge these overlays; `names` is slug to registered name."""
-    folders = {found: f"models/{found[0]}/overlays/{found[1]}" for found in keys}
-    built = kustomize.build(court.root, list(folders.values()), progress=progress)
-    records = {slug: releases.of(court.root, part(court.root, slug, "releases"))[0] for slug in {s for s, _ in keys}}
-    subjects = [
-        expressions.Overlay(
-            key=found,
-            kserve=court.kserve(found[1]).version,
-            built=built[folder],
-            plain=units.applied(court.root, *found),
-            name=names.get(found[0], found[0]),
-            namespace=court.namespace(found[1]),
-            release=records[found[0]].get(found[1]),
-        )
-        for found, folder in folders.items()
-    ]
-    told = expressions.check(court.root, court.asked, subjects, court.catalogue)
-    answer: dict[Key, Judgement] = {}
-    for subject in subjects:
-        made = built[folders[subject.key]]
-        checked = told[subject.key]
-        findings = [*_overlay(court, subject, made), *checked.findings]
-        for file in subject.plain:
-            findings += plain(court, file)
-        answer[subject.key] = Judgement(
-            findings=tuple(findings),
-            objects=len(made.objects),
-            broken=bool(made.error),
-            fleeting=bool(made.error) or checked.limited,
-            undecided=tuple(sorted(checked.undecided)),
-            used=tuple(sorted(checked.used)),
-            outside=known.outside(subject.key[0], made),
-        )
-    return answer
+) -> Iterator[dict[Key, Judgement]]:
+    """Build and judge these overlays, some while others are built; `names` is slug to registered name.
+
+    Those that CEL is asked about wait for each other: its process costs as much as building a dozen of them.
+    """
+    overlays = {f"models/{slug}/overlays/{environment}": (slug, environment) for slug, environment in keys}
+    waiting: list[expressions.Overlay] = []
+    for batch in kustomize.stream(court.root, list(overlays), progress=progress):
+        subjects = [_subject(court, overlays[built.folder], built, names) for built in batch]
+        asking = [expressions.asks(court.asked, subject, court.catalogue) for subject in subjects]
+        yield _judged(court, [subject for subject, asks in zip(subjects, asking, strict=True) if not asks], known)
+        waiting += (subject for subject, asks in zip(subjects, asking, strict=True) if asks)
+        if len(waiting) >= _WAITING:
+            yield _judged(court, waiting, known)
+            waiting = []
+    yield _judged(court, waiting, known)
+
+
+def _subject(court: Court, key: Key, built: kustomize.Built, names: Mapping[str, str]) -> expressions.Overlay:
+    slug, environment = key
+    record = folders.single(court.root, slug, f"releases/{environment}.json")
+    return expressions.Overlay(
+        key=key,
+        kserve=court.kserve(environment).version,
+        built=built,
+        plain=units.applied(court.root, *key),
+        name=names.get(slug, slug),
+        namespace=court.namespace(environment),
+        release=releases.of(court.root, record)[0].get(environment),
+    )
+
+
+def _judged(court: Court, overlays: Sequence[expressions.Overlay], known: Judgements) -> dict[Key, Judgement]:
+    told = expressions.check(court.root, court.asked, overlays, court.catalogue)
+    return {overlay.key: _judgement(court, overlay, told[overlay.key], known) for overlay in overlays}
+
+
+def _judgement(
+    court: Court, overlay: expressions.Overlay, checked: expressions.Checked, known: Judgements
+) -> Judgement:
+    built = overlay.built
+    findings = [*_overlay(court, overlay, built), *checked.findings]
+    for file in overlay.plain:
+        findings += plain(court, file)
+    return Judgement(
+        findings=tuple(findings),
+        objects=len(built.objects),
+        broken=bool(built.error),
+        fleeting=bool(built.error) or checked.limited,
+        undecided=tuple(sorted(checked.undecided)),
+        used=tuple(sorted(checked.used)),
+        outside=known.outside(overlay.key[0], built),
+    )
 
 
 def _overlay(court: Court, subject: expressions.Overlay, built: kustomize.Built) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from m2g import folders, kustomize, runtimes
 from m2g.cache import Cache
 from m2g.commands import expressions, ownership
 from m2g.commands.history import Against, Past, past
-from m2g.commands.judgements import CHUNK, Court, Judgement, Judgements, Key, judge, plain
+from m2g.commands.judgements import Court, Judgement, Judgements, Key, judge, plain
 from m2g.commands.resolve import Scope
 from m2g.commands.units import Look, Unit, Units
 from m2g.errors import InputError
@@ -168,17 +168,11 @@ def _substitutes(item: object) -> bool:
 def _judged(
     court: Court, keys: Sequence[Key], fleet: _Fleet, cache: Cache, progress: kustomize.Progress
 ) -> dict[Key, Judgement]:
-    """A judgement on each overlay: what is known already, and the rest in chunks of bounded size."""
+    """A judgement on each overlay: what is known already, and the rest."""
     known = Judgements(court, cache)
     found = {key: judgement for key in keys if (judgement := known.known(fleet.digests[key[0]], *key)) is not None}
     rest = [key for key in keys if key not in found]
-    names = fleet.names
-    for start in range(0, len(rest), CHUNK):
-
-        def tell(what: str, done: int, total: int, start: int = start) -> None:
-            progress(what, start + done, len(rest))
-
-        fresh = judge(court, rest[start : start + CHUNK], known, names, tell)
+    for fresh in judge(court, rest, known, fleet.names, progress):
         known.keep(fleet.digests, fresh)
         found |= fresh
     return {key: found[key] for key in keys}

@@ -1,8 +1,9 @@
 """Overlays → built objects, by the real kustomize: no network, no plugin, no file outside the repository."""
 
+from m2g.kustomize.batches import BATCH
 from m2g.kustomize.graph import FILE_NAMES, Graph, Kustomization, Reader
 from m2g.kustomize.identity import identity
-from m2g.kustomize.overlays import BATCH, Built, Progress, build, find
+from m2g.kustomize.overlays import Built, Progress, build, find, stream
 from m2g.kustomize.plain import PlainFile, read_file
 from m2g.kustomize.plain import read as read_plain
 
@@ -20,4 +21,5 @@ __all__ = [
     "identity",
     "read_file",
     "read_plain",
+    "stream",
 ]

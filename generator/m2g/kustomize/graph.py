@@ -17,6 +17,8 @@ MAX_BYTES = 1 << 20
 """Of a file that is read here."""
 MAX_RESOURCE = 16 << 20
 """Of a file that only kustomize reads."""
+_KEPT = 500
+"""Kustomizations: all of a fleet's would be much memory for what is asked once more at once or not at all."""
 FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
 _BATCHED = frozenset(
@@ -64,7 +66,7 @@ class _Node(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reader:
-    """Reads the kustomizations below `root`, each once."""
+    """Reads the kustomizations below `root`; those of some models are kept for their other overlays."""
 
     def __init__(self, root: Path) -> None:
         self.root = os.path.realpath(root)
@@ -76,6 +78,10 @@ class Reader:
     def graph(self, folder: str) -> Graph:
         """What `folder` (relative to the root) is made of; never raises for what is wrong in it."""
         nodes: dict[str, _Node] = {}
+        if len(self._nodes) > _KEPT:
+            self._nodes.clear()
+            self._alone.clear()
+            self._real = {self.root}
         try:
             self._walk(self._inside(folder, "", folder), nodes)
             found = tuple(node.kustomization for node in nodes.values())

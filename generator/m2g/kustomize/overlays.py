@@ -1,8 +1,4 @@
-"""Runs kustomize: many overlays in one process where that gives the same, each alone where it does not.
-
-A process costs 20 ms (130 with a strategic-merge patch), an overlay in a batch 3 ms; the cost of a batch grows with its
-square, best is 100 to 250.
-"""
+"""Runs kustomize: many overlays in one process where that gives the same, each alone where it does not."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,13 +15,13 @@ import msgspec
 
 from m2g import tools
 from m2g.errors import OutsideError
+from m2g.kustomize.batches import batches
 from m2g.kustomize.graph import FILE_NAMES, Graph, Kustomization, Reader
 from m2g.manifest import Manifest, identity, read_all
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Told after each step what is done, how many, and of how many."""
 
-BATCH = 150
 SECONDS = 60.0
 _MARK = "m2g.dev/mark"
 _LOGGED = re.compile(r' err="(.*)"')
@@ -83,25 +79,46 @@ def build(
 
     Raises OutsideError where no kustomize is found or none can be started; all else is said in `Built.error`.
     """
+    answers = {item.folder: item for items in stream(root, folders, progress=progress) for item in items}
+    return {folder: answers[folder] for folder in folders}
+
+
+def stream(
+    root: Path, folders: Sequence[str], *, progress: Progress = lambda what, done, total: None
+) -> Iterator[list[Built]]:
+    """As `build`, a batch as soon as it is built, in any order: whoever asks works on one while others are built.
+
+    No more is read or kept than what a few processes are to do.
+    """
     reader = Reader(root)
-    graphs = {folder: reader.graph(folder) for folder in folders}
-    answers = {folder: _unbuilt(graph) for folder, graph in graphs.items()}
-    wanted = [graph for graph in graphs.values() if not graph.problem]
-    if not wanted:
-        return answers
-    command = find()
-    done = len(graphs) - len(wanted)
+    done = 0
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         try:
-            runs = [pool.submit(_batch, command, Path(reader.root), batch) for batch in _batches(wanted)]
-            for run in as_completed(runs):
-                built = run.result()
-                answers.update((item.folder, item) for item in built)
+            for built in _ended(_started(pool, reader, folders)):
                 done += len(built)
-                progress("overlays built", done, len(graphs))
+                progress("overlays built", done, len(folders))
+                yield built
         finally:
             pool.shutdown(cancel_futures=True)
-    return answers
+
+
+def _started(pool: ThreadPoolExecutor, reader: Reader, folders: Sequence[str]) -> Iterator[Future[list[Built]]]:
+    command: tuple[str, ...] = ()
+    for batch in batches(reader.graph(folder) for folder in folders):
+        if not batch[0].problem:
+            command = command or find()
+        yield pool.submit(_batch, command, Path(reader.root), batch)
+
+
+def _ended(runs: Iterator[Future[list[Built]]]) -> Iterator[list[Built]]:
+    """What the runs give, as they end. Some wait at any time, so that no core does while one is looked at."""
+    most = 2 * (os.cpu_count() or 1)
+    running: set[Future[list[Built]]] = set()
+    for run in runs:
+        running.add(run)
+        ended, running = wait(running, None if len(running) > most else 0, FIRST_COMPLETED)
+        yield from (one.result() for one in ended)
+    yield from (run.result() for run in as_completed(running))
 
 
 def _unbuilt(graph: Graph) -> Built:
@@ -115,32 +132,10 @@ def _unbuilt(graph: Graph) -> Built:
     )
 
 
-def _batches(graphs: Sequence[Graph]) -> Iterator[list[Graph]]:
-    """As few groups of at most BATCH as there can be, overlays of one environment side by side.
-
-    Two overlays of one model share a process where their namespaces differ: else they would build one object twice.
-    What acts on a whole process is built alone.
-    """
-    yield from ([graph] for graph in graphs if not graph.together)
-    batch: list[Graph] = []
-    taken: set[tuple[str, str]] = set()
-    for graph in sorted((graph for graph in graphs if graph.together), key=_environment):
-        model = (graph.folder.rpartition("/overlays/")[0], str(graph.kustomizations[0].said.get("namespace", "")))
-        if len(batch) == BATCH or model in taken:
-            yield batch
-            batch, taken = [], set()
-        batch.append(graph)
-        taken.add(model)
-    if batch:
-        yield batch
-
-
-def _environment(graph: Graph) -> str:
-    return graph.folder.rpartition("/")[2]
-
-
 def _batch(command: Sequence[str], root: Path, batch: Sequence[Graph]) -> list[Built]:
     """Build a batch. Where it fails, each half is built: the overlay that is to blame ends up alone, with its error."""
+    if batch[0].problem:
+        return [_unbuilt(graph) for graph in batch]
     if len(batch) == 1:
         return [_alone(command, root, batch[0])]
     try:
