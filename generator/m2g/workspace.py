@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -48,7 +49,7 @@ def locked(root: Path, *, wait: float = 60, waiting: Callable[[], None] = lambda
     `wait` is in seconds; `waiting` is called once when another run holds it. The lock dies with the process.
     Raises OutsideError when it is still held after that, or where the folder cannot be written.
     """
-    _refuse_links(root, f"{STATE}/lock", set())
+    _refuse_links(root, f"{STATE}/lock", {})
     try:
         folder = root / STATE
         folder.mkdir(exist_ok=True)
@@ -76,7 +77,7 @@ def write(root: Path, tree: Tree, removals: Collection[str]) -> None:
         return
     _refuse(root, (*tree, *removals))
     stage = root / _WRITE
-    made: list[Path] = []
+    made: list[str] = []
     try:
         shutil.rmtree(stage, ignore_errors=True)
         stage.mkdir(parents=True)
@@ -91,12 +92,12 @@ def write(root: Path, tree: Tree, removals: Collection[str]) -> None:
         shutil.rmtree(stage, ignore_errors=True)
         for folder in reversed(made):
             with contextlib.suppress(OSError):
-                folder.rmdir()
+                os.rmdir(folder)
         if isinstance(error, OSError):
             raise _unwritable(Path(error.filename or stage), error) from error
         raise
     os.replace(draft, root / _JOURNAL)
-    _replay(root)
+    _replay(root, journal)
 
 
 def _acquire(handle: int, wait: float, waiting: Callable[[], None]) -> None:
@@ -116,42 +117,48 @@ def _acquire(handle: int, wait: float, waiting: Callable[[], None]) -> None:
             time.sleep(0.1)
 
 
-def _stage(root: Path, stage: Path, tree: Tree, made: list[Path]) -> None:
+def _stage(root: Path, stage: Path, tree: Tree, made: list[str]) -> None:
     folders: set[str] = set()
     for number, path in enumerate(sorted(tree)):
         folder = path.rpartition("/")[0]
         if folder not in folders:
             folders.add(folder)
-            _make_folders(root, root / folder, made)
-            if not os.access(root / folder, os.W_OK | os.X_OK):
+            _make_folders(root, folder, made)
+            if not os.access(f"{root}/{folder}", os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
-        with open(f"{stage}/{number}", "xb") as out:
-            out.write(tree[path])
+        _new(f"{stage}/{number}", tree[path])
 
 
-def _make_folders(root: Path, folder: Path, made: list[Path]) -> None:
+def _new(path: str, content: bytes) -> None:
+    """A new file; twice as fast as `open`, which counts where there are 18 for a model."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(handle, rest) :]
+    finally:
+        os.close(handle)
+
+
+def _make_folders(root: Path, folder: str, made: list[str]) -> None:
     missing = []
-    while folder != root and not folder.is_dir():
+    while folder and not os.path.isdir(f"{root}/{folder}"):
         missing.append(folder)
-        folder = folder.parent
+        folder = folder.rpartition("/")[0]
     for new in reversed(missing):
-        new.mkdir()
-        made.append(new)
+        os.mkdir(f"{root}/{new}")
+        made.append(f"{root}/{new}")
 
 
 def _recover(root: Path) -> None:
     if unfinished(root):
-        _replay(root)
+        _replay(root, _journal(root))
     else:
         shutil.rmtree(root / _WRITE, ignore_errors=True)
 
 
-def _replay(root: Path) -> None:
-    """Carry out the journal; every step may be done again, so a kill in here is finished by the next run.
-
-    The journal may be anybody's (a branch can carry a `.m2g`): it moves m2g's own files into m2g's own places only.
-    """
-    journal = _journal(root)
+def _replay(root: Path, journal: _Journal) -> None:
+    """Carry out the journal; every step may be done again, so a kill in here is finished by the next run."""
     folders: set[str] = set()
     staged = set(os.listdir(root / _WRITE))
     try:
@@ -161,7 +168,7 @@ def _replay(root: Path) -> None:
             folder = path.rpartition("/")[0]
             if folder not in folders:
                 folders.add(folder)
-                os.makedirs(root / folder, exist_ok=True)
+                os.makedirs(f"{root}/{folder}", exist_ok=True)
             os.replace(f"{root}/{_WRITE}/{number}", f"{root}/{path}")
         for path in journal.removals:
             (root / path).unlink(missing_ok=True)
@@ -186,6 +193,7 @@ def _prune(root: Path, folder: Path) -> None:
 
 
 def _journal(root: Path) -> _Journal:
+    """What a killed run left. It may be anybody's (a branch can carry a `.m2g`): it names m2g's own files only."""
     hint = f"if no m2g was killed here, somebody committed it: delete {STATE}/ and run again"
     try:
         journal = msgspec.json.decode(files.read(root, _JOURNAL, limit=_MAX_JOURNAL), type=_Journal)
@@ -204,27 +212,39 @@ def _journal(root: Path) -> _Journal:
 
 def _refuse(root: Path, paths: Collection[str]) -> None:
     """Refuse places that are not m2g's, and those that a symbolic link leads elsewhere."""
-    real: set[str] = set()
+    known: dict[str, bool] = {}
     for path in paths:
         if not is_owned(path):
             raise ValueError(f"{path} is not m2g's to write")
-        _refuse_links(root, path, real)
+        _refuse_links(root, path, known)
 
 
-def _refuse_links(root: Path, path: str, real: set[str]) -> None:
-    """Look at every step of the path that is not known to be `real`."""
+def _refuse_links(root: Path, path: str, known: dict[str, bool]) -> None:
+    """Look at every step of the path; `known` says of folders that were looked at whether they are there."""
     steps = path.split("/")
-    for end in range(1, len(steps) + 1):
-        place = "/".join(steps[:end])
-        if place in real:
-            continue
-        if steps[end - 1] in ("..", "") or os.path.islink(f"{root}/{place}"):
-            raise InputError(
-                f"{path} leads through a symbolic link ({root / place}); m2g writes through none",
-                hint="replace the link by a real file or folder",
-            )
-        if end < len(steps):
-            real.add(place)
+    if ".." in steps or "" in steps:
+        raise _leads_away(path, root / path)
+    place = ""
+    for step in steps:
+        place = f"{place}/{step}" if place else step
+        there = known.get(place)
+        if there is None:
+            try:
+                mode = os.lstat(f"{root}/{place}").st_mode
+            except OSError:
+                mode = 0
+            if stat.S_ISLNK(mode):
+                raise _leads_away(path, root / place)
+            known[place] = there = mode != 0
+        if not there:  # then nothing is below it
+            return
+
+
+def _leads_away(path: str, place: Path) -> InputError:
+    return InputError(
+        f"{path} leads through a symbolic link ({place}); m2g writes through none",
+        hint="replace the link by a real file or folder",
+    )
 
 
 def _unwritable(place: Path, error: OSError) -> OutsideError:

@@ -34,6 +34,10 @@ class Repository(Value, frozen=True, kw_only=True):
     components: frozenset[Key]
     runtimes: tuple[Runtime, ...] = ()
     """Described runtimes, the repository's own first."""
+    slugs: frozenset[str] = frozenset()
+    """Those that have a folder."""
+    settled: frozenset[str] = frozenset()
+    """Those whose folder is known to be exactly what render gives."""
     images: dict[tuple[str, str], Image] = {}
     """(registered model, version) to an image that was built just now, and is in no record yet."""
     root: Path | None = None

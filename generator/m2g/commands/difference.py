@@ -137,9 +137,10 @@ def _refuse_mass_removal(state: Repository, gone: Collection[Key], empty: bool, 
 
 def loose(held: Holdings, resolved: Resolved, scope: Scope) -> frozenset[str]:
     """The models of this part of the fleet to render: whose files are not known to be right, and that moved."""
-    before, after = held.repository.records, resolved.records
+    state = held.repository
+    before, after = state.records, resolved.records
     moved = {key[0] for key in {*before, *after} if before.get(key) != after.get(key)}
-    found = (held.slugs | {slug for slug, _ in after}) - held.settled | moved
+    found = (state.slugs | {slug for slug, _ in after}) - state.settled | moved
     return frozenset(slug for slug in found if scope.shard is None or scope.shard.has(slug))
 
 

@@ -43,12 +43,10 @@ class Rendered:
 
 
 class Holdings(msgspec.Struct, frozen=True, kw_only=True):
-    """`repository` as it is on disk. `settled` are the slugs whose folder is exactly what render gives."""
+    """`repository` as it is on disk, and what is wrong with it."""
 
     repository: Repository
     findings: tuple[Finding, ...]
-    slugs: frozenset[str]
-    settled: frozenset[str] = frozenset()
 
 
 def read(root: Path, config: Config, rendered: Rendered) -> Holdings:
@@ -82,13 +80,10 @@ def read(root: Path, config: Config, rendered: Rendered) -> Holdings:
         components=frozenset(written),
         runtimes=described,
         root=root,
-    )
-    return Holdings(
-        repository=repository,
-        findings=(*findings, *wrong),
         slugs=frozenset(slugs),
         settled=frozenset(settled),
     )
+    return Holdings(repository=repository, findings=(*findings, *wrong))
 
 
 def folders_of(root: Path, slugs: Collection[str]) -> dict[str, ModelFolder]:

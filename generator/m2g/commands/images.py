@@ -43,7 +43,9 @@ def remembered(repository: Repository, slug: str, release: Release) -> Release:
     """
     root, before = repository.root, repository.records.get((slug, release.environment))
     moves = before is None or before.version != release.version
-    if root is None or release.image is not None or all(key[0] != slug for key in repository.records):
+    if root is None or release.image is not None or (before is None and slug not in repository.slugs):
+        return release
+    if slug in repository.settled and release == before:  # it is rendered, so it waits for nothing
         return release
     if not moves and not _asks(serving_of(repository, slug, release)[0]):
         return release
