@@ -49,10 +49,12 @@ def _block(value: Plain, indent: str, lines: list[str]) -> None:
 
 
 def _entry(head: str, item: Plain, indent: str, lines: list[str]) -> None:
-    if isinstance(item, Mapping) and item:
+    if isinstance(item, str):
+        lines.append(f"{head} {_text(item)}")
+    elif isinstance(item, Mapping) and item:
         lines.append(head)
         _block(item, indent + "  ", lines)
-    elif isinstance(item, Sequence) and not isinstance(item, str) and item:
+    elif isinstance(item, Sequence) and item:
         lines.append(head)
         _block(item, indent, lines)
     else:
@@ -99,12 +101,12 @@ def _scalar(value: Plain) -> str:
 
 
 def _text(text: str) -> str:
+    if (_PLAIN_WORD.fullmatch(text) and text.lower() not in _RESERVED) or _QUANTITY.fullmatch(text):
+        return text
     bad = unprintable(text)
     if bad:
         raise InputError(
             f"the text {text[:80]!r} contains {bad}, which kustomize corrupts",
             hint="remove the character where the text is set (name, tag or setting)",
         )
-    if (_PLAIN_WORD.fullmatch(text) and text.lower() not in _RESERVED) or _QUANTITY.fullmatch(text):
-        return text
     return _ESCAPES.sub(lambda m: f"\\u{ord(m[0]):04x}", json.dumps(text, ensure_ascii=False))

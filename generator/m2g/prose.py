@@ -18,6 +18,8 @@ def visible(text: str, limit: int = DEFAULT_LIMIT) -> str:
     Control, format (bidi, zero-width), surrogate and unassigned characters are shown as `\\uXXXX`, so that neither a
     terminal nor a reviewer's eye can be led astray.
     """
+    if len(text) <= limit and text.isprintable():
+        return text
     shown = "".join(f"\\u{ord(c):04x}" if unicodedata.category(c) in _INVISIBLE else c for c in text[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 

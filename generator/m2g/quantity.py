@@ -6,6 +6,7 @@ hold the canonical spelling (`1000m` becomes `1`, `0.5` becomes `500m`, `2048Mi`
 
 from __future__ import annotations
 
+import functools
 import re
 from decimal import ROUND_UP, Decimal
 
@@ -16,6 +17,7 @@ _BINARY = {f"{p}i": Decimal(1024) ** n for n, p in enumerate("KMGTPE", 1)}
 _DECIMAL = {"": Decimal(1), "m": Decimal("0.001")} | {p: Decimal(1000) ** n for n, p in enumerate("kMGTPE", 1)}
 
 
+@functools.lru_cache(maxsize=1 << 10)
 def parse(text: str) -> Decimal:
     """The amount in base units (cores, bytes, pieces). Raises InputError for what is no quantity."""
     found = _PARTS.fullmatch(text)
@@ -27,6 +29,7 @@ def parse(text: str) -> Decimal:
     return Decimal(number) * (_BINARY.get(suffix) or _DECIMAL[suffix])
 
 
+@functools.lru_cache(maxsize=1 << 10)
 def canonical(text: str) -> str:
     """The spelling that Kubernetes gives back. Raises InputError for what is no quantity."""
     amount = parse(text)

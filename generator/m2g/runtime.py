@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Literal
 
@@ -49,6 +50,7 @@ class Runtime(Value, frozen=True, kw_only=True):
         return True if normal(package) in self.packages else False if self.complete else None
 
 
+@functools.lru_cache(maxsize=1 << 12)
 def normal(package: str) -> str:
     """A package's name as PyPI compares it."""
     return _SEPARATORS.sub("-", package).lower()

@@ -124,7 +124,8 @@ def test_what_is_rendered_builds_to_the_object_that_was_meant(
         intents={"wine": ModelIntent(settings=own)},
         components=frozenset(),
     )
-    files, findings = model_files(repository, "wine", {"prod": record})
+    made = model_files(repository, "wine", {"prod": record})
+    files, findings = made.files, made.findings
     if findings:
         assert files == {}
         return

@@ -18,7 +18,6 @@ from m2g.render.sample import sample
 from m2g.request import Protocol, Request, request, without_example
 from m2g.smoke import judge
 from m2g.tree import stamp
-from tests.render.fleet import release
 from tests.request import servers
 
 FILES = ("MLmodel", "serving_input_example.json")
@@ -129,17 +128,17 @@ def test_the_file_in_requests_is_taken_as_it_lies_there(world: World, protocol: 
     """With m2g's mark in it; what has no place for the mark has no file."""
     sent, wrong = 0, []
     for kind, origin, made, expected in world.asked:
-        file = sample(release(mlmodel=made), protocol, Requests())
+        file = sample(made, protocol, Requests())
         if protocol == "v2" and world.kinds[kind].v2 == "note":
             continue
-        if not file.name:
+        if not file.text:
             wrong += [] if file.known else [(kind, origin, "has no body")]
             continue
         path, prefix = ("infer", "/v2/models") if protocol == "v2" else ("invocations", "")
         base = world.mlserver if protocol == "v2" else world.scoring
         if protocol == "v2":
             world.load(kind)
-        status, answer = servers.post(f"{base}{prefix}/{kind}/{path}", stamp(file.name, file.text).decode())
+        status, answer = servers.post(f"{base}{prefix}/{kind}/{path}", stamp("prod.json", file.text).decode())
         found = [str(answer)] if status != 200 else differences(expected, answer, v2=protocol == "v2")
         wrong += [(kind, origin, f"{status} {found}")] if found else []
         sent += 1

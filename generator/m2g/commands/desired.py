@@ -59,10 +59,11 @@ class Desired(Value, frozen=True, kw_only=True):
 
 
 class Trial:
-    """Renders what a run would release, model by model, and keeps the files: most are what is wanted in the end."""
+    """Renders what a run would release, model by model, and keeps what came of it: most is wanted in the end."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
+        self._chosen: dict[Key, tuple[Release, Chosen]] = {}
         self._kept: dict[str, dict[str, Release]] = defaultdict(dict)
         for (slug, environment), release in repository.records.items():
             self._kept[slug][environment] = release
@@ -72,12 +73,18 @@ class Trial:
     def problems(self, slug: str, releases: Mapping[str, Release]) -> dict[str, list[Finding]]:
         """Environment → why its new release cannot be rendered; of those that can nothing is said."""
         whole = {**self._kept[slug], **releases}
-        files, wrong = model_files(self._repository, slug, whole)
-        if not wrong:
-            self.files[slug] = (whole, files)
+        made = model_files(self._repository, slug, whole)
+        if not made.findings:
+            self.files[slug] = (whole, made.files)
+            self._chosen |= {(slug, name): (whole[name], chosen) for name, chosen in made.chosen.items()}
             return {}
-        alone = {name: model_files(self._repository, slug, {name: release})[1] for name, release in releases.items()}
-        return {name: found for name, found in alone.items() if found}
+        alone = {name: model_files(self._repository, slug, {name: release}) for name, release in releases.items()}
+        return {name: found.findings for name, found in alone.items() if found.findings}
+
+    def choose(self, slug: str, release: Release) -> Chosen:
+        """How a release is served and why; found out once."""
+        known = self._chosen.get((slug, release.environment))
+        return known[1] if known is not None and known[0] == release else choose(self._repository, slug, release)
 
 
 def desired(repository: Repository, records: Mapping[Key, Release], trial: Trial | None = None) -> Desired:
@@ -90,12 +97,15 @@ def desired(repository: Repository, records: Mapping[Key, Release], trial: Trial
     findings: list[Finding] = []
     for slug, releases in sorted(by_slug.items()):
         tried = trial.files.pop(slug, None) if trial is not None else None
-        rendered, wrong = (tried[1], []) if tried and tried[0] == releases else model_files(repository, slug, releases)
-        files |= rendered
-        findings += wrong
-        if wrong:
+        if tried is not None and tried[0] == releases:
+            files |= tried[1]
+            continue
+        made = model_files(repository, slug, releases)
+        files |= made.files
+        findings += made.findings
+        if made.findings:
             frozen.add(slug)
-            files |= _built(repository, slug, releases, wrong)
+            files |= _built(repository, slug, releases, made.findings)
     return Desired(files=files, frozen=frozenset(frozen), findings=tuple(findings))
 
 
@@ -113,10 +123,16 @@ def _built(
     return files
 
 
-def model_files(
-    repository: Repository, slug: str, releases: Mapping[str, Release]
-) -> tuple[dict[str, bytes], list[Finding]]:
-    """All files of one model (environment to release), or none and the reasons."""
+class ModelFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """All files of one model and how each environment is served; or no files and the reasons."""
+
+    files: dict[str, bytes] = {}
+    chosen: dict[str, Chosen] = {}
+    findings: list[Finding] = []
+
+
+def model_files(repository: Repository, slug: str, releases: Mapping[str, Release]) -> ModelFiles:
+    """Render one model: environment to release."""
     config = repository.config
     findings: list[Finding] = []
     deployments: dict[str, Deployment] = {}
@@ -128,11 +144,15 @@ def model_files(
         if made is not None:
             deployments[environment] = made
     if findings or not deployments:
-        return {}, findings
+        return ModelFiles(findings=findings)
     shared, _ = settings.layers(config, slug, "", repository.intent(slug), None)
     base, _ = settings.resolve(shared, {}, config.kserve)
     files, wrong = render(config, ModelInput(slug=slug, base=base, profile=profile.base(base), deployments=deployments))
-    return files, _placed(wrong, next(iter(releases.values())))
+    return ModelFiles(
+        files=files,
+        chosen={environment: deployment.chosen for environment, deployment in deployments.items()},
+        findings=_placed(wrong, next(iter(releases.values()))),
+    )
 
 
 def _deployment(repository: Repository, slug: str, release: Release) -> tuple[Deployment | None, list[Finding]]:

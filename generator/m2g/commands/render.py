@@ -15,7 +15,7 @@ from m2g import config as configuration
 from m2g import registry, workspace
 from m2g.cache import Cache
 from m2g.commands import holdings, ownership, samples, verdicts
-from m2g.commands.desired import Key, Repository, Trial, choose, desired, located, unused
+from m2g.commands.desired import Key, Repository, Trial, desired, located, unused
 from m2g.commands.difference import Allowed, difference, loose, remember
 from m2g.commands.holdings import Holdings, Rendered
 from m2g.commands.resolve import Resolved, Scope, as_wished, resolve
@@ -105,7 +105,7 @@ def render(
         findings += _withheld(settled, resolved.records)
         moved = {(change.slug, change.environment) for change in changes}
         there = {key: resolved.records[key] for key in sorted(moved) if key in resolved.records}
-        chosen = {key: choose(state, key[0], release) for key, release in there.items()}
+        chosen = {key: trial.choose(key[0], release) for key, release in there.items()}
         findings += verdicts.findings({key: (there[key], made) for key, made in chosen.items()})
         findings += samples.findings(state, there)
         return Outcome(

@@ -164,11 +164,11 @@ def _released(
         acting = _acting(config, tags.get(target.version.name, {}), target.version.tags)
         try:
             if identity in wanted and not _keeps(known.get(identity), target.version, found[identity]):
-                fresh[key] = recorded(key[1], target, found[identity], registry.identity, acting)
-            else:
-                fresh[key] = msgspec.structs.replace(
-                    known[identity], environment=key[1], follows=target.follows, tags=acting
-                )
+                known[identity] = recorded(key[1], target, found[identity], registry.identity, acting)
+                del wanted[identity]  # its other environments have the same record
+            fresh[key] = msgspec.structs.replace(
+                known[identity], environment=key[1], follows=target.follows, tags=acting
+            )
         except InputError as error:
             findings.append(_unreadable(key, target, error))
             continue
@@ -184,7 +184,7 @@ def as_wished(repository: Repository, release: Release) -> Release:
     image = repository.images.get((release.model, release.version))
     if image is not None:
         release = msgspec.structs.replace(release, image=image)
-    if repository.config.requests.values == "example" or release.mlmodel is None:
+    if repository.config.requests.values == "example" or release.mlmodel is None or not release.mlmodel.example:
         return release
     return msgspec.structs.replace(release, mlmodel=msgspec.structs.replace(release.mlmodel, example=""))
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from m2g.commands.desired import Key, Repository
 from m2g.errors import InputError
 from m2g.finding import Finding, Severity
-from m2g.model import Release
+from m2g.model import Mlmodel, Release
 from m2g.request import request
 
 
@@ -16,12 +16,15 @@ def findings(repository: Repository, records: Mapping[Key, Release]) -> list[Fin
     if repository.config.requests.values != "example":
         return []
     told = []
+    known: dict[int, InputError | None] = {}  # by identity: a version's environments share what is known of it
     for release in records.values():
-        if release.mlmodel is None:
+        saved = release.mlmodel
+        if saved is None or not saved.example:
             continue
-        try:
-            request(release.mlmodel, "invocations")
-        except InputError as error:
+        if id(saved) not in known:
+            known[id(saved)] = _refused(saved)
+        error = known[id(saved)]
+        if error is not None:
             told.append(
                 Finding(
                     rule="example-contradicts",
@@ -33,3 +36,11 @@ def findings(repository: Repository, records: Mapping[Key, Release]) -> list[Fin
                 )
             )
     return told
+
+
+def _refused(mlmodel: Mlmodel) -> InputError | None:
+    try:
+        request(mlmodel, "invocations")
+    except InputError as error:
+        return error
+    return None

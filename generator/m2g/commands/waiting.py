@@ -94,7 +94,7 @@ def _releases(
     seen: dict[Key, Release] = {}
 
     def problems(slug: str, releases: Mapping[str, Release]) -> dict[str, list[Finding]]:
-        found = {name: model_files(repository, slug, {name: release})[1] for name, release in releases.items()}
+        found = {name: model_files(repository, slug, {name: release}).findings for name, release in releases.items()}
         waits = {name for name, wrong in found.items() if all(finding.rule == WAITS for finding in wrong)}
         seen.update(((slug, name), releases[name]) for name in waits)
         return {name: wrong for name, wrong in found.items() if wrong}

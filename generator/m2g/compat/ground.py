@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -54,7 +54,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         made, has = minor(self.mlmodel.python_version), minor(self.runtime.python)
         return len(made) == len(has) == 2 and made != has
 
-    @cached_property
+    @functools.cached_property
     def required(self) -> Mapping[str, str]:
         """Package to the one version that the model's requirements pin; empty for another requirement."""
         found: dict[str, str] = {}
@@ -65,6 +65,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return found
 
 
+@functools.lru_cache(maxsize=1 << 12)
 def numbers(version: str) -> tuple[int, ...]:
     """The leading numbers of a version: (1, 5, 2) of `1.5.2.post1`."""
     found = []

@@ -10,14 +10,14 @@ from m2g.emit import Plain, dump
 from m2g.errors import InputError
 from m2g.finding import Finding
 from m2g.intent import Config, Profile
-from m2g.model import Release, Value
+from m2g.model import Mlmodel, Release, Value
 from m2g.render import argocd, batch, card, flux, kserve, kustomize
 from m2g.render.forms import FORMS
 from m2g.render.parts import Object, Subject
 from m2g.render.sample import Sample, sample
 from m2g.request import path as request_path
 from m2g.request.curl import Target, forwarded, ingress
-from m2g.serving import RUNTIMES, Chosen, Serving
+from m2g.serving import RUNTIMES, Chosen, Protocol, Serving
 from m2g.tree import stamp
 
 
@@ -43,15 +43,12 @@ def render(config: Config, model: ModelInput) -> tuple[dict[str, bytes], list[Fi
     """Path to content of every file of one model, release records included; no files where there are findings."""
     files: dict[str, bytes] = {}
     findings: list[Finding] = []
-    samples = {
-        environment: sample(deployment.release, deployment.chosen.protocol, config.requests)
-        for environment, deployment in model.deployments.items()
-    }
+    samples = _samples(config, model)
     try:
         files |= _shared(config, model, samples)
         for environment, deployment in sorted(model.deployments.items()):
             files |= _overlay(config, model, environment, deployment)
-            files |= _sample(model.slug, samples[environment])
+            files |= _sample(model.slug, environment, samples[environment])
     except InputError as error:
         findings.append(Finding(rule="text-unprintable", message=error.message, hint=error.hint))
     return ({}, findings) if findings else (files, findings)
@@ -87,7 +84,7 @@ def _rows(config: Config, model: ModelInput, samples: Mapping[str, Sample]) -> l
             namespace=config.environments[environment].namespace,
             source=" with ".join(filter(None, (deployment.chosen.storage_uri, deployment.chosen.image))),
             protocol=deployment.chosen.protocol,
-            sample=samples[environment].name,
+            sample=_name(environment, samples[environment]),
             notes=samples[environment].notes,
             call=_call(config, model, environment, samples[environment]),
             profile=deployment.chosen.profile,
@@ -108,15 +105,34 @@ def _call(config: Config, model: ModelInput, environment: str, made: Sample) -> 
         knative=deployment.serving.knative,
         local=deployment.serving.visibility == "cluster-local",
     )
-    body: str | tuple[str, ...] = f"requests/{made.name}" if made.name else "request.json"
-    if made.known and not made.name:
+    body: str | tuple[str, ...] = f"requests/{_name(environment, made)}" if made.text else "request.json"
+    if made.known and not made.text:
         body = ("m2g", "request", model.slug, "--env", environment, "--body")
     return ingress(target, body) or forwarded(target, body)
 
 
-def _sample(slug: str, made: Sample) -> dict[str, bytes]:
-    path = f"models/{slug}/requests/{made.name}"
-    return {path: stamp(path, made.text)} if made.name else {}
+def _samples(config: Config, model: ModelInput) -> dict[str, Sample]:
+    """The sample of each environment; those with the same version share what is said of it."""
+    made: dict[str, Sample] = {}
+    known: list[tuple[Mlmodel | None, Protocol, Sample]] = []
+    for environment, deployment in model.deployments.items():
+        asked, protocol = deployment.release.mlmodel, deployment.chosen.protocol
+        found = next((one for mlmodel, spoken, one in known if mlmodel is asked and spoken == protocol), None)
+        if found is None:
+            found = sample(asked, protocol, config.requests)
+            known.append((asked, protocol, found))
+        made[environment] = found
+    return made
+
+
+def _name(environment: str, made: Sample) -> str:
+    """The name of the file in requests/; empty where there is none."""
+    return f"{environment}.json" if made.text else ""
+
+
+def _sample(slug: str, environment: str, made: Sample) -> dict[str, bytes]:
+    path = f"models/{slug}/requests/{environment}.json"
+    return {path: stamp(path, made.text)} if made.text else {}
 
 
 def _overlay(config: Config, model: ModelInput, environment: str, deployment: Deployment) -> dict[str, bytes]:

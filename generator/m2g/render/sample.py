@@ -8,7 +8,7 @@ import msgspec
 
 from m2g.errors import InputError
 from m2g.intent import Requests
-from m2g.model import Mlmodel, Release, Value
+from m2g.model import Mlmodel, Value
 from m2g.request import Request, request, without_example
 from m2g.serving import Protocol
 
@@ -18,22 +18,21 @@ _ENVELOPES = ("inputs", "instances", "dataframe_split")
 
 
 class Sample(Value, frozen=True, kw_only=True):
-    """The file's name and text, both empty where there is none; the notes say why, and what else is to know.
+    """The file's text, empty where there is none; the notes say why, and what else is to know.
 
     `known` is whether there is a body, be it in a file or not.
     """
 
     known: bool = True
-    name: str = ""
     text: str = ""
     notes: tuple[str, ...] = ()
 
 
-def sample(release: Release, protocol: Protocol, requests: Requests) -> Sample:
-    """The sample of one release. An example that contradicts its signature is not used; `m2g render` warns of it."""
-    if release.mlmodel is None:
+def sample(mlmodel: Mlmodel | None, protocol: Protocol, requests: Requests) -> Sample:
+    """The sample of one version. An example that contradicts its signature is not used; `m2g render` warns of it."""
+    if mlmodel is None:
         return Sample(known=False, notes=("nobody knows what the model takes: its version has no MLmodel file",))
-    made = _request(release.mlmodel, protocol, requests)
+    made = _request(mlmodel, protocol, requests)
     if not made.body:
         return Sample(known=False, notes=made.notes)
     if len(made.body) > _LARGEST:
@@ -41,7 +40,7 @@ def sample(release: Release, protocol: Protocol, requests: Requests) -> Sample:
     if not any(key in json.loads(made.body) for key in _ENVELOPES):
         # Such a body is the model's input itself: a server would hand it the stamp, too.
         return Sample(notes=("the body is the input itself, with no place for m2g's mark, so it is in no file",))
-    return Sample(name=f"{release.environment}.json", text=made.body, notes=made.notes)
+    return Sample(text=made.body, notes=made.notes)
 
 
 def _request(mlmodel: Mlmodel, protocol: Protocol, requests: Requests) -> Request:
