@@ -6,6 +6,7 @@ hence one small emitter that quotes when in doubt. Its test is the trap corpus t
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -23,6 +24,7 @@ _QUANTITY = re.compile(r"[0-9]+(m|[KMGTPE]i)")
 _RESERVED = frozenset("y n yes no on off true false null none nan inf ~".split())
 _KEY_MAX = 1000
 """libyaml, and Go's reader after it, look for the colon within 1,024 characters."""
+_JSON = json.JSONEncoder(ensure_ascii=False)
 _ESCAPES = re.compile("[\u2028\u2029\ufeff]")
 
 
@@ -68,6 +70,7 @@ def _item(item: Plain, indent: str, lines: list[str]) -> None:
     lines.extend(nested)
 
 
+@functools.lru_cache(maxsize=1 << 10)  # most keys of a manifest are those of the one before
 def _key(key: str) -> str:
     text = _text(key)
     if key == "<<":
@@ -109,4 +112,4 @@ def _text(text: str) -> str:
             f"the text {text[:80]!r} contains {bad}, which kustomize corrupts",
             hint="remove the character where the text is set (name, tag or setting)",
         )
-    return _ESCAPES.sub(lambda m: f"\\u{ord(m[0]):04x}", json.dumps(text, ensure_ascii=False))
+    return _ESCAPES.sub(lambda m: f"\\u{ord(m[0]):04x}", _JSON.encode(text))

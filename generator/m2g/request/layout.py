@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from m2g.request.word import Json
 
+_JSON = json.JSONEncoder(allow_nan=False)
+
 
 def text(body: Mapping[str, Json]) -> str:
     """An object over lines: its keys, and the items of the lists directly under it, have a line each.
@@ -19,7 +21,7 @@ def text(body: Mapping[str, Json]) -> str:
 
 def compact(value: Json) -> str:
     """One line."""
-    return json.dumps(value, allow_nan=False)
+    return _JSON.encode(value)
 
 
 def _part(value: Json) -> str:
