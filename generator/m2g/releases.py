@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -38,8 +39,9 @@ def of(root: Path, folder: ModelFolder, *, sure: bool = False) -> tuple[dict[str
     `sure`: it is known that the files are m2g's own, unchanged.
     """
     if sure:
-        return {_environment(file): decode(folder.files[file]) for file in folder.below("releases", ".json")}, []
-    records: dict[str, Release] = {}
+        records = {_environment(file): decode(folder.files[file]) for file in folder.below("releases", ".json")}
+        return _shared(records), []
+    records = {}
     findings: list[Finding] = []
     for file in folder.below("releases", ".json"):
         environment = _environment(file)
@@ -48,7 +50,19 @@ def of(root: Path, folder: ModelFolder, *, sure: bool = False) -> tuple[dict[str
             findings.append(found)
         else:
             records[environment] = found
-    return records, findings
+    return _shared(records), findings
+
+
+def _shared(records: Mapping[str, Release]) -> dict[str, Release]:
+    """The records; those of one version hold the same values, which is most of what a fleet keeps in memory."""
+    made: dict[str, Release] = {}
+    for environment, record in records.items():
+        twin = next((one for one in made.values() if one.version == record.version), None)
+        if twin is not None and twin.run == record.run and twin.mlmodel == record.mlmodel:
+            made[environment] = msgspec.structs.replace(record, run=twin.run, mlmodel=twin.mlmodel)
+        else:
+            made[environment] = record
+    return made
 
 
 def decode(content: bytes) -> Release:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -20,6 +20,8 @@ from m2g.naming import LABEL_MAX
 from m2g.render import Deployment, ModelInput, record, render
 from m2g.runtime import Runtime
 from m2g.serving import Chosen, Serving
+from m2g.spool import Part, Spool
+from m2g.tree import Tree
 
 Key = tuple[str, str]
 """(slug, environment)."""
@@ -53,7 +55,7 @@ class Desired(Value, frozen=True, kw_only=True):
     those in `files`.
     """
 
-    files: dict[str, bytes]
+    files: Tree
     frozen: frozenset[str]
     findings: tuple[Finding, ...]
 
@@ -67,15 +69,17 @@ class Trial:
         self._kept: dict[str, dict[str, Release]] = defaultdict(dict)
         for (slug, environment), release in repository.records.items():
             self._kept[slug][environment] = release
-        self.files: dict[str, tuple[Mapping[str, Release], dict[str, bytes]]] = {}
-        """Slug → the releases of all its environments, and the files that they give."""
+        self.spool = Spool()
+        self.files: dict[str, tuple[Mapping[str, Release], Collection[str]]] = {}
+        """Slug → the releases of all its environments, and the files of the spool that they give."""
 
     def problems(self, slug: str, releases: Mapping[str, Release]) -> dict[str, list[Finding]]:
         """Environment → why its new release cannot be rendered; of those that can nothing is said."""
         whole = {**self._kept[slug], **releases}
         made = model_files(self._repository, slug, whole)
         if not made.findings:
-            self.files[slug] = (whole, made.files)
+            self.spool.put(made.files)
+            self.files[slug] = (whole, tuple(made.files))
             self._chosen |= {(slug, name): (whole[name], chosen) for name, chosen in made.chosen.items()}
             return {}
         alone = {name: model_files(self._repository, slug, {name: release}) for name, release in releases.items()}
@@ -92,21 +96,24 @@ def desired(repository: Repository, records: Mapping[Key, Release], trial: Trial
     by_slug: dict[str, dict[str, Release]] = defaultdict(dict)
     for (slug, environment), release in records.items():
         by_slug[slug][environment] = release
-    files: dict[str, bytes] = {}
+    spool = trial.spool if trial is not None else Spool()
+    paths: list[str] = []
     frozen: set[str] = set()
     findings: list[Finding] = []
     for slug, releases in sorted(by_slug.items()):
         tried = trial.files.pop(slug, None) if trial is not None else None
         if tried is not None and tried[0] == releases:
-            files |= tried[1]
+            paths += tried[1]
             continue
         made = model_files(repository, slug, releases)
-        files |= made.files
+        files = made.files
         findings += made.findings
         if made.findings:
             frozen.add(slug)
-            files |= _built(repository, slug, releases, made.findings)
-    return Desired(files=files, frozen=frozenset(frozen), findings=tuple(findings))
+            files = _built(repository, slug, releases, made.findings)
+        spool.put(files)
+        paths += files
+    return Desired(files=Part(spool, paths), frozen=frozenset(frozen), findings=tuple(findings))
 
 
 def _built(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -19,7 +19,8 @@ from m2g.errors import InputError
 from m2g.finding import Finding
 from m2g.folders import ModelFolder
 from m2g.model import Value
-from m2g.tree import Mark, mark, same, stamped
+from m2g.spool import Part
+from m2g.tree import Mark, Tree, mark, same, stamped
 
 
 class Allowed(Value, frozen=True, kw_only=True):
@@ -34,7 +35,7 @@ class Allowed(Value, frozen=True, kw_only=True):
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """The files to write and to remove; `current` is what is in their place, `folders` are the models looked at."""
 
-    files: dict[str, bytes]
+    files: Tree
     removals: set[str]
     notes: list[Finding]
     folders: Mapping[str, ModelFolder]
@@ -46,19 +47,19 @@ def difference(root: Path, held: Holdings, resolved: Resolved, wanted: Desired, 
     state = held.repository
     looked = holdings.folders_of(root, loose(held, resolved, allowed.scope))
     current = {path: folder.content(root, path) for folder in looked.values() for path in folder.owned()}
-    for path in wanted.files.keys() - current.keys():
-        if os.path.lexists(root / path):  # no file: the reader says what is wrong with it
+    for path in wanted.files:
+        if path not in current and os.path.lexists(f"{root}/{path}"):  # no file: the reader says what is wrong with it
             current[path] = reading.read(root, path)
-    changed = {path for path, content in wanted.files.items() if not same(current.get(path), content)}
+    changed = [path for path in wanted.files if path not in current or not same(current[path], wanted.files[path])]
     concern = _Concern(
         names={slug: record.model for (slug, _), record in (*state.records.items(), *resolved.records.items())},
         scope=allowed.scope,
         frozen=wanted.frozen,
-        kept=frozenset(wanted.files),
+        kept=wanted.files,
         rebased=frozenset(path.split("/")[1] for path in changed if _BASE.match(path)),
     )
-    files = {path: wanted.files[path] for path in sorted(changed) if concern.has(path)}
-    stale = {path for path in current.keys() - wanted.files.keys() if concern.has(path)}
+    files = Part(wanted.files, sorted(path for path in changed if concern.has(path)))
+    stale = {path for path in current if path not in wanted.files and concern.has(path)}
     removals = {path for path in stale if mark(current[path]) is not Mark.FOREIGN}
     gone = {(found[1], found[2]) for path in removals if (found := _OVERLAY.fullmatch(path))}
     _refuse_mass_removal(state, gone | set(resolved.removed), resolved.empty, allowed)
@@ -88,7 +89,7 @@ class _Concern(Value, frozen=True, kw_only=True):
     names: Mapping[str, str]
     scope: Scope
     frozen: frozenset[str]
-    kept: frozenset[str]
+    kept: Collection[str]
     rebased: frozenset[str]
 
     def has(self, path: str) -> bool:
@@ -146,20 +147,21 @@ def loose(held: Holdings, resolved: Resolved, scope: Scope) -> frozenset[str]:
 
 def remember(rendered: Rendered, made: Difference, wanted: Desired, *, written: bool) -> None:
     """Keep in mind which folders are exactly what was wanted, so that the next run need not render them."""
-    writes, removals, files = _by_slug(made.files), _by_slug(dict.fromkeys(made.removals, b"")), _by_slug(wanted.files)
-    for slug, given in files.items():
+    writes, removals = _by_slug(made.files), _by_slug(made.removals)
+    for slug, paths in _by_slug(wanted.files).items():
         before = made.folders[slug]
         if (slug in writes or slug in removals) and not written:
             continue
-        after = before.changed(writes.get(slug, {}), removals.get(slug, {}))
+        given = {path: wanted.files[path] for path in paths}
+        after = before.changed({path: given[path] for path in writes.get(slug, ())}, removals.get(slug, ()))
         if after.owned() == sorted(given) and all(after.files.get(path) == content for path, content in given.items()):
             rendered.add(after)
 
 
-def _by_slug(files: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
-    found: dict[str, dict[str, bytes]] = defaultdict(dict)
-    for path, content in files.items():
-        found[_slug(path)][path] = content
+def _by_slug(paths: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        found[_slug(path)].append(path)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -15,24 +15,26 @@ _FORM = "facts 1"
 _DECODER = msgspec.msgpack.Decoder(VersionFacts)
 
 
-def of(registry: Registry, versions: Sequence[ModelVersion], cache: Cache) -> dict[tuple[str, str], VersionFacts]:
-    """Facts of each version, by (name, version), as `Registry.facts` gives them.
+def of(
+    registry: Registry, versions: Sequence[ModelVersion], cache: Cache
+) -> Iterator[tuple[ModelVersion, VersionFacts]]:
+    """Each version with its facts, as `Registry.facts` gives them: those that are known first, then the others.
 
     A version is immutable: MLflow gives a number once, and a model that was deleted and made anew has other times. So
     what was read whole once is not read again, whoever asks. What could not be read is asked for each time.
     """
-    known: dict[tuple[str, str], VersionFacts] = {}
+    missing: list[ModelVersion] = []
     for version in versions:
         found = cache.get(_key(registry, version))
-        if found is not None:
-            known[version.name, version.version] = _DECODER.decode(found)
-    missing = [version for version in versions if (version.name, version.version) not in known]
+        if found is None:
+            missing.append(version)
+        else:
+            yield version, _DECODER.decode(found)
     for start in range(0, len(missing), _CHUNK):
         chunk = missing[start : start + _CHUNK]
         fresh = registry.facts(chunk)
         remember(registry, chunk, fresh, cache)
-        known |= fresh
-    return known
+        yield from ((version, fresh[version.name, version.version]) for version in chunk)
 
 
 def remember(

@@ -6,8 +6,7 @@ import msgspec
 
 from m2g import mlmodel
 from m2g.errors import InputError
-from m2g.model import Release, Run, VersionFacts
-from m2g.plan import Target
+from m2g.model import ModelVersion, Release, Run, VersionFacts
 from m2g.prose import without_password
 
 _LINEAGE = frozenset(
@@ -23,9 +22,8 @@ _UNREAD = ("hf://", "oci://", "pvc://")
 """Sources that clusters read and MLflow cannot: their MLmodel file is not known."""
 
 
-def recorded(environment: str, target: Target, facts: VersionFacts, registry: str, tags: dict[str, str]) -> Release:
-    """The record of one version in one environment. Raises InputError for a version that cannot be released."""
-    version = target.version
+def recorded(version: ModelVersion, facts: VersionFacts, registry: str) -> Release:
+    """The record of one version, yet in no environment. Raises InputError for a version that cannot be released."""
     elsewhere = version.source.startswith(_UNREAD)
     if facts.problem and not elsewhere:
         raise InputError(without_password(facts.problem))
@@ -37,16 +35,15 @@ def recorded(environment: str, target: Target, facts: VersionFacts, registry: st
     return Release(
         schema=1,
         model=version.name,
-        environment=environment,
+        environment="",
         registry=registry,
         version=version.version,
-        follows=target.follows,
+        follows="",
         created_at=version.created_at,
         source=version.source,
         artifact_uri=version.source if elsewhere else facts.artifact_uri,
         run=_lineage(facts.run) if facts.run else Run(id=version.run_id) if version.run_id else None,
         mlmodel=mlmodel.read(facts.files, facts.unread) if "MLmodel" in facts.files else None,
-        tags=tags,
     )
 
 

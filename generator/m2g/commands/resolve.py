@@ -156,23 +156,24 @@ def _released(
         record = known.get((version.name, version.version))
         if record is None or not _same(record, version) or _lacks_facts(record):
             wanted[version.name, version.version] = version
-    found = facts.of(registry, list(wanted.values()), cache)
+    unreadable: dict[tuple[str, str], InputError] = {}
+    for version, found in facts.of(registry, list(wanted.values()), cache):
+        identity = (version.name, version.version)
+        try:
+            if not _keeps(known.get(identity), version, found):
+                known[identity] = recorded(version, found, registry.identity)
+        except InputError as error:
+            unreadable[identity] = error
     fresh: dict[Key, Release] = {}
     findings: list[Finding] = []
     for key, target in targets.items():
         identity = (target.version.name, target.version.version)
-        acting = _acting(config, tags.get(target.version.name, {}), target.version.tags)
-        try:
-            if identity in wanted and not _keeps(known.get(identity), target.version, found[identity]):
-                known[identity] = recorded(key[1], target, found[identity], registry.identity, acting)
-                del wanted[identity]  # its other environments have the same record
-            fresh[key] = msgspec.structs.replace(
-                known[identity], environment=key[1], follows=target.follows, tags=acting
-            )
-        except InputError as error:
-            findings.append(_unreadable(key, target, error))
+        if identity in unreadable:
+            findings.append(_unreadable(key, target, unreadable[identity]))
             continue
-        release = as_wished(repository, kept(repository, key[0], fresh[key]))
+        acting = _acting(config, tags.get(target.version.name, {}), target.version.tags)
+        release = msgspec.structs.replace(known[identity], environment=key[1], follows=target.follows, tags=acting)
+        release = as_wished(repository, kept(repository, key[0], release))
         fresh[key] = remembered(repository, key[0], release)
     return fresh, findings
 

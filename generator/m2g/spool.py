@@ -1,0 +1,98 @@
+"""Trees of files whose contents lie in a temporary file: those of a fleet would fill the memory."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from typing import IO
+
+from m2g.errors import OutsideError
+
+_IN_MEMORY = 1 << 20
+"""Bytes that are not in the file yet."""
+_LENGTH = 40
+"""Bits of a content's length; above them is where it starts. One number for each file, of which there are many."""
+
+
+class Spool(Mapping[str, bytes]):
+    """Path to content. The file is in TMPDIR, has no name and ends with the process."""
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] | None = None
+        self._tail = bytearray()
+        self._start = 0
+        """Where the tail starts: how much is in the file."""
+        self._places: dict[str, int] = {}
+
+    def put(self, tree: Mapping[str, bytes]) -> None:
+        """Add files; a path that is there already has the new content. Raises OutsideError where there is no room."""
+        for path, content in tree.items():
+            self._places[path] = (self._start + len(self._tail)) << _LENGTH | len(content)
+            self._tail += content
+        if len(self._tail) > _IN_MEMORY:
+            try:
+                if self._file is None:
+                    self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # it lives as long as this
+                self._start += _written(self._file, self._tail)
+            except OSError as error:
+                raise _failed(error) from error
+            self._tail.clear()
+
+    def __getitem__(self, path: str) -> bytes:
+        place = self._places[path]
+        start, length = place >> _LENGTH, place & ((1 << _LENGTH) - 1)
+        if self._file is None or start >= self._start:
+            return bytes(self._tail[start - self._start : start - self._start + length])
+        try:
+            content = os.pread(self._file.fileno(), length, start)
+        except OSError as error:
+            raise _failed(error) from error
+        if len(content) != length:
+            raise OutsideError(f"the temporary file in {tempfile.gettempdir()} is shorter than what was written")
+        return content
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._places
+
+
+class Part(Mapping[str, bytes]):
+    """Some files of a tree, in the order given; each must be in it."""
+
+    def __init__(self, tree: Mapping[str, bytes], paths: Collection[str]) -> None:
+        self._tree = tree
+        self._paths = dict.fromkeys(paths)
+
+    def __getitem__(self, path: str) -> bytes:
+        if path not in self._paths:
+            raise KeyError(path)
+        return self._tree[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._paths
+
+
+def _written(file: IO[bytes], data: bytearray) -> int:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+    return len(data)
+
+
+def _failed(error: OSError) -> OutsideError:
+    return OutsideError(
+        f"what is rendered cannot be kept in {tempfile.gettempdir()}: {error.strerror}",
+        hint="free space there, or set TMPDIR to a folder that has some; the tree is as it was",
+    )
