@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from m2g.manifest import Manifest, at
@@ -18,6 +18,9 @@ LEGACY = (
     *("triton", "huggingface", "pmml", "paddle"),
 )
 """Framework keys of a predictor; the webhook turns each into `model`."""
+_OWN = ("model", *LEGACY, "art")
+"""Keys of an InferenceService's pod that are containers."""
+_PROBES = ("readinessProbe", "startupProbe", "livenessProbe")
 _TEMPLATES = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "Pod", "CronJob")
 _LLM = "LLMInferenceService"
 KINDS = (INFERENCE_SERVICE, *RUNTIMES, "ClusterStorageContainer", _LLM, *_TEMPLATES)
@@ -51,12 +54,55 @@ def containers(item: Manifest) -> Iterator[Place]:
     """The place of every container: `model`, framework keys, `art`, containers and init containers."""
     if item.get("kind") == "ClusterStorageContainer":
         yield ("spec", "container")
+    own = _OWN if item.get("kind") == INFERENCE_SERVICE else ()
     for pod in pods(item):
-        for key in ("model", *LEGACY, "art") if item.get("kind") == INFERENCE_SERVICE else ():
-            if isinstance(at(item, *pod, key), dict):
-                yield (*pod, key)
-        for key in ("containers", "initContainers"):
-            yield from _places(item, *pod, key)
+        here = at(item, *pod)
+        if isinstance(here, dict):
+            yield from ((*pod, key) for key in own if isinstance(here.get(key), dict))
+            for key in ("containers", "initContainers"):
+                yield from _places(item, *pod, key)
+
+
+def variables(item: Manifest, containers: Iterable[Place]) -> Iterator[Place]:
+    """The place of every environment variable of these containers."""
+    for container in containers:
+        yield from _places(item, *container, "env")
+
+
+def probes(item: Manifest, containers: Iterable[Place]) -> Iterator[Place]:
+    """The place of every probe of these containers that says anything."""
+    for container in containers:
+        here = at(item, *container)
+        if isinstance(here, dict):
+            found = (name for name in _PROBES if isinstance(here.get(name), dict) and here[name])
+            yield from ((*container, name) for name in found)
+
+
+def texts(node: object, place: Place = ()) -> Iterator[tuple[Place, str]]:
+    """Every text inside a value, with its place."""
+    if isinstance(node, str):
+        yield place, node
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            yield from texts(value, (*place, str(key)))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from texts(value, (*place, index))
+
+
+def words(node: object) -> str:
+    """Every text inside a value, one below the other: what is not in here is in none of them."""
+    found: list[str] = []
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, str):
+            found.append(node)
+        elif isinstance(node, dict):
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+    return "\n".join(found)
 
 
 def _places(item: Manifest, *place: str | int) -> list[Place]:

@@ -5,26 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from m2g.checks.env import variables
-from m2g.checks.expansion import texts
+from m2g.checks.containers import texts
 from m2g.checks.rule import ANY, Fault, Rule, Subject
 
-# Each is bounded, so that no text takes long.
+# Each is bounded, so that no text takes long. Beside it what any such text has in it: quick to look for.
 _SHAPES = {
-    "an AWS access key": r"(AKIA|ASIA)[0-9A-Z]{16}",
-    "a private key": r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----",
-    "a GitHub token": r"gh[pousr]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{60}",
-    "a GitLab token": r"glpat-[A-Za-z0-9_-]{20}",
-    "a Hugging Face token": r"hf_[A-Za-z0-9]{30}",
-    "a Slack token": r"xox[abprs]-[A-Za-z0-9-]{10}",
-    "a Google API key": r"AIza[A-Za-z0-9_-]{35}",
-    "a Databricks token": r"dapi[0-9a-f]{32}",
-    "a JSON web token": r"eyJ[A-Za-z0-9_-]{10,200}\.eyJ[A-Za-z0-9_-]{10,200}",
-    "a password in a URL": r"[a-z][a-z0-9+.-]{1,19}://[^/\s:@$]{1,99}:[^/\s:@$]{3,99}@",
+    "an AWS access key": (r"(AKIA|ASIA)[0-9A-Z]{16}", ("AKIA", "ASIA")),
+    "a private key": (r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----", ("PRIVATE KEY-----",)),
+    "a GitHub token": (
+        r"gh[pousr]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{60}",
+        ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
+    ),
+    "a GitLab token": (r"glpat-[A-Za-z0-9_-]{20}", ("glpat-",)),
+    "a Hugging Face token": (r"hf_[A-Za-z0-9]{30}", ("hf_",)),
+    "a Slack token": (r"xox[abprs]-[A-Za-z0-9-]{10}", ("xox",)),
+    "a Google API key": (r"AIza[A-Za-z0-9_-]{35}", ("AIza",)),
+    "a Databricks token": (r"dapi[0-9a-f]{32}", ("dapi",)),
+    "a JSON web token": (r"eyJ[A-Za-z0-9_-]{10,200}\.eyJ[A-Za-z0-9_-]{10,200}", (".eyJ",)),
+    "a password in a URL": (r"[a-z][a-z0-9+.-]{1,19}://[^/\s:@$]{1,99}:[^/\s:@$]{3,99}@", ("@",)),
 }
-_KNOWN = tuple((what, re.compile(rf"(?<![A-Za-z0-9]){pattern}")) for what, pattern in _SHAPES.items())
-_ANY_OF_THEM = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(_SHAPES.values())})")
-"""Most texts have none: one look tells."""
+_KNOWN = tuple((what, re.compile(rf"(?<![A-Za-z0-9]){pattern}")) for what, (pattern, _) in _SHAPES.items())
+_ANY_OF_THEM = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(pattern for pattern, _ in _SHAPES.values())})")
+_MARKS = tuple(mark for _, marks in _SHAPES.values() for mark in marks)
 _NAMES = re.compile(r"(.*_)?(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|(SECRET|PRIVATE)_(ACCESS_)?KEY|STORAGE_ACCESS_KEY)")
 _HARMLESS = re.compile(r"[0-9.]*|/.*|[$<\[{].*|(true|false|none|null)", re.IGNORECASE)
 _SHORT = 8
@@ -41,9 +43,10 @@ def _secret(subject: Subject) -> Iterator[Fault]:
 def _text(subject: Subject) -> Iterator[Fault]:
     if subject.at("kind") == "Secret":
         return
-    named = {
-        (*place, "value") for place in variables(subject) if _NAMES.fullmatch(subject.text(*place, "name").upper())
-    }
+    named = {(*place, "value") for place in subject.variables if _NAMES.fullmatch(subject.text(*place, "name").upper())}
+    words = subject.words
+    if not named and not any(mark in words for mark in _MARKS):
+        return
     for place, text in texts(dict(subject.item)):
         if _ANY_OF_THEM.search(text):
             what = next(what for what, pattern in _KNOWN if pattern.search(text))

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m2g.checks.containers import INFERENCE_SERVICE, RUNTIMES, Place
+from m2g.checks.containers import INFERENCE_SERVICE, RUNTIMES
 from m2g.checks.rule import VALIDATION, Fault, Rule, Subject, issue, since
 from m2g.finding import Severity
 
 _TRANSFORMER = "transformer-container"
 
 
-def variables(subject: Subject) -> Iterator[Place]:
-    """The place of every environment variable."""
-    for container in subject.containers:
-        yield from subject.places(*container, "env")
-
-
 def _pythonpath(subject: Subject) -> Iterator[Fault]:
-    for place in variables(subject) if since(subject.kserve, "0.18") else ():
+    for place in subject.variables if since(subject.kserve, "0.18") else ():
         if subject.at(*place, "name") == "PYTHONPATH":
             yield Fault(place=(*place, "name"), message="is PYTHONPATH, which KServe refuses since 0.18")
 
@@ -33,7 +27,7 @@ def _storage_uri(subject: Subject) -> Iterator[Fault]:
 
 
 def _empty(subject: Subject) -> Iterator[Fault]:
-    for place in variables(subject):
+    for place in subject.variables:
         if subject.at(*place, "value") == "":
             yield Fault(place=(*place, "value"), message="is empty; the webhook drops it, and Git never is what runs")
 

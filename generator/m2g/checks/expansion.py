@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from m2g.checks.containers import INFERENCE_SERVICE, RUNTIMES, Place
+from m2g.checks.containers import INFERENCE_SERVICE, RUNTIMES, texts
 from m2g.checks.rule import ANY, Fault, Rule, Subject
 
 _VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*[^}$]*\}")
@@ -14,20 +14,8 @@ _ACTION = re.compile(r"\{\{([^{}]*)\}\}")
 _KNOWN = re.compile(r"\.(Name|Namespace|(Labels|Annotations)\.[A-Za-z_][A-Za-z0-9_]*)")
 
 
-def texts(node: object, place: Place = ()) -> Iterator[tuple[Place, str]]:
-    """Every text inside a value, with its place."""
-    if isinstance(node, str):
-        yield place, node
-    elif isinstance(node, dict):
-        for key, value in node.items():
-            yield from texts(value, (*place, str(key)))
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from texts(value, (*place, index))
-
-
 def _flux(subject: Subject) -> Iterator[Fault]:
-    if not subject.substituted:
+    if not subject.substituted or "${" not in subject.words:
         return
     if any(subject.at("metadata", field, _SWITCH) == "disabled" for field in ("labels", "annotations")):
         return
@@ -38,7 +26,7 @@ def _flux(subject: Subject) -> Iterator[Fault]:
 
 
 def _template(subject: Subject) -> Iterator[Fault]:
-    for container in subject.containers:
+    for container in subject.containers if "{{" in subject.words else ():
         if subject.at("kind") == INFERENCE_SERVICE and "model" not in container:
             continue  # only what is merged with a runtime is a template
         for place, text in texts(subject.at(*container), container):

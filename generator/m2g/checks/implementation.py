@@ -14,7 +14,8 @@ _MAIN = "kserve-container"
 def _one(subject: Subject) -> Iterator[Fault]:
     for here in subject.predictors:
         names = [at(container, "name") for container in subject.items(*here, "containers")]
-        found = [key for key in (*LEGACY, "model") if key in subject.mapping(*here)]
+        predictor = subject.mapping(*here)
+        found = [key for key in (*LEGACY, "model") if key in predictor]
         if names and (not found or _MAIN in names):
             found.append("containers")
         if not found and subject.at(*here) is not None:
@@ -31,17 +32,18 @@ def _one(subject: Subject) -> Iterator[Fault]:
 
 def _legacy(subject: Subject) -> Iterator[Fault]:
     for here in subject.predictors:
-        for key in LEGACY:
-            if key in subject.mapping(*here):
-                message = f"{key} is KServe's old form; the webhook rewrites it, and Argo CD is never in sync"
-                hint = f"write model: {{modelFormat: {{name: {key}}}, …}}"
-                yield Fault(place=(*here, key), message=message, hint=hint)
+        predictor = subject.mapping(*here)
+        for key in (key for key in LEGACY if key in predictor):
+            message = f"{key} is KServe's old form; the webhook rewrites it, and Argo CD is never in sync"
+            hint = f"write model: {{modelFormat: {{name: {key}}}, …}}"
+            yield Fault(place=(*here, key), message=message, hint=hint)
 
 
 def _name(subject: Subject) -> Iterator[Fault]:
     for here in subject.predictors:
+        predictor = subject.mapping(*here)
         for key in ("model", *LEGACY):
-            if subject.at(*here, key, "name"):
+            if at(predictor, key, "name"):
                 yield Fault(place=(*here, key, "name"), message="must be empty; KServe names the container itself")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 
@@ -19,14 +20,19 @@ _OURS = "m2g.dev/"
 
 
 def _volatile(subject: Subject) -> Iterator[Fault]:
-    places: list[Place] = [("metadata",), *(("spec", name) for name in subject.components())]
+    places: list[Place] = [("metadata",), *(("spec", name) for name in subject.components)]
     for here in places:
         for field in ("labels", "annotations"):
             for key, value in subject.mapping(*here, field).items():
-                changes = _KEYS.fullmatch(key.lower()) or (isinstance(value, str) and _TIME.fullmatch(value))
-                if not key.startswith(_OURS) and (changes or key == _CHART):
+                if not key.startswith(_OURS) and (_changes(key) or (isinstance(value, str) and _TIME.fullmatch(value))):
                     message = "changes without the model, and each change restarts its pods"
                     yield Fault(place=(*here, field, key), message=message)
+
+
+@functools.lru_cache(maxsize=1 << 10)
+def _changes(key: str) -> bool:
+    """Whether what a key is called is of one commit, build or time."""
+    return key == _CHART or _KEYS.fullmatch(key.lower()) is not None
 
 
 RULES = (

@@ -34,7 +34,7 @@ def _class(subject: Subject) -> Iterator[Fault]:
 
 
 def _keda(subject: Subject) -> Iterator[Fault]:
-    scaled = any(subject.at("spec", name, "autoScaling") for name in subject.components())
+    scaled = any(subject.at("spec", name, "autoScaling") for name in subject.components)
     if subject.at(*_CLASS_PLACE) == "keda" and not scaled:
         yield Fault(place=_CLASS_PLACE, message="is keda, but no component has autoScaling")
 

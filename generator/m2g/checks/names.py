@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m2g.checks.containers import COMPONENTS, KINDS, Place
+from m2g.checks.containers import KINDS, Place
 from m2g.checks.rule import Fault, Rule, Subject, issue
 from m2g.manifest import at
 from m2g.naming import LABEL_MAX
@@ -29,7 +29,7 @@ def _budget(subject: Subject) -> Iterator[Fault]:
 
 def _hosts(subject: Subject) -> Iterator[tuple[Place, str]]:
     name, namespace = subject.text("metadata", "name"), subject.text("metadata", "namespace")
-    longest = max((component for component in COMPONENTS if subject.mapping("spec", component)), key=len, default="")
+    longest = max(subject.components, key=len, default="")
     yield ("metadata", "name"), f"{name}-{longest}-{namespace}" if subject.standard else f"{name}-{longest}-00001"
     for here in subject.predictors:
         own = subject.text(*here, "name")
@@ -42,7 +42,8 @@ def _unique(subject: Subject) -> Iterator[Fault]:
     lists += [((*one, field), keys) for one in subject.containers for field, keys in _CONTAINER_KEYS.items()]
     for place, keys in lists:
         seen: set[tuple[str, ...]] = set()
-        for index, item in enumerate(subject.items(*place)):
+        items = subject.items(*place)
+        for index, item in enumerate(items if len(items) > 1 else ()):
             values = [at(item, key) or _DEFAULTS.get(key) for key in keys]
             if not all(isinstance(value, str | int) for value in values):
                 continue  # the schema's matter

@@ -9,20 +9,14 @@ from m2g.checks.containers import KINDS, Place
 from m2g.checks.rule import Fault, Rule, Subject, issue
 from m2g.manifest import at
 
-_PROBES = ("readinessProbe", "startupProbe", "livenessProbe")
 _HANDLERS = ("httpGet", "tcpSocket", "grpc", "exec")
 _WITH_PORT = ("httpGet", "tcpSocket")
 _LAST = 65535
 _MODEL_IN_PATH = re.compile(r"/v2/models/([^/]+)(/.*)?")
 
 
-def _probes(subject: Subject) -> Iterator[Place]:
-    for container in subject.containers:
-        yield from ((*container, probe) for probe in _PROBES if subject.mapping(*container, probe))
-
-
 def _model(subject: Subject) -> Iterator[Fault]:
-    for probe in _probes(subject):
+    for probe in subject.probes:
         found = _MODEL_IN_PATH.fullmatch(subject.text(*probe, "httpGet", "path"))
         served = _served(subject, probe[:-1])
         if found and probe[1] != "transformer" and found[1] != served:
@@ -39,7 +33,7 @@ def _served(subject: Subject, place: Place) -> str:
 
 
 def _port(subject: Subject) -> Iterator[Fault]:
-    for probe in _probes(subject):
+    for probe in subject.probes:
         for handler in _WITH_PORT:
             here = (*probe, handler)
             asked = handler in subject.mapping(*probe) and subject.at(*here, "port") is None
@@ -48,7 +42,7 @@ def _port(subject: Subject) -> Iterator[Fault]:
 
 
 def _handler(subject: Subject) -> Iterator[Fault]:
-    for probe in _probes(subject):
+    for probe in subject.probes:
         found = [handler for handler in _HANDLERS if handler in subject.mapping(*probe)]
         if len(found) > 1:
             yield Fault(place=probe, message=f"has {' and '.join(found)}; exactly one is allowed")
@@ -56,7 +50,7 @@ def _handler(subject: Subject) -> Iterator[Fault]:
 
 def _ports(subject: Subject) -> Iterator[Fault]:
     places = [(*place, "containerPort") for here in subject.containers for place in subject.places(*here, "ports")]
-    places += [(*probe, handler, "port") for probe in _probes(subject) for handler in (*_WITH_PORT, "grpc")]
+    places += [(*probe, handler, "port") for probe in subject.probes for handler in (*_WITH_PORT, "grpc")]
     for place in places:
         number = subject.number(*place)
         if number is not None and not 1 <= number <= _LAST:

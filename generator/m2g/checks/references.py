@@ -41,10 +41,11 @@ def _references(subject: Subject) -> Iterator[tuple[str, Place]]:
             yield from _volume(subject, volume)
     for here in subject.predictors:
         yield _RUNTIME, (*here, "model", "runtime")
-    for container in subject.containers:
-        for place in subject.places(*container, "env"):
+    for place in subject.variables:
+        if subject.at(*place, "valueFrom") is not None:
             yield from _optional(subject, _CONFIG, (*place, "valueFrom", "configMapKeyRef"))
             yield from _optional(subject, _SECRET, (*place, "valueFrom", "secretKeyRef"))
+    for container in subject.containers:
         for place in subject.places(*container, "envFrom"):
             yield from _optional(subject, _CONFIG, (*place, "configMapRef"))
             yield from _optional(subject, _SECRET, (*place, "secretRef"))
@@ -79,9 +80,11 @@ def _exists(subject: Subject) -> Iterator[Fault]:
     }
     for kind, place in _references(subject) if subject.overlay is not None else ():
         name, known = subject.text(*place), declared[kind]
-        if not name or known is UNSET or name in known or name in _names(subject, kind):
+        if not name or known is UNSET or name in known:
             continue
         if (kind == _RUNTIME and name in _STOCK) or (kind == _ACCOUNT and name == "default"):
+            continue
+        if name in _names(subject, kind):
             continue
         if not _generated(subject, kind, name):
             message = f"no {kind} {name!r} is built here or declared in m2g.yaml"
@@ -99,7 +102,9 @@ def _hashed(subject: Subject) -> Iterator[Fault]:
 
 def _generated(subject: Subject, kind: str, name: str) -> str:
     """The built object that a generator gave this name and a hash; empty for none."""
-    names = {str(found) for found in _names(subject, kind)} if kind in (_CONFIG, _SECRET) else set()
+    if kind not in (_CONFIG, _SECRET):
+        return ""
+    names = {str(found) for found in _names(subject, kind)}
     if name in names:
         return ""
     return next((made for made in sorted(names) if made.startswith(name) and _HASHED.fullmatch(made[len(name) :])), "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TypeAlias
 
@@ -68,9 +68,10 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         value = self.at(*place)
         if not isinstance(value, dict):
             return {}
-        return (
-            value if all(type(key) is str for key in value) else {k: v for k, v in value.items() if isinstance(k, str)}
-        )
+        for key in value:
+            if type(key) is not str:
+                return {k: v for k, v in value.items() if isinstance(k, str)}
+        return value
 
     def items(self, *place: str | int) -> list[object]:
         """The list at a place; empty for anything else."""
@@ -81,14 +82,15 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The place of each item of the list at a place."""
         return [(*place, index) for index in range(len(self.items(*place)))]
 
-    @property
+    @cached_property
     def standard(self) -> bool:
         """Whether the object asks for the Standard mode, by the word of the target version."""
         return self.text("metadata", "annotations", MODE) == STANDARD[self.kserve]
 
-    def components(self) -> Iterator[str]:
+    @cached_property
+    def components(self) -> list[str]:
         """predictor, transformer, explainer: those that are there."""
-        yield from (name for name in COMPONENTS if self.mapping("spec", name))
+        return [name for name in COMPONENTS if self.mapping("spec", name)]
 
     @cached_property
     def pods(self) -> list[Place]:
@@ -99,6 +101,21 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def containers(self) -> list[Place]:
         """The place of every container: `model`, framework keys, `art`, containers and init containers."""
         return list(containers.containers(self.item))
+
+    @cached_property
+    def variables(self) -> list[Place]:
+        """The place of every environment variable."""
+        return list(containers.variables(self.item, self.containers))
+
+    @cached_property
+    def probes(self) -> list[Place]:
+        """The place of every probe that says anything."""
+        return list(containers.probes(self.item, self.containers))
+
+    @cached_property
+    def words(self) -> str:
+        """Every text of the object: what is not in here need not be looked for place by place."""
+        return containers.words(self.item)
 
     @cached_property
     def predictors(self) -> list[Place]:

@@ -22,7 +22,7 @@ _SOURCES = {"Resource": "resource", "External": "external", "PodMetric": "podmet
 
 def _metrics(subject: Subject) -> Iterator[Fault]:
     annotations = subject.mapping("metadata", "annotations")
-    for name in subject.components():
+    for name in subject.components:
         here: Place = ("spec", name)
         if not subject.standard:
             hpa = annotations.get(_KNATIVE_CLASS) == _KNATIVE_HPA
@@ -109,7 +109,7 @@ def _knative(subject: Subject, here: Place) -> Iterator[Fault]:
 
 
 def _replicas(subject: Subject) -> Iterator[Fault]:
-    for name in subject.components():
+    for name in subject.components:
         here: Place = ("spec", name)
         least, most = subject.number(*here, "minReplicas"), subject.number(*here, "maxReplicas")
         if most is not None and most > 0 and (1 if least is None else least) > most:
@@ -120,7 +120,7 @@ def _replicas(subject: Subject) -> Iterator[Fault]:
 def _to_zero(subject: Subject) -> Iterator[Fault]:
     if not subject.standard or subject.text("metadata", "annotations", CLASS) == "keda":
         return
-    for name in subject.components():
+    for name in subject.components:
         if subject.number("spec", name, "minReplicas") == 0:
             yield Fault(place=("spec", name, "minReplicas"), message="is 0, but only Knative and KEDA scale to zero")
 

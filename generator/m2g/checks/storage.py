@@ -59,10 +59,11 @@ def _spec(subject: Subject) -> Iterator[Fault]:
 
 def _confidential(subject: Subject) -> Iterator[Fault]:
     for here in subject.predictors:
+        predictor = subject.mapping(*here)
         for key in ("model", *LEGACY):
-            place = (*here, key, "confidential")
-            if subject.at(*place, "enabled") is not True:
+            if at(predictor, key, "confidential", "enabled") is not True:
                 continue
+            place = (*here, key, "confidential")
             if not at(subject.mapping(*here, key), "storageUri"):
                 yield Fault(place=(*here, key, "storageUri"), message="is missing; an encrypted model needs it")
             resource = subject.text(*place, "resourceId")

@@ -14,7 +14,7 @@ _TAGS = ("metadata", "annotations", "serving.kserve.io/enable-tag-routing")
 
 
 def _strategy(subject: Subject) -> Iterator[Fault]:
-    for name in subject.components():
+    for name in subject.components:
         here: Place = ("spec", name, "deploymentStrategy")
         if subject.at(*here) is None:
             continue
@@ -35,7 +35,7 @@ def _strategy(subject: Subject) -> Iterator[Fault]:
 
 
 def _canary_percent(subject: Subject) -> Iterator[Fault]:
-    for name in subject.components() if subject.standard else ():
+    for name in subject.components if subject.standard else ():
         if subject.at("spec", name, "canaryTrafficPercent") is not None:
             message = "is ignored in Standard mode: all traffic goes to the new version at once"
             yield Fault(place=("spec", name, "canaryTrafficPercent"), message=message)
@@ -44,7 +44,7 @@ def _canary_percent(subject: Subject) -> Iterator[Fault]:
 def _knative_only(subject: Subject) -> Iterator[Fault]:
     if not subject.standard:
         return
-    for name in subject.components():
+    for name in subject.components:
         if (subject.number("spec", name, "containerConcurrency") or 0) > 0:
             yield Fault(place=("spec", name, "containerConcurrency"), message="is ignored in Standard mode")
     if subject.at(*_TAGS) is not None:

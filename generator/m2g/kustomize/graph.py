@@ -70,6 +70,7 @@ class Reader:
 
     def __init__(self, root: Path) -> None:
         self.root = os.path.realpath(root)
+        self._start = self.root.rstrip(os.sep) + os.sep
         self._nodes: dict[str, _Node | Refused] = {}
         self._alone: dict[str, tuple[str, str, str] | None] = {}
         self._real: set[str] = {self.root}
@@ -83,7 +84,7 @@ class Reader:
             self._alone.clear()
             self._real = {self.root}
         try:
-            self._walk(self._inside(folder, "", folder), nodes)
+            self._walk(self._inside(folder, "", folder)[0], nodes)
             found = tuple(node.kustomization for node in nodes.values())
             files = frozenset(file for node in nodes.values() for file in (*node.files, node.kustomization.file))
             if any(key in kustomization.data for kustomization in found for key in PLUGINS):
@@ -135,24 +136,27 @@ class Reader:
             waiting.extend(reversed(node.folders))
 
     def _read(self, folder: str) -> _Node:
-        names = [name for name in FILE_NAMES if os.path.lexists(self._absolute(folder, name))]
+        names = [name for name in FILE_NAMES if os.path.lexists(f"{self.root}/{folder}/{name}")]
         if len(names) != 1:
             raise Refused(folder, f"has {len(names)} kustomization files, needs one: {FILE_NAMES[0]}")
-        file = self._inside(names[0], folder, f"{folder}/{names[0]}")
-        data = self._yaml(file)
+        file, _ = self._inside(names[0], folder, f"{folder}/{names[0]}")
+        text = self._text(file)
+        data = load(text, file)
         if len(data) != 1 or not isinstance(data[0], dict):
             raise Refused(file, "is not one YAML mapping")
         said: dict[str, object] = {str(key): value for key, value in data[0].items()}
-        folders: list[str] = []
-        files: list[str] = []
-        for key, text in references(said, file):
-            where = self._inside(text, folder, file, key)
-            (folders if os.path.isdir(self._absolute(where)) else files).append(where)
+        found = {path: self._inside(path, folder, file, place) for place, path in references(said, file, text)}
         patches = {
-            key: [self._patch(patch, folder, file) for patch in items(said[key])] for key in PATCHES if key in said
+            key: [self._patch(patch, folder, file, found) for patch in items(said[key])]
+            for key in PATCHES
+            if key in said
         }
         kustomization = Kustomization(file=file, said=said, data={**said, **patches})
-        return _Node(kustomization=kustomization, folders=tuple(folders), files=tuple(files))
+        return _Node(
+            kustomization=kustomization,
+            folders=tuple(where for where, is_folder in found.values() if is_folder),
+            files=tuple(where for where, is_folder in found.values() if not is_folder),
+        )
 
     def _refuse_fetching(self, files: frozenset[str]) -> None:
         """Where plugins are used any file may be a plugin's configuration, and name what it wants to load."""
@@ -165,7 +169,9 @@ class Reader:
                 continue
             plugin(documents, file)
 
-    def _patch(self, patch: object, folder: str, file: str) -> Mapping[str, object]:
+    def _patch(
+        self, patch: object, folder: str, file: str, found: Mapping[str, tuple[str, bool]]
+    ) -> Mapping[str, object]:
         """The patch with `documents`: dicts for a strategic merge, a list of operations for JSON 6902."""
         entry: Mapping[str, object] = patch if isinstance(patch, dict) else {"path": patch}
         text, path = entry.get("patch"), entry.get("path")
@@ -173,23 +179,30 @@ class Reader:
             text, path = patch, None
         if isinstance(text, str):
             return {**entry, "documents": load(text, file)}
-        return {**entry, "documents": self._yaml(self._inside(str(path), folder, file, "patches"))} if path else entry
+        if not path:
+            return entry
+        where, _ = found.get(str(path)) or self._inside(str(path), folder, file, "patches")
+        return {**entry, "documents": self._yaml(where)}
 
-    def _inside(self, text: str, folder: str, file: str, key: str = "") -> str:
-        """`text`, seen from `folder`, as a path relative to the root; refused unless it exists inside the root."""
+    def _inside(self, text: str, folder: str, file: str, key: str = "") -> tuple[str, bool]:
+        """`text`, seen from `folder`, as a path relative to the root, and whether it is a folder.
+
+        Refused unless it exists inside the root.
+        """
         where = f"{key}: {text[:200]!r}" if key else "this path"
         try:
             real, found = self._followed(folder, text)
-            if real != self.root and not real.startswith(self.root.rstrip(os.sep) + os.sep):
+            if real != self.root and not real.startswith(self._start):
                 hint = "copy what you need into the repository"
                 raise Refused(file, f"{where} leads outside the repository", hint)
         except (OSError, ValueError) as error:
             raise Refused(file, f"{where} does not exist", "create it, or remove the reference") from error
-        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+        is_folder = stat.S_ISDIR(found.st_mode)
+        if not stat.S_ISREG(found.st_mode) and not is_folder:
             raise Refused(file, f"{where} is neither a file nor a folder")
         if found.st_size > MAX_RESOURCE:
             raise Refused(file, f"{where} is larger than {MAX_RESOURCE >> 20} MiB")
-        return real[len(self.root.rstrip(os.sep)) + 1 :].replace(os.sep, "/")
+        return real[len(self._start) :].replace(os.sep, "/"), is_folder
 
     def _followed(self, folder: str, text: str) -> tuple[str, os.stat_result]:
         """The real path of `text` seen from `folder`, and what is there; one lstat tells where no link can be in it."""
@@ -204,29 +217,47 @@ class Reader:
         return real, os.stat(real)
 
     def _is_real(self, folder: str) -> bool:
-        if folder not in self._real:
-            if os.path.realpath(folder) != folder:
+        """Whether no link leads to a folder of the repository."""
+        unknown: list[str] = []
+        while folder not in self._real:
+            if not folder.startswith(self._start):
                 return False
-            self._real.add(folder)
-        return True
+            unknown.append(folder)
+            folder = os.path.dirname(folder)
+        while unknown and not os.path.islink(unknown[-1]):
+            self._real.add(unknown.pop())
+        return not unknown
 
-    def _absolute(self, *parts: str) -> str:
-        return os.path.join(self.root, *parts)
+    def _absolute(self, file: str) -> str:
+        return os.path.join(self.root, file)
 
     def _yaml(self, file: str) -> list[object]:
-        path = self._absolute(file)
-        if os.path.isdir(path):
-            return []
+        return load(self._text(file), file)
+
+    def _text(self, file: str) -> str:
+        """What is in a file; nothing for a folder."""
         try:
-            if os.path.getsize(path) > MAX_BYTES:
-                raise Refused(file, f"larger than {MAX_BYTES >> 10} KiB")
-            content = Path(path).read_bytes()
+            content = _content(self._absolute(file))
         except OSError as error:
             raise Refused(file, f"cannot be read: {error.strerror}") from error
+        if content is None:
+            return ""
+        if len(content) > MAX_BYTES:
+            raise Refused(file, f"larger than {MAX_BYTES >> 10} KiB")
         try:
-            return load(content.decode(), file)
+            return content.decode()
         except UnicodeDecodeError as error:
             raise Refused(file, f"not UTF-8 at byte {error.start}") from error
+
+
+def _content(path: str) -> bytes | None:
+    """What is in a file, up to one byte more than is allowed; None for a folder."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        state = os.fstat(handle)
+        return None if stat.S_ISDIR(state.st_mode) else os.read(handle, min(state.st_size, MAX_BYTES) + 1)
+    finally:
+        os.close(handle)
 
 
 def _together(data: Mapping[str, object]) -> bool:

@@ -28,6 +28,8 @@ _PATH_KEYS = frozenset((*_PLACES, *PLUGINS, "path", "paths", "files", "env", "en
 _TEXTS = frozenset("metadata annotations commonannotations labels commonlabels literals patch sourcevalue".split())
 """Fields (in lower case) whose values are no paths: a URL may stand there."""
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|[^/]*@|(www\.)?github\.com([:/]|$)|.*(\?|//)", re.DOTALL)
+_SUSPECT = re.compile(r"<<|http|\\", re.IGNORECASE)
+"""Without one of these, or an escape that makes one, a file has no merge key and no URL."""
 _FETCHED = re.compile(r"\s*([^=]*=)?\s*https?:", re.IGNORECASE)
 
 
@@ -47,13 +49,20 @@ def load(text: str, file: str) -> list[object]:
         raise Refused(file, f"not valid YAML: {error}") from error
 
 
-def references(content: Mapping[str, object], file: str) -> Iterator[tuple[str, str]]:
-    """(place, path) of all that a kustomization names. Raises Refused for what is no path inside the repository."""
+def references(content: Mapping[str, object], file: str, text: str) -> Iterator[tuple[str, str]]:
+    """(place, path) of all that a kustomization names; `text` is the file's, `content` what it says.
+
+    Raises Refused for what is no path inside the repository.
+    """
+    suspect = _SUSPECT.search(text) is not None
+    if suspect and _merges(content):
+        raise Refused(file, "YAML merge keys (<<) are not supported", "write the fields out")
     _readable(content, file)
     for key in _HELM:
         if key in content:
             raise Refused(file, f"{key}: m2g runs no Helm", "render the chart yourself and commit the result")
-    _refuse_fetching(content, file, "kustomization")
+    if suspect:
+        _refuse_fetching(content, file, "kustomization")
     for key in (*_PLACES, *PLUGINS, *PATCHES, *_SOURCES):
         for index, entry in enumerate(items(content.get(key))):
             place = f"{key}[{index}]"
@@ -90,9 +99,7 @@ def items(value: object) -> list[object]:
 
 
 def _readable(content: Mapping[str, object], file: str) -> None:
-    """Go's JSON reader folds case and applies merge keys; a reference hidden by either is refused."""
-    if _merges(content):
-        raise Refused(file, "YAML merge keys (<<) are not supported", "write the fields out")
+    """Go's JSON reader folds case; a reference hidden by that is refused, as one hidden by a merge key is."""
     entries = [entry for key in (*PATCHES, *_SOURCES) for entry in items(content.get(key)) if isinstance(entry, dict)]
     for fields, mapping in ((_FIELDS, content), *((_FIELDS_INSIDE, entry) for entry in entries)):
         for key in mapping:
