@@ -13,6 +13,8 @@ import msgspec
 from m2g import files
 
 _OWNED = re.compile(r"models/[^/]+/(README\.md|(base|overlays|releases|requests)/.+)|fleet/[^/]+/[^/]+\.yaml")
+_PIECE = 64 << 10
+"""Bytes of a read: most files are one, and are not asked for their size first."""
 
 
 class ModelFolder(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,23 +168,26 @@ def _content(path: str) -> bytes | None:
     except OSError:
         return None
     try:
-        size = os.fstat(handle).st_size
-        if size > files.MAX_BYTES:
-            return None
-        content = os.read(handle, size + 1)
+        content = os.read(handle, _PIECE)
+        while more := os.read(handle, _PIECE):
+            content += more
+            if len(content) > files.MAX_BYTES:
+                return None
     except OSError:
         return None
     finally:
         os.close(handle)
-    return content if len(content) == size else None
+    return content
 
 
 def _digest(found: Mapping[str, bytes]) -> bytes:
-    parts: list[bytes] = []
-    for path in sorted(found):
-        content = found[path]
-        parts += (b"%d %d " % (len(path), len(content)), os.fsencode(path), content)
-    return hashlib.blake2b(b"".join(parts), digest_size=16).digest()
+    paths = sorted(found)
+    heads = [(path, len(found[path])) for path in paths]
+    try:
+        head = msgspec.msgpack.encode(heads)
+    except UnicodeEncodeError:  # a name on disk that is no UTF-8
+        head = repr(heads).encode("ascii", "backslashreplace")
+    return hashlib.blake2b(b"".join([head, *map(found.__getitem__, paths)]), digest_size=16).digest()
 
 
 def _folders(folder: Path) -> Iterator[str]:
