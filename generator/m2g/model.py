@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 
-class Value(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
+class Value(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """Base of all values: frozen, camelCase outside, unknown keys refused (msgspec wants kw_only on each class)."""
 
 

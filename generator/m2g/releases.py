@@ -15,6 +15,8 @@ from m2g.model import Release
 from m2g.tree import Mark, body, mark
 
 _DECODER = msgspec.json.Decoder(Release)
+_PARTS = ("flavors", "requirements", "signature")
+"""What the versions of a model often have in common."""
 _HINTS = {
     Mark.CONFLICTED: "take either side (git checkout --ours PATH), then run `m2g render`: it writes the right one",
     Mark.EDITED: "records are m2g's; undo the edit (git checkout PATH) and pin the version in model.yaml instead",
@@ -54,15 +56,24 @@ def of(root: Path, folder: ModelFolder, *, sure: bool = False) -> tuple[dict[str
 
 
 def _shared(records: Mapping[str, Release]) -> dict[str, Release]:
-    """The records; those of one version hold the same values, which is most of what a fleet keeps in memory."""
+    """The records, one object for what several say alike: that is most of what a fleet keeps in memory."""
     made: dict[str, Release] = {}
     for environment, record in records.items():
-        twin = next((one for one in made.values() if one.version == record.version), None)
-        if twin is not None and twin.run == record.run and twin.mlmodel == record.mlmodel:
-            made[environment] = msgspec.structs.replace(record, run=twin.run, mlmodel=twin.mlmodel)
-        else:
-            made[environment] = record
+        same = record
+        for other in made.values():
+            same = _like(same, other)
+        made[environment] = same
     return made
+
+
+def _like(record: Release, other: Release) -> Release:
+    mine, theirs = record.mlmodel, other.mlmodel
+    if record.version == other.version and record.run == other.run and mine == theirs:
+        return msgspec.structs.replace(record, run=other.run, mlmodel=theirs)
+    if mine is None or theirs is None:
+        return record
+    parts = {name: part for name in _PARTS if (part := getattr(theirs, name)) == getattr(mine, name)}
+    return msgspec.structs.replace(record, mlmodel=msgspec.structs.replace(mine, **parts))
 
 
 def decode(content: bytes) -> Release:
