@@ -61,12 +61,13 @@ def _shared(records: Mapping[str, Release]) -> dict[str, Release]:
     for environment, record in records.items():
         same = record
         for other in made.values():
-            same = _like(same, other)
+            same = like(same, other)
         made[environment] = same
     return made
 
 
-def _like(record: Release, other: Release) -> Release:
+def like(record: Release, other: Release) -> Release:
+    """The same record, with the other's objects where they say the same."""
     mine, theirs = record.mlmodel, other.mlmodel
     if record.version == other.version and record.run == other.run and mine == theirs:
         return msgspec.structs.replace(record, run=other.run, mlmodel=theirs)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import IO
 
 from m2g.errors import OutsideError
+from m2g.tree import Tree
 
 _IN_MEMORY = 1 << 20
 """Bytes that are not in the file yet."""
@@ -62,10 +63,13 @@ class Spool(Mapping[str, bytes]):
         return path in self._places
 
 
-class Part(Mapping[str, bytes]):
-    """Some files of a tree, in the order given; each must be in it."""
+def part(tree: Tree, paths: Collection[str]) -> Tree:
+    """Some files of a tree; each path is in it, and given once."""
+    return tree if len(paths) == len(tree) else _Part(tree, paths)
 
-    def __init__(self, tree: Mapping[str, bytes], paths: Collection[str]) -> None:
+
+class _Part(Mapping[str, bytes]):
+    def __init__(self, tree: Tree, paths: Collection[str]) -> None:
         self._tree = tree
         self._paths = dict.fromkeys(paths)
 

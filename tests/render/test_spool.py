@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from m2g.errors import OutsideError
-from m2g.spool import Part, Spool
+from m2g.spool import Spool, part
 
 LARGE = bytes(range(256)) * 3000
 
@@ -30,12 +30,13 @@ def test_the_last_content_of_a_path_comes_back(trees: list[dict[str, bytes]]) ->
 def test_a_part_has_its_own_paths_alone() -> None:
     spool = Spool()
     spool.put({"a": b"1", "b": b"2", "c": b"3"})
-    part = Part(spool, ["c", "a"])
-    assert dict(part) == {"c": b"3", "a": b"1"}
-    assert list(part) == ["c", "a"]
-    assert "b" not in part
+    some = part(spool, ["c", "a"])
+    assert dict(some) == {"c": b"3", "a": b"1"}
+    assert list(some) == ["c", "a"]
+    assert "b" not in some
     with pytest.raises(KeyError):
-        part["b"]
+        some["b"]
+    assert part(spool, ["c", "b", "a"]) == spool
 
 
 def test_no_room_is_said_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

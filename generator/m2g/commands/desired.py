@@ -20,7 +20,7 @@ from m2g.naming import LABEL_MAX
 from m2g.render import Deployment, ModelInput, record, render
 from m2g.runtime import Runtime
 from m2g.serving import Chosen, Serving
-from m2g.spool import Part, Spool
+from m2g.spool import Spool, part
 from m2g.tree import Tree
 
 Key = tuple[str, str]
@@ -113,7 +113,7 @@ def desired(repository: Repository, records: Mapping[Key, Release], trial: Trial
             files = _built(repository, slug, releases, made.findings)
         spool.put(files)
         paths += files
-    return Desired(files=Part(spool, paths), frozen=frozenset(frozen), findings=tuple(findings))
+    return Desired(files=part(spool, paths), frozen=frozenset(frozen), findings=tuple(findings))
 
 
 def _built(

@@ -19,7 +19,7 @@ from m2g.errors import InputError
 from m2g.finding import Finding
 from m2g.folders import ModelFolder
 from m2g.model import Value
-from m2g.spool import Part
+from m2g.spool import part
 from m2g.tree import Mark, Tree, mark, same, stamped
 
 
@@ -58,7 +58,7 @@ def difference(root: Path, held: Holdings, resolved: Resolved, wanted: Desired, 
         kept=wanted.files,
         rebased=frozenset(path.split("/")[1] for path in changed if _BASE.match(path)),
     )
-    files = Part(wanted.files, sorted(path for path in changed if concern.has(path)))
+    files = part(wanted.files, sorted(path for path in changed if concern.has(path)))
     stale = {path for path in current if path not in wanted.files and concern.has(path)}
     removals = {path for path in stale if mark(current[path]) is not Mark.FOREIGN}
     gone = {(found[1], found[2]) for path in removals if (found := _OVERLAY.fullmatch(path))}

@@ -19,6 +19,7 @@ from m2g.intent import Config
 from m2g.model import ModelVersion, RegisteredModel, Release, Value, VersionFacts
 from m2g.plan import Plan, Target, plan, selected, slug_of
 from m2g.registry import Registry
+from m2g.releases import like
 from m2g.shard import Shard
 
 Problems: TypeAlias = Callable[[str, Mapping[str, Release]], Mapping[str, list[Finding]]]
@@ -157,11 +158,13 @@ def _released(
         if record is None or not _same(record, version) or _lacks_facts(record):
             wanted[version.name, version.version] = version
     unreadable: dict[tuple[str, str], InputError] = {}
+    last: Release | None = None
     for version, found in facts.of(registry, list(wanted.values()), cache):
         identity = (version.name, version.version)
         try:
             if not _keeps(known.get(identity), version, found):
-                known[identity] = recorded(version, found, registry.identity)
+                made = recorded(version, found, registry.identity)
+                last = known[identity] = made if last is None or last.model != made.model else like(made, last)
         except InputError as error:
             unreadable[identity] = error
     fresh: dict[Key, Release] = {}
