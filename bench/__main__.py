@@ -21,7 +21,7 @@ from bench import page, plot
 from bench.measure import Place, Sample, median, run
 from bench.peers import kubeconform, template
 from bench.results import RESULTS, Results
-from bench.scenario import measure
+from bench.scenario import Fleet, measure
 
 ROUNDS = {10: 5, 100: 5, 1000: 3, 10_000: 1}
 NAIVE = {10: 3, 100: 2, 1000: 1, 10_000: 0}
@@ -34,6 +34,7 @@ def main() -> int:
     arguments.add_argument("--sizes", default="10,100,1000,10000", help="fleets, such as 10,100")
     arguments.add_argument("--rounds", type=int, default=0, help="rounds of each; default: 5, 5, 3, 1")
     arguments.add_argument("--naive", type=int, default=-1, help="rounds of the naive peer; default: 3, 2, 1, 0")
+    arguments.add_argument("--database", default="", help="an empty PostgreSQL for MLflow, such as postgresql:///bench")
     arguments.add_argument("--write", action="store_true", help="also write bench/results.json and docs/performance.md")
     given = arguments.parse_args()
     sizes = [int(text) for text in given.sizes.split(",")]
@@ -46,7 +47,7 @@ def main() -> int:
             def tell(what: str, size: int = size) -> None:
                 sys.stderr.write(f"{size:,} models: {what} …\n")
 
-            found = measure(size, rounds, peers, Path(name) / str(size), tell)
+            found = measure(Fleet(size, Path(name) / str(size), given.database), rounds, peers, tell)
             medians[str(size)] = {what: median(samples) for what, samples in found.items()}
         start = _start(Path(name))
         others = {**kubeconform(Path(name)), **template(Path(name))}
@@ -54,6 +55,7 @@ def main() -> int:
         machine=f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
         kustomize=_said("kustomize", "version"),
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
+        database=given.database.partition(":")[0] or "sqlite",
         fleets=medians,
         start=start,
         others=others,

@@ -92,6 +92,24 @@ def fill(database: str, artifacts: Path, size: int) -> None:
                 (folder / file).write_text(content)
 
 
+def refuse_filled(database: str) -> None:
+    """Raises ValueError where a database has tables: it may be somebody's, and is emptied in the end."""
+    engine = sqlalchemy.create_engine(database)
+    tables = sqlalchemy.inspect(engine).get_table_names()
+    engine.dispose()
+    if tables:
+        raise ValueError(f"the database has {len(tables)} tables; name an empty one")
+
+
+def empty(database: str) -> None:
+    """Drop the tables that the server made."""
+    engine = sqlalchemy.create_engine(database)
+    made = sqlalchemy.MetaData()
+    made.reflect(engine)
+    made.drop_all(engine)
+    engine.dispose()
+
+
 def listed(index: int, version: int) -> ModelVersion:
     """A version as the registry lists it."""
     return ModelVersion(

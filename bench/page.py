@@ -26,8 +26,8 @@ _WHAT = {
     "naive": "the naive peer, render + validate",
 }
 _MEASURED = """\
-Measured on {date}: {machine}, kustomize {kustomize}, MLflow 3 on SQLite with one worker on the same machine. Medians;
-the peer and m2g in the same run, in turn.
+Measured on {of.date}: {of.machine}, kustomize {of.kustomize}, MLflow 3 on {of.database} with one worker on the same
+machine. Medians; the peer and m2g in the same run, in turn.
 """
 Row = tuple[str, str, str, str]
 
@@ -80,7 +80,7 @@ def markdown(results: Results) -> str:
     parts = [
         "<!-- Written by `make bench` from bench/results.json and bench/prose.md; do not edit. -->\n",
         "# Performance\n",
-        _MEASURED.format(date=results.date, machine=results.machine, kustomize=results.kustomize),
+        _MEASURED.format(of=results),
         "![Processor time against the size of the fleet](performance.svg)\n",
         "## Reached\n",
         _markdown_table(("what", "to reach", "measured", ""), goals(results)),
@@ -94,7 +94,7 @@ def markdown(results: Results) -> str:
 
 def table(results: Results) -> str:
     """The same for a terminal."""
-    lines = []
+    lines = [f"MLflow on {results.database}", ""]
     for size in results.sizes():
         lines += [f"{size:,} models in 3 environments", *_plain(_HEAD, list(_rows(results, size))), ""]
     lines += ["others", *_plain(_HEAD[:4], [row[:4] for row in _others(results)]), ""]

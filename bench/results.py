@@ -18,6 +18,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     machine: str
     kustomize: str
     date: str
+    database: str = "sqlite"
     fleets: dict[str, dict[str, Sample]]
     start: dict[str, Sample]
     others: dict[str, Sample]

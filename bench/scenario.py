@@ -41,10 +41,15 @@ _MOVED = {"1": "2", "2": "1"}
 class Fleet:
     """A server with a fleet, and the repository of it in a temporary folder."""
 
-    def __init__(self, size: int, folder: Path) -> None:
+    def __init__(self, size: int, folder: Path, database: str = "") -> None:
+        """`database` is an empty one, by SQLAlchemy's URL; without it the server's own SQLite file."""
         self.size = size
-        self.server = Server(PYTHON3).wait()
-        fleet.fill(f"sqlite:///{self.server.folder}/mlflow.db", self.server.folder / "proxied", size)
+        self._database = database
+        if database:
+            fleet.refuse_filled(database)
+        self.server = Server(PYTHON3, *(("--backend-store-uri", database) if database else ())).wait()
+        own = f"sqlite:///{self.server.folder}/mlflow.db"
+        fleet.fill(database or own, self.server.folder / "proxied", size)
         self.root = folder / "repository"
         self.naive = folder / "naive"
         self.cache = folder / "cache"
@@ -57,6 +62,12 @@ class Fleet:
         self._place = Place(
             folder=self.root, log=self.server.folder / "log", environment={"M2G_CACHE_DIR": str(self.cache)}
         )
+
+    def stop(self) -> None:
+        """End the server, and leave the database as it was."""
+        self.server.stop()
+        if self._database:
+            fleet.empty(self._database)
 
     def m2g(self, *arguments: str) -> Sample:
         """Run m2g in the repository."""
@@ -120,12 +131,11 @@ class Fleet:
         return run([sys.executable, "-m", "bench.naive", self.server.url, str(self.naive), str(names)], place)
 
 
-def measure(size: int, rounds: int, peers: int, folder: Path, tell: Callable[[str], None]) -> dict[str, list[Sample]]:
+def measure(made: Fleet, rounds: int, peers: int, tell: Callable[[str], None]) -> dict[str, list[Sample]]:
     """Name of what is measured → a sample for each round. The naive peer runs in the first `peers` rounds."""
     found: dict[str, list[Sample]] = defaultdict(list)
-    made = Fleet(size, folder)
     try:
-        if size <= LARGEST_READ:
+        if made.size <= LARGEST_READ:
             tell("first contact")
             found["first contact"].append(made.first_contact())
         else:
@@ -136,7 +146,7 @@ def measure(size: int, rounds: int, peers: int, folder: Path, tell: Callable[[st
                 found["naive"].append(made.peer())
             one_round(made, found)
     finally:
-        made.server.stop()
+        made.stop()
     return dict(found)
 
 
