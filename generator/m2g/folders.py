@@ -31,9 +31,9 @@ class ModelFolder(msgspec.Struct, frozen=True, kw_only=True):
 
     def owned(self) -> list[str]:
         """The files in the places where m2g writes, sorted; people's files that lie there are among them."""
-        linked = {f"{path}/" for path in self.odd}
-        found = [path for path in (*self.files, *self.odd) if _OWNED.fullmatch(path)]
-        return sorted(path for path in found if not any(path.startswith(link) for link in linked))
+        linked = tuple(f"{path}/" for path in self.odd)
+        found = sorted(path for path in (*self.files, *self.odd) if _OWNED.fullmatch(path))
+        return [path for path in found if not path.startswith(linked)] if linked else found
 
     def content(self, root: Path, path: str) -> bytes:
         """The content of a file. Raises FileNotFoundError, InputError and OutsideError as m2g.files.read does."""

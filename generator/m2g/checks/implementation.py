@@ -42,8 +42,8 @@ def _legacy(subject: Subject) -> Iterator[Fault]:
 def _name(subject: Subject) -> Iterator[Fault]:
     for here in subject.predictors:
         predictor = subject.mapping(*here)
-        for key in ("model", *LEGACY):
-            if at(predictor, key, "name"):
+        for key in (key for key in ("model", *LEGACY) if key in predictor):
+            if subject.at(*here, key, "name"):
                 yield Fault(place=(*here, key, "name"), message="must be empty; KServe names the container itself")
 
 

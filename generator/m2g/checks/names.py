@@ -37,13 +37,17 @@ def _hosts(subject: Subject) -> Iterator[tuple[Place, str]]:
             yield (*here, "name"), f"{name}-{own}-predictor"
 
 
+def _lists(subject: Subject) -> Iterator[tuple[Place, tuple[str, ...]]]:
+    """The place of each list whose items must differ, and in which fields."""
+    for places, fields in ((subject.pods, _POD_KEYS), (subject.containers, _CONTAINER_KEYS)):
+        for place in places:
+            yield from (((*place, key), fields[key]) for key in subject.mapping(*place) if key in fields)
+
+
 def _unique(subject: Subject) -> Iterator[Fault]:
-    lists = [((*pod, field), keys) for pod in subject.pods for field, keys in _POD_KEYS.items()]
-    lists += [((*one, field), keys) for one in subject.containers for field, keys in _CONTAINER_KEYS.items()]
-    for place, keys in lists:
+    for place, keys in _lists(subject):
         seen: set[tuple[str, ...]] = set()
-        items = subject.items(*place)
-        for index, item in enumerate(items if len(items) > 1 else ()):
+        for index, item in enumerate(subject.items(*place)):
             values = [at(item, key) or _DEFAULTS.get(key) for key in keys]
             if not all(isinstance(value, str | int) for value in values):
                 continue  # the schema's matter

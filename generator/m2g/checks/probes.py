@@ -50,7 +50,8 @@ def _handler(subject: Subject) -> Iterator[Fault]:
 
 def _ports(subject: Subject) -> Iterator[Fault]:
     places = [(*place, "containerPort") for here in subject.containers for place in subject.places(*here, "ports")]
-    places += [(*probe, handler, "port") for probe in subject.probes for handler in (*_WITH_PORT, "grpc")]
+    for probe in subject.probes:
+        places += [(*probe, handler, "port") for handler in subject.mapping(*probe) if handler in (*_WITH_PORT, "grpc")]
     for place in places:
         number = subject.number(*place)
         if number is not None and not 1 <= number <= _LAST:

@@ -60,10 +60,10 @@ def _spec(subject: Subject) -> Iterator[Fault]:
 def _confidential(subject: Subject) -> Iterator[Fault]:
     for here in subject.predictors:
         predictor = subject.mapping(*here)
-        for key in ("model", *LEGACY):
-            if at(predictor, key, "confidential", "enabled") is not True:
-                continue
+        for key in (key for key in ("model", *LEGACY) if key in predictor):
             place = (*here, key, "confidential")
+            if subject.at(*place, "enabled") is not True:
+                continue
             if not at(subject.mapping(*here, key), "storageUri"):
                 yield Fault(place=(*here, key, "storageUri"), message="is missing; an encrypted model needs it")
             resource = subject.text(*place, "resourceId")

@@ -30,7 +30,7 @@ def _uris(subject: Subject) -> Iterator[tuple[Place, bool]]:
     """The place of every URI, and whether it is a folder for sure (an MLflow model always is)."""
     others: list[Place] = [("spec", name) for name in ("transformer", "explainer")]
     for here in (*subject.predictors, *others):
-        if subject.text(*here, "storageContainerName"):
+        if not subject.mapping(*here) or subject.text(*here, "storageContainerName"):
             continue  # the cluster's own storage container reads it, by its own rules
         folder = subject.text(*here, "model", "modelFormat", "name") == "mlflow"
         for key in ("model", "art"):

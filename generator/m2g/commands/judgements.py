@@ -25,6 +25,8 @@ Key = tuple[str, str]
 
 _WAITING = 10 * kustomize.BATCH
 """Overlays whose objects wait in memory until CEL is asked about all of them."""
+_ALIKE = 1000
+"""Texts that are remembered during a run."""
 _KUSTOMIZATION = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
 
 
@@ -55,6 +57,8 @@ class Court(Value, frozen=True, kw_only=True):
     past: Past = Past()
     substituted: bool = False
     """Whether Flux expands variables in what this repository applies."""
+    right: set[tuple[str, str]] = set()
+    """Texts of kustomizations in which nothing is wrong under a KServe version: the bases of most models are alike."""
 
     def kserve(self, environment: str) -> Kserve:
         """The KServe of an environment."""
@@ -248,11 +252,17 @@ def _object(court: Court, subject: expressions.Overlay, built: kustomize.Built, 
 def _kustomization(
     court: Court, subject: expressions.Overlay, built: kustomize.Built, found: kustomize.Kustomization
 ) -> Iterator[Finding]:
+    alone = found.text if found.said.get("kind") != checks.COMPONENT and not built.error else ""
+    if (alone, subject.kserve) in court.right:
+        return
     item = {**_KUSTOMIZATION, **found.said}
     asked = checks.Subject(
         item={**item, **found.data}, kserve=subject.kserve, overlay=None if built.error else built.objects
     )
-    for finding in (*_against_schema(item, court.catalogue, subject.kserve), *checks.check(asked)):
+    findings = [*_against_schema(item, court.catalogue, subject.kserve), *checks.check(asked)]
+    if alone and not findings and len(court.right) < _ALIKE:
+        court.right.add((alone, subject.kserve))
+    for finding in findings:
         line = sources.line(court.root, found.file, place_of(finding.path))
         yield msgspec.structs.replace(finding, file=found.file, line=line)
 

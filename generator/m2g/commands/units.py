@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -155,4 +156,5 @@ def _unpaired(folder: ModelFolder, records: set[str], overlays: set[str]) -> Ite
 def applied(root: Path, slug: str, environment: str) -> tuple[kustomize.PlainFile, ...]:
     """The file of fleet/ that applies this overlay, where there is one."""
     file = f"fleet/{environment}/{slug}.yaml"
-    return (kustomize.read_file(root, file),) if (root / file).is_file() or (root / file).is_symlink() else ()
+    whole = f"{root}/{file}"
+    return (kustomize.read_file(root, file),) if os.path.isfile(whole) or os.path.islink(whole) else ()

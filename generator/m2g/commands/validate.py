@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
@@ -156,8 +157,12 @@ def _fleet(look: Look, shard: Shard | None, cache: Cache) -> _Fleet:
 
 def _may_substitute(root: Path, folder: ModelFolder, applied: Collection[str]) -> bool:
     """Whether Flux expands variables in this model's overlays; m2g's own files say nothing of it."""
-    files = [file for file in applied if b"postBuild" in folder.files.get(file, b"postBuild")]
+    files = [file for file in applied if b"postBuild" in folder.files.get(file, b"postBuild") and _is_there(root, file)]
     return any(_substitutes(item) for file in files for item in kustomize.read_file(root, file).objects)
+
+
+def _is_there(root: Path, file: str) -> bool:
+    return os.path.lexists(f"{root}/{file}")
 
 
 def _substitutes(item: object) -> bool:

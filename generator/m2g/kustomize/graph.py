@@ -37,11 +37,15 @@ _FETCHES = re.compile(rb"https?:|\\[xuU]", re.IGNORECASE)
 
 
 class Kustomization(msgspec.Struct, frozen=True, kw_only=True):
-    """One kustomization file: what it says, and `data` where each patch has its content, parsed, as `documents`."""
+    """One kustomization file: what it says, and `data` where each patch has its content, parsed, as `documents`.
+
+    `text` is the file's where that is all there is to it; empty where it has patches.
+    """
 
     file: str
     said: Mapping[str, object]
     data: Mapping[str, object]
+    text: str = ""
 
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,7 +155,7 @@ class Reader:
             for key in PATCHES
             if key in said
         }
-        kustomization = Kustomization(file=file, said=said, data={**said, **patches})
+        kustomization = Kustomization(file=file, said=said, data={**said, **patches}, text="" if patches else text)
         return _Node(
             kustomization=kustomization,
             folders=tuple(where for where, is_folder in found.values() if is_folder),

@@ -17,6 +17,7 @@ PATCHES = ("patches", "patchesJson6902", "patchesStrategicMerge")
 
 _PLACES = ("resources", "bases", "components", "crds", "configurations")
 _SOURCES = ("configMapGenerator", "secretGenerator", "replacements", "openapi")
+_NAMING = (*_PLACES, *PLUGINS, *PATCHES, *_SOURCES)
 _HELM = ("helmCharts", "helmChartInflationGenerator")
 _OTHERS = (
     *("apiVersion", "kind", "metadata", "namespace", "namePrefix", "nameSuffix", "labels", "commonLabels"),
@@ -63,8 +64,8 @@ def references(content: Mapping[str, object], file: str, text: str) -> Iterator[
             raise Refused(file, f"{key}: m2g runs no Helm", "render the chart yourself and commit the result")
     if suspect:
         _refuse_fetching(content, file, "kustomization")
-    for key in (*_PLACES, *PLUGINS, *PATCHES, *_SOURCES):
-        for index, entry in enumerate(items(content.get(key))):
+    for key in (key for key in _NAMING if key in content):
+        for index, entry in enumerate(items(content[key])):
             place = f"{key}[{index}]"
             if isinstance(entry, str):
                 if "\n" not in entry or key in _PLACES:
@@ -100,7 +101,8 @@ def items(value: object) -> list[object]:
 
 def _readable(content: Mapping[str, object], file: str) -> None:
     """Go's JSON reader folds case; a reference hidden by that is refused, as one hidden by a merge key is."""
-    entries = [entry for key in (*PATCHES, *_SOURCES) for entry in items(content.get(key)) if isinstance(entry, dict)]
+    keys = (key for key in (*PATCHES, *_SOURCES) if key in content)
+    entries = [entry for key in keys for entry in items(content[key]) if isinstance(entry, dict)]
     for fields, mapping in ((_FIELDS, content), *((_FIELDS_INSIDE, entry) for entry in entries)):
         for key in mapping:
             right = fields.get(str(key).casefold(), key)
