@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -29,7 +28,7 @@ def read_all(text: str) -> list[object]:
     Not for what a person wrote by hand: there `m2g.documents` knows the lines.
     """
     refuse_costly(text)
-    return ryaml.load_all(io.StringIO(text)) or []  # None for no document at all
+    return ryaml.loads_all(text) or []  # None for no document at all
 
 
 def identity(item: Manifest) -> Identity:

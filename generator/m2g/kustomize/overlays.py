@@ -112,7 +112,7 @@ def _started(pool: ThreadPoolExecutor, reader: Reader, folders: Sequence[str]) -
 
 def _ended(runs: Iterator[Future[list[Built]]]) -> Iterator[list[Built]]:
     """What the runs give, as they end. Some wait at any time, so that no core does while one is looked at."""
-    most = 2 * (os.cpu_count() or 1)
+    most = 1 + (os.cpu_count() or 1)
     running: set[Future[list[Built]]] = set()
     for run in runs:
         running.add(run)
@@ -162,7 +162,7 @@ def _counted(command: Sequence[str], root: Path, batch: Sequence[Graph]) -> list
         resources = [f"root/{graph.folder}" for graph in batch]
         (place / FILE_NAMES[0]).write_text(_json({"sortOptions": {"order": "fifo"}, "resources": resources}))
         ran = tools.run(command, cwd=place, timeout=2 * SECONDS, environment=_ENVIRONMENT)
-    found = read_all(ran.stdout.decode()) if ran.code == 0 else []
+    found = list(_documents(ran.stdout)) if ran.code == 0 else []
     got = [(*identity(item)[:2], identity(item)[3]) if isinstance(item, dict) else None for item in found]
     return [[item] for item in found] if got == wanted else None
 
@@ -186,13 +186,19 @@ def _together(command: Sequence[str], root: Path, folders: Sequence[str]) -> lis
         return None
     parts: list[list[object]] = []
     found: list[str] = []
-    for item in read_all(ran.stdout.decode()):
+    for item in _documents(ran.stdout):
         if isinstance(item, dict) and item.get("apiVersion") == _MARK:
             found.append(item["metadata"]["name"])
             parts.append([])
         else:
             parts[-1].append(item)
     return parts[:-1] if found == marks and not parts[-1] else None
+
+
+def _documents(printed: bytes) -> Iterator[object]:
+    """What kustomize printed, one document after the other: all at once take much memory. Raises ValueError."""
+    for text in printed.split(b"\n---\n"):
+        yield from read_all(text.decode())
 
 
 def _alone(command: Sequence[str], root: Path, graph: Graph) -> Built:
