@@ -33,7 +33,7 @@ def test_the_peer_is_fitted_by_a_line_and_said_to_be() -> None:
     assert found is not None
     assert (round(found[0].wall), found[1]) == (10_000, True)
     assert made(small=100, large=1000).naive(1000) == (Sample(wall=1000, cpu=1000), False)
-    assert "(fitted)" in page.markdown(made(small=100, large=1000))
+    assert "(fitted)" in page.table(made(small=100, large=1000))
 
 
 def test_a_goal_that_is_missed_is_said_to_be() -> None:
