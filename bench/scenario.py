@@ -121,6 +121,10 @@ class Fleet:
         """The floor."""
         return run([sys.executable, "-c", LOOP, "models"], self._place)
 
+    def kustomize(self) -> Sample:
+        """The floor of a cold run: the same overlays in the same batches, and nothing else."""
+        return run([sys.executable, "-m", "bench.alone", "."], self._place)
+
     def peer(self) -> Sample:
         """The naive peer on the same fleet, from nothing."""
         shutil.rmtree(self.naive)
@@ -158,6 +162,7 @@ def one_round(made: Fleet, found: dict[str, list[Sample]]) -> None:
     found["cold"].append(render + validate)
     git(made.root, "add", "--all")
     git(made.root, "commit", "--quiet", "--message", "fleet", "--allow-empty")
+    found["kustomize alone"].append(made.kustomize())
     found["reading loop"].append(made.loop())
     found["no-op render"].append(made.m2g("render"))
     found["no-op validate"].append(made.m2g("validate"))
