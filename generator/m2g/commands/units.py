@@ -95,9 +95,12 @@ def _name(folder: ModelFolder, records: Mapping[str, Release]) -> str:
 
 
 def look(what: Look, folder: ModelFolder, *, rendered: bool) -> Unit:
-    """Look at one model; every finding has its file and line. `rendered`: it is known that render refuses nothing."""
+    """Look at one model; every finding has its file and line.
+
+    `rendered`: it is known that all files in m2g's places are what render gives, and that it refuses nothing.
+    """
     root, slug = what.root, folder.slug
-    records, findings = releases.of(root, folder)
+    records, findings = releases.of(root, folder, sure=rendered)
     intent, wrong = configuration.intent_of(root, folder)
     findings += wrong
     intents = {} if intent is None else {slug: intent}
@@ -113,7 +116,7 @@ def look(what: Look, folder: ModelFolder, *, rendered: bool) -> Unit:
         )
         findings += _against(root, repository, rendered=rendered)
     overlays = _overlays(folder)
-    findings += ownership.findings(root, folder, {slug})
+    findings += () if rendered else ownership.findings(root, folder, {slug})
     findings += _unpaired(folder, set(records), set(overlays))
     return Unit(
         slug=slug,
