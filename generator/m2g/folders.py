@@ -131,7 +131,7 @@ def _walk(folder: str, start: int, found: dict[str, bytes], odd: list[str]) -> N
         if entry.is_dir(follow_symlinks=False):
             _walk(path, start, found, odd)
         elif entry.is_file(follow_symlinks=False):
-            content = _content(path)
+            content = plain(path)
             if content is None:
                 odd.append(path[start:])
             else:
@@ -154,14 +154,14 @@ def _take(root: Path, path: str, found: dict[str, bytes], odd: list[str]) -> Non
     if os.path.islink(whole):
         odd.append(path)
     elif os.path.isfile(whole):
-        content = _content(whole)
+        content = plain(whole)
         if content is None:
             odd.append(path)
         else:
             found[path] = content
 
 
-def _content(path: str) -> bytes | None:
+def plain(path: str) -> bytes | None:
     """The bytes of a plain file; None for what only m2g.files.read can speak of."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -92,14 +92,17 @@ class Checked(msgspec.Struct, kw_only=True):
 
 
 def asked(
-    root: Path, names: Mapping[str, str], environments: Collection[str], today: date | None, cache: Cache
+    root: Path, places: Callable[[], tuple[Mapping[str, str], Sequence[str]]], today: date | None, cache: Cache
 ) -> Asked:
-    """Read the policies. `names` is slug to registered name; `today` says which overrides have ended (default: now).
+    """Read the policies. `today` says which overrides have ended (default: now).
+
+    `places` tells what they may speak of, slug to registered name and environments; it is asked where there are any.
 
     Raises OutsideError where CEL cannot be evaluated at all.
     """
     read = policies.read(root)
-    misplaced = list(policy.misplaced(read.waivers, read.rules, names, list(environments), today or policies.today()))
+    names, environments = places() if read.waivers else ({}, ())
+    misplaced = list(policy.misplaced(read.waivers, read.rules, names, environments, today or policies.today()))
     wrong = [waiver for waiver, _ in misplaced]
     broken = {id(rule): problem for rule, problem in _unreadable(read.rules, cache)}
     findings = [*read.findings, *(finding for _, finding in misplaced)]

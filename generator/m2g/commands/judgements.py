@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -153,19 +153,19 @@ def _is_closed(judgement: Judgement) -> bool:
 
 def judge(
     court: Court,
-    keys: Sequence[Key],
+    keys: Iterable[Key],
     known: Judgements,
-    names: Mapping[str, str],
+    models: Mapping[str, units.Unit],
     progress: kustomize.Progress,
 ) -> Iterator[dict[Key, Judgement]]:
-    """Build and judge these overlays, some while others are built; `names` is slug to registered name.
+    """Build and judge these overlays of these models (by slug), some while others are built.
 
     Those that CEL is asked about wait for each other: its process costs as much as building a dozen of them.
     """
-    overlays = {f"models/{slug}/overlays/{environment}": (slug, environment) for slug, environment in keys}
+    overlays = (f"models/{slug}/overlays/{environment}" for slug, environment in keys)
     waiting: list[expressions.Overlay] = []
-    for batch in kustomize.stream(court.root, list(overlays), progress=progress):
-        subjects = [_subject(court, overlays[built.folder], built, names) for built in batch]
+    for batch in kustomize.stream(court.root, overlays, progress=progress):
+        subjects = [_subject(court, built, models) for built in batch]
         asking = [expressions.asks(court.asked, subject, court.catalogue) for subject in subjects]
         yield _judged(court, [subject for subject, asks in zip(subjects, asking, strict=True) if not asks], known)
         waiting += (subject for subject, asks in zip(subjects, asking, strict=True) if asks)
@@ -175,15 +175,15 @@ def judge(
     yield _judged(court, waiting, known)
 
 
-def _subject(court: Court, key: Key, built: kustomize.Built, names: Mapping[str, str]) -> expressions.Overlay:
-    slug, environment = key
+def _subject(court: Court, built: kustomize.Built, models: Mapping[str, units.Unit]) -> expressions.Overlay:
+    _, slug, _, environment = built.folder.split("/")
     record = folders.single(court.root, slug, f"releases/{environment}.json")
     return expressions.Overlay(
-        key=key,
+        key=(slug, environment),
         kserve=court.kserve(environment).version,
         built=built,
-        plain=units.applied(court.root, *key),
-        name=names.get(slug, slug),
+        plain=units.applied(court.root, slug, environment),
+        name=models[slug].name,
         namespace=court.namespace(environment),
         release=releases.of(court.root, record)[0].get(environment),
     )

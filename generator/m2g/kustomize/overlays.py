@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 from typing import TypeAlias
@@ -79,35 +79,46 @@ def build(
 
     Raises OutsideError where no kustomize is found or none can be started; all else is said in `Built.error`.
     """
-    answers = {item.folder: item for items in stream(root, folders, progress=progress) for item in items}
+    told: Progress = lambda what, done, _: progress(what, done, len(folders))  # noqa: E731
+    answers = {item.folder: item for items in stream(root, folders, progress=told) for item in items}
     return {folder: answers[folder] for folder in folders}
 
 
 def stream(
-    root: Path, folders: Sequence[str], *, progress: Progress = lambda what, done, total: None
+    root: Path, folders: Iterable[str], *, progress: Progress = lambda what, done, total: None
 ) -> Iterator[list[Built]]:
     """As `build`, a batch as soon as it is built, in any order: whoever asks works on one while others are built.
 
-    No more is read or kept than what a few processes are to do.
+    No more is taken, read or kept than what a few processes are to do; how many there are is told in the end.
     """
     reader = Reader(root)
     done = 0
+    total = 0
+
+    def graphs() -> Iterator[Graph]:
+        nonlocal total
+        taken = 0
+        for folder in folders:
+            taken += 1
+            yield reader.graph(folder)
+        total = taken
+
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         try:
-            for built in _ended(_started(pool, reader, folders)):
+            for built in _ended(_started(pool, Path(reader.root), graphs())):
                 done += len(built)
-                progress("overlays built", done, len(folders))
+                progress("overlays built", done, total)
                 yield built
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _started(pool: ThreadPoolExecutor, reader: Reader, folders: Sequence[str]) -> Iterator[Future[list[Built]]]:
+def _started(pool: ThreadPoolExecutor, root: Path, graphs: Iterator[Graph]) -> Iterator[Future[list[Built]]]:
     command: tuple[str, ...] = ()
-    for batch in batches(reader.graph(folder) for folder in folders):
+    for batch in batches(graphs):
         if not batch[0].problem:
             command = command or find()
-        yield pool.submit(_batch, command, Path(reader.root), batch)
+        yield pool.submit(_batch, command, root, batch)
 
 
 def _ended(runs: Iterator[Future[list[Built]]]) -> Iterator[list[Built]]:
