@@ -115,6 +115,32 @@ def test_variables_matter_where_flux_replaces_them(tmp_path: Path, post: bool) -
     assert rules == ([("flux-variable", "data.run")] if post else [])
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_variables_matter_however_the_field_is_written(tmp_path: Path, linked: bool) -> None:
+    files = {CUSTOM: f"{COMPONENT}resources: [script.yaml]\n", f"{HERE}/script.yaml": SCRIPT}
+    root = fleet(tmp_path, files)
+    post = '  "post\\x42uild": {substitute: {HOME: x}}\n'
+    if linked:
+        (root / "fleet/prod").rename(root / "applied")
+        (root / "fleet/prod").symlink_to("../applied")
+        (root / "applied/wine.yaml").write_text(FLUX + post)
+    else:
+        (root / "fleet/prod/own.yaml").write_text(FLUX + post)
+    assert "flux-variable" in {item.rule for item in found(root)}
+
+
+def test_what_is_wrong_in_two_bases_that_are_alike_is_said_of_both(tmp_path: Path) -> None:
+    root = fleet(tmp_path)
+    write_record(root, "port", release("port", "prod"))
+    run(root, FakeRegistry(), RenderOptions(locked=True))
+    token = "ghp_" + "a1" * 18
+    for slug in ("wine", "port"):
+        base = root / f"models/{slug}/base/kustomization.yaml"
+        base.write_text(base.read_text() + f"metadata: {{annotations: {{note: {token}}}}}\n")
+    files = {item.file for item in found(root) if item.rule == "credential-in-text"}
+    assert files >= {"models/port/base/kustomization.yaml", "models/wine/base/kustomization.yaml"}
+
+
 PACKAGES = {"mlflow": "3.9.0", "skops": "0.13.0", "scikit_learn": "1.5.2", "mlserver": "1.7.1"}
 
 

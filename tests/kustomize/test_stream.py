@@ -1,0 +1,67 @@
+"""Overlays are built while others are read, in no more processes than they fill; nothing is lost or built twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from m2g import kustomize
+from m2g.kustomize import batches
+from tests.kustomize.fleet import component, model, write
+from tests.kustomize.test_counted import counted
+
+SIZE = 12
+
+
+def fleet(root: Path) -> list[str]:
+    for number in range(SIZE):
+        write(root, model(f"model-{number}", dev=1, prod=1, staging=1))
+    component(root, "model-3", "dev", "kind: Component\nresources: [https://example.com/x]\n")
+    return [f"models/model-{number}/overlays/{env}" for number in range(SIZE) for env in ("dev", "prod", "staging")]
+
+
+@pytest.mark.parametrize("held_back", [1500, 8])
+def test_processes_are_full_and_every_overlay_comes_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held_back: int
+) -> None:
+    folders = fleet(tmp_path / "repository")
+    log = counted(tmp_path, monkeypatch)
+    monkeypatch.setattr(batches, "BATCH", 4)
+    monkeypatch.setattr(batches, "_HELD_BACK", held_back)
+    built = [one for batch in kustomize.stream(tmp_path / "repository", folders) for one in batch]
+    assert sorted(one.folder for one in built) == sorted(folders)
+    assert [one.folder for one in built if one.error] == ["models/model-3/overlays/dev"]
+    assert log.read_text().count("\n") == 9  # 35 overlays can be built, 4 to a process
+
+
+def test_the_first_is_there_before_the_last_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "BATCH", 1)
+    monkeypatch.setattr("m2g.kustomize.overlays.os.cpu_count", lambda: 1)
+    folders = fleet(tmp_path)
+    taken: list[str] = []
+    steps: list[tuple[int, int]] = []
+
+    def reading() -> Iterator[str]:
+        for folder in folders:
+            taken.append(folder)
+            yield folder
+
+    coming = kustomize.stream(tmp_path, reading(), progress=lambda what, done, total: steps.append((done, total)))
+    assert next(coming)
+    assert len(taken) <= 3
+    assert sum(map(len, coming)) == len(folders) - 1
+    assert steps[0] == (1, 0)  # how many there are is not known yet
+    assert steps[-1] == (len(folders), len(folders))
+
+
+def test_who_stops_asking_stops_the_building(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = fleet(tmp_path / "repository")
+    log = counted(tmp_path, monkeypatch)
+    monkeypatch.setattr(batches, "BATCH", 1)
+    monkeypatch.setattr("m2g.kustomize.overlays.os.cpu_count", lambda: 1)
+    coming = kustomize.stream(tmp_path / "repository", folders)
+    next(coming)
+    coming.close()  # type: ignore[attr-defined]
+    assert log.read_text().count("\n") <= 4
