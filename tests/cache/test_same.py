@@ -224,3 +224,51 @@ def test_what_met_a_bound_on_time_is_asked_again(start: Path, tmp_path: Path) ->
         values = [value for (value,) in database.execute("SELECT value FROM found")]
     assert values
     assert not any(b"policy/slow" in value for value in values)
+
+
+def plugged(kind: str) -> dict[str, str]:
+    """A shared component with a plugin, by the name of the file that only its configuration names."""
+    about = "apiVersion: builtin\nmetadata: {name: x}\n"
+    patching = f"{about}kind: PatchTransformer\npath: patch.yaml\ntarget: {{kind: InferenceService}}\n"
+    making = f"{about}kind: ConfigMapGenerator\nfiles: [patch.yaml]\n"
+    inline = "".join(f"  {line}\n" for line in patching.splitlines())
+    return {
+        "transformer": {"kustomization.yaml": f"{COMPONENT}transformers: [t.yaml]\n", "t.yaml": patching},
+        "generator": {"kustomization.yaml": f"{COMPONENT}generators: [t.yaml]\n", "t.yaml": making},
+        "inline": {"kustomization.yaml": f"{COMPONENT}transformers:\n- |-\n{inline}"},
+    }[kind]
+
+
+def patch(field: str) -> str:
+    return f'[{{"op": "add", "path": "/spec/predictor/{field}", "value": 1}}]\n'
+
+
+@pytest.mark.parametrize("kind", ["transformer", "generator", "inline"])
+def test_what_only_a_plugin_names_is_read_each_time(start: Path, tmp_path: Path, kind: str) -> None:
+    root, cache = tmp_path / "repository", tmp_path / "cache"
+    shutil.copytree(start, root, symlinks=True)
+    write(root, {f"shared/{name}": text for name, text in plugged(kind).items()})
+    for content in (patch("minReplicas"), patch("nonsense"), "[\n", patch("minReplicas")):
+        (root / "shared/patch.yaml").write_text(content)
+        assert report(root, cache) == report(root, None)
+
+
+@pytest.mark.parametrize("link", ["current", "v1/patch.yaml"])
+def test_a_link_that_leads_elsewhere_now_is_seen(start: Path, tmp_path: Path, link: str) -> None:
+    root, cache = tmp_path / "repository", tmp_path / "cache"
+    shutil.copytree(start, root, symlinks=True)
+    named = f"{COMPONENT}patches:\n- {{path: patch.yaml, target: {{kind: InferenceService}}}}\n"
+    write(root, {f"shared/v{n}/kustomization.yaml": named for n in (1, 2)})
+    write(root, {"shared/v1/good.yaml": patch("minReplicas"), "shared/v2/bad.yaml": patch("nonsense")})
+    write(
+        root, {"models/beer/custom/prod/kustomization.yaml": f"{COMPONENT}components: [../../../../shared/current]\n"}
+    )
+    (root / "shared/current").symlink_to("v1")
+    (root / "shared/v1/patch.yaml").symlink_to("good.yaml")
+    (root / "shared/v2/patch.yaml").symlink_to("bad.yaml")
+    before = report(root, cache)
+    assert before == report(root, cache) == report(root, None)
+    place = root / "shared" / link
+    place.unlink()
+    place.symlink_to("v2" if link == "current" else "../v2/bad.yaml")
+    assert report(root, cache) == report(root, None) != before

@@ -134,9 +134,13 @@ def _touched(old: _Half, new: _Half, keys: Collection[Key], changed: Collection[
     found = {key for key in keys if (key in old.overlays) != (key in new.overlays)}
     for key in set(keys) - found:
         graphs = [reader.graph(_folder(key)) for half, reader in readers if key in half.overlays]
-        if _applied(key) in changed or any(g.problem or not g.files.isdisjoint(changed) for g in graphs):
+        if _applied(key) in changed or any(_may_differ(graph, changed) for graph in graphs):
             found.add(key)
     return frozenset(found)
+
+
+def _may_differ(graph: kustomize.Graph, changed: Collection[str]) -> bool:
+    return bool(graph.problem) or graph.linked or graph.plugins or not graph.files.keys().isdisjoint(changed)
 
 
 def _built(

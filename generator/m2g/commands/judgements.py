@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from m2g.cache import Cache, key
 from m2g.commands import expressions, salt, sources, units, verdicts
 from m2g.commands.expressions import Asked
 from m2g.commands.history import Past
+from m2g.commands.outside import Outside
 from m2g.finding import Finding
 from m2g.intent import Config, External, Kserve
 from m2g.manifest import Manifest, at, place_of
@@ -87,7 +87,7 @@ class Judgements:
             if cache.remembers
             else b""
         )
-        self._outside: dict[str, bytes] = {}
+        self.outside = Outside(court.root)
 
     def known(self, digest: bytes, slug: str, environment: str) -> Judgement | None:
         """The judgement on an overlay of the folder with this digest, where nothing that it depends on has changed."""
@@ -97,8 +97,7 @@ class Judgements:
         if found is None:
             return None
         judgement = _DECODER.decode(found)
-        same = all(self._digest(file) == digest for file, digest in judgement.outside.items())
-        return judgement if same else None
+        return judgement if self.outside.same(judgement.outside) else None
 
     def keep(self, digests: Mapping[str, bytes], judgements: Mapping[Key, Judgement]) -> None:
         """Remember what was found; `digests` are of the folders (by slug) as they were before."""
@@ -106,49 +105,15 @@ class Judgements:
             {
                 self._key(digests[slug], environment): msgspec.msgpack.encode(judgement)
                 for (slug, environment), judgement in judgements.items()
-                if digests[slug] and (slug, environment) not in self._court.past.overlays and _is_closed(judgement)
+                if digests[slug] and (slug, environment) not in self._court.past.overlays and not judgement.fleeting
             }
         )
-
-    def outside(self, slug: str, built: kustomize.Built) -> dict[str, bytes]:
-        """The files beyond the model's folder that an overlay is made of, and the names that could become one."""
-        own = f"models/{slug}/"
-        files = {file for file in built.files if not file.startswith(own)}
-        for found in built.kustomizations:
-            if not found.file.startswith(own):
-                place = found.file.rpartition("/")[0]
-                files |= {f"{place}/{name}" for name in kustomize.FILE_NAMES}
-        return {file: self._digest(file) for file in sorted(files)}
-
-    def _digest(self, file: str) -> bytes:
-        if file not in self._outside:
-            path = os.path.join(self._court.root, file)
-            if not os.path.lexists(path):
-                self._outside[file] = b""
-            elif os.path.realpath(path) != os.path.join(os.path.realpath(self._court.root), file):
-                self._outside[file] = _LINKED
-            else:
-                self._outside[file] = _content(path)
-        return self._outside[file]
 
     def _key(self, digest: bytes, environment: str) -> bytes:
         return key(self._salt, digest, environment)
 
 
 _DECODER = msgspec.msgpack.Decoder(Judgement)
-_LINKED = b"linked"
-
-
-def _content(path: str) -> bytes:
-    try:
-        return key(Path(path).read_bytes()) if os.path.isfile(path) else b"folder"
-    except OSError as error:
-        return key(f"unreadable {error.errno}")
-
-
-def _is_closed(judgement: Judgement) -> bool:
-    """Whether all that it depends on is known: what a link leads to may change behind it."""
-    return _LINKED not in judgement.outside.values() and not judgement.fleeting
 
 
 def judge(
@@ -201,14 +166,15 @@ def _judgement(
     findings = [*_overlay(court, overlay, built), *checked.findings]
     for file in overlay.plain:
         findings += plain(court, file)
+    outside = known.outside.of(overlay.key[0], built)
     return Judgement(
         findings=tuple(findings),
         objects=len(built.objects),
         broken=bool(built.error),
-        fleeting=bool(built.error) or checked.limited,
+        fleeting=bool(built.error) or checked.limited or outside is None,
         undecided=tuple(sorted(checked.undecided)),
         used=tuple(sorted(checked.used)),
-        outside=known.outside(overlay.key[0], built),
+        outside=outside or {},
     )
 
 

@@ -4,6 +4,7 @@ from m2g.kustomize.batches import BATCH
 from m2g.kustomize.graph import FILE_NAMES, Graph, Kustomization, Reader
 from m2g.kustomize.identity import identity
 from m2g.kustomize.overlays import Built, Progress, build, find, stream
+from m2g.kustomize.places import Stamp, stamp
 from m2g.kustomize.plain import PlainFile, read_file
 from m2g.kustomize.plain import read as read_plain
 
@@ -16,10 +17,12 @@ __all__ = [
     "PlainFile",
     "Progress",
     "Reader",
+    "Stamp",
     "build",
     "find",
     "identity",
     "read_file",
     "read_plain",
+    "stamp",
     "stream",
 ]

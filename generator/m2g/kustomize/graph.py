@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from m2g.kustomize.places import Place, Places, Stamp, stamp
 from m2g.kustomize.references import PATCHES, PLUGINS, Refused, items, load, plugin, references
 from m2g.manifest import at
 
 MAX_BYTES = 1 << 20
 """Of a file that is read here."""
-MAX_RESOURCE = 16 << 20
-"""Of a file that only kustomize reads."""
 _KEPT = 500
 """Kustomizations: all of a fleet's would be much memory for what is asked once more at once or not at all."""
 FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -27,8 +26,6 @@ _BATCHED = frozenset(
         *("labels", "commonLabels", "commonAnnotations", *PATCHES),
     )
 )
-_LEADING = re.compile(r"(\.\./)*[^/]+(/[^/.][^/]*)*|(\.\./)*\.\.")
-"""A path whose `..` all come first: what they lead out of is known, so that no link can hide behind one."""
 _OVER = frozenset(("apiVersion", "kind", "namespace", "resources", "patches"))
 _BASE = frozenset(("apiVersion", "kind", "resources"))
 _NAMES = re.compile(r"/(apiVersion|kind|metadata(/name)?)?$")
@@ -53,7 +50,12 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
 
     folder: str
     kustomizations: tuple[Kustomization, ...] = ()
-    files: frozenset[str] = frozenset()
+    files: Mapping[str, Stamp] = {}
+    """Each with what the disk said of it before it was read."""
+    linked: bool = False
+    """Whether a link leads to one of them: it may come to lead elsewhere."""
+    plugins: bool = False
+    """Whether there are plugins: `files` has what their configuration lies in, not what that names."""
     together: bool = False
     """Whether its build is the same when other overlays are built by the same process."""
     only: tuple[str, str, str] | None = None
@@ -66,7 +68,8 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
 class _Node(msgspec.Struct, frozen=True, kw_only=True):
     kustomization: Kustomization
     folders: tuple[str, ...]
-    files: tuple[str, ...]
+    files: Mapping[str, Stamp]
+    linked: bool
 
 
 class Reader:
@@ -74,11 +77,9 @@ class Reader:
 
     def __init__(self, root: Path) -> None:
         self.root = os.path.realpath(root)
-        self._start = self.root.rstrip(os.sep) + os.sep
         self._nodes: dict[str, _Node | Refused] = {}
         self._alone: dict[str, tuple[str, str, str] | None] = {}
-        self._real: set[str] = {self.root}
-        """Folders whose path goes through no link."""
+        self._places = Places(self.root)
 
     def graph(self, folder: str) -> Graph:
         """What `folder` (relative to the root) is made of; never raises for what is wrong in it."""
@@ -86,17 +87,26 @@ class Reader:
         if len(self._nodes) > _KEPT:
             self._nodes.clear()
             self._alone.clear()
-            self._real = {self.root}
+            self._places = Places(self.root)
         try:
-            self._walk(self._inside(folder, "", folder)[0], nodes)
+            top = self._places.inside(folder, "", folder)
+            self._walk(top.path, nodes)
             found = tuple(node.kustomization for node in nodes.values())
-            files = frozenset(file for node in nodes.values() for file in (*node.files, node.kustomization.file))
-            if any(key in kustomization.data for kustomization in found for key in PLUGINS):
+            files = {file: seen for node in nodes.values() for file, seen in node.files.items()}
+            plugins = any(key in kustomization.data for kustomization in found for key in PLUGINS)
+            if plugins:
                 self._refuse_fetching(files)
         except Refused as refused:
             return Graph(folder=folder, problem=refused.message, hint=refused.hint, at=refused.file)
-        together = all(_together(kustomization.data) for kustomization in found)
-        return Graph(folder=folder, kustomizations=found, files=files, together=together, only=self._only(found))
+        return Graph(
+            folder=folder,
+            kustomizations=found,
+            files=files,
+            linked=top.linked or any(node.linked for node in nodes.values()),
+            plugins=plugins,
+            together=all(_together(kustomization.data) for kustomization in found),
+            only=self._only(found),
+        )
 
     def _only(self, found: Sequence[Kustomization]) -> tuple[str, str, str] | None:
         """What an overlay of m2g's shape builds to: one object of a base, under patches that leave its name alone."""
@@ -143,13 +153,14 @@ class Reader:
         names = [name for name in FILE_NAMES if os.path.lexists(f"{self.root}/{folder}/{name}")]
         if len(names) != 1:
             raise Refused(folder, f"has {len(names)} kustomization files, needs one: {FILE_NAMES[0]}")
-        file, _ = self._inside(names[0], folder, f"{folder}/{names[0]}")
+        here = self._places.inside(names[0], folder, f"{folder}/{names[0]}")
+        file = here.path
         text = self._text(file)
         data = load(text, file)
         if len(data) != 1 or not isinstance(data[0], dict):
             raise Refused(file, "is not one YAML mapping")
         said: dict[str, object] = {str(key): value for key, value in data[0].items()}
-        found = {path: self._inside(path, folder, file, place) for place, path in references(said, file, text)}
+        found = {path: self._places.inside(path, folder, file, place) for place, path in references(said, file, text)}
         patches = {
             key: [self._patch(patch, folder, file, found) for patch in items(said[key])]
             for key in PATCHES
@@ -158,11 +169,12 @@ class Reader:
         kustomization = Kustomization(file=file, said=said, data={**said, **patches}, text="" if patches else text)
         return _Node(
             kustomization=kustomization,
-            folders=tuple(where for where, is_folder in found.values() if is_folder),
-            files=tuple(where for where, is_folder in found.values() if not is_folder),
+            folders=tuple(place.path for place in found.values() if place.is_folder),
+            files={place.path: stamp(place.state) for place in (*found.values(), here) if not place.is_folder},
+            linked=any(place.linked for place in (*found.values(), here)),
         )
 
-    def _refuse_fetching(self, files: frozenset[str]) -> None:
+    def _refuse_fetching(self, files: Collection[str]) -> None:
         """Where plugins are used any file may be a plugin's configuration, and name what it wants to load."""
         for file in sorted(files):
             try:
@@ -173,9 +185,7 @@ class Reader:
                 continue
             plugin(documents, file)
 
-    def _patch(
-        self, patch: object, folder: str, file: str, found: Mapping[str, tuple[str, bool]]
-    ) -> Mapping[str, object]:
+    def _patch(self, patch: object, folder: str, file: str, found: Mapping[str, Place]) -> Mapping[str, object]:
         """The patch with `documents`: dicts for a strategic merge, a list of operations for JSON 6902."""
         entry: Mapping[str, object] = patch if isinstance(patch, dict) else {"path": patch}
         text, path = entry.get("patch"), entry.get("path")
@@ -185,52 +195,8 @@ class Reader:
             return {**entry, "documents": load(text, file)}
         if not path:
             return entry
-        where, _ = found.get(str(path)) or self._inside(str(path), folder, file, "patches")
-        return {**entry, "documents": self._yaml(where)}
-
-    def _inside(self, text: str, folder: str, file: str, key: str = "") -> tuple[str, bool]:
-        """`text`, seen from `folder`, as a path relative to the root, and whether it is a folder.
-
-        Refused unless it exists inside the root.
-        """
-        where = f"{key}: {text[:200]!r}" if key else "this path"
-        try:
-            real, found = self._followed(folder, text)
-            if real != self.root and not real.startswith(self._start):
-                hint = "copy what you need into the repository"
-                raise Refused(file, f"{where} leads outside the repository", hint)
-        except (OSError, ValueError) as error:
-            raise Refused(file, f"{where} does not exist", "create it, or remove the reference") from error
-        is_folder = stat.S_ISDIR(found.st_mode)
-        if not stat.S_ISREG(found.st_mode) and not is_folder:
-            raise Refused(file, f"{where} is neither a file nor a folder")
-        if found.st_size > MAX_RESOURCE:
-            raise Refused(file, f"{where} is larger than {MAX_RESOURCE >> 20} MiB")
-        return real[len(self._start) :].replace(os.sep, "/"), is_folder
-
-    def _followed(self, folder: str, text: str) -> tuple[str, os.stat_result]:
-        """The real path of `text` seen from `folder`, and what is there; one lstat tells where no link can be in it."""
-        path = os.path.join(self.root, folder, text)
-        if _LEADING.fullmatch(text):
-            straight = os.path.normpath(path)
-            if self._is_real(os.path.dirname(straight)):
-                found = os.lstat(straight)
-                if not stat.S_ISLNK(found.st_mode):
-                    return straight, found
-        real = os.path.realpath(path)
-        return real, os.stat(real)
-
-    def _is_real(self, folder: str) -> bool:
-        """Whether no link leads to a folder of the repository."""
-        unknown: list[str] = []
-        while folder not in self._real:
-            if not folder.startswith(self._start):
-                return False
-            unknown.append(folder)
-            folder = os.path.dirname(folder)
-        while unknown and not os.path.islink(unknown[-1]):
-            self._real.add(unknown.pop())
-        return not unknown
+        place = found.get(str(path)) or self._places.inside(str(path), folder, file, "patches")
+        return {**entry, "documents": self._yaml(place.path)}
 
     def _absolute(self, file: str) -> str:
         return os.path.join(self.root, file)

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 from typing import TypeAlias
@@ -17,6 +17,7 @@ from m2g import tools
 from m2g.errors import OutsideError
 from m2g.kustomize.batches import batches
 from m2g.kustomize.graph import FILE_NAMES, Graph, Kustomization, Reader
+from m2g.kustomize.places import Stamp
 from m2g.manifest import Manifest, identity, read_all
 
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -39,7 +40,8 @@ _ENVIRONMENT = {
 class Built(msgspec.Struct, frozen=True, kw_only=True):
     """What one overlay builds to, by apiVersion, kind, namespace and name; or why it does not build.
 
-    `error` is for a person and one line; `at` is the file or folder it names, relative to the root.
+    `error` is for a person and one line; `at` is the file or folder it names, relative to the root. `files`, `linked`
+    and `plugins` are the graph's.
     """
 
     folder: str
@@ -48,7 +50,9 @@ class Built(msgspec.Struct, frozen=True, kw_only=True):
     hint: str = ""
     at: str = ""
     kustomizations: tuple[Kustomization, ...] = ()
-    files: frozenset[str] = frozenset()
+    files: Mapping[str, Stamp] = {}
+    linked: bool = False
+    plugins: bool = False
 
 
 def find() -> tuple[str, ...]:
@@ -140,6 +144,8 @@ def _unbuilt(graph: Graph) -> Built:
         at=graph.at,
         kustomizations=graph.kustomizations,
         files=graph.files,
+        linked=graph.linked,
+        plugins=graph.plugins,
     )
 
 
