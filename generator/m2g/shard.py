@@ -28,7 +28,7 @@ class Shard(Value, frozen=True, kw_only=True):
 
 def parse(text: str) -> Shard:
     """`2/8`. Raises InputError for anything else."""
-    found = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text)
+    found = re.fullmatch(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})", text)
     index, count = (int(found[1]), int(found[2])) if found else (0, 0)
     if not 1 <= index <= count <= MOST:
         raise InputError(f"{text[:40]!r} is no part of a fleet", hint=f"like 2/8: part 2 of 8 (at most {MOST})")

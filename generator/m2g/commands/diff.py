@@ -20,12 +20,17 @@ _APART = ("models/", "fleet/", "platform/", "docs/", ".")
 
 
 class Compared(Value, frozen=True, kw_only=True):
-    """Both sides, with the overlays that are made of a changed file; `fleet` is how many overlays the old side has."""
+    """Both sides, with the overlays that are made of a changed file; `fleet` is how many overlays the old side has.
+
+    `elsewhere` are overlays of other parts of the fleet that are no more.
+    """
 
     against: str
+    base: str
     old: Side
     new: Side
     fleet: int
+    elsewhere: frozenset[Key]
     files: frozenset[str]
     notes: frozenset[str]
 
@@ -66,13 +71,17 @@ def compared(
         old, new = _half(folder, slugs, f" at {ref}"), _half(root.resolve(), slugs, "")
         names = {key: record.model for key, record in (*old.records.items(), *new.records.items())}
         keys = {key for key in old.overlays | new.overlays if scope.has(key, names.get(key, key[0]))}
+        whole = msgspec.structs.replace(scope, shard=None)
+        lost = {key for key in old.overlays - new.overlays if whole.has(key, names.get(key, key[0]))} - keys
         wanted = _touched(old, new, keys, changed)
         sides = [_built(half, wanted & half.overlays, scope, names, progress) for half in (old, new)]
     return Compared(
         against=f"{ref} ({base[:12]})",
+        base=base,
         old=sides[0],
         new=sides[1],
         fleet=len({_overlay_of(path) for path in entries} - {None}),
+        elsewhere=frozenset(lost),
         files=frozenset(path for path in changed if not _slug(path, models)),
         notes=frozenset((*old.notes, *new.notes)),
     )

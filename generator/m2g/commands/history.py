@@ -13,12 +13,14 @@ from m2g.checks import FLEET, INFERENCE_SERVICE
 from m2g.commands import diff
 from m2g.commands.resolve import Scope
 from m2g.config import FILE
-from m2g.finding import Finding
+from m2g.finding import Finding, Since
 from m2g.intent import Config, Kserve, Removals
 from m2g.manifest import Identity, Manifest, identity
 from m2g.model import Value
 from m2g.review import Key, Side
 
+REMOVALS = "history-removals"
+"""The rule of `removals`."""
 _Place: TypeAlias = tuple[str, Identity]
 """(environment, identity)."""
 
@@ -31,12 +33,19 @@ class Against(Value, frozen=True, kw_only=True):
 
 
 class Past(Value, frozen=True, kw_only=True):
-    """The objects of the merge base whose overlays have changed, and which services are no more."""
+    """The objects of the merge base `base` whose overlays have changed, and which services there are no more.
+
+    Services are `environment/namespace/name`: those of the changed overlays before and after; `elsewhere` are gone from
+    other parts of the fleet, as far as names tell.
+    """
 
     objects: Mapping[_Place, Manifest] = {}
     overlays: frozenset[Key] = frozenset()
     """Those that have changed."""
-    removed: tuple[str, ...] = ()
+    services: frozenset[str] = frozenset()
+    after: frozenset[str] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
+    base: str = ""
     fleet: int = 0
 
     def before(self, environment: str, item: Manifest) -> Manifest | None:
@@ -44,13 +53,31 @@ class Past(Value, frozen=True, kw_only=True):
         return self.objects.get((environment, identity(item)))
 
     def removals(self, against: Against, config: Config | None) -> list[Finding]:
-        """What is wrong with the change to the fleet as a whole."""
+        """What is wrong with the change to the fleet as a whole: every part of it says so."""
+        return removals((self.services - self.after) | self.elsewhere, self._allowed(against, config))
+
+    def since(self, against: Against, config: Config | None) -> Since:
+        """What `m2g merge` must know to say the same of all parts."""
+        return Since(
+            base=self.base,
+            allowed=self._allowed(against, config),
+            before=tuple(sorted(self.services)),
+            after=tuple(sorted(self.after)),
+        )
+
+    def _allowed(self, against: Against, config: Config | None) -> int:
         bounds = Removals() if config is None else config.removals
         share = self.fleet * bounds.max_percent // 100
-        allowed = max(bounds.max_count, share) if against.removals is None else against.removals
-        item: Manifest = {"kind": FLEET, "removed": list(self.removed), "allowed": allowed}
-        subject = checks.Subject(item=item, kserve=Kserve().version)
-        return [msgspec.structs.replace(finding, file=FILE) for finding in checks.check(subject)]
+        return max(bounds.max_count, share) if against.removals is None else against.removals
+
+
+def removals(gone: Collection[str], allowed: int) -> list[Finding]:
+    """The finding for more services that are gone than are allowed."""
+    places = sorted((environment, name) for environment, _, name in (text.split("/", 2) for text in gone))
+    removed = [f"{name} ({environment})" for environment, name in places]
+    item: Manifest = {"kind": FLEET, "removed": list(removed), "allowed": allowed}
+    subject = checks.Subject(item=item, kserve=Kserve().version)
+    return [msgspec.structs.replace(finding, file=FILE) for finding in checks.check(subject)]
 
 
 def past(root: Path, against: str, scope: Scope, progress: kustomize.Progress) -> Past:
@@ -58,14 +85,20 @@ def past(root: Path, against: str, scope: Scope, progress: kustomize.Progress) -
     found = diff.compared(root, against, scope, progress=progress)
     # Where an overlay does not build, that is said; its missing objects are no news.
     broken = {key for key, overlay in found.new.overlays.items() if overlay.error}
-    gone = _objects(found.old, but=broken).keys() - _objects(found.new).keys()
-    removed = [f"{name} ({place})" for place, (_, kind, _, name) in sorted(gone) if kind == INFERENCE_SERVICE]
     return Past(
         objects=_objects(found.old),
         overlays=frozenset((*found.old.overlays, *found.new.overlays)),
-        removed=tuple(removed),
+        services=_services(_objects(found.old, but=broken)),
+        after=_services(_objects(found.new)),
+        elsewhere=frozenset(f"{environment}//{slug}" for slug, environment in found.elsewhere),
+        base=found.base,
         fleet=found.fleet,
     )
+
+
+def _services(objects: Collection[_Place]) -> frozenset[str]:
+    found = ((place, namespace, name) for place, (_, kind, namespace, name) in objects if kind == INFERENCE_SERVICE)
+    return frozenset("/".join(parts) for parts in found)
 
 
 def _objects(side: Side, *, but: Collection[Key] = ()) -> dict[_Place, Manifest]:

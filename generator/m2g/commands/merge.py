@@ -2,62 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Annotated, TypeAlias
 
 import msgspec
 
+from m2g.commands.history import REMOVALS, removals
 from m2g.errors import InputError
-from m2g.finding import Checked, Finding, Report
+from m2g.finding import Checked, Finding, Part, Report, Severity, Since
 from m2g.shard import Shard, parse
 
 MAX_BYTES = 256 << 20
 _HINT = "give the files of `m2g validate --shard I/N --output json FILE`, one of each part"
+_SAME = "let all jobs check out one commit, with the same m2g and the same options, and give each another --shard"
+
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class _Summary(Checked, frozen=True, kw_only=True):
-    errors: int = 0
-    warnings: int = 0
+    errors: _Count = 0
+    warnings: _Count = 0
+    models: _Count = 0
+    overlays: _Count = 0
+    objects: _Count = 0
+    files: _Count = 0
 
 
-class _Finding(Finding, frozen=True, kw_only=True, rename=None):
+class _Since(Since, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    allowed: _Count
+
+
+class _Part(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    unused: tuple[_Finding, ...] = ()
+    since: _Since | None = None
+
+
+class _Finding(Finding, frozen=True, kw_only=True, rename=None, forbid_unknown_fields=True):
     """As the report prints it."""
 
 
 class _Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     version: int
     shard: str
+    part: _Part | None
     built: tuple[str, ...]
     findings: tuple[_Finding, ...]
     summary: _Summary
 
 
-def merge(files: Sequence[Path]) -> Report:
-    """One report of all parts.
+_Parts: TypeAlias = Mapping[Path, _Report]
 
-    Raises InputError where a part is missing or there twice, or a file is no report of a part.
+
+def merge(files: Sequence[Path]) -> Report:
+    """One report of all parts: what one run says of the whole fleet.
+
+    Raises InputError where a part is missing or there twice, does not belong to the others, or is no report of a part.
     """
-    parts: dict[Shard, _Report] = {}
-    for file in files:
-        found = _read(file)
-        shard = parse(found.shard) if found.shard else Shard(index=1, count=1)
-        if shard in parts:
-            raise InputError(f"{file}: part {shard} is there twice", hint=_HINT)
-        parts[shard] = found
-    counts = {shard.count for shard in parts}
-    if len(counts) != 1:
-        raise InputError("the files are parts of different splits", hint=_HINT)
-    (count,) = counts
-    missing = sorted(set(range(1, count + 1)) - {shard.index for shard in parts})
-    if missing:
-        names = ", ".join(f"{index}/{count}" for index in missing[:20])
-        raise InputError(f"part {names} is missing: nobody has looked at its models", hint=_HINT)
+    parts = {file: _read(file) for file in files}
+    _all_there([(file, _shard(file, report)) for file, report in zip(files, map(parts.__getitem__, files), strict=True)])
+    _alike(parts)
     reports = parts.values()
-    findings = {
-        msgspec.convert(msgspec.structs.asdict(finding), Finding) for report in reports for finding in report.findings
-    }
+    said = {_finding(finding) for report in reports for finding in report.findings if finding.rule != REMOVALS}
     return Report(
-        findings=tuple(sorted(findings)),
+        findings=tuple(sorted(said | _unused(reports) | _gone(reports))),
         checked=Checked(
             models=sum(report.summary.models for report in reports),
             overlays=sum(report.summary.overlays for report in reports),
@@ -65,8 +73,92 @@ def merge(files: Sequence[Path]) -> Report:
             files=sum(report.summary.files for report in reports),
             undecided=tuple(sorted({rule for report in reports for rule in report.summary.undecided})),
         ),
-        built=tuple(sorted(folder for report in reports for folder in report.built)),
+        built=tuple(sorted((folder for report in reports for folder in report.built), key=lambda path: path.split("/"))),
     )
+
+
+def _all_there(shards: Sequence[tuple[Path, Shard]]) -> None:
+    seen: set[Shard] = set()
+    for file, shard in shards:
+        if shard in seen:
+            raise InputError(f"{file}: part {shard} is there twice", hint=_HINT)
+        seen.add(shard)
+    counts = {shard.count for shard in seen}
+    if len(counts) != 1:
+        raise InputError("the files are parts of different splits", hint=_HINT)
+    (count,) = counts
+    missing = sorted(set(range(1, count + 1)) - {shard.index for shard in seen})
+    if missing:
+        names = ", ".join(f"{index}/{count}" for index in missing[:20])
+        raise InputError(f"part {names} is missing: nobody has looked at its models", hint=_HINT)
+
+
+def _alike(parts: _Parts) -> None:
+    """Raises InputError where two parts are not about one fleet, or were not judged alike."""
+    (first, one), *others = parts.items()
+    for file, report in others:
+        for what, this, other in zip(_ABOUT, _about(one), _about(report), strict=True):
+            if this != other:
+                raise InputError(f"{file} does not belong to {first}: they are of {what}", hint=_SAME)
+
+
+_ABOUT = (
+    "different versions of m2g",
+    "different commits or files",
+    "different --model",
+    "different --env",
+    "different --against",
+    "different --allow-removals",
+)
+
+
+def _about(report: _Report) -> tuple[object, ...]:
+    part = report.part
+    if part is None:  # the only one, or _shard has refused it
+        return (None,) * len(_ABOUT)
+    base, allowed = (None, None) if part.since is None else (part.since.base, part.since.allowed)
+    return part.m2g, part.tree, part.models, part.environments, base, allowed
+
+
+def _unused(reports: Iterable[_Report]) -> set[Finding]:
+    """What holds where every part says so."""
+    parts = [{_finding(finding) for finding in report.part.unused} for report in reports if report.part is not None]
+    return set.intersection(*parts) if parts else set()
+
+
+def _gone(reports: Iterable[_Report]) -> set[Finding]:
+    """What is wrong with the change to the fleet as a whole."""
+    found = [report.part.since for report in reports if report.part is not None and report.part.since is not None]
+    if not found:
+        return {_finding(finding) for report in reports for finding in report.findings if finding.rule == REMOVALS}
+    before, after = ({name for since in found for name in names(since)} for names in _SIDES)
+    return set(removals(before - after, found[0].allowed))
+
+
+_SIDES = (lambda since: since.before, lambda since: since.after)
+
+
+def _finding(finding: Finding) -> Finding:
+    return msgspec.convert(msgspec.structs.asdict(finding), Finding)
+
+
+def _shard(file: Path, report: _Report) -> Shard:
+    """Which part a report is of; checked against what else it says."""
+    try:
+        shard = parse(report.shard) if report.shard else Shard(index=1, count=1)
+    except InputError as error:
+        raise InputError(f"{file}: {error.message}", hint=_HINT) from error
+    if report.shard and report.part is None:
+        raise InputError(f"{file} does not say what it is a part of", hint=_HINT)
+    keys = [folder.split("/") for folder in report.built]
+    summary = report.summary
+    if any(len(key) != 4 or (key[0], key[2]) != ("models", "overlays") or not shard.has(key[1]) for key in keys):
+        raise InputError(f"{file} tells of overlays that are not in part {shard}", hint=_HINT)
+    told = summary.overlays, summary.models, summary.errors, summary.warnings
+    counts = [sum(finding.severity is severity for finding in report.findings) for severity in Severity]
+    if told != (len(keys), len({key[1] for key in keys}), *counts):
+        raise InputError(f"{file} counts what it does not tell", hint=_HINT)
+    return shard
 
 
 def _read(file: Path) -> _Report:

@@ -11,16 +11,17 @@ from pathlib import Path
 import msgspec
 
 from m2g import config as configuration
-from m2g import kustomize, runtimes
-from m2g.cache import Cache
-from m2g.commands import expressions, ownership
+from m2g import git, kustomize, runtimes
+from m2g.cache import Cache, key
+from m2g.commands import expressions, ownership, salt
+from m2g.commands.belonging import Belonging
 from m2g.commands.fleet import FLEET, Fleet, substituted
 from m2g.commands.history import Against, Past, past
 from m2g.commands.judgements import Court, Judgement, Judgements, Key, judge, plain
 from m2g.commands.resolve import Scope
 from m2g.commands.units import Look, Unit, Units
 from m2g.errors import InputError
-from m2g.finding import Checked, Finding, Report
+from m2g.finding import Checked, Finding, Part, Report
 from m2g.intent import Config
 from m2g.model import Value
 from m2g.schemas import Catalogue
@@ -67,7 +68,20 @@ def validate(root: Path, options: Options, *, progress: kustomize.Progress = lam
         judged = _judged(court, fleet, scope, cache, progress)
         judged |= _beside(court, fleet.beside.files)
         findings += (*wrong, *fleet.beside.findings, *own.findings, *ownership.unfinished(root), *asked.findings)
-        return _report(fleet, scope, judged, findings, asked)
+        unused = _unused(asked, scope, judged)
+        findings += unused if scope.shard is None or scope.shard.count == 1 else ()
+        report = _report(fleet, scope, judged, findings)
+        if scope.shard is None:
+            return report
+        part = Part(
+            m2g=salt.of_m2g().hex(),
+            tree=_tree(root, fleet),
+            models=tuple(sorted(scope.models)),
+            environments=tuple(sorted(scope.environments)),
+            unused=unused,
+            since=None if options.against is None else before.since(options.against, config),
+        )
+        return msgspec.structs.replace(report, shard=str(scope.shard), part=part)
 
 
 def _places(fleet: Fleet, config: Config | None) -> tuple[Mapping[str, str], list[str]]:
@@ -76,23 +90,31 @@ def _places(fleet: Fleet, config: Config | None) -> tuple[Mapping[str, str], lis
     return fleet.names, list(config.environments if config is not None else built)
 
 
-def _report(
-    fleet: Fleet,
-    scope: Scope,
-    judged: Mapping[Key, Judgement],
-    findings: list[Finding],
-    asked: expressions.Asked,
-) -> Report:
-    findings += (finding for unit in fleet.units.values() for finding in unit.findings)
-    findings += (finding for judgement in judged.values() for finding in judgement.findings)
+def _unused(asked: expressions.Asked, scope: Scope, judged: Mapping[Key, Judgement]) -> tuple[Finding, ...]:
+    """The overrides that nothing needs of all that was looked at; none where that cannot be told."""
+    if scope.models or scope.environments or any(judgement.broken for judgement in judged.values()):
+        return ()
+    return tuple(asked.unused({place for judgement in judged.values() for place in judgement.used}))
+
+
+def _tree(root: Path, fleet: Fleet) -> str:
+    """A digest of the commit, of what is about the whole repository, and of every model, also those of other parts."""
+    models = (part for unit in fleet for part in (unit.slug, fleet.digests[unit.slug]))
+    beside = (part for file in fleet.beside.files for part in (file.file, file.content))
+    return key("tree", git.head(root), salt.of_repository(root), *models, *beside).hex()
+
+
+def _report(fleet: Fleet, scope: Scope, judged: Mapping[Key, Judgement], findings: Sequence[Finding]) -> Report:
+    belonging = Belonging(fleet.names)
     overlays = [key for key in judged if key[0]]
-    if scope == Scope() and not any(judgement.broken for judgement in judged.values()):
-        findings += asked.unused({place for judgement in judged.values() for place in judgement.used})
-    names = fleet.names
-    placed = (_placed(finding, names) for finding in findings)
-    slugs = {name: slug for slug, name in names.items()}
+    beside = (finding for key, judgement in judged.items() if not key[0] for finding in judgement.findings)
+    found = {belonging.placed(finding) for finding in (*findings, *beside)}
+    found = {finding for finding in found if belonging.is_here(finding, scope.shard)}
+    # These were looked for in this part alone: it says them, even where they are in another model's file.
+    found |= {belonging.placed(finding) for unit in fleet for finding in unit.findings}
+    found |= {belonging.placed(finding) for key in overlays for finding in judged[key].findings}
     return Report(
-        findings=tuple(sorted({finding for finding in placed if _concerns(finding, scope, slugs)})),
+        findings=tuple(sorted(finding for finding in found if belonging.concerns(finding, scope))),
         checked=Checked(
             models=len({slug for slug, _ in overlays}),
             overlays=len(overlays),
@@ -101,7 +123,6 @@ def _report(
             undecided=tuple(sorted({rule for judgement in judged.values() for rule in judgement.undecided})),
         ),
         built=tuple(f"models/{slug}/overlays/{environment}" for slug, environment in overlays),
-        shard="" if scope.shard is None else str(scope.shard),
     )
 
 
@@ -181,28 +202,3 @@ def _known(scope: Scope, fleet: Fleet, config: Config | None) -> None:
             near = difflib.get_close_matches(word, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known)[:20]) or 'none'}"
             raise InputError(f"this repository has no {what} {word!r}", hint=hint)
-
-
-def _placed(finding: Finding, names: Mapping[str, str]) -> Finding:
-    """The finding with the model and environment that its file belongs to."""
-    parts = finding.file.split("/")
-    if parts[0] == "models" and len(parts) > 1:
-        environment = ""
-        if len(parts) > 3 and parts[2] in ("overlays", "releases", "requests", "custom"):
-            environment = parts[3].removesuffix(".json")
-        return msgspec.structs.replace(
-            finding,
-            model=finding.model or names.get(parts[1], parts[1]),
-            environment=finding.environment or environment,
-        )
-    if parts[0] == FLEET and len(parts) == 3:
-        slug = parts[2].removesuffix(".yaml")
-        return msgspec.structs.replace(finding, model=names.get(slug, ""), environment=parts[1])
-    return finding
-
-
-def _concerns(finding: Finding, scope: Scope, slugs: Mapping[str, str]) -> bool:
-    """Whether the run is about it; what belongs to no model concerns every run."""
-    if finding.model and not scope.about(slugs.get(finding.model, finding.model), finding.model):
-        return False
-    return not (finding.environment and scope.environments and finding.environment not in scope.environments)
