@@ -36,6 +36,7 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True):
     """What `m2g validate --format json` prints; `render` prints the same where it refuses its input (exit code 2)."""
 
     shard: str
+    part: finding.Part | None
     built: tuple[str, ...]
     findings: tuple[finding.Finding, ...]
     summary: Summary
@@ -60,7 +61,7 @@ _SHAPES: dict[str, tuple[type[msgspec.Struct], Mapping[str, Any]]] = {
     "runtimes-import": (outcome.Imported, {}),
     "diff": (values.Review, {"verdict": {"type": "string", "description": "The answer in one line."}}),
 }
-_WHOLE = (finding.Checked, Summary, Validation, Explanation)
+_WHOLE = (finding.Checked, finding.Part, finding.Since, Summary, Validation, Explanation)
 """Printed with all their fields, whatever their own settings say."""
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from m2g import folders, kustomize
-from m2g.commands import ownership
+from m2g import folders, git, kustomize
+from m2g.cache import key
+from m2g.commands import ownership, salt
 from m2g.commands.units import Unit, Units
 from m2g.finding import Finding
 from m2g.manifest import at
@@ -54,6 +55,12 @@ class Fleet:
     def names(self) -> dict[str, str]:
         """Slug to registered name, of all models."""
         return {unit.slug: unit.name for unit in self}
+
+    def digest(self) -> bytes:
+        """Of the commit, of what is about the whole repository, and of every model, also those of other parts."""
+        models = (part for unit in self for part in (unit.slug, self.digests[unit.slug]))
+        beside = (part for file in self.beside.files for part in (file.file, file.content))
+        return key("tree", git.head(self.root), salt.of_repository(self.root), *models, *beside)
 
     @cached_property
     def beside(self) -> Beside:

@@ -18,6 +18,7 @@ _HINT = "give the files of `m2g validate --shard I/N --output json FILE`, one of
 _SAME = "let all jobs check out one commit, with the same m2g and the same options, and give each another --shard"
 
 _Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+_Service: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[^/]*/[^/]*/")]
 
 
 class _Summary(Checked, frozen=True, kw_only=True):
@@ -31,6 +32,8 @@ class _Summary(Checked, frozen=True, kw_only=True):
 
 class _Since(Since, frozen=True, kw_only=True, forbid_unknown_fields=True):
     allowed: _Count
+    before: tuple[_Service, ...] = ()
+    after: tuple[_Service, ...] = ()
 
 
 class _Part(Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,7 +63,9 @@ def merge(files: Sequence[Path]) -> Report:
     Raises InputError where a part is missing or there twice, does not belong to the others, or is no report of a part.
     """
     parts = {file: _read(file) for file in files}
-    _all_there([(file, _shard(file, report)) for file, report in zip(files, map(parts.__getitem__, files), strict=True)])
+    _all_there([(file, _shard(file, parts[file])) for file in files])
+    for file, report in parts.items():
+        _sound(file, report)
     _alike(parts)
     reports = parts.values()
     said = {_finding(finding) for report in reports for finding in report.findings if finding.rule != REMOVALS}
@@ -73,7 +78,9 @@ def merge(files: Sequence[Path]) -> Report:
             files=sum(report.summary.files for report in reports),
             undecided=tuple(sorted({rule for report in reports for rule in report.summary.undecided})),
         ),
-        built=tuple(sorted((folder for report in reports for folder in report.built), key=lambda path: path.split("/"))),
+        built=tuple(
+            sorted((folder for report in reports for folder in report.built), key=lambda path: path.split("/"))
+        ),
     )
 
 
@@ -131,11 +138,9 @@ def _gone(reports: Iterable[_Report]) -> set[Finding]:
     found = [report.part.since for report in reports if report.part is not None and report.part.since is not None]
     if not found:
         return {_finding(finding) for report in reports for finding in report.findings if finding.rule == REMOVALS}
-    before, after = ({name for since in found for name in names(since)} for names in _SIDES)
+    before = {service for since in found for service in since.before}
+    after = {service for since in found for service in since.after}
     return set(removals(before - after, found[0].allowed))
-
-
-_SIDES = (lambda since: since.before, lambda since: since.after)
 
 
 def _finding(finding: Finding) -> Finding:
@@ -143,13 +148,19 @@ def _finding(finding: Finding) -> Finding:
 
 
 def _shard(file: Path, report: _Report) -> Shard:
-    """Which part a report is of; checked against what else it says."""
+    """Which part a report is of."""
     try:
         shard = parse(report.shard) if report.shard else Shard(index=1, count=1)
     except InputError as error:
         raise InputError(f"{file}: {error.message}", hint=_HINT) from error
     if report.shard and report.part is None:
         raise InputError(f"{file} does not say what it is a part of", hint=_HINT)
+    return shard
+
+
+def _sound(file: Path, report: _Report) -> None:
+    """Raises InputError for a report that contradicts itself."""
+    shard = _shard(file, report)
     keys = [folder.split("/") for folder in report.built]
     summary = report.summary
     if any(len(key) != 4 or (key[0], key[2]) != ("models", "overlays") or not shard.has(key[1]) for key in keys):
@@ -158,7 +169,6 @@ def _shard(file: Path, report: _Report) -> Shard:
     counts = [sum(finding.severity is severity for finding in report.findings) for severity in Severity]
     if told != (len(keys), len({key[1] for key in keys}), *counts):
         raise InputError(f"{file} counts what it does not tell", hint=_HINT)
-    return shard
 
 
 def _read(file: Path) -> _Report:

@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 
 from m2g import config as configuration
-from m2g import git, kustomize, runtimes
-from m2g.cache import Cache, key
+from m2g import kustomize, runtimes
+from m2g.cache import Cache
 from m2g.commands import expressions, ownership, salt
 from m2g.commands.belonging import Belonging
 from m2g.commands.fleet import FLEET, Fleet, substituted
@@ -75,7 +75,7 @@ def validate(root: Path, options: Options, *, progress: kustomize.Progress = lam
             return report
         part = Part(
             m2g=salt.of_m2g().hex(),
-            tree=_tree(root, fleet),
+            tree=fleet.digest().hex(),
             models=tuple(sorted(scope.models)),
             environments=tuple(sorted(scope.environments)),
             unused=unused,
@@ -95,13 +95,6 @@ def _unused(asked: expressions.Asked, scope: Scope, judged: Mapping[Key, Judgeme
     if scope.models or scope.environments or any(judgement.broken for judgement in judged.values()):
         return ()
     return tuple(asked.unused({place for judgement in judged.values() for place in judgement.used}))
-
-
-def _tree(root: Path, fleet: Fleet) -> str:
-    """A digest of the commit, of what is about the whole repository, and of every model, also those of other parts."""
-    models = (part for unit in fleet for part in (unit.slug, fleet.digests[unit.slug]))
-    beside = (part for file in fleet.beside.files for part in (file.file, file.content))
-    return key("tree", git.head(root), salt.of_repository(root), *models, *beside).hex()
 
 
 def _report(fleet: Fleet, scope: Scope, judged: Mapping[Key, Judgement], findings: Sequence[Finding]) -> Report:
