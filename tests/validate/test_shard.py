@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from m2g.cli import group, run
@@ -67,17 +69,47 @@ def test_what_render_writes_in_parts_is_what_it_writes_at_once(tmp_path: Path) -
     assert tree(one) == tree(many)
 
 
+CAPPED = CONFIG + "removals: {maxCount: 3, maxPercent: 0}\n"
+
+
 def test_parts_together_remove_no_more_than_one_run_may(tmp_path: Path) -> None:
-    root = repository(tmp_path, CONFIG + "removals: {maxCount: 3, maxPercent: 0}\n")
+    root = repository(tmp_path, CAPPED)
     render(root, FakeRegistry([model(name, champion="1") for name in NAMES]))
     gone = FakeRegistry([model(name, champion="1") for name in NAMES[4:]])
     before = tree(root)
     for index in (1, 2, 3, 4):
-        try:
+        with pytest.raises(InputError, match="all parts of this run together would remove 4 of 12"):
             render(root, gone, RenderOptions(scope=part(index, 4)))
-        except InputError as error:
-            assert "would remove" in error.message  # some parts hold none of the models
     assert tree(root) == before
+
+
+def test_parts_together_remove_what_one_run_may(tmp_path: Path) -> None:
+    one, many = repository(tmp_path / "one", CAPPED), repository(tmp_path / "many", CAPPED)
+    gone = FakeRegistry([model(name, champion="1") for name in NAMES[3:]])
+    for root in (one, many):
+        render(root, FakeRegistry([model(name, champion="1") for name in NAMES]))
+    render(one, gone)
+    for index in (1, 2, 3, 4):
+        render(many, gone, RenderOptions(scope=part(index, 4)))
+    assert tree(one) == tree(many)
+
+
+def test_lost_records_count_in_every_part(tmp_path: Path) -> None:
+    root = repository(tmp_path, CAPPED)
+    render(root, FakeRegistry([model(name, champion="1") for name in NAMES]))
+    for name in NAMES[:4]:
+        shutil.rmtree(root / f"models/{name}/releases")
+    before = tree(root)
+    for index in (1, 2, 3, 4):
+        options = RenderOptions(locked=True, scope=part(index, 4))
+        with pytest.raises(InputError, match="all parts of this run together would remove 4 of 12"):
+            render(root, FakeRegistry(), options)
+        with pytest.raises(InputError, match="would remove"):
+            render(root, FakeRegistry(), msgspec.structs.replace(options, allow_removals=3))
+    assert tree(root) == before
+    for index in (1, 2, 3, 4):
+        render(root, FakeRegistry(), RenderOptions(locked=True, allow_removals=4, scope=part(index, 4)))
+    assert not (root / "models" / NAMES[0] / "overlays").exists()
 
 
 def test_what_is_missing_twice_or_foreign_is_refused(fleet: Path, tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from m2g import files as reading
+from m2g import folders
 from m2g.commands import holdings, ownership
 from m2g.commands.desired import Desired, Key, Repository
 from m2g.commands.holdings import Holdings, Rendered
@@ -62,7 +63,8 @@ def difference(root: Path, held: Holdings, resolved: Resolved, wanted: Desired, 
     stale = {path for path in current if path not in wanted.files and concern.has(path)}
     removals = {path for path in stale if mark(current[path]) is not Mark.FOREIGN}
     gone = {(found[1], found[2]) for path in removals if (found := _OVERLAY.fullmatch(path))}
-    _refuse_mass_removal(state, gone | set(resolved.removed), resolved.empty, allowed)
+    gone |= {*resolved.removed, *resolved.elsewhere, *_elsewhere(root, held, resolved, allowed.scope)}
+    _refuse_mass_removal(state, gone, resolved.empty, allowed)
     edited = [path for path in sorted({*files, *removals}) if path in current and _is_edited(current[path])]
     notes = [ownership.foreign(path) for path in sorted(stale - removals)]
     if edited and not allowed.edits:
@@ -117,20 +119,41 @@ def _edited(paths: Collection[str]) -> InputError:
     )
 
 
+def _elsewhere(root: Path, held: Holdings, resolved: Resolved, scope: Scope) -> Iterator[Key]:
+    """The overlays that have no record any more in other parts of the fleet: other jobs will remove them."""
+    if scope.shard is None:
+        return
+    whole = msgspec.structs.replace(scope, shard=None)
+    names = {slug: record.model for (slug, _), record in held.repository.records.items()}
+    for slug in sorted(loose(held, resolved, whole) - loose(held, resolved, scope)):
+        for path, content in folders.part(root, slug, "overlays").files.items():
+            found = _OVERLAY.fullmatch(path)
+            key = (slug, found[2]) if found else None
+            if (
+                key
+                and key not in resolved.records
+                and whole.has(key, names.get(slug, slug))
+                and mark(content) is not Mark.FOREIGN
+            ):
+                yield key
+
+
 def _refuse_mass_removal(state: Repository, gone: Collection[Key], empty: bool, allowed: Allowed) -> None:
-    """A cap on removals: a wrong tracking URI, a wiped registry or lost records must not empty the clusters."""
+    """A cap on removals: a wrong tracking URI, a wiped registry or lost records must not empty the clusters.
+
+    Of several parts of a fleet each counts what all of them remove: together they may do what one run may.
+    """
     fleet = len(set(state.records) | set(gone))
     cap = allowed.removals
     if cap is None:
         rule = state.config.removals
         cap = 0 if empty else max(rule.max_count, fleet * rule.max_percent // 100)
-        if allowed.scope.shard is not None:  # each job has its share: together they may not remove more than one run
-            cap //= allowed.scope.shard.count
     if len(gone) > cap:
         names = ", ".join(f"{slug} ({environment})" for slug, environment in sorted(gone)[:10])
+        who = "this run" if allowed.scope.shard is None else "all parts of this run together"
         more = f" and {len(gone) - 10} more" if len(gone) > 10 else ""
         raise InputError(
-            f"this run would remove {len(gone)} of {fleet} releases: {names}{more}",
+            f"{who} would remove {len(gone)} of {fleet} releases: {names}{more}",
             hint=f"if that is meant: --allow-removals {len(gone)}; else check registry.uri, aliases and models in "
             "m2g.yaml, and that no record was deleted (the cap is removals in m2g.yaml)",
         )

@@ -48,12 +48,14 @@ class Scope(Value, frozen=True, kw_only=True):
 class Resolved(Value, frozen=True, kw_only=True):
     """The records after this run; `removed` are gone from it with the registry's word for it.
 
+    `elsewhere` will be gone from other parts of the fleet, as far as this run can tell.
     `empty` says that the registry has no model at all: a wiped or a wrong one, until a person says otherwise.
     """
 
     records: dict[Key, Release]
     removed: tuple[Key, ...]
     findings: tuple[Finding, ...]
+    elsewhere: tuple[Key, ...] = ()
     empty: bool = False
 
 
@@ -94,13 +96,16 @@ def resolve(
         refused = problems(slug, releases)
         findings += (finding for found in refused.values() for finding in found)
         result |= {(slug, name): release for name, release in releases.items() if name not in refused}
-    removed = tuple(key for key in made.removals if scope.has(key, records[key].model))
+    whole = msgspec.structs.replace(scope, shard=None)
+    gone = [key for key in made.removals if whole.has(key, records[key].model)]
+    removed = tuple(key for key in gone if scope.has(key, records[key].model))
     for key in removed:
         del result[key]
     return Resolved(
         records=dict(sorted(result.items())),
         removed=removed,
         findings=tuple(findings),
+        elsewhere=tuple(key for key in gone if key not in removed),
         empty=not listing.models,
     )
 
