@@ -23,6 +23,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     mode: str
     oid: str
 
+    @property
+    def is_link(self) -> bool:
+        """A symbolic one; its content is where it leads."""
+        return self.mode == _LINK
+
 
 def resolve(root: Path, ref: str) -> str:
     """The commit that `ref` names.
@@ -97,6 +102,13 @@ def read(root: Path, entries: Mapping[str, Entry]) -> dict[str, bytes]:
     return {path: blobs[oid] for path, oid in wanted.items()}
 
 
+def links(root: Path, entries: Mapping[str, Entry]) -> dict[str, str]:
+    """Where the symbolic links among `entries` lead."""
+    wanted = {path: entry.oid for path, entry in entries.items() if entry.is_link}
+    blobs = _blobs(root, wanted.values())
+    return {path: os.fsdecode(blobs[oid]) for path, oid in wanted.items()}
+
+
 def extract(root: Path, entries: Mapping[str, Entry], folder: Path) -> None:
     """Write the files among `entries` below `folder`, an empty one.
 
@@ -108,11 +120,9 @@ def extract(root: Path, entries: Mapping[str, Entry], folder: Path) -> None:
     for path, content in read(root, entries).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
-    links = {path: entry for path, entry in entries.items() if entry.mode == _LINK}
-    blobs = _blobs(root, [entry.oid for entry in links.values()])
-    for path, entry in links.items():
+    for path, target in links(root, entries).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        os.symlink(os.fsdecode(blobs[entry.oid]), folder / path)
+        os.symlink(target, folder / path)
 
 
 def changed(root: Path, commit: str) -> frozenset[str]:

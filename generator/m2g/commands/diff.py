@@ -9,14 +9,12 @@ from pathlib import Path
 import msgspec
 
 from m2g import git, kustomize, releases
+from m2g.commands import reach
 from m2g.commands.resolve import Scope
 from m2g.commands.served import choices
 from m2g.manifest import Manifest, read_all
 from m2g.model import Release, Value
 from m2g.review import Key, Overlay, Review, Side, review
-
-_APART = ("models/", "fleet/", "platform/", "docs/", ".")
-"""Beside the models' own folders: what no overlay is made of."""
 
 
 class Compared(Value, frozen=True, kw_only=True):
@@ -63,11 +61,14 @@ def compared(
     base = git.merge_base(root, ref)
     changed = git.changed(root, base)
     entries = git.files(root, base)
-    models = {key[0] for key in _overlays(root)} | {path.split("/")[1] for path in entries if _in_model(path)}
-    slugs = _slugs(models, changed)
+    models = {key[0] for key in _overlays(root)}
+    models |= {path.split("/")[1] for path, entry in entries.items() if _in_model(path) or _is_model(path, entry)}
+    led = reach.beyond(root, entries) if changed else {}
+    slugs = frozenset(_slug(path, models) for path in changed) - {""} | reach.touched(led, changed)
+    places = frozenset(place for slug in slugs for place in led.get(slug, ()))
     with tempfile.TemporaryDirectory(prefix="m2g-") as name:
         folder = Path(name).resolve()
-        git.extract(root, {path: entry for path, entry in entries.items() if _needed(path, slugs)}, folder)
+        git.extract(root, {path: entry for path, entry in entries.items() if _needed(path, slugs, places)}, folder)
         old, new = _half(folder, slugs, f" at {ref}"), _half(root.resolve(), slugs, "")
         names = {key: record.model for key, record in (*old.records.items(), *new.records.items())}
         keys = {key for key in old.overlays | new.overlays if scope.has(key, names.get(key, key[0]))}
@@ -91,6 +92,11 @@ def _in_model(path: str) -> bool:
     return path.startswith("models/") and path.count("/") > 1
 
 
+def _is_model(path: str, entry: git.Entry) -> bool:
+    """A model's folder can be a link."""
+    return entry.is_link and path.startswith("models/") and path.count("/") == 1
+
+
 def _overlay_of(path: str) -> Key | None:
     """The overlay that a file belongs to."""
     parts = path.split("/")
@@ -99,22 +105,17 @@ def _overlay_of(path: str) -> Key | None:
 
 def _slug(path: str, models: Collection[str]) -> str:
     """The model that a file belongs to; empty for none."""
-    if _in_model(path):
+    if _in_model(path) or (path.startswith("models/") and path.removeprefix("models/") in models):
         return path.split("/")[1]
     stem = path.rpartition("/")[2].removesuffix(".yaml")
     return stem if path.startswith("fleet/") and path.count("/") == 2 and stem in models else ""
 
 
-def _slugs(models: Collection[str], changed: Collection[str]) -> frozenset[str]:
-    """The models that have a changed file; all of them where a file changed that overlays may share."""
-    if any("/" in path and not path.startswith(_APART) for path in changed if not _slug(path, models)):
-        return frozenset(models)
-    return frozenset(_slug(path, models) for path in changed) - {""}
-
-
-def _needed(path: str, slugs: Collection[str]) -> bool:
+def _needed(path: str, slugs: Collection[str], places: Collection[str]) -> bool:
     """Whether the overlays of these models can refer to it, or it says how they are applied."""
-    return _slug(path, slugs) in slugs if path.startswith(("models/", "fleet/")) else True
+    if not path.startswith(("models/", "fleet/")) or _slug(path, slugs) in slugs:
+        return True
+    return path in places or any(folder in places for folder in reach.above(path))
 
 
 def _half(folder: Path, slugs: Collection[str], where: str) -> _Half:

@@ -7,6 +7,7 @@ from m2g.kustomize.overlays import Built, Progress, build, find, stream
 from m2g.kustomize.places import Stamp, stamp
 from m2g.kustomize.plain import PlainFile, read_file
 from m2g.kustomize.plain import read as read_plain
+from m2g.kustomize.references import named
 
 __all__ = [
     "BATCH",
@@ -21,6 +22,7 @@ __all__ = [
     "build",
     "find",
     "identity",
+    "named",
     "read_file",
     "read_plain",
     "stamp",

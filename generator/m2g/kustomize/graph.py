@@ -11,11 +11,9 @@ from pathlib import Path
 import msgspec
 
 from m2g.kustomize.places import Place, Places, Stamp, stamp
-from m2g.kustomize.references import PATCHES, PLUGINS, Refused, items, load, plugin, references
+from m2g.kustomize.references import MAX_BYTES, PATCHES, PLUGINS, Refused, items, load, plugin, references
 from m2g.manifest import at
 
-MAX_BYTES = 1 << 20
-"""Of a file that is read here."""
 _KEPT = 500
 """Kustomizations: all of a fleet's would be much memory for what is asked once more at once or not at all."""
 FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")

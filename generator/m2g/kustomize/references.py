@@ -15,6 +15,9 @@ from m2g.manifest import read_all
 PLUGINS = ("generators", "transformers", "validators")
 PATCHES = ("patches", "patchesJson6902", "patchesStrategicMerge")
 
+MAX_BYTES = 1 << 20
+"""Of a file that is read here."""
+
 _PLACES = ("resources", "bases", "components", "crds", "configurations")
 _SOURCES = ("configMapGenerator", "secretGenerator", "replacements", "openapi")
 _NAMING = (*_PLACES, *PLUGINS, *PATCHES, *_SOURCES)
@@ -74,6 +77,19 @@ def references(content: Mapping[str, object], file: str, text: str) -> Iterator[
                     plugin(load(entry, file), file)
             elif isinstance(entry, dict):
                 yield from ((place, local(text, file, place)) for text in _files(entry))
+
+
+def named(content: bytes, file: str) -> list[str]:
+    """The paths that a kustomization file names; none where it is refused, for then it is until it changes."""
+    if len(content) > MAX_BYTES:
+        return []
+    try:
+        text = content.decode()
+        (said,) = load(text, file)
+        found = {str(key): value for key, value in said.items()} if isinstance(said, dict) else {}
+        return [path for _, path in references(found, file, text)]
+    except (Refused, ValueError):
+        return []
 
 
 def plugin(documents: list[object], file: str) -> None:
