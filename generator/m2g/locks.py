@@ -6,11 +6,10 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from m2g import tools
+from m2g import temporary, tools
 from m2g.errors import InputError, OutsideError
 
 _SECONDS = 900.0
@@ -28,8 +27,8 @@ def lock(lines: Sequence[str], indexes: Sequence[str], *, python: str, before: s
 
     Raises InputError for requirements that cannot hold together, by name; OutsideError for uv and the index.
     """
-    with tempfile.TemporaryDirectory(prefix="m2g-") as folder:
-        source = Path(folder, "requirements.in")
+    with temporary.folder() as folder:
+        source = folder / "requirements.in"
         source.write_text("".join(f"{line}\n" for line in (*indexes, *lines)), encoding="utf-8")
         ran = tools.run(
             [
@@ -39,7 +38,7 @@ def lock(lines: Sequence[str], indexes: Sequence[str], *, python: str, before: s
                 *(("--exclude-newer", before) if before else ()),
                 source.name,
             ],
-            cwd=Path(folder),
+            cwd=folder,
             timeout=_SECONDS,
             environment={"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"},
         )

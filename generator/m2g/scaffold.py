@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from m2g import data, documents
+from m2g import data, documents, temporary
 from m2g.errors import InputError, OutsideError
 
 ANSWERS = ".copier-answers.yml"
@@ -25,10 +24,10 @@ def scaffold(destination: Path, *, template: str | None, answers: Mapping[str, s
     Raises InputError for answers and for what is in the way, OutsideError for Git and the disk.
     """
     _refuse(destination)
-    with tempfile.TemporaryDirectory(prefix="m2g-init-") as folder:
-        rendered = Path(folder, "repository")
+    with temporary.folder("m2g-init-") as folder:
+        rendered = folder / "repository"
         if template is None:
-            source = _packaged(Path(folder, "template"))
+            source = _packaged(folder / "template")
             _known(answers, _questions(source))
             _render(str(source), rendered, answers, defaults)
         else:
@@ -62,7 +61,11 @@ def _packaged(to: Path) -> Path:
         shutil.copytree(root / "schemas/m2g", to / "schemas/m2g")
         shutil.copy2(root / "copier.yml", to)
     except OSError as error:
-        raise OutsideError(f"the packaged template is incomplete: {error}", hint="install m2g again") from error
+        why = error.args[0][0][2] if isinstance(error, shutil.Error) else error
+        raise OutsideError(
+            f"the packaged template cannot be copied to {to}: {why}",
+            hint="free space there, or set TMPDIR; where a file of the template is missing, install m2g again",
+        ) from error
     return to
 
 

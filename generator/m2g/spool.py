@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from typing import IO
 
-from m2g.errors import OutsideError
+from m2g import temporary
 from m2g.tree import Tree
 
 _IN_MEMORY = 256 << 10
@@ -34,7 +34,7 @@ class Spool(Mapping[str, bytes]):
         if len(self._tail) > _IN_MEMORY:
             try:
                 if self._file is None:
-                    self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # it lives as long as this
+                    self._file = temporary.file()
                 self._start += _written(self._file, self._tail)
             except OSError as error:
                 raise _failed(error) from error
@@ -50,7 +50,7 @@ class Spool(Mapping[str, bytes]):
         except OSError as error:
             raise _failed(error) from error
         if len(content) != length:
-            raise OutsideError(f"the temporary file in {tempfile.gettempdir()} is shorter than what was written")
+            raise _failed(OSError(errno.EIO, "the file there is shorter than what was written"))
         return content
 
     def __iter__(self) -> Iterator[str]:
@@ -95,8 +95,5 @@ def _written(file: IO[bytes], data: bytearray) -> int:
     return len(data)
 
 
-def _failed(error: OSError) -> OutsideError:
-    return OutsideError(
-        f"what is rendered cannot be kept in {tempfile.gettempdir()}: {error.strerror}",
-        hint="free space there, or set TMPDIR to a folder that has some; the tree is as it was",
-    )
+def _failed(error: OSError) -> temporary.NoRoom:
+    return temporary.refused(error, "what is rendered cannot be kept")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import msgspec
 
-from m2g import git, kustomize, releases
+from m2g import git, kustomize, releases, temporary
 from m2g.commands import reach
 from m2g.commands.resolve import Scope
 from m2g.commands.served import choices
@@ -66,8 +65,7 @@ def compared(
     led = reach.beyond(root, entries) if changed else {}
     slugs = frozenset(_slug(path, models) for path in changed) - {""} | reach.touched(led, changed)
     places = frozenset(place for slug in slugs for place in led.get(slug, ()))
-    with tempfile.TemporaryDirectory(prefix="m2g-") as name:
-        folder = Path(name).resolve()
+    with temporary.folder() as folder:
         git.extract(root, {path: entry for path, entry in entries.items() if _needed(path, slugs, places)}, folder)
         old, new = _half(folder, slugs, f" at {ref}"), _half(root.resolve(), slugs, "")
         names = {key: record.model for key, record in (*old.records.items(), *new.records.items())}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import msgspec
 from msgspec import UNSET
 
 from m2g import config as configuration
-from m2g import context, download, folder, locks
+from m2g import context, download, folder, locks, temporary
 from m2g.commands import render as rendering
 from m2g.commands.desired import choose, serving_of
 from m2g.commands.resolve import Scope
@@ -82,8 +81,8 @@ def prepare(root: Path, options: ImageOptions, to: Path, open_registry: Open) ->
     notes = (
         wanted.notes if "@sha256:" in base else (*wanted.notes, f"{base} may move: pin it by images.bases in m2g.yaml")
     )
-    with tempfile.TemporaryDirectory(prefix="m2g-") as place:
-        copies = _copies(root, found, options, Path(place)) if profile == "mlflow-image" else {}
+    with temporary.folder() as place:
+        copies = _copies(root, found, options, place) if profile == "mlflow-image" else {}
         cleaned = _cleaned(copies)
         files = context.files(order, tuple(copies)) | cleaned
         copies = {path: file for path, file in copies.items() if path not in cleaned}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from m2g import config as configuration
-from m2g import download, git, mlmodel, runtimes
+from m2g import download, git, mlmodel, runtimes, temporary
 from m2g.commands import render as rendering
 from m2g.commands.desired import Repository, choose, serving_of
 from m2g.commands.resolve import Scope
@@ -155,8 +154,8 @@ def _trial(root: Path, repository: Repository, slug: str, release: Release, wish
 
 def _of_registry(root: Path, name: str, version: str, uri: str) -> Mlmodel:
     """The facts of a version that no record has."""
-    with tempfile.TemporaryDirectory(prefix="m2g-") as place:
-        return _facts(download.version(download.Wanted(name=name, number=version), uri, Path(place), root=root))
+    with temporary.folder() as place:
+        return _facts(download.version(download.Wanted(name=name, number=version), uri, place, root=root))
 
 
 def _facts(folder: Path) -> Mlmodel:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from m2g import tools
+from m2g import temporary, tools
 from m2g.errors import OutsideError
 from m2g.kustomize.batches import batches
 from m2g.kustomize.graph import FILE_NAMES, Graph, Kustomization, Reader
@@ -157,6 +156,8 @@ def _batch(command: Sequence[str], root: Path, batch: Sequence[Graph]) -> list[B
         return [_alone(command, root, batch[0])]
     try:
         parts = _counted(command, root, batch) or _together(command, root, [graph.folder for graph in batch])
+    except temporary.NoRoom:
+        raise
     except (OutsideError, ValueError):
         parts = None
     if parts is not None:
@@ -173,8 +174,7 @@ def _counted(command: Sequence[str], root: Path, batch: Sequence[Graph]) -> list
     wanted = [graph.only for graph in batch]
     if None in wanted:
         return None
-    with tempfile.TemporaryDirectory(prefix="m2g-") as name:
-        place = Path(name)
+    with temporary.folder() as place:
         (place / "root").symlink_to(root, target_is_directory=True)
         resources = [f"root/{graph.folder}" for graph in batch]
         (place / FILE_NAMES[0]).write_text(_json({"sortOptions": {"order": "fifo"}, "resources": resources}))
@@ -187,8 +187,7 @@ def _counted(command: Sequence[str], root: Path, batch: Sequence[Graph]) -> list
 def _together(command: Sequence[str], root: Path, folders: Sequence[str]) -> list[list[object]] | None:
     """Build all in one process, marks between them to tell the objects apart; None where that cannot be done."""
     marks = [f"mark-{index}" for index in range(len(folders) + 1)]
-    with tempfile.TemporaryDirectory(prefix="m2g-") as name:
-        place = Path(name)
+    with temporary.folder() as place:
         (place / "root").symlink_to(root, target_is_directory=True)
         for mark in marks:
             (place / f"{mark}.json").write_text(

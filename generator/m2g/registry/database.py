@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import tempfile
 import weakref
 from contextlib import closing
 from pathlib import Path
 
+from m2g import temporary
 from m2g.errors import InputError, OutsideError
 from m2g.registry.address import Address
 from m2g.registry.refusal import quoted
@@ -27,7 +27,7 @@ class Snapshot:
         source = Path(place.identity.partition("://")[2].removeprefix("/"))
         if not source.is_file():
             raise InputError(f"{place.identity}: there is no file {source}", hint=_HINT)
-        folder = Path(tempfile.mkdtemp(prefix="m2g-"))
+        folder = temporary.made()
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         copy = folder / "mlflow.db"
         self.uri = f"sqlite:///{copy}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from m2g import temporary
 from m2g.errors import InputError, OutsideError
 from m2g.model import ModelVersion, RegisteredModel, Run, VersionFacts
 from m2g.registry import Progress, artifacts, beside
@@ -223,12 +223,12 @@ class LocalRegistry:
             return artifacts.read(folder, name)
         from mlflow.artifacts import download_artifacts
 
-        with tempfile.TemporaryDirectory(prefix="m2g-") as target:
+        with temporary.folder() as target:
             try:
-                download_artifacts(artifact_uri=inside(uri, name), dst_path=target)
+                download_artifacts(artifact_uri=inside(uri, name), dst_path=str(target))
             except Exception as error:  # every artifact store raises errors of its own
                 raise OneFailed(f"{inside(uri, name)} cannot be read: {quoted(str(error))}") from error
-            return artifacts.read(Path(target), name)
+            return artifacts.read(target, name)
 
 
 def _model(model: MlflowModel) -> RegisteredModel:

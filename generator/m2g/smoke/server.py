@@ -6,12 +6,11 @@ import contextlib
 import os
 import re
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from m2g import tools
+from m2g import temporary, tools
 from m2g.errors import Exit, InputError, M2gError
 from m2g.model import Value
 from m2g.prose import visible, without_password
@@ -164,6 +163,6 @@ def last_words(log: Path) -> str:
 @contextlib.contextmanager
 def workplace() -> Iterator[Path]:
     """A folder for the time of one smoke test; programs run in its `empty`, where nothing of anybody's lies."""
-    with tempfile.TemporaryDirectory(prefix="m2g-smoke-", ignore_cleanup_errors=True) as place:
-        (Path(place) / "empty").mkdir()
-        yield Path(place)
+    with temporary.folder("m2g-smoke-") as place:
+        (place / "empty").mkdir()
+        yield place
