@@ -11,11 +11,14 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
+import msgspec
+
+T = TypeVar("T")
 MAX_BYTES = 512 << 20
 """Of the file. Half of it goes, the longest unused first, when it is larger."""
 _DAY = 86_400
@@ -45,6 +48,7 @@ class Cache:
         self._database: sqlite3.Connection | None = None
         self._new: dict[bytes, bytes] = {}
         self._stale: list[bytes] = []
+        self._holds: list[Callable[[], bool]] = []
 
     @property
     def remembers(self) -> bool:
@@ -91,6 +95,18 @@ class Cache:
             self._stale.append(key)
         return value[_CHECK:]
 
+    def read(self, key: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T | None:
+        """What was put under the key, decoded; None also for what another m2g put there that means something else."""
+        found = self.get(key)
+        try:
+            return None if found is None else decoder.decode(found)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+
+    def only_while(self, holds: Callable[[], bool]) -> None:
+        """Keep nothing that is put after this did not hold: it may have been found out of something else."""
+        self._holds.append(holds)
+
     def put(self, key: bytes, value: bytes) -> None:
         """Remember the value under the key."""
         if self._database is not None:
@@ -122,6 +138,9 @@ class Cache:
                 (self._place / "found.db").unlink()
 
     def _keep(self, database: sqlite3.Connection) -> None:
+        if self._new and not all(holds() for holds in self._holds):
+            self._new = {}
+            self._holds = [lambda: False]
         rows = [(key, _check(key, value) + value, self._today) for key, value in self._new.items()]
         with database:
             database.executemany("INSERT OR REPLACE INTO found VALUES (?, ?, ?)", rows)

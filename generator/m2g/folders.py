@@ -22,11 +22,13 @@ class ModelFolder(msgspec.Struct, frozen=True, kw_only=True):
 
     `odd` are links and whatever else is no plain file of bounded size: m2g.files.read says what is wrong with each.
     `digest` is of every path and content; empty where something is odd, so that nothing is known without a look.
+    `hollow` are folders with nothing in them: one of a kustomization's name is in kustomize's way.
     """
 
     slug: str
     files: Mapping[str, bytes]
     odd: tuple[str, ...] = ()
+    hollow: tuple[str, ...] = ()
     digest: bytes = b""
 
     def owned(self) -> list[str]:
@@ -53,8 +55,9 @@ class ModelFolder(msgspec.Struct, frozen=True, kw_only=True):
         if not tree and not removals:
             return self
         after = {path: content for path, content in self.files.items() if path not in removals} | dict(tree)
-        digest = b"" if self.odd else _digest(after)
-        return ModelFolder(slug=self.slug, files=after, odd=self.odd, digest=digest)
+        hollow = tuple(path for path in self.hollow if not any(file.startswith(f"{path}/") for file in tree))
+        digest = b"" if self.odd else _digest(after, hollow)
+        return ModelFolder(slug=self.slug, files=after, odd=self.odd, hollow=hollow, digest=digest)
 
 
 def is_owned(path: str) -> bool:
@@ -76,12 +79,19 @@ def read(root: Path, slug: str, fleet: Sequence[str]) -> ModelFolder:
     """Read one model's folder; `fleet` are the folders of `environments`. Never raises for what is wrong in it."""
     found: dict[str, bytes] = {}
     odd: list[str] = []
+    hollow: list[str] = []
     if os.path.lexists(f"{root}/models/{slug}"):
-        _walk(f"{root}/models/{slug}", len(str(root)) + 1, found, odd)
+        hollow = _walk(f"{root}/models/{slug}", len(str(root)) + 1, found, odd)
     for environment in fleet:
         path = f"fleet/{environment}/{slug}.yaml"
         _take(root, path, found, odd)
-    return ModelFolder(slug=slug, files=found, odd=tuple(sorted(odd)), digest=b"" if odd else _digest(found))
+    return ModelFolder(
+        slug=slug,
+        files=found,
+        odd=tuple(sorted(odd)),
+        hollow=tuple(sorted(hollow)),
+        digest=b"" if odd else _digest(found, hollow),
+    )
 
 
 def part(root: Path, slug: str, name: str) -> ModelFolder:
@@ -119,17 +129,19 @@ def strays(root: Path, fleet: Sequence[str], known: frozenset[str]) -> ModelFold
     return ModelFolder(slug="", files=found, odd=tuple(sorted(odd)))
 
 
-def _walk(folder: str, start: int, found: dict[str, bytes], odd: list[str]) -> None:
+def _walk(folder: str, start: int, found: dict[str, bytes], odd: list[str]) -> list[str]:
+    """Adds the files and whatever is odd to these; gives the folders with nothing in them."""
     try:
         with os.scandir(folder) as listing:
             entries = list(listing)
     except OSError:
         odd.append(folder[start:])
-        return
+        return []
+    hollow: list[str] = [] if entries else [folder[start:]]
     for entry in entries:
         path = entry.path
         if entry.is_dir(follow_symlinks=False):
-            _walk(path, start, found, odd)
+            hollow += _walk(path, start, found, odd)
         elif entry.is_file(follow_symlinks=False):
             content = plain(path)
             if content is None:
@@ -140,6 +152,7 @@ def _walk(folder: str, start: int, found: dict[str, bytes], odd: list[str]) -> N
             odd.append(path[start:])
             # What is in a linked folder is seen, and refused by name.
             odd.extend(f"{path[start:]}/{name}" for name in _listed(path))
+    return hollow
 
 
 def _listed(folder: str) -> list[str]:
@@ -180,14 +193,18 @@ def plain(path: str) -> bytes | None:
     return content
 
 
-def _digest(found: Mapping[str, bytes]) -> bytes:
+def _digest(found: Mapping[str, bytes], hollow: Collection[str]) -> bytes:
     paths = sorted(found)
-    heads = [(path, len(found[path])) for path in paths]
+    heads = [*((path, len(found[path])) for path in paths), *((path, -1) for path in sorted(hollow))]
     try:
         head = msgspec.msgpack.encode(heads)
     except UnicodeEncodeError:  # a name on disk that is no UTF-8
         head = repr(heads).encode("ascii", "backslashreplace")
     return hashlib.blake2b(b"".join([head, *map(found.__getitem__, paths)]), digest_size=16).digest()
+
+
+NOTHING = _digest({}, ())
+"""The digest of a model of which there is nothing."""
 
 
 def _folders(folder: Path) -> Iterator[str]:

@@ -15,6 +15,11 @@ from m2g.policy import PolicyFile, Rule, Waiver
 FOLDER = "policies"
 
 
+def paths(root: Path) -> list[Path]:
+    """The files that may hold policies."""
+    return sorted([*(root / FOLDER).glob("*.yaml"), *(root / FOLDER).glob("*.yml")])
+
+
 class Policies(msgspec.Struct, frozen=True, kw_only=True):
     """All rules, all overrides, and what cannot be used."""
 
@@ -28,7 +33,7 @@ def read(root: Path) -> Policies:
     rules: dict[str, Rule] = {}
     waivers: list[Waiver] = []
     findings: list[Finding] = []
-    for path in sorted([*(root / FOLDER).glob("*.yaml"), *(root / FOLDER).glob("*.yml")]):
+    for path in paths(root):
         name = path.relative_to(root).as_posix()
         try:
             document = documents.read(name, files.read(root, name))

@@ -28,11 +28,16 @@ def stock() -> tuple[Runtime, ...]:
     return tuple(_DECODER.decode(path.read_bytes()) for path in found)
 
 
+def paths(root: Path) -> list[Path]:
+    """The files that may describe runtimes of a repository."""
+    return sorted((root / FOLDER).glob("*.json"))
+
+
 def read(root: Path | None) -> tuple[tuple[Runtime, ...], list[Finding]]:
     """The repository's own, then m2g's; and a finding for each file that describes none."""
     own: list[Runtime] = []
     findings: list[Finding] = []
-    for path in sorted((root / FOLDER).glob("*.json")) if root is not None else ():
+    for path in paths(root) if root is not None else ():
         file = f"{FOLDER}/{path.name}"
         try:
             own.append(decode(files.read(path.parents[1], file)))

@@ -168,11 +168,16 @@ def loose(held: Holdings, resolved: Resolved, scope: Scope) -> frozenset[str]:
     return frozenset(slug for slug in found if scope.shard is None or scope.shard.has(slug))
 
 
-def remember(rendered: Rendered, made: Difference, wanted: Desired, *, written: bool) -> None:
-    """Keep in mind which folders are exactly what was wanted, so that the next run need not render them."""
+def remember(rendered: Rendered, held: Holdings, made: Difference, wanted: Desired, *, written: bool) -> None:
+    """Keep in mind which folders are exactly what was wanted, so that the next run need not render them.
+
+    Not those that a person touched after they were read: what was wanted is of what they were before.
+    """
     writes, removals = _by_slug(made.files), _by_slug(made.removals)
     for slug, paths in _by_slug(wanted.files).items():
         before = made.folders[slug]
+        if before.digest != held.digests.get(slug, folders.NOTHING):
+            continue
         if (slug in writes or slug in removals) and not written:
             continue
         given = {path: wanted.files[path] for path in paths}

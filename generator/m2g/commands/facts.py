@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from m2g.cache import Cache, key
+from m2g.commands import salt
 from m2g.model import ModelVersion, VersionFacts
 from m2g.registry import Registry
 
-_FORM = "facts 1"
-"""Another word where a registry's door reads other files than before."""
 _DECODER = msgspec.msgpack.Decoder(VersionFacts)
 
 
@@ -25,11 +24,11 @@ def of(
     """
     missing: list[ModelVersion] = []
     for version in versions:
-        found = cache.get(_key(registry, version))
+        found = cache.read(_key(registry, version), _DECODER)
         if found is None:
             missing.append(version)
         else:
-            yield version, _DECODER.decode(found)
+            yield version, found
     for start in range(0, len(missing), _CHUNK):
         chunk = missing[start : start + _CHUNK]
         fresh = registry.facts(chunk)
@@ -56,7 +55,7 @@ _CHUNK = 1000
 
 def _key(registry: Registry, version: ModelVersion) -> bytes:
     return key(
-        _FORM,
+        salt.of_facts(),
         registry.identity,
         version.name,
         version.version,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -11,7 +11,6 @@ import msgspec
 from m2g import config as configuration
 from m2g import folders, releases, runtimes
 from m2g.cache import Cache, key
-from m2g.commands import salt
 from m2g.commands.desired import Key, Repository
 from m2g.finding import Finding
 from m2g.folders import ModelFolder
@@ -25,9 +24,9 @@ _COMPONENT = re.compile(r"models/([^/]+)/custom/([^/]+)/kustomization\.y.*ml")
 class Rendered:
     """The folders of models of which it is known that they are exactly what render gives."""
 
-    def __init__(self, cache: Cache, root: Path) -> None:
+    def __init__(self, cache: Cache, salt: bytes) -> None:
         self._cache = cache
-        self._salt = key("rendered", salt.of_m2g(), salt.of_repository(root)) if cache.remembers else b""
+        self._salt = key("rendered", salt)
 
     def has(self, folder: ModelFolder) -> bool:
         """Whether an earlier run found so."""
@@ -43,9 +42,10 @@ class Rendered:
 
 
 class Holdings(msgspec.Struct, frozen=True, kw_only=True):
-    """`repository` as it is on disk, and what is wrong with it."""
+    """`repository` as it is on disk, and what is wrong with it; `digests` are of the models' folders, by slug."""
 
     repository: Repository
+    digests: Mapping[str, bytes]
     findings: tuple[Finding, ...]
 
 
@@ -56,9 +56,11 @@ def read(root: Path, config: Config, rendered: Rendered) -> Holdings:
     written: set[Key] = set()
     slugs: set[str] = set()
     settled: set[str] = set()
+    digests: dict[str, bytes] = {}
     findings: list[Finding] = []
     for folder in _all(root):
         known = rendered.has(folder)
+        digests[folder.slug] = folder.digest
         found, wrong = releases.of(root, folder, sure=known)
         findings += wrong
         records |= {(folder.slug, environment): release for environment, release in found.items()}
@@ -83,7 +85,7 @@ def read(root: Path, config: Config, rendered: Rendered) -> Holdings:
         slugs=frozenset(slugs),
         settled=frozenset(settled),
     )
-    return Holdings(repository=repository, findings=(*findings, *wrong))
+    return Holdings(repository=repository, digests=digests, findings=(*findings, *wrong))
 
 
 def folders_of(root: Path, slugs: Collection[str]) -> dict[str, ModelFolder]:

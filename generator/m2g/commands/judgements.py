@@ -9,7 +9,7 @@ import msgspec
 
 from m2g import checks, folders, kustomize, releases
 from m2g.cache import Cache, key
-from m2g.commands import expressions, salt, sources, units, verdicts
+from m2g.commands import expressions, sources, units, verdicts
 from m2g.commands.expressions import Asked
 from m2g.commands.history import Past
 from m2g.commands.outside import Outside
@@ -47,9 +47,10 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Court(Value, frozen=True, kw_only=True):
-    """Everything that overlays are judged by."""
+    """Everything that overlays are judged by, and the salt of it."""
 
     root: Path
+    salt: bytes
     config: Config | None
     catalogue: Catalogue
     asked: Asked
@@ -82,30 +83,32 @@ class Judgements:
         holding = msgspec.json.encode(court.asked.holding)
         tool = kustomize.identity(kustomize.find(), cache) if cache.remembers else b""
         substituted = b"substituted" if court.substituted else b""
-        self._salt = (
-            key("judgement", salt.of_m2g(), salt.of_repository(court.root), tool, substituted, holding)
-            if cache.remembers
-            else b""
-        )
+        self._salt = key("judgement", court.salt, tool, substituted, holding)
         self.outside = Outside(court.root)
 
     def known(self, digest: bytes, slug: str, environment: str) -> Judgement | None:
         """The judgement on an overlay of the folder with this digest, where nothing that it depends on has changed."""
         if not digest or (slug, environment) in self._court.past.overlays:
             return None
-        found = self._cache.get(self._key(digest, environment))
-        if found is None:
-            return None
-        judgement = _DECODER.decode(found)
-        return judgement if self.outside.same(judgement.outside) else None
+        found = self._cache.read(self._key(digest, environment), _DECODER)
+        return found if found is not None and self.outside.same(found.outside) else None
 
     def keep(self, digests: Mapping[str, bytes], judgements: Mapping[Key, Judgement]) -> None:
-        """Remember what was found; `digests` are of the folders (by slug) as they were before."""
+        """Remember what was found; `digests` are of the folders (by slug) as they were before.
+
+        Those that were touched since are left out: kustomize may have built what they are now, or were in between.
+        """
+        if not self._cache.remembers:
+            return
+        root = self._court.root
+        fleet = folders.environments(root)
+        slugs = {slug for slug, _ in judgements if digests[slug]}
+        still = {slug for slug in slugs if folders.read(root, slug, fleet).digest == digests[slug]}
         self._cache.put_all(
             {
                 self._key(digests[slug], environment): msgspec.msgpack.encode(judgement)
                 for (slug, environment), judgement in judgements.items()
-                if digests[slug] and (slug, environment) not in self._court.past.overlays and not judgement.fleeting
+                if slug in still and (slug, environment) not in self._court.past.overlays and not judgement.fleeting
             }
         )
 

@@ -35,6 +35,8 @@ class Outside:
         there = {file: seen for file, seen in built.files.items() if not file.startswith(own)}
         if built.linked or (built.plugins and there):
             return None
+        if any(self._stamp(file) != seen for file, seen in built.files.items() if file not in there):
+            return None
         folders = {found.file.rpartition("/")[0] for found in built.kustomizations if found.file in there}
         names = {f"{folder}/{name}" for folder in folders for name in kustomize.FILE_NAMES}
         found: dict[str, bytes] = {}

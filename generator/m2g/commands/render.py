@@ -14,7 +14,7 @@ from msgspec import UNSET
 from m2g import config as configuration
 from m2g import registry, workspace
 from m2g.cache import Cache
-from m2g.commands import holdings, ownership, samples, verdicts
+from m2g.commands import holdings, ownership, salt, samples, verdicts
 from m2g.commands.desired import Key, Repository, Trial, desired, located, unused
 from m2g.commands.difference import Allowed, difference, loose, remember
 from m2g.commands.holdings import Holdings, Rendered
@@ -83,7 +83,7 @@ def render(
     writes = not (options.check or options.dry_run)
     guard = workspace.locked(root, waiting=waiting) if writes else contextlib.nullcontext()
     with guard, Cache(options.cache) as cache:
-        rendered = Rendered(cache, root)
+        rendered = Rendered(cache, salt.of(root, cache))
         held = _held(root, rendered)
         state = msgspec.structs.replace(held.repository, images=options.images)
         known_environments(state.config, options.scope)
@@ -97,7 +97,7 @@ def render(
         different = difference(root, held, resolved, wanted, allowed)
         if writes:
             workspace.write(root, different.files, different.removals)
-        remember(rendered, different, wanted, written=writes)
+        remember(rendered, held, different, wanted, written=writes)
         findings = [*resolved.findings, *located(root, wanted.findings), *unused(state), *different.notes]
         findings += ownership.unfinished(root)
         settled = _settled(state.records, resolved.records, wanted.frozen, different.files)
@@ -122,7 +122,7 @@ def render(
 def read(root: Path) -> Repository:
     """What is committed. Raises WrongInput where people must mend it first."""
     with Cache(None) as nothing:
-        return _held(root, Rendered(nothing, root)).repository
+        return _held(root, Rendered(nothing, b"")).repository
 
 
 def _held(root: Path, rendered: Rendered) -> Holdings:

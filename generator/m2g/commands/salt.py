@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from m2g import cache, data
+from m2g import data, files, policies, runtimes
+from m2g.cache import Cache, digest_of, key
 from m2g.config import FILE
+from m2g.errors import M2gError
+from m2g.model import VersionFacts
+from m2g.schemas import own
 
 _LIBRARIES = (
     "common_expression_language",
@@ -22,8 +25,6 @@ _LIBRARIES = (
     "ruamel_yaml",
     "ryaml",
 )
-_SHARED = ("policies", "runtimes", "schemas")
-"""Folders of a repository whose files are about every model."""
 
 
 @functools.cache
@@ -35,21 +36,44 @@ def of_m2g() -> bytes:
         name for name in os.listdir(folder) if name.endswith(".dist-info") and name.lower().startswith(_LIBRARIES)
     )
     schemas = data.root() / "schemas"
-    return cache.key(
-        cache.digest_of(sorted(package.rglob("*.py")), package),
-        cache.digest_of(sorted(path for path in schemas.rglob("*.json") if path.is_file()), schemas),
+    return key(
+        digest_of(sorted(package.rglob("*.py")), package),
+        digest_of(sorted(path for path in schemas.rglob("*.json") if path.is_file()), schemas),
         "\n".join(installed),
         f"{sys.version_info.major}.{sys.version_info.minor}",
     )
 
 
+@functools.cache
+def of_facts() -> bytes:
+    """The code that reads facts of versions, and the form in which they are kept."""
+    package = Path(__file__).parents[1] / "registry"
+    form = msgspec.json.encode(msgspec.json.schema(VersionFacts))
+    return key(digest_of(sorted(package.rglob("*.py")), package), form)
+
+
+def of(root: Path, cache: Cache) -> bytes:
+    """Both digests in one, taken before any of it is read: from when the repository's changes, nothing more is kept."""
+    if not cache.remembers:
+        return b""
+    before = of_repository(root)
+    cache.only_while(lambda: of_repository(root) == before)
+    return key(of_m2g(), before)
+
+
 def of_repository(root: Path) -> bytes:
-    """m2g.yaml, and the repository's own policies, runtimes and schemas."""
-    return cache.digest_of((root / FILE, *_files(root)), root)
+    """m2g.yaml, and the repository's own policies, runtimes and schemas: what whoever reads them is given."""
+    shared = (*policies.paths(root), *runtimes.paths(root), *own.paths(root))
+    return key(
+        *_given(root, FILE), *(part for path in shared for part in _given(root, path.relative_to(root).as_posix()))
+    )
 
 
-def _files(root: Path) -> Iterator[Path]:
-    for folder in _SHARED:
-        for place, folders, names in os.walk(root / folder):
-            folders.sort()
-            yield from (Path(place, name) for name in sorted(names))
+def _given(root: Path, file: str) -> tuple[str, bytes]:
+    """The file's name, and its content or why there is none to be had: it leads elsewhere, is too large, no file."""
+    try:
+        return file, key(files.read(root, file))
+    except FileNotFoundError:
+        return file, b""
+    except M2gError as error:
+        return file, key("wrong", error.message)

@@ -11,7 +11,7 @@ import msgspec
 from m2g import config as configuration
 from m2g import folders, kustomize, releases
 from m2g.cache import Cache, key
-from m2g.commands import holdings, ownership, salt, samples
+from m2g.commands import holdings, ownership, samples
 from m2g.commands.desired import Repository, desired, located, unused
 from m2g.finding import Finding
 from m2g.folders import ModelFolder
@@ -37,9 +37,10 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Look(Value, frozen=True, kw_only=True):
-    """What every unit is looked at with; `config` is None where m2g.yaml cannot be used."""
+    """What every unit is looked at with, and the salt of it; `config` is None where m2g.yaml cannot be used."""
 
     root: Path
+    salt: bytes
     config: Config | None
     runtimes: tuple[Runtime, ...]
 
@@ -52,9 +53,9 @@ class Units:
 
     def __init__(self, look: Look, cache: Cache) -> None:
         self._look = look
-        self._rendered = holdings.Rendered(cache, look.root)
+        self._rendered = holdings.Rendered(cache, look.salt)
         self._cache = cache
-        self._salt = key("unit", salt.of_m2g(), salt.of_repository(look.root)) if cache.remembers else b""
+        self._salt = key("unit", look.salt)
 
     def read(self, shard: Shard | None) -> Iterator[tuple[ModelFolder, Unit]]:
         """Every model, by slug, with its folder: who wants to keep a folder's content says so by holding it.
@@ -70,8 +71,8 @@ class Units:
 
     def _of(self, folder: ModelFolder) -> Unit:
         place = key(self._salt, folder.digest)
-        if folder.digest and (found := self._cache.get(place)) is not None:
-            return _DECODER.decode(found)
+        if folder.digest and (found := self._cache.read(place, _DECODER)) is not None:
+            return found
         unit = look(self._look, folder, rendered=self._rendered.has(folder))
         if folder.digest:
             self._cache.put(place, msgspec.msgpack.encode(unit))

@@ -46,10 +46,11 @@ def validate(root: Path, options: Options, *, progress: kustomize.Progress = lam
     Raises InputError for a scope or ref that matches nothing, OutsideError where kustomize or git is missing.
     """
     with Cache(options.cache) as cache:
+        ground = salt.of(root, cache)
         config, findings = _config(root)
         described, wrong = runtimes.read(root)
         scope = options.scope
-        fleet = Fleet(root, Units(Look(root=root, config=config, runtimes=described), cache), scope.shard)
+        fleet = Fleet(root, Units(Look(root=root, salt=ground, config=config, runtimes=described), cache), scope.shard)
         _known(scope, fleet, config)
         before = Past() if options.against is None else past(root, options.against.ref, scope, progress)
         if options.against is not None:
@@ -58,6 +59,7 @@ def validate(root: Path, options: Options, *, progress: kustomize.Progress = lam
         asked = expressions.asked(root, lambda: _places(fleet, config), options.today, cache)
         court = Court(
             root=root,
+            salt=ground,
             config=config,
             catalogue=Catalogue(own=own),
             asked=asked,

@@ -52,13 +52,18 @@ class _Common(msgspec.Struct, frozen=True, kw_only=True):
     defs: dict[str, dict[str, object]] = msgspec.field(name="$defs")
 
 
+def paths(root: Path) -> list[Path]:
+    """The files that may be schemas of a repository."""
+    return sorted((root / FOLDER).glob("*/*.json"))
+
+
 def read(root: Path) -> Own:
     """All schema files of the repository, and a finding for each that cannot be used."""
     schemas: dict[str, Json] = {}
     places: dict[str, str] = {}
     sources: dict[str, Source] = {}
     findings: list[Finding] = []
-    for path in sorted((root / FOLDER).glob("*/*.json")):
+    for path in paths(root):
         name = path.relative_to(root).as_posix()
         try:
             content = files.read(root, name)
