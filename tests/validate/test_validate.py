@@ -134,7 +134,10 @@ def test_records_and_marks(tmp_path: Path) -> None:
             "fleet/prod/_namespace.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: {name: models-prod}\n",
         },
     )
+    (root / "docs").mkdir(exist_ok=True)
+    (root / "models/wine/overlays/linked").symlink_to("../../../docs")
     found = {(item.file, item.rule): item for item in check(root).findings}
+    assert "regular file" in found["models/wine/overlays/linked", "foreign-file"].message
     assert ("models/wine/releases/prod.json", "record-edited") in found
     assert ("models/wine/base/inferenceservice.yaml", "merge-conflict") in found
     assert ("models/beer/README.md", "hand-edit") in found

@@ -6,9 +6,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from m2g import workspace
+from m2g.errors import InputError
 from m2g.finding import Finding, Severity
 from m2g.folders import ModelFolder
 from m2g.tree import Mark, mark
+
+_ELSEWHERE = "move it to models/<slug>/custom/<env>/"
 
 
 def findings(root: Path, folder: ModelFolder, slugs: Collection[str]) -> Iterator[Finding]:
@@ -17,6 +20,9 @@ def findings(root: Path, folder: ModelFolder, slugs: Collection[str]) -> Iterato
         try:
             state = mark(folder.content(root, path))
         except FileNotFoundError:
+            continue
+        except InputError as error:  # a link to a folder, a device
+            yield Finding(rule="foreign-file", file=path, message=error.message, hint=error.hint or _ELSEWHERE)
             continue
         if state is Mark.EDITED:
             yield edited(path)
@@ -43,7 +49,7 @@ def foreign(path: str) -> Finding:
         severity=Severity.WARNING,
         file=path,
         message="is not m2g's, but lies where m2g writes; it is left alone",
-        hint="move it to models/<slug>/custom/<env>/",
+        hint=_ELSEWHERE,
     )
 
 
