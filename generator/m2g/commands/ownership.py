@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+import msgspec
+
 from m2g import workspace
 from m2g.errors import InputError
 from m2g.finding import Finding, Severity
@@ -22,7 +24,7 @@ def findings(root: Path, folder: ModelFolder, slugs: Collection[str]) -> Iterato
         except FileNotFoundError:
             continue
         except InputError as error:  # a link to a folder, a device
-            yield Finding(rule="foreign-file", file=path, message=error.message, hint=error.hint or _ELSEWHERE)
+            yield msgspec.structs.replace(foreign(path), message=error.message)
             continue
         if state is Mark.EDITED:
             yield edited(path)
