@@ -195,6 +195,15 @@ def test_parts_of_something_else_are_refused(m2g: M2g) -> None:
     refuses("different commits or files", one, narrowed)
 
 
+def test_a_report_of_render_is_called_so(m2g: M2g) -> None:
+    code, said = m2g("render", "--locked", "--no-cache", "--shard", "1/1", "--format", "json")
+    assert code is Exit.DONE
+    other = m2g.root.parent / "render.json"
+    other.write_text(said)
+    code, said = m2g("merge", str(other))
+    assert (code, "report of m2g render" in said) == (Exit.INPUT, True)
+
+
 @pytest.mark.parametrize(
     ("place", "value", "words"),
     [

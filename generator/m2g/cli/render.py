@@ -7,14 +7,15 @@ from pathlib import Path
 
 import click
 
-from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORM, MODELS, NO_CACHE, SHARD, print_, say
+from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORM, MODELS, NO_CACHE, print_, say
+from m2g.cli.terminal import shard as shard_option
 from m2g.errors import Exit
 
 
 @click.command(context_settings=CONTEXT)
 @MODELS
 @ENVIRONMENTS
-@SHARD
+@shard_option("all parts write different files")
 @click.option("--locked", is_flag=True, help="From the committed records alone: no registry, no network.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 with a short diff when the tree is out of date.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; list what would be written.")
@@ -46,6 +47,7 @@ def render(
     m2g render --model wine --env dev one model in one environment
     m2g render --dry-run              what would be written
     m2g render --locked --check       in CI: is the tree what the records say? (no network)
+    m2g render --shard 2/8            the models of one of eight jobs; one commit of all their files
     """
     from m2g import cache, config
     from m2g import shard as shards

@@ -18,9 +18,13 @@ MODELS = click.option(
 ENVIRONMENTS = click.option(
     "--env", "environments", multiple=True, metavar="NAME", help="Only this environment; repeatable."
 )
-SHARD = click.option("--shard", metavar="I/N", help="Only part I of N of the fleet, by model; see `m2g merge`.")
 NO_CACHE = click.option("--no-cache", is_flag=True, help="Ask and check everything anew, and remember nothing of it.")
 FORM = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+
+
+def shard(after: str) -> Callable[[Callable[..., object]], Callable[..., object]]:
+    """The option `--shard`; `after` says how the parts come together."""
+    return click.option("--shard", metavar="I/N", help=f"Only part I of N of the fleet, by model; {after}.")
 
 
 def outputs(forms: Sequence[str]) -> Callable[[Callable[..., object]], Callable[..., object]]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, MODELS, NO_CACHE, SHARD, deliver, outputs
+from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, MODELS, NO_CACHE, deliver, outputs
+from m2g.cli.terminal import shard as shard_option
 from m2g.errors import Exit
 
 FORMS = ("text", "json", "github", "gitlab", "sarif", "junit")
@@ -16,7 +17,7 @@ FORMS = ("text", "json", "github", "gitlab", "sarif", "junit")
 @click.command(context_settings=CONTEXT)
 @MODELS
 @ENVIRONMENTS
-@SHARD
+@shard_option("see `m2g merge`")
 @click.option("--against", metavar="REF", help="Compare with where the branch left REF, too (modes, names, removals).")
 @click.option("--allow-removals", type=click.IntRange(min=0), metavar="N", help="With --against: N services may go.")
 @NO_CACHE

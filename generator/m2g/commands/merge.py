@@ -45,6 +45,13 @@ class _Finding(Finding, frozen=True, kw_only=True, rename=None, forbid_unknown_f
     """As the report prints it."""
 
 
+class _OfRender(msgspec.Struct, frozen=True):
+    """What tells a report of `m2g render` from one of `m2g validate`."""
+
+    releases: msgspec.Raw
+    files: msgspec.Raw
+
+
 class _Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     version: int
     shard: str
@@ -175,7 +182,9 @@ def _read(file: Path) -> _Report:
     try:
         if file.stat().st_size > MAX_BYTES:
             raise InputError(f"{file} is larger than {MAX_BYTES >> 20} MiB", hint=_HINT)
-        report = msgspec.json.decode(file.read_bytes(), type=_Report)
+        content = file.read_bytes()
+        _refuse_render(file, content)
+        report = msgspec.json.decode(content, type=_Report)
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}", hint=_HINT) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -183,3 +192,12 @@ def _read(file: Path) -> _Report:
     if report.version != 1:
         raise InputError(f"{file} is a report of version {report.version}, which this m2g does not know", hint=_HINT)
     return report
+
+
+def _refuse_render(file: Path, content: bytes) -> None:
+    try:
+        msgspec.json.decode(content, type=_OfRender)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return
+    hint = "the parts of a render are files of different models: commit them together; docs/how-to/large-fleets.md"
+    raise InputError(f"{file} is a report of m2g render, and only those of m2g validate are merged", hint=hint)
