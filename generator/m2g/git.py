@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from m2g import tools
+from m2g import temporary, tools
 from m2g.errors import InputError, OutsideError
 
 _QUIET = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_LITERAL_PATHSPECS": "1"}
+_READING = (
+    *("-c", "core.fsmonitor=false", "-c", "core.quotePath=false"),
+    *("-c", "core.splitIndex=false", "-c", "diff.autoRefreshIndex=true"),
+)
 _SHALLOW = "this clone has no full history: in CI, check out with fetch-depth: 0 (GitLab: GIT_DEPTH: 0)"
 _USUAL = ("refs/remotes/origin/main", "refs/remotes/origin/master", "refs/heads/main", "refs/heads/master")
 _FILE, _LINK = ("100644", "100755"), "120000"
@@ -127,12 +132,29 @@ def extract(root: Path, entries: Mapping[str, Entry], folder: Path) -> None:
 
 def changed(root: Path, commit: str) -> frozenset[str]:
     """Paths below `root` that differ between a commit and the working tree; files that Git ignores do not count."""
-    listed = _output(
-        *(root, "diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv"),
-        *("--ignore-submodules", "--relative", commit, "--"),
-    )
+    with temporary.folder() as folder:
+        listed = _output(
+            *(root, "diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv"),
+            *("--ignore-submodules", "--relative", commit, "--"),
+            environment=_index(root, folder),
+        )
     new = _output(root, "ls-files", "-z", "--others", "--exclude-standard")
     return frozenset(os.fsdecode(path) for path in (listed + new).split(b"\0") if path)
+
+
+def _index(root: Path, folder: Path) -> Mapping[str, str]:
+    """A copy for Git to work on: `git diff` writes the index where a file has a new date and the content that it had.
+
+    The copy has the date of the index, by which Git knows which files it must read.
+    """
+    index = root / os.fsdecode(_output(root, "rev-parse", "--git-path", "index").removesuffix(b"\n"))
+    if not index.exists():
+        return {}
+    try:
+        shutil.copy2(index, folder / "index")
+    except OSError as error:
+        raise OutsideError(f"{index} cannot be read or copied: {error.strerror}") from error
+    return {"GIT_INDEX_FILE": str(folder / "index")}
 
 
 def past(root: Path, folder: str, refs: Sequence[str], most: int) -> list[bytes]:
@@ -181,14 +203,18 @@ def _inside(root: Path) -> None:
     raise InputError(f"Git refuses {root}: {ran.stderr[:300]}")
 
 
-def _output(root: Path, *arguments: str, stdin: bytes | None = None) -> bytes:
-    ran = _run(root, *arguments, stdin=stdin)
+def _output(
+    root: Path, *arguments: str, stdin: bytes | None = None, environment: Mapping[str, str] | None = None
+) -> bytes:
+    ran = _run(root, *arguments, stdin=stdin, environment=environment)
     if ran.code != 0:
         _inside(root)
         raise OutsideError(f"git {arguments[0]} failed: {ran.stderr[:300] or f'exit code {ran.code}'}")
     return ran.stdout
 
 
-def _run(root: Path, *arguments: str, stdin: bytes | None = None) -> tools.Ran:
-    command = ["git", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false", *arguments]
-    return tools.run(command, cwd=root, stdin=stdin, environment=_QUIET)
+def _run(
+    root: Path, *arguments: str, stdin: bytes | None = None, environment: Mapping[str, str] | None = None
+) -> tools.Ran:
+    variables = {**_QUIET, **(environment or {})}
+    return tools.run(["git", *_READING, *arguments], cwd=root, stdin=stdin, environment=variables)

@@ -186,3 +186,49 @@ def test_the_repository_s_own_configuration_starts_nothing(root: Path) -> None:
     write(root, {"a.yaml": "2"})
     assert m2g_git.changed(root, sha) == {"a.yaml"}
     assert not proof.exists()
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_files_with_new_dates_are_not_changed_and_git_s_folder_is_not_written(root: Path, split: bool) -> None:
+    write(root, dict.fromkeys(("same.yaml", "mode.sh", "empty", "kept.bin", "changed.yaml"), ""))
+    write(root, {".gitattributes": "*.yaml -diff\n"})
+    (root / "binary").write_bytes(b"\0\xff\n" * 50)
+    (root / "link").symlink_to("same.yaml")
+    (root / "other").symlink_to("same.yaml")
+    sha = commit(root)
+    for path in (path for path in root.iterdir() if path.name != ".git"):
+        os.utime(path, (1_900_000_000, 1_900_000_000), follow_symlinks=False)
+    (root / "mode.sh").chmod(0o755)
+    write(root, {"changed.yaml": "1"})
+    (root / "other").unlink()
+    (root / "other").symlink_to("mode.sh")
+    if split:
+        git(root, "config", "core.splitIndex", "true")
+        git(root, "update-index", "--split-index")
+    before = states(root / ".git")
+    assert m2g_git.changed(root, sha) == {"mode.sh", "changed.yaml", "other"}
+    assert states(root / ".git") == before
+
+
+def states(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """What would show that a file, or what is in a folder, was written. Git dates what a split index shares anew."""
+    found = ((path, path.stat()) for path in sorted(folder.rglob("*")))
+    return {
+        str(path): (state.st_ino, state.st_size, 0 if path.name.startswith("sharedindex") else state.st_mtime_ns)
+        for path, state in found
+    }
+
+
+def test_a_merge_in_conflict(root: Path) -> None:
+    write(root, {"a.yaml": "1", "b.yaml": "1"})
+    base = commit(root)
+    git(root, "switch", "-q", "-c", "work")
+    write(root, {"a.yaml": "2"})
+    commit(root)
+    git(root, "switch", "-q", "main")
+    write(root, {"a.yaml": "3"})
+    commit(root)
+    with pytest.raises(AssertionError):
+        git(root, "merge", "-q", "work")
+    assert m2g_git.changed(root, base) == {"a.yaml"}
+    assert m2g_git.changed(root, "HEAD") == {"a.yaml"}
