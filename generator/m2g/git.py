@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -148,13 +147,16 @@ def _index(root: Path, folder: Path) -> Mapping[str, str]:
     The copy has the date of the index, by which Git knows which files it must read.
     """
     index = root / os.fsdecode(_output(root, "rev-parse", "--git-path", "index").removesuffix(b"\n"))
-    if not index.exists():
-        return {}
     try:
-        shutil.copy2(index, folder / "index")
+        state, content = index.stat(), index.read_bytes()
+    except FileNotFoundError:
+        return {}
     except OSError as error:
-        raise OutsideError(f"{index} cannot be read or copied: {error.strerror}") from error
-    return {"GIT_INDEX_FILE": str(folder / "index")}
+        raise OutsideError(f"{index} cannot be read: {error.strerror}") from error
+    copy = folder / "index"
+    copy.write_bytes(content)
+    os.utime(copy, ns=(state.st_atime_ns, state.st_mtime_ns))
+    return {"GIT_INDEX_FILE": str(copy)}
 
 
 def past(root: Path, folder: str, refs: Sequence[str], most: int) -> list[bytes]:

@@ -26,6 +26,10 @@ class Spool(Mapping[str, bytes]):
         """Where the tail starts: how much is in the file."""
         self._places: dict[str, int] = {}
 
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
     def put(self, tree: Mapping[str, bytes]) -> None:
         """Add files; a path that is there already has the new content. Raises OutsideError where there is no room."""
         for path, content in tree.items():
