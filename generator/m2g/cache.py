@@ -23,7 +23,8 @@ MAX_BYTES = 512 << 20
 """Of the file. Half of it goes, the longest unused first, when it is larger."""
 _DAY = 86_400
 _CHECK = 8
-_SCHEMA = "CREATE TABLE IF NOT EXISTS found (key BLOB PRIMARY KEY, value BLOB, day INTEGER)"
+_SCHEMA = "CREATE TABLE found (key BLOB PRIMARY KEY, value BLOB, day INTEGER)"
+FILE = "found.db"
 
 
 def folder() -> Path | None:
@@ -60,7 +61,7 @@ class Cache:
             return self
         try:
             self._place.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._database = self._open(self._place / "found.db")
+            self._database = self._open(self._place / FILE)
         except (OSError, sqlite3.Error):
             self._place = None
         return self
@@ -124,7 +125,7 @@ class Cache:
             return _connect(file)
         except sqlite3.OperationalError:
             raise
-        except sqlite3.DatabaseError:  # no database any more: a disk that was full, a download that broke off
+        except sqlite3.DatabaseError:  # no database any more (a full disk, a download that broke off), or another one
             file.unlink()
             return _connect(file)
 
@@ -135,7 +136,7 @@ class Cache:
             self._database = None
         if self._place is not None:
             with contextlib.suppress(OSError):
-                (self._place / "found.db").unlink()
+                (self._place / FILE).unlink()
 
     def _keep(self, database: sqlite3.Connection) -> None:
         if self._new and not all(holds() for holds in self._holds):
@@ -179,7 +180,9 @@ def _connect(file: Path) -> sqlite3.Connection:
     database = sqlite3.connect(file, timeout=2, isolation_level="DEFERRED")
     try:
         database.execute("PRAGMA synchronous = OFF")
-        database.execute(_SCHEMA)
+        database.execute(_SCHEMA.replace("TABLE", "TABLE IF NOT EXISTS"))
+        if database.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall() != [(_SCHEMA,)]:
+            raise sqlite3.DatabaseError("not of this m2g")
         database.execute("SELECT value FROM found LIMIT 1").fetchone()
     except BaseException:
         database.close()

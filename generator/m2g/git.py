@@ -178,6 +178,15 @@ def past(root: Path, folder: str, refs: Sequence[str], most: int) -> list[bytes]
     return [blobs[oid] for oid in dict.fromkeys(oids)]
 
 
+def tracked(folder: Path) -> frozenset[str] | None:
+    """The files below a folder that Git has in its index, seen from there; None where Git cannot tell."""
+    try:
+        ran = _run(folder, "ls-files", "-z", "--cached")
+    except OutsideError:
+        return None
+    return frozenset(os.fsdecode(name) for name in ran.stdout.split(b"\0") if name) if ran.code == 0 else None
+
+
 def _blobs(root: Path, oids: Collection[str]) -> dict[str, bytes]:
     if not oids:
         return {}

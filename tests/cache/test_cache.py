@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -117,3 +118,20 @@ def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert folder() == tmp_path / "xdg/m2g"
     monkeypatch.setenv("M2G_CACHE_DIR", str(tmp_path / "own"))
     assert folder() == tmp_path / "own"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "CREATE TABLE found (a, b)",
+        "CREATE TABLE found (key TEXT, value BLOB, day INTEGER)",
+        "CREATE VIEW found AS SELECT x'00' AS key, 'a' AS value, 1 AS day",
+        "CREATE TABLE other (a)",
+    ],
+)
+def test_another_database_of_that_name_is_replaced(tmp_path: Path, other: str) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "found.db")) as database:
+        database.execute(other)
+        database.commit()
+    put(tmp_path, a=b"one")
+    assert got(tmp_path, "a") == b"one"

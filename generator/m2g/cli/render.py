@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORM, MODELS, NO_CACHE, print_, say
+from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORM, MODELS, NO_CACHE, memory, print_, say
 from m2g.cli.terminal import shard as shard_option
 from m2g.errors import Exit
 
@@ -49,7 +49,7 @@ def render(
     m2g render --locked --check       in CI: is the tree what the records say? (no network)
     m2g render --shard 2/8            the models of one of eight jobs; one commit of all their files
     """
-    from m2g import cache, config
+    from m2g import config
     from m2g import shard as shards
     from m2g.commands import render as command
     from m2g.commands.resolve import Scope
@@ -57,6 +57,7 @@ def render(
     from m2g.report import findings as report
 
     part = None if shard is None else shards.parse(shard)
+    root = config.find_root(folder)
     options = command.RenderOptions(
         locked=locked,
         check=check,
@@ -64,9 +65,8 @@ def render(
         scope=Scope(models=frozenset(models), environments=frozenset(environments), shard=part),
         allow_removals=allow_removals,
         discard_edits=discard_edits,
-        cache=None if no_cache else cache.folder(),
+        cache=memory(root, forgets=no_cache),
     )
-    root = config.find_root(folder)
     try:
         with progress.shown("render") as tell:
             outcome = command.render(

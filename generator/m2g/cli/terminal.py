@@ -18,7 +18,9 @@ MODELS = click.option(
 ENVIRONMENTS = click.option(
     "--env", "environments", multiple=True, metavar="NAME", help="Only this environment; repeatable."
 )
-NO_CACHE = click.option("--no-cache", is_flag=True, help="Ask and check everything anew, and remember nothing of it.")
+NO_CACHE = click.option(
+    "--no-cache", is_flag=True, help="Use nothing that earlier runs found out, and remember nothing."
+)
 FORM = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 
 
@@ -47,6 +49,19 @@ def deliver(folder: Path, form: str, files: Sequence[tuple[str, str]], render: C
         except OSError as error:
             raise OutsideError(f"{file} cannot be written: {error.strerror}", hint="see --output") from error
     print_(render(form))
+
+
+def memory(root: Path, *, forgets: bool) -> Path | None:
+    """The folder of what earlier runs found out, None for a run that `forgets`; says where it may not be used."""
+    from m2g import cache
+    from m2g.commands import memory
+
+    place = None if forgets else memory.place(root)
+    if place is None and not forgets and (named := cache.folder()) is not None:
+        say(
+            f"{named / cache.FILE} may be a branch's own (Git has it or cannot tell): it is not used, see M2G_CACHE_DIR"
+        )
+    return place
 
 
 def print_(text: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, MODELS, NO_CACHE, deliver, outputs
+from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, MODELS, NO_CACHE, deliver, memory, outputs
 from m2g.cli.terminal import shard as shard_option
 from m2g.errors import Exit
 
@@ -47,7 +47,7 @@ def validate(
     m2g validate --shard 2/8           one of eight CI jobs; `m2g merge` puts their reports together
     m2g validate --output gitlab gl-code-quality-report.json --output junit junit.xml
     """
-    from m2g import cache, config
+    from m2g import config
     from m2g import shard as shards
     from m2g.commands import validate as command
     from m2g.commands.history import Against
@@ -57,8 +57,9 @@ def validate(
     part = None if shard is None else shards.parse(shard)
     scope = Scope(models=frozenset(models), environments=frozenset(environments), shard=part)
     base = None if against is None else Against(ref=against, removals=allow_removals)
+    root = config.find_root(folder)
     with progress.shown("validate") as tell:
-        options = command.Options(scope=scope, against=base, cache=None if no_cache else cache.folder())
-        report = command.validate(config.find_root(folder), options, progress=tell)
+        options = command.Options(scope=scope, against=base, cache=memory(root, forgets=no_cache))
+        report = command.validate(root, options, progress=tell)
     deliver(folder, form, outputs, lambda form: findings.whole(report, form))
     return Exit.NO if any(finding.severity == "error" for finding in report.findings) else Exit.DONE

@@ -20,7 +20,8 @@ def of(
     """Each version with its facts, as `Registry.facts` gives them: those that are known first, then the others.
 
     A version is immutable: MLflow gives a number once, and a model that was deleted and made anew has other times. So
-    what was read whole once is not read again, whoever asks. What could not be read is asked for each time.
+    what was read whole once is not read again, whoever asks. What could not be read is asked for each time. Its run is
+    not: what is logged later is not seen, as it would not be once a record has it.
     """
     missing: list[ModelVersion] = []
     for version in versions:

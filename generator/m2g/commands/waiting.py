@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from m2g import cache
 from m2g.cache import Cache
+from m2g.commands import memory
 from m2g.commands import render as rendering
 from m2g.commands.desired import Key, Repository, choose, model_files
 from m2g.commands.resolve import Scope, resolve
@@ -35,7 +35,7 @@ def subject(root: Path, model: str, environment: str, open_registry: Open, *, lo
     """What `environment` follows of one model. Raises InputError where that is nothing, with the reason."""
     repository = rendering.read(root)
     rendering.known_environments(repository.config, Scope(environments=frozenset([environment])))
-    releases, findings = _releases(repository, Scope(models=frozenset([model])), open_registry, locked=locked)
+    releases, findings = _releases(root, repository, Scope(models=frozenset([model])), open_registry, locked=locked)
     called = {key: release for key, release in releases.items() if model in (key[0], release.model)}
     found = [(key, release) for key, release in called.items() if key[1] == environment]
     here = [finding for finding in findings if finding.environment in ("", environment)]
@@ -63,7 +63,7 @@ def waiting(root: Path, scope: Scope, open_registry: Open, *, locked: bool) -> t
     """
     repository = rendering.read(root)
     rendering.known_environments(repository.config, scope)
-    releases, findings = _releases(repository, scope, open_registry, locked=locked)
+    releases, findings = _releases(root, repository, scope, open_registry, locked=locked)
     unknown = next((finding for finding in findings if finding.rule == "model-unknown"), None)
     if unknown is not None:
         raise InputError(f"{unknown.model}: {unknown.message}", hint=unknown.hint)
@@ -80,7 +80,7 @@ def waiting(root: Path, scope: Scope, open_registry: Open, *, locked: bool) -> t
 
 
 def _releases(
-    repository: Repository, scope: Scope, open_registry: Open, *, locked: bool
+    root: Path, repository: Repository, scope: Scope, open_registry: Open, *, locked: bool
 ) -> tuple[dict[Key, Release], Collection[Finding]]:
     """What each environment follows, whether or not it can be rendered, and what is wrong with it."""
     if locked:
@@ -99,7 +99,7 @@ def _releases(
         seen.update(((slug, name), releases[name]) for name in waits)
         return {name: wrong for name, wrong in found.items() if wrong}
 
-    with Cache(cache.folder()) as remembered:
+    with Cache(memory.place(root)) as remembered:
         resolved = resolve(repository, open_registry(repository.config), scope, problems, remembered)
     records = {key: record for key, record in resolved.records.items() if scope.has(key, record.model)}
     return records | seen, resolved.findings

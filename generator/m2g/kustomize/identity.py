@@ -14,10 +14,13 @@ from m2g.errors import OutsideError
 _PROGRAMS = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"\xca\xfe\xba\xbe", b"MZ")
 """How programs begin that are no script: Linux, macOS, Windows."""
 
+_PROGRAM, _SCRIPT = b"program", b"script."
+
 
 def identity(command: Sequence[str], cache: Cache) -> bytes:
-    """A digest of the program; of what it says of its version, too, where a script may start another one.
+    """A digest of the program; where it is a script, also of what the kustomize that it starts says of its version.
 
+    Whatever else such a script does (options, variables, what it does to the output) is in its own text, or not seen.
     A program file is read once for each of its dates: reading 20 MB costs as much as building ten overlays.
     """
     program = os.path.realpath(shutil.which(command[0]) or command[0])
@@ -25,13 +28,13 @@ def identity(command: Sequence[str], cache: Cache) -> bytes:
         state = os.stat(program)
         at = key("program", program, f"{state.st_size} {state.st_mtime_ns} {state.st_ino}")
         found = cache.get(at)
-        if found is None:
+        if found is None or not found.startswith((_PROGRAM, _SCRIPT)):
             content = Path(program).read_bytes()
-            found = (b"program" if content.startswith(_PROGRAMS) else b"script.") + key(content)
+            found = (_PROGRAM if content.startswith(_PROGRAMS) else _SCRIPT) + key(content)
             cache.put(at, found)
     except OSError as error:
         raise OutsideError(f"{program} cannot be read: {error.strerror}") from error
-    if found.startswith(b"program"):
+    if found.startswith(_PROGRAM):
         return found
     verb = "version"
     ran = tools.run([command[0], verb, *(["--client"] if command[1] == "kustomize" else [])])
