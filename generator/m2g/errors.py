@@ -17,6 +17,7 @@ class Exit(IntEnum):
     """The outside world failed (registry, Git, a tool, the disk); the tree is as it was."""
     BUG = 4
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 class M2gError(Exception):

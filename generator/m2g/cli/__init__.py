@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from m2g.cli import diff, explain, image, init, merge, render, request, runtimes, schemas, smoke, validate
+from m2g.cli.ending import Terminated, heed
 from m2g.cli.terminal import CONTEXT, say
 from m2g.errors import Exit, InputError, M2gError
 
@@ -74,6 +75,9 @@ def run(call: Callable[[], object]) -> Exit:
     except (KeyboardInterrupt, click.Abort):
         say("m2g: interrupted")
         return Exit.INTERRUPTED
+    except Terminated:
+        say("m2g: terminated")
+        return Exit.TERMINATED
     except Exception:
         import traceback  # it takes as long to import as all that starts before it
 
@@ -85,6 +89,7 @@ def run(call: Callable[[], object]) -> Exit:
 
 def main() -> None:
     """The entry point; what the terminal's encoding does not have is written as `\\uXXXX`."""
+    heed()
     gc.set_threshold(100_000)  # a run makes values that live until its end; looking through them again finds nothing
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

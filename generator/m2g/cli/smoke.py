@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Literal
 
 import click
@@ -112,12 +110,6 @@ def smoke(
         profile=profile or "",
         base=base,
     )
-    signal.signal(signal.SIGTERM, _interrupted)
     done, code = command.smoke(trials.wished(wish, folder), options, say)
     print_(report.smoke(done, form))
     return code
-
-
-def _interrupted(_signal: int, _frame: FrameType | None) -> None:
-    """CI's cancel ends as Ctrl-C does: what was started is stopped first."""
-    raise KeyboardInterrupt
