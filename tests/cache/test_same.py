@@ -12,10 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from m2g.commands.merge import merge
 from m2g.commands.render import RenderOptions, WrongInput
+from m2g.commands.resolve import Scope
 from m2g.commands.validate import Options, validate
 from m2g.errors import M2gError
 from m2g.finding import Report
+from m2g.report.findings import whole
+from m2g.shard import Shard
 from tests.kustomize.fleet import write
 from tests.render.fleet import CONFIG, FakeRegistry, model, release, repository, run, tree, write_record
 
@@ -128,9 +132,9 @@ def edit(root: Path, cache: Path, what: str, path: str, value: str) -> None:
         shutil.copyfile(root / value, place) if root / value != place else None
 
 
-def report(root: Path, cache: Path | None) -> Report | str:
+def report(root: Path, cache: Path | None, shard: Shard | None = None) -> Report | str:
     try:
-        return validate(root, Options(cache=cache))
+        return validate(root, Options(cache=cache, scope=Scope(shard=shard)))
     except (M2gError, FileNotFoundError) as error:
         return str(error)
 
@@ -272,3 +276,26 @@ def test_a_link_that_leads_elsewhere_now_is_seen(start: Path, tmp_path: Path, li
     place.unlink()
     place.symlink_to("v2" if link == "current" else "../v2/bad.yaml")
     assert report(root, cache) == report(root, None) != before
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edits=st.lists(EDITS, min_size=1, max_size=4), count=st.integers(1, 3))
+def test_parts_together_say_the_same(
+    start: Path, tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[str, str, str]], count: int
+) -> None:
+    folder = tmp_path_factory.mktemp("edited")
+    root, cache = folder / "repository", folder / "cache"
+    shutil.copytree(start, root, symlinks=True)
+    for what, path, value in edits:
+        edit(root, cache, what, path, value)
+    one = report(root, None)
+    files = []
+    for index in range(1, count + 1):
+        part = report(root, cache, Shard(index=index, count=count))
+        if isinstance(part, str):
+            assert part == one
+            return
+        files.append(folder / f"{index}.json")
+        files[-1].write_text(whole(part, "json"))
+    assert merge(files) == one
+    shutil.rmtree(folder)
