@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -33,6 +34,12 @@ POLICY = """policies:
 overrides:
 - {policy: small, model: wine, environment: prod, reason: launch, expires: "2999-01-01"}
 """
+PLUGIN = """apiVersion: builtin
+kind: PatchTransformer
+metadata: {name: x}
+path: patch.yaml
+target: {kind: InferenceService}
+"""
 MODELS = ("wine", "beer", "gin")
 _TEXTS = (
     "",
@@ -40,6 +47,11 @@ _TEXTS = (
     SHARED,
     SHARED.replace("team", "other").replace("/metadata/annotations/", "/spec/predictor/"),
     f"{COMPONENT}components: [../../../../shared]\n",
+    f"{COMPONENT}components: [../../../../shared/current]\n",
+    f"{COMPONENT}transformers: [t.yaml]\n",
+    PLUGIN,
+    '[{"op": "add", "path": "/spec/predictor/nonsense", "value": 1}]\n',
+    '[{"op": "add", "path": "/spec/predictor/minReplicas", "value": 1}]\n',
     "settings: {minReplicas: 2, maxReplicas: 3}\n",
     "settings: {minReplicas: 9}\n",
     "settings: {nonsense: 1}\n",
@@ -59,6 +71,12 @@ _PATHS = (
     "policies/a.yaml",
     "shared/kustomization.yaml",
     "shared/kustomization.yml",
+    "shared/t.yaml",
+    "shared/patch.yaml",
+    "shared/current",
+    "policies",
+    "schemas",
+    "models/wine/base/Kustomization",
     "platform/a.yaml",
     *(f"models/{name}/model.yaml" for name in MODELS),
     *(f"models/{name}/custom/prod/kustomization.yaml" for name in MODELS),
@@ -77,9 +95,12 @@ EDITS = st.one_of(
     st.tuples(st.just("write"), st.sampled_from(_PATHS), st.sampled_from(_TEXTS)),
     st.tuples(st.just("remove"), st.sampled_from(_PATHS), st.just("")),
     st.tuples(
-        st.just("link"), st.sampled_from(_PATHS), st.sampled_from(("shared/kustomization.yaml", "/etc/hostname"))
+        st.just("link"),
+        st.sampled_from(_PATHS),
+        st.sampled_from(("shared/kustomization.yaml", "shared", "models/wine/base", "/etc/hostname", "/dev/zero")),
     ),
     st.tuples(st.just("copy"), st.sampled_from(_PATHS), st.sampled_from(_PATHS)),
+    st.tuples(st.just("mkdir"), st.sampled_from(_PATHS), st.just("")),
     st.tuples(st.just("render"), st.just(""), st.just("")),
     st.tuples(st.just("move"), st.just(""), st.sampled_from(("1", "2", "3"))),
 )
@@ -106,30 +127,35 @@ def start(tmp_path_factory: pytest.TempPathFactory, kustomize: Path) -> Path:
 
 
 def edit(root: Path, cache: Path, what: str, path: str, value: str) -> None:
-    """One edit of a person, or one run of m2g."""
-    place = root / path
+    """One edit of a person, or one run of m2g. What the disk does not allow (below a file, say) is not done."""
     if what == "render":
         rendered(root, cache)
     elif what == "move":
         known = [model(name, champion=value, challenger="3") for name in MODELS]
-        try:
+        with contextlib.suppress(M2gError, FileNotFoundError):
             run(root, FakeRegistry(known), RenderOptions(cache=cache))
-        except (M2gError, FileNotFoundError):
-            return
-    elif what == "write":
-        if place.is_symlink():
-            place.unlink()
+    elif what != "nothing":
+        with contextlib.suppress(OSError):
+            _person(root, what, root / path, value)
+
+
+def _person(root: Path, what: str, place: Path, value: str) -> None:
+    if what == "copy":
+        if (root / value).is_file() and root / value != place and not place.is_symlink():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(root / value, place)
+        return
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    place.unlink(missing_ok=True)
+    if what != "remove":
         place.parent.mkdir(parents=True, exist_ok=True)
+    if what == "write":
         place.write_text(value)
-    elif what == "remove":
-        place.unlink(missing_ok=True)
+    elif what == "mkdir":
+        place.mkdir()
     elif what == "link":
-        place.unlink(missing_ok=True)
-        place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(value if value.startswith("/") else os.path.relpath(root / value, place.parent))
-    elif what == "copy" and (root / value).is_file() and not place.is_symlink():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / value, place) if root / value != place else None
 
 
 def report(root: Path, cache: Path | None, shard: Shard | None = None) -> Report | str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -67,14 +67,16 @@ class Units:
         for slug in folders.slugs(root):
             folder = folders.read(root, slug, fleet)
             mine = shard is None or shard.has(slug)
-            yield folder, self._of(folder) if mine else _elsewhere(root, folder)
+            yield folder, self._of(folder, fleet) if mine else _elsewhere(root, folder)
 
-    def _of(self, folder: ModelFolder) -> Unit:
+    def _of(self, folder: ModelFolder, fleet: Sequence[str]) -> Unit:
         place = key(self._salt, folder.digest)
         if folder.digest and (found := self._cache.read(place, _DECODER)) is not None:
             return found
         unit = look(self._look, folder, rendered=self._rendered.has(folder))
-        if folder.digest:
+        # Lines of findings are looked up on disk: there the file may be another one by now.
+        same = not unit.findings or folders.read(self._look.root, folder.slug, fleet).digest == folder.digest
+        if folder.digest and same:
             self._cache.put(place, msgspec.msgpack.encode(unit))
         return unit
 
