@@ -28,7 +28,7 @@ _OVER = frozenset(("apiVersion", "kind", "namespace", "resources", "patches"))
 _BASE = frozenset(("apiVersion", "kind", "resources"))
 _NAMES = re.compile(r"/(apiVersion|kind|metadata(/name)?)?$")
 _IDENTITY = (("apiVersion",), ("kind",), ("metadata", "name"))
-_FETCHES = re.compile(rb"https?:|\\[xuU]", re.IGNORECASE)
+_FETCHES = re.compile(rb"https?:|\\[xuU]|!\S{0,40}(binary|%)|%TAG", re.IGNORECASE)
 
 
 class Kustomization(msgspec.Struct, frozen=True, kw_only=True):
