@@ -138,8 +138,14 @@ class Cache:
             with contextlib.suppress(OSError):
                 (self._place / FILE).unlink()
 
+    def _still(self) -> bool:
+        try:
+            return all(holds() for holds in self._holds)
+        except OSError:  # a folder that goes away while it is listed
+            return False
+
     def _keep(self, database: sqlite3.Connection) -> None:
-        if self._new and not all(holds() for holds in self._holds):
+        if self._new and not self._still():
             self._new = {}
             self._holds = [lambda: False]
         rows = [(key, _check(key, value) + value, self._today) for key, value in self._new.items()]

@@ -135,3 +135,22 @@ def test_another_database_of_that_name_is_replaced(tmp_path: Path, other: str) -
         database.commit()
     put(tmp_path, a=b"one")
     assert got(tmp_path, "a") == b"one"
+
+
+def test_nothing_is_kept_from_when_something_moved(tmp_path: Path) -> None:
+    moved = False
+    with Cache(tmp_path) as cache:
+        cache.only_while(lambda: not moved)
+        cache.put_all({key("a"): b"one"})
+        moved = True
+        cache.put_all({key("b"): b"two"})
+        moved = False
+        cache.put_all({key("c"): b"three"})
+    assert [got(tmp_path, name) for name in "abc"] == [b"one", None, None]
+
+
+def test_what_cannot_be_looked_at_has_moved(tmp_path: Path) -> None:
+    with Cache(tmp_path) as cache:
+        cache.only_while(lambda: bool(os.stat(tmp_path / "gone")))
+        cache.put(key("a"), b"one")
+    assert got(tmp_path, "a") is None
