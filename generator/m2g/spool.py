@@ -10,7 +10,7 @@ from typing import IO
 from m2g import temporary
 from m2g.tree import Tree
 
-_IN_MEMORY = 256 << 10
+_IN_MEMORY = 64 << 10
 """Bytes that are not in the file yet."""
 _LENGTH = 40
 """Bits of a content's length; above them is where it starts. One number for each file, of which there are many."""

@@ -13,7 +13,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -81,8 +81,9 @@ def write(root: Path, tree: Tree, removals: Collection[str]) -> None:
     try:
         shutil.rmtree(stage, ignore_errors=True)
         stage.mkdir(parents=True)
-        _stage(root, stage, tree, made)
-        journal = _Journal(writes=tuple(sorted(tree)), removals=tuple(sorted(removals)))
+        paths = tuple(sorted(tree))
+        _stage(root, stage, tree, paths, made)
+        journal = _Journal(writes=paths, removals=tuple(sorted(removals)))
         draft = stage / "journal.draft"
         with draft.open("wb") as out:
             out.write(msgspec.json.encode(journal))
@@ -117,9 +118,9 @@ def _acquire(handle: int, wait: float, waiting: Callable[[], None]) -> None:
             time.sleep(0.1)
 
 
-def _stage(root: Path, stage: Path, tree: Tree, made: list[str]) -> None:
+def _stage(root: Path, stage: Path, tree: Tree, paths: Sequence[str], made: list[str]) -> None:
     folders: set[str] = set()
-    for number, path in enumerate(sorted(tree)):
+    for number, path in enumerate(paths):
         folder = path.rpartition("/")[0]
         if folder not in folders:
             folders.add(folder)
@@ -235,7 +236,9 @@ def _refuse_links(root: Path, path: str, known: dict[str, bool]) -> None:
                 mode = 0
             if stat.S_ISLNK(mode):
                 raise _leads_away(path, root / place)
-            known[place] = there = mode != 0
+            there = mode != 0
+            if place != path:
+                known[place] = there
         if not there:  # then nothing is below it
             return
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from m2g import profile, settings, storage
-from m2g.commands import sources, verdicts
+from m2g.commands import verdicts
 from m2g.errors import InputError
 from m2g.finding import Finding, Severity
 from m2g.intent import Config, ModelIntent
@@ -228,11 +228,15 @@ def _readable(config: Config, environment: str, uri: str) -> str:
 def located(root: Path, findings: Iterable[Finding]) -> list[Finding]:
     """The findings about m2g.yaml and model.yaml with the line of their path."""
     return [
-        msgspec.structs.replace(finding, line=sources.line(root, finding.file, place_of(finding.path)))
-        if finding.file.endswith(".yaml") and finding.path and not finding.line
-        else finding
+        _located(root, finding) if finding.file.endswith(".yaml") and finding.path and not finding.line else finding
         for finding in findings
     ]
+
+
+def _located(root: Path, finding: Finding) -> Finding:
+    from m2g.commands import sources  # with all that reads kustomizations; mostly there is nothing to look for
+
+    return msgspec.structs.replace(finding, line=sources.line(root, finding.file, place_of(finding.path)))
 
 
 def unused(repository: Repository) -> list[Finding]:

@@ -79,25 +79,20 @@ def resolve(
     Raises OutsideError where the registry does not answer completely: then nothing may change.
     """
     records = repository.records
-    listing, made = _confirmed(repository, registry)
-    targets = {key: t for key, t in sorted(made.targets.items()) if scope.has(key, t.version.name)}
-    findings = [f for f in made.findings if _concerns(f, scope, repository.config)] + _unknown(
-        repository, listing, scope
-    )
-    tags = {model.name: model.tags for model in listing.models}
-    fresh, wrong = _released(repository, registry, targets, tags, cache)
-    findings += wrong
+    asked = _asked(repository, registry, scope, cache)
+    findings = list(asked.findings)
     result = dict(records)
     moved: dict[str, dict[str, Release]] = defaultdict(dict)
-    for (slug, environment), release in fresh.items():
+    for (slug, environment), release in asked.fresh.items():
         if release != records.get((slug, environment)):
             moved[slug][environment] = release
-    for slug, releases in moved.items():
+    for slug in tuple(moved):
+        releases = moved.pop(slug)
         refused = problems(slug, releases)
         findings += (finding for found in refused.values() for finding in found)
         result |= {(slug, name): release for name, release in releases.items() if name not in refused}
     whole = msgspec.structs.replace(scope, shard=None)
-    gone = [key for key in made.removals if whole.has(key, records[key].model)]
+    gone = [key for key in asked.removals if whole.has(key, records[key].model)]
     removed = tuple(key for key in gone if scope.has(key, records[key].model))
     for key in removed:
         del result[key]
@@ -106,6 +101,29 @@ def resolve(
         removed=removed,
         findings=tuple(findings),
         elsewhere=tuple(key for key in gone if key not in removed),
+        empty=asked.empty,
+    )
+
+
+class _Answer(Value, frozen=True, kw_only=True):
+    """What a run keeps of the registry's lists, which are as large as the fleet."""
+
+    fresh: dict[Key, Release]
+    removals: tuple[Key, ...]
+    findings: tuple[Finding, ...]
+    empty: bool
+
+
+def _asked(repository: Repository, registry: Registry, scope: Scope, cache: Cache) -> _Answer:
+    listing, made = _confirmed(repository, registry)
+    targets = {key: t for key, t in sorted(made.targets.items()) if scope.has(key, t.version.name)}
+    tags = {model.name: model.tags for model in listing.models}
+    fresh, wrong = _released(repository, registry, targets, tags, cache)
+    found = (finding for finding in made.findings if _concerns(finding, scope, repository.config))
+    return _Answer(
+        fresh=fresh,
+        removals=made.removals,
+        findings=(*found, *_unknown(repository, listing, scope), *wrong),
         empty=not listing.models,
     )
 
