@@ -26,6 +26,7 @@ MAX_BRACKETS = 30_000
 MAX_EXPANDED = 8 << 20
 _ANCHOR = re.compile(r"&([0-9A-Za-z_-]+)")
 _ALIAS = re.compile(r"\*([0-9A-Za-z_-]+)")
+_MAYBE_TAGGED = re.compile(r"!\S{0,40}(binary|%)|^%TAG", re.MULTILINE)
 _DOCUMENT = re.compile(r"^---(?=\s|\Z)", re.MULTILINE)
 _WHOLE = 1 << 63
 
@@ -185,3 +186,23 @@ def _said(value: object) -> str:
         return repr(value)[:60]
     except ValueError:  # a whole number of more digits than Python writes
         return "(a huge number)"
+
+
+def tagged_binary(text: str) -> bool:
+    """Whether a value is in base64 behind the tag `!!binary`, however that is spelt; also where it is too long to say.
+
+    In quotes and blocks the same word is only text.
+    """
+    if not _MAYBE_TAGGED.search(text):
+        return False
+    from ruamel.yaml.tokens import DirectiveToken, TagToken
+
+    try:
+        for number, token in enumerate(YAML(pure=True).scan(text)):
+            if number > MAX_EVENTS or (isinstance(token, DirectiveToken) and token.name == "TAG"):
+                return True
+            if isinstance(token, TagToken) and re.search("binary|%", str(token.value[1])):
+                return True
+    except YAMLError:
+        return True
+    return False

@@ -153,9 +153,10 @@ def test_the_same_value_gives_the_same_readable_text() -> None:
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn"]) | st.sampled_from("\n\t"), max_size=20)
+KEY = TEXT.filter(lambda text: text != "<<")  # hypothesis tries the words of our code; this one is refused
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(-1e12, 1e12) | TEXT,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEY, inner, max_size=4),
     max_leaves=20,
 )
 

@@ -42,3 +42,24 @@ def test_a_plugins_url_in_base64_is_refused(tmp_path: Path) -> None:
     write(tmp_path, {f"{OVERLAY}/kustomization.yaml": "transformers: [t.yaml]\n", f"{OVERLAY}/t.yaml": plugin})
     built = kustomize.build(tmp_path, [OVERLAY])[OVERLAY]
     assert built.error == "the YAML tag !!binary is not supported"
+
+
+@pytest.mark.parametrize(
+    "said", ['"!!binary aGk="', "'!bin%61ry'", "a !!binary b", "|\n      !!binary aGk=\n      %TAG !e! x"]
+)
+def test_the_word_as_text_is_only_text(tmp_path: Path, said: str) -> None:
+    """A model may be called so, and m2g quotes its name."""
+    patch = f"- op: add\n  path: /metadata/annotations\n  value:\n    said: {said}\n"
+    config_map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: wine}\n"
+    kustomization = "resources: [a.yaml]\npatches: [{path: patch.yaml, target: {kind: ConfigMap}}]\n"
+    files = {"kustomization.yaml": kustomization, "a.yaml": config_map, "patch.yaml": patch}
+    write(tmp_path, {f"{OVERLAY}/{name}": text for name, text in files.items()})
+    built = kustomize.build(tmp_path, [OVERLAY])[OVERLAY]
+    assert built.error == ""
+    assert len(built.objects) == 1
+
+
+def test_a_file_too_long_to_say_is_refused(tmp_path: Path) -> None:
+    text = "resources: []\ncommonAnnotations:\n  a: '!!binary'\n" + "".join(f"  k{n}: '1'\n" for n in range(20_000))
+    write(tmp_path, {f"{OVERLAY}/kustomization.yaml": text})
+    assert "!!binary" in kustomize.build(tmp_path, [OVERLAY])[OVERLAY].error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from m2g.documents import tagged_binary
 from m2g.errors import InputError
 from m2g.manifest import read_all
 
@@ -34,8 +35,6 @@ _TEXTS = frozenset("metadata annotations commonannotations labels commonlabels l
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|[^/]*@|(www\.)?github\.com([:/]|$)|.*(\?|//)", re.DOTALL)
 _SUSPECT = re.compile(r"<<|http|\\", re.IGNORECASE)
 """Without one of these, or an escape that makes one, a file has no merge key and no URL."""
-_ENCODED = re.compile(r"!\S{0,40}(binary|%)|^%TAG", re.MULTILINE)
-"""kustomize decodes what has this tag, however it is spelt, and so reads another path than is seen here."""
 _FETCHED = re.compile(r"\s*([^=]*=)?\s*https?:", re.IGNORECASE)
 
 
@@ -49,7 +48,7 @@ class Refused(InputError):
 
 def load(text: str, file: str) -> list[object]:
     """The documents of a YAML text. Raises Refused for what is not YAML, or hides text behind a tag."""
-    if _ENCODED.search(text):
+    if tagged_binary(text):  # kustomize decodes it, and so reads another path than is seen here
         raise Refused(file, "the YAML tag !!binary is not supported", "write the text itself")
     try:
         return read_all(text)
