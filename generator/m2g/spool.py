@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Collection, Iterator, Mapping
-from typing import IO
+from typing import IO, Generic, TypeVar
 
 from m2g import temporary
 from m2g.tree import Tree
@@ -16,7 +16,25 @@ _LENGTH = 40
 """Bits of a content's length; above them is where it starts. One number for each file, of which there are many."""
 
 
-class Spool(Mapping[str, bytes]):
+_Place = TypeVar("_Place")
+
+
+class _Listed(Mapping[str, bytes], Generic[_Place]):
+    """Its paths are known without a look at any content."""
+
+    _places: dict[str, _Place]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._places
+
+
+class Spool(_Listed[int]):
     """Path to content. The file is in TMPDIR, has no name and ends with the process."""
 
     def __init__(self) -> None:
@@ -57,39 +75,21 @@ class Spool(Mapping[str, bytes]):
             raise _failed(OSError(errno.EIO, "the file there is shorter than what was written"))
         return content
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __contains__(self, path: object) -> bool:
-        return path in self._places
-
 
 def part(tree: Tree, paths: Collection[str]) -> Tree:
     """Some files of a tree; each path is in it, and given once."""
     return tree if len(paths) == len(tree) else _Part(tree, paths)
 
 
-class _Part(Mapping[str, bytes]):
+class _Part(_Listed[None]):
     def __init__(self, tree: Tree, paths: Collection[str]) -> None:
         self._tree = tree
-        self._paths = dict.fromkeys(paths)
+        self._places = dict.fromkeys(paths)
 
     def __getitem__(self, path: str) -> bytes:
-        if path not in self._paths:
+        if path not in self._places:
             raise KeyError(path)
         return self._tree[path]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._paths)
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def __contains__(self, path: object) -> bool:
-        return path in self._paths
 
 
 def _written(file: IO[bytes], data: bytearray) -> int:

@@ -82,7 +82,10 @@ def build(
 
     Raises OutsideError where no kustomize is found or none can be started; all else is said in `Built.error`.
     """
-    told: Progress = lambda what, done, _: progress(what, done, len(folders))  # noqa: E731
+
+    def told(what: str, done: int, _total: int) -> None:
+        progress(what, done, len(folders))
+
     answers = {item.folder: item for items in stream(root, folders, progress=told) for item in items}
     return {folder: answers[folder] for folder in folders}
 
