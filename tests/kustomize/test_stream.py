@@ -63,5 +63,5 @@ def test_who_stops_asking_stops_the_building(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("m2g.kustomize.overlays.os.cpu_count", lambda: 1)
     coming = kustomize.stream(tmp_path / "repository", folders)
     next(coming)
-    coming.close()  # type: ignore[attr-defined]
+    coming.close()
     assert log.read_text().count("\n") <= 4

@@ -138,6 +138,8 @@ def test_an_unknown_model_or_environment_is_said(tmp_path: Path) -> None:
     scope = Scope(models=frozenset(["wien"]))
     outcome = run(root, FakeRegistry([model(champion="1")]), RenderOptions(scope=scope))
     assert [finding.rule for finding in outcome.findings] == ["model-unknown"]
+    outcome = run(root, FakeRegistry(), RenderOptions(scope=scope, locked=True))
+    assert [finding.rule for finding in outcome.findings] == ["model-unknown"]
     with pytest.raises(InputError, match="no environment 'qa'"):
         run(root, FakeRegistry(), RenderOptions(scope=Scope(environments=frozenset(["qa"]))))
 

@@ -18,7 +18,7 @@ from m2g.commands import holdings, ownership, salt, samples, verdicts
 from m2g.commands.desired import Key, Repository, Trial, desired, located, unused
 from m2g.commands.difference import Allowed, difference, loose, remember
 from m2g.commands.holdings import Holdings, Rendered
-from m2g.commands.resolve import Resolved, Scope, as_wished, resolve
+from m2g.commands.resolve import Resolved, Scope, as_wished, resolve, unknown
 from m2g.commands.served import served
 from m2g.errors import InputError
 from m2g.finding import Finding, Severity
@@ -159,7 +159,11 @@ def _resolve(
             for key, record in state.records.items()
             if key not in removed
         }
-        return Resolved(records=kept, removed=removed, findings=tuple(stale_pins(state.intents, kept)))
+        return Resolved(
+            records=kept,
+            removed=removed,
+            findings=(*stale_pins(state.intents, kept), *unknown(state, (), options.scope)),
+        )
     return resolve(state, open_registry(state.config), options.scope, trial.problems, cache)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 import msgspec
@@ -123,7 +123,7 @@ def _asked(repository: Repository, registry: Registry, scope: Scope, cache: Cach
     return _Answer(
         fresh=fresh,
         removals=made.removals,
-        findings=(*found, *_unknown(repository, listing, scope), *wrong),
+        findings=(*found, *unknown(repository, listing.models, scope), *wrong),
         empty=not listing.models,
     )
 
@@ -243,10 +243,10 @@ def _concerns(finding: Finding, scope: Scope, config: Config) -> bool:
     return not scope.models or finding.model in scope.models or any(slug in finding.message for slug in scope.models)
 
 
-def _unknown(repository: Repository, listing: Listing, scope: Scope) -> list[Finding]:
+def unknown(repository: Repository, models: Iterable[RegisteredModel], scope: Scope) -> list[Finding]:
     """A `--model` that neither a selected registered model nor a record answers to."""
     config = repository.config
-    names = {text for m in listing.models if selected(config, m) for text in (m.name, slug_of(config, m.name))}
+    names = {text for m in models if selected(config, m) for text in (m.name, slug_of(config, m.name))}
     names |= {text for (slug, _), record in repository.records.items() for text in (slug, record.model)}
     return [
         Finding(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 from typing import TypeAlias
@@ -92,7 +92,7 @@ def build(
 
 def stream(
     root: Path, folders: Iterable[str], *, progress: Progress = lambda what, done, total: None
-) -> Iterator[list[Built]]:
+) -> Generator[list[Built], None, None]:
     """As `build`, a batch as soon as it is built, in any order: whoever asks works on one while others are built.
 
     No more is taken, read or kept than what a few processes are to do; how many there are is told in the end.
