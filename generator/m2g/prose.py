@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#|~!@$&:])")
-_AUTOLINK = re.compile(r"\b(https?|ftp|www)(?=[:.])", re.IGNORECASE)
+_MARKUP = re.compile(r"[\\`*_{}\[\]()<>#|~!@$&:]|\b(?:https?|ftp|www)(?=\.)", re.IGNORECASE)
+"""Marks, and the words that GitHub makes links of; those before a colon are none once it is escaped."""
+_ENTITIES = {"<": "&lt;", ">": "&gt;", "@": "&#64;", "#": "&#35;"}
+_TICKS = re.compile("`+")
 _USERINFO = re.compile(r"//[^/@\s]+@")
 _INVISIBLE = frozenset("Cc Cf Cs Co Cn Zl Zp".split())
 DEFAULT_LIMIT = 200
@@ -26,16 +28,20 @@ def visible(text: str, limit: int = DEFAULT_LIMIT) -> str:
 
 def markdown(text: str, limit: int = DEFAULT_LIMIT) -> str:
     """`text` as plain words in a Markdown table cell: no markup, HTML, mention, issue number or link comes of it."""
-    escaped = _MARKDOWN.sub(r"\\\1", visible(text, limit))
-    escaped = escaped.replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\@", "&#64;").replace("\\#", "&#35;")
-    return _AUTOLINK.sub(lambda m: f"{m[0][0]}&#{ord(m[0][1])};{m[0][2:]}", escaped)
+    return _MARKUP.sub(_harmless, visible(text, limit))
+
+
+def _harmless(found: re.Match[str]) -> str:
+    mark = found[0]
+    if len(mark) > 1:
+        return f"{mark[0]}&#{ord(mark[1])};{mark[2:]}"
+    return _ENTITIES.get(mark) or f"\\{mark}"
 
 
 def code(text: str, limit: int = DEFAULT_LIMIT) -> str:
     """`text` as a code span for a table cell; pipes and backticks cannot end it."""
     shown = visible(text, limit).replace("|", "\\|")
-    longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
-    fence = "`" * (longest + 1)
+    fence = "`" * (max(map(len, _TICKS.findall(shown)), default=0) + 1)
     pad = " " if shown[:1] == "`" or shown[-1:] == "`" or not shown else ""
     return f"{fence}{pad}{shown}{pad}{fence}"
 

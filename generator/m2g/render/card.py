@@ -2,83 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
-from m2g import prose
-from m2g.model import Field, Release, Value
-
-if TYPE_CHECKING:
-    import jinja2
+from m2g.model import Field, Mlmodel, Release, Value
+from m2g.prose import code, markdown
 
 _METRICS = 30
 """Metrics on a card, by name."""
-
-_TEMPLATE = """\
-# {{ title | md }}
-
-Registered model {{ title | code }}, served as {{ slug | code }}. m2g writes this page from the records in
-[releases/](releases/).
-
-| environment | version | follows | library | run | serves | namespace |
-|---|---|---|---|---|---|---|
-{% for row in rows -%}
-{% set release = row.release -%}
-| {{ release.environment | md }} | {{ release.version | md }} | {{ release.follows | md }} | {{ release | library | md
-}} | {{ (release.run.id if release.run else "–") | code }} | {{ row.source | code(400) }} | {{ row.namespace | code }} |
-{% endfor %}
-## How it is served
-
-| environment | profile | because |
-|---|---|---|
-{% for row in rows -%}
-| {{ row.release.environment | md }} | {{ row.profile | code }} | {{ row.reason | md }} |
-{% endfor %}
-{%- if metrics %}
-## Metrics
-
-| metric |{% for row in rows %} {{ row.release.environment | md }} {{ row.release.version | md }} |{% endfor %}
-|---|{% for row in rows %}---|{% endfor %}
-{% for name in metrics -%}
-| {{ name | md }} |{% for row in rows %} {{ row.release | metric(name) | md }} |{% endfor %}
-{% endfor %}
-{%- endif %}
-{%- if signature %}
-## Signature
-
-Of version {{ rows[-1].release.version | md }} in {{ rows[-1].release.environment | md }}.
-
-| | name | type |
-|---|---|---|
-{% for side, fields in (("input", signature.inputs), ("output", signature.outputs), ("parameter", signature.params))
--%}
-{% for field in (fields or ())[:40] -%}
-| {{ side }}{{ "" if field.required else " (optional)" }} | {{ field.name | md }} | {{ field | kind | code }} |
-{% endfor -%}
-{% endfor %}
-{%- endif %}
-## Call it
-
-| environment | protocol | sample request |
-|---|---|---|
-{% for row in rows -%}
-| {{ row.release.environment | md }} | {{ row.protocol }} | {% if row.sample %}[{{ row.sample }}](requests/{{ row.sample
-}}){% else %}–{% endif %} |
-{% endfor %}
-{%- for note in rows[-1].notes[:10] %}
-- {{ note | md(400) }}
-{%- endfor %}
-{%- if rows[-1].notes %}
-{% endif %}
-In {{ rows[-1].release.environment | md }}, from this folder; `m2g request {{ slug }}` says more:
-
-```bash
-{% for line in rows[-1].call -%}
-{{ line }}
-{% endfor -%}
-```
-"""
+_FIELDS = 40
+"""Inputs, outputs or parameters of a signature on a card."""
+_NOTES = 10
+_LONG = 400
+"""Characters of a note or a source."""
 
 
 class Row(Value, frozen=True, kw_only=True):
@@ -101,46 +36,103 @@ class Row(Value, frozen=True, kw_only=True):
 
 def card(slug: str, rows: Sequence[Row]) -> str:
     """Markdown of the card, environments in the order given. Registry text cannot break out of its cell."""
-    last = rows[-1].release
-    metrics = sorted({name for row in rows if row.release.run for name in row.release.run.metrics})
-    return _page().render(
-        slug=slug,
-        title=last.model,
-        rows=rows,
-        metrics=metrics[:_METRICS],
-        signature=last.mlmodel.signature if last.mlmodel else None,
-    )
+    sections = (_releases(slug, rows), _profiles(rows), _metrics(rows), _signature(rows[-1].release), _call(slug, rows))
+    return "\n\n".join("\n".join(lines) for lines in map(list, sections) if lines) + "\n"
 
 
-@functools.cache  # compiling costs fifty times as much as a card
-def _page() -> jinja2.Template:
-    import jinja2  # a run that renders nothing does not wait for it
+def _releases(slug: str, rows: Sequence[Row]) -> Iterator[str]:
+    title = rows[-1].release.model
+    yield f"# {markdown(title)}"
+    yield ""
+    yield f"Registered model {code(title)}, served as {code(slug)}. m2g writes this page from the records in"
+    yield "[releases/](releases/)."
+    yield ""
+    yield "| environment | version | follows | library | run | serves | namespace |"
+    yield "|---|---|---|---|---|---|---|"
+    for row in rows:
+        release = row.release
+        yield _line(
+            markdown(release.environment),
+            markdown(release.version),
+            markdown(release.follows),
+            markdown(_library(release.mlmodel)),
+            code(release.run.id if release.run else "–"),
+            code(row.source, _LONG),
+            code(row.namespace),
+        )
 
-    environment = jinja2.Environment(
-        autoescape=False,  # noqa: S701 - Markdown, escaped by the filters below
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
-        "md": prose.markdown,
-        "code": prose.code,
-        "library": _library,
-        "kind": _kind,
-        "metric": _metric,
-    }
-    return environment.from_string(_TEMPLATE)
+
+def _profiles(rows: Sequence[Row]) -> Iterator[str]:
+    yield "## How it is served"
+    yield ""
+    yield "| environment | profile | because |"
+    yield "|---|---|---|"
+    for row in rows:
+        yield _line(markdown(row.release.environment), code(row.profile), markdown(row.reason))
 
 
-def _library(release: Release) -> str:
-    if release.mlmodel is None:
+def _metrics(rows: Sequence[Row]) -> Iterator[str]:
+    runs = [row.release.run.metrics if row.release.run else {} for row in rows]
+    names = sorted({name for metrics in runs for name in metrics})[:_METRICS]
+    if not names:
+        return
+    yield "## Metrics"
+    yield ""
+    yield _line("metric", *(f"{markdown(row.release.environment)} {markdown(row.release.version)}" for row in rows))
+    yield f"|---|{'---|' * len(rows)}"
+    for name in names:
+        yield _line(markdown(name), *(markdown(_number(metrics.get(name, "–"))) for metrics in runs))
+
+
+def _signature(release: Release) -> Iterator[str]:
+    signature = release.mlmodel.signature if release.mlmodel else None
+    if signature is None:
+        return
+    yield "## Signature"
+    yield ""
+    yield f"Of version {markdown(release.version)} in {markdown(release.environment)}."
+    yield ""
+    yield "| | name | type |"
+    yield "|---|---|---|"
+    for side, fields in (("input", signature.inputs), ("output", signature.outputs), ("parameter", signature.params)):
+        for field in (fields or ())[:_FIELDS]:
+            yield _line(f"{side}{'' if field.required else ' (optional)'}", markdown(field.name), code(_kind(field)))
+
+
+def _call(slug: str, rows: Sequence[Row]) -> Iterator[str]:
+    last = rows[-1]
+    yield "## Call it"
+    yield ""
+    yield "| environment | protocol | sample request |"
+    yield "|---|---|---|"
+    for row in rows:
+        sample = f"[{row.sample}](requests/{row.sample})" if row.sample else "–"
+        yield _line(markdown(row.release.environment), row.protocol, sample)
+    yield ""
+    if last.notes:
+        yield from (f"- {markdown(note, _LONG)}" for note in last.notes[:_NOTES])
+        yield ""
+    yield f"In {markdown(last.release.environment)}, from this folder; `m2g request {slug}` says more:"
+    yield ""
+    yield "```bash"
+    yield from last.call
+    yield "```"
+
+
+def _line(*cells: str) -> str:
+    """A line of a table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def _library(mlmodel: Mlmodel | None) -> str:
+    if mlmodel is None:
         return "–"
-    flavors = [f for f in release.mlmodel.flavors if f.name != "python_function"] or list(release.mlmodel.flavors)
+    flavors = [f for f in mlmodel.flavors if f.name != "python_function"] or mlmodel.flavors
     return ", ".join(f"{f.name} {f.version}".strip() for f in flavors)
 
 
-def _metric(release: Release, name: str) -> str:
-    value = release.run.metrics.get(name, "–") if release.run else "–"
-    return f"{value:.6g}" if isinstance(value, float) else value
+def _number(metric: float | str) -> str:
+    return f"{metric:.6g}" if isinstance(metric, float) else metric
 
 
 def _kind(field: Field) -> str:
