@@ -9,6 +9,7 @@ import pytest
 
 from m2g import kustomize
 from m2g.kustomize import batches
+from m2g.kustomize.graph import Reader
 from tests.kustomize.fleet import component, model, write
 from tests.kustomize.test_counted import counted
 
@@ -22,14 +23,10 @@ def fleet(root: Path) -> list[str]:
     return [f"models/model-{number}/overlays/{env}" for number in range(SIZE) for env in ("dev", "prod", "staging")]
 
 
-@pytest.mark.parametrize("held_back", [1500, 8])
-def test_processes_are_full_and_every_overlay_comes_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held_back: int
-) -> None:
+def test_processes_are_full_and_every_overlay_comes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders = fleet(tmp_path / "repository")
     log = counted(tmp_path, monkeypatch)
     monkeypatch.setattr(batches, "BATCH", 4)
-    monkeypatch.setattr(batches, "_HELD_BACK", held_back)
     built = [one for batch in kustomize.stream(tmp_path / "repository", folders) for one in batch]
     assert sorted(one.folder for one in built) == sorted(folders)
     assert [one.folder for one in built if one.error] == ["models/model-3/overlays/dev"]
@@ -65,3 +62,24 @@ def test_who_stops_asking_stops_the_building(tmp_path: Path, monkeypatch: pytest
     next(coming)
     coming.close()
     assert log.read_text().count("\n") <= 4
+
+
+def test_overlays_that_build_the_same_object_share_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = fleet(tmp_path / "repository")
+    for file in (tmp_path / "repository").glob("models/*/overlays/*/kustomization.yaml"):
+        file.write_text(file.read_text().replace(f"models-{file.parent.name}", "models"))
+    log = counted(tmp_path, monkeypatch)
+    monkeypatch.setattr(batches, "BATCH", 4)
+    built = [one for batch in kustomize.stream(tmp_path / "repository", folders) for one in batch]
+    assert sorted(one.folder for one in built) == sorted(folders)
+    assert [one.folder for one in built if one.error] == ["models/model-3/overlays/dev"]
+    assert log.read_text().count("\n") == 9  # three environments of 12, 4 to a process; one overlay is not built
+
+
+def test_a_process_starts_when_enough_models_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "BATCH", 6)
+    write(tmp_path, model("model-0", dev=1, prod=1, staging=1) | model("model-1", dev=1, prod=1, staging=1))
+    folders = [f"models/model-{number}/overlays/{env}" for number in range(2) for env in ("dev", "prod", "staging")]
+    assert [[graph.folder for graph in batch] for batch in batches.batches(map(Reader(tmp_path).graph, folders))] == [
+        folders
+    ]

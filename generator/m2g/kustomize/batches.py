@@ -6,57 +6,37 @@ square, best is 100 to 250.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 
 from m2g.kustomize.graph import Graph
 
 BATCH = 150
-_HELD_BACK = 10 * BATCH
-"""Overlays that wait until there is a batch of their environment: that many are put together as they are."""
+
+_Built = tuple[str, str]
+"""Model and namespace: two overlays that are alike in both build the same objects, which one process refuses."""
 
 
 def batches(graphs: Iterable[Graph]) -> Iterator[list[Graph]]:
-    """As few groups of at most BATCH as there can be, overlays of one environment side by side.
+    """Groups of at most BATCH, each as soon as it is full, a model's overlays side by side where that can be.
 
-    What acts on a whole process is built alone. No more than some batches are held back.
+    What acts on a whole process is built alone.
     """
-    waiting: dict[str, list[Graph]] = {}
+    waiting: list[dict[_Built, Graph]] = []
     for graph in graphs:
         if graph.problem or not graph.together:
             yield [graph]
             continue
-        name = _environment(graph)
-        group = waiting.setdefault(name, [])
-        group.append(graph)
-        if len(group) == BATCH:
-            yield from _parted(waiting.pop(name))
-        elif sum(map(len, waiting.values())) == _HELD_BACK:
-            yield from _parted(_sorted(waiting))
-            waiting.clear()
-    yield from _parted(_sorted(waiting))
+        here = _built(graph)
+        batch = next((batch for batch in waiting if here not in batch), None)
+        if batch is None:
+            batch = {}
+            waiting.append(batch)
+        batch[here] = graph
+        if len(batch) == BATCH:
+            waiting.remove(batch)
+            yield list(batch.values())
+    yield from (list(batch.values()) for batch in waiting)
 
 
-def _sorted(waiting: Mapping[str, Sequence[Graph]]) -> list[Graph]:
-    return [graph for name in sorted(waiting) for graph in waiting[name]]
-
-
-def _parted(graphs: Iterable[Graph]) -> Iterator[list[Graph]]:
-    """Groups of at most BATCH, in this order.
-
-    Two overlays of one model share a process where their namespaces differ: else they would build one object twice.
-    """
-    batch: list[Graph] = []
-    taken: set[tuple[str, str]] = set()
-    for graph in graphs:
-        model = (graph.folder.rpartition("/overlays/")[0], str(graph.kustomizations[0].said.get("namespace", "")))
-        if len(batch) == BATCH or model in taken:
-            yield batch
-            batch, taken = [], set()
-        batch.append(graph)
-        taken.add(model)
-    if batch:
-        yield batch
-
-
-def _environment(graph: Graph) -> str:
-    return graph.folder.rpartition("/")[2]
+def _built(graph: Graph) -> _Built:
+    return graph.folder.rpartition("/overlays/")[0], str(graph.kustomizations[0].said.get("namespace", ""))

@@ -12,7 +12,7 @@ import msgspec
 
 from m2g.kustomize.places import Place, Places, Stamp, stamp
 from m2g.kustomize.references import MAX_BYTES, PATCHES, PLUGINS, Refused, items, load, plugin, references
-from m2g.manifest import at
+from m2g.manifest import Identity, at, identity
 
 _KEPT = 500
 """Kustomizations: all of a fleet's would be much memory for what is asked once more at once or not at all."""
@@ -26,8 +26,7 @@ _BATCHED = frozenset(
 )
 _OVER = frozenset(("apiVersion", "kind", "namespace", "resources", "patches"))
 _BASE = frozenset(("apiVersion", "kind", "resources"))
-_NAMES = re.compile(r"/(apiVersion|kind|metadata(/name)?)?$")
-_IDENTITY = (("apiVersion",), ("kind",), ("metadata", "name"))
+_NAMES = re.compile(r"/(apiVersion|kind|metadata(/name(space)?)?)?$")
 _FETCHES = re.compile(rb"https?:|\\[xuU]|!\S{0,40}(binary|%)|%TAG", re.IGNORECASE)
 
 
@@ -56,8 +55,8 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
     """Whether there are plugins: `files` has what their configuration lies in, not what that names."""
     together: bool = False
     """Whether its build is the same when other overlays are built by the same process."""
-    only: tuple[str, str, str] | None = None
-    """apiVersion, kind and name of the one object that it builds to, where its files leave no doubt."""
+    only: Identity | None = None
+    """The one object that it builds to, where its files leave no doubt."""
     problem: str = ""
     hint: str = ""
     at: str = ""
@@ -76,7 +75,7 @@ class Reader:
     def __init__(self, root: Path) -> None:
         self.root = os.path.realpath(root)
         self._nodes: dict[str, _Node | Refused] = {}
-        self._alone: dict[str, tuple[str, str, str] | None] = {}
+        self._alone: dict[str, Identity | None] = {}
         self._places = Places(self.root)
 
     def graph(self, folder: str) -> Graph:
@@ -106,7 +105,7 @@ class Reader:
             only=self._only(found),
         )
 
-    def _only(self, found: Sequence[Kustomization]) -> tuple[str, str, str] | None:
+    def _only(self, found: Sequence[Kustomization]) -> Identity | None:
         """What an overlay of m2g's shape builds to: one object of a base, under patches that leave its name alone."""
         if len(found) != 2 or not (found[0].said.keys() <= _OVER and found[1].said.keys() <= _BASE):
             return None
@@ -119,16 +118,19 @@ class Reader:
         file = f"{found[1].file.rpartition('/')[0]}/{resources[0]}"
         if file not in self._alone:
             self._alone[file] = self._identity(file)
-        return self._alone[file]
+        alone, namespace = self._alone[file], found[0].said.get("namespace")
+        return alone if alone is None or not namespace else (alone[0], alone[1], str(namespace), alone[3])
 
-    def _identity(self, file: str) -> tuple[str, str, str] | None:
+    def _identity(self, file: str) -> Identity | None:
         """What the one object in a file is; None for another number of them, and for a list."""
         try:
             documents = self._yaml(file)
         except Refused:
             return None
-        texts = [[str(at(one, *place)) for place in _IDENTITY] for one in documents]
-        return None if len(texts) != 1 or texts[0][1].endswith("List") else (texts[0][0], texts[0][1], texts[0][2])
+        if len(documents) != 1 or not isinstance(documents[0], dict):
+            return None
+        found = identity(documents[0])
+        return None if found[1].endswith("List") else found
 
     def _walk(self, folder: str, nodes: dict[str, _Node]) -> None:
         waiting = [folder]

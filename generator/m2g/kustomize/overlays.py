@@ -183,7 +183,7 @@ def _counted(command: Sequence[str], root: Path, batch: Sequence[Graph]) -> list
         (place / FILE_NAMES[0]).write_text(_json({"sortOptions": {"order": "fifo"}, "resources": resources}))
         ran = tools.run(command, cwd=place, timeout=2 * SECONDS, environment=_ENVIRONMENT)
     found = list(_documents(ran.stdout)) if ran.code == 0 else []
-    got = [(*identity(item)[:2], identity(item)[3]) if isinstance(item, dict) else None for item in found]
+    got = [identity(item) if isinstance(item, dict) else None for item in found]
     return [[item] for item in found] if got == wanted else None
 
 
