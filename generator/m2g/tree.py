@@ -57,31 +57,36 @@ def stamp(path: str, text: str) -> bytes:
 
 def body(data: bytes) -> bytes:
     """`data` without its stamp and with line ends folded: what the digest is of."""
-    data = data.replace(b"\r\n", b"\n")
+    data = _folded(data)
     found = _stamp(data)
     return data if found is None else data[: found[0]] + data[found[1] :]
 
 
 def stamped(data: bytes) -> bool:
     """Whether a stamp is anywhere in it, also between the markers of a merge conflict."""
-    return _stamp(data.replace(b"\r\n", b"\n")) is not None
+    return _stamp(_folded(data)) is not None
 
 
 def same(data: bytes | None, content: bytes) -> bool:
     """Whether a file has this content already; line ends that Git turned are no difference."""
-    return data == content or (data is not None and data.replace(b"\r\n", b"\n") == content)
+    return data == content or (data is not None and _folded(data) == content)
 
 
 def mark(data: bytes) -> Mark:
     """Whose file this is; line ends are folded first, so that Git's autocrlf is no edit."""
     if any(marker in data for marker in _MARKERS) and _CONFLICT.search(data):
         return Mark.CONFLICTED
-    data = data.replace(b"\r\n", b"\n")
+    data = _folded(data)
     found = _stamp(data)
     if found is None:
         return Mark.FOREIGN
     start, end, digest = found
     return Mark.OURS if hashlib.sha256(data[:start] + data[end:]).hexdigest()[:16] == digest else Mark.EDITED
+
+
+def _folded(data: bytes) -> bytes:
+    """One character is ten times as quick to look for as two, and mostly there is none."""
+    return data.replace(b"\r\n", b"\n") if b"\r" in data else data
 
 
 def _stamp(data: bytes) -> tuple[int, int, str] | None:
