@@ -11,7 +11,7 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -171,14 +171,19 @@ def key(*parts: bytes | str) -> bytes:
     return digest.digest()
 
 
-def digest_of(paths: Iterable[Path], start: Path) -> bytes:
-    """One digest of the names (seen from `start`) and contents of these files."""
+def digest_below(folder: Path, ending: str) -> bytes:
+    """One digest of the names (seen from the folder) and contents of all files below it whose names end so."""
+    start = f"{folder}{os.sep}"
+    places = [
+        os.path.join(place, name) for place, _, names in os.walk(folder) for name in names if name.endswith(ending)
+    ]
     parts: list[bytes | str] = []
-    for path in paths:
+    for place in sorted(places):
         try:
-            parts += (path.relative_to(start).as_posix(), path.read_bytes())
+            with open(place, "rb", buffering=0) as file:
+                parts += (place.removeprefix(start), file.read())
         except OSError as error:
-            parts += (str(path), f"unreadable {error.errno}")
+            parts += (place, f"unreadable {error.errno}")
     return key(*parts)
 
 

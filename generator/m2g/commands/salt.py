@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from m2g import data, files, policies, runtimes
-from m2g.cache import Cache, digest_of, key
+from m2g.cache import Cache, digest_below, key
 from m2g.config import FILE
 from m2g.errors import M2gError
 from m2g.model import VersionFacts
@@ -35,10 +35,9 @@ def of_m2g() -> bytes:
     installed = sorted(
         name for name in os.listdir(folder) if name.endswith(".dist-info") and name.lower().startswith(_LIBRARIES)
     )
-    schemas = data.root() / "schemas"
     return key(
-        digest_of(sorted(package.rglob("*.py")), package),
-        digest_of(sorted(path for path in schemas.rglob("*.json") if path.is_file()), schemas),
+        digest_below(package, ".py"),
+        digest_below(data.root() / "schemas", ".json"),
         "\n".join(installed),
         f"{sys.version_info.major}.{sys.version_info.minor}",
     )
@@ -49,7 +48,7 @@ def of_facts() -> bytes:
     """The code that reads facts of versions, and the form in which they are kept."""
     package = Path(__file__).parents[1] / "registry"
     form = msgspec.json.encode(msgspec.json.schema(VersionFacts))
-    return key(digest_of(sorted(package.rglob("*.py")), package), form)
+    return key(digest_below(package, ".py"), form)
 
 
 def of(root: Path, cache: Cache) -> bytes:
