@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -15,8 +14,6 @@ from m2g.model import Release
 from m2g.tree import Mark, body, mark
 
 _DECODER = msgspec.json.Decoder(Release)
-_PARTS = ("flavors", "requirements", "signature")
-"""What the versions of a model often have in common."""
 _HINTS = {
     Mark.CONFLICTED: "take either side (git checkout --ours PATH), then run `m2g render`: it writes the right one",
     Mark.EDITED: "records are m2g's; undo the edit (git checkout PATH) and pin the version in model.yaml instead",
@@ -41,9 +38,8 @@ def of(root: Path, folder: ModelFolder, *, sure: bool = False) -> tuple[dict[str
     `sure`: it is known that the files are m2g's own, unchanged.
     """
     if sure:
-        records = {_environment(file): decode(folder.files[file]) for file in folder.below("releases", ".json")}
-        return _shared(records), []
-    records = {}
+        return {_environment(file): decode(folder.files[file]) for file in folder.below("releases", ".json")}, []
+    records: dict[str, Release] = {}
     findings: list[Finding] = []
     for file in folder.below("releases", ".json"):
         environment = _environment(file)
@@ -52,29 +48,7 @@ def of(root: Path, folder: ModelFolder, *, sure: bool = False) -> tuple[dict[str
             findings.append(found)
         else:
             records[environment] = found
-    return _shared(records), findings
-
-
-def _shared(records: Mapping[str, Release]) -> dict[str, Release]:
-    """The records, one object for what several say alike: that is most of what a fleet keeps in memory."""
-    made: dict[str, Release] = {}
-    for environment, record in records.items():
-        same = record
-        for other in made.values():
-            same = like(same, other)
-        made[environment] = same
-    return made
-
-
-def like(record: Release, other: Release) -> Release:
-    """The same record, with the other's objects where they say the same."""
-    mine, theirs = record.mlmodel, other.mlmodel
-    if record.version == other.version and record.run == other.run and mine == theirs:
-        return msgspec.structs.replace(record, run=other.run, mlmodel=theirs)
-    if mine is None or theirs is None:
-        return record
-    parts = {name: part for name in _PARTS if (part := getattr(theirs, name)) == getattr(mine, name)}
-    return msgspec.structs.replace(record, mlmodel=msgspec.structs.replace(mine, **parts))
+    return records, findings
 
 
 def decode(content: bytes) -> Release:

@@ -10,6 +10,7 @@ import msgspec
 
 from m2g import config as configuration
 from m2g import folders, releases, runtimes
+from m2g.alike import Alike
 from m2g.cache import Cache, key
 from m2g.commands.desired import Key, Repository
 from m2g.finding import Finding
@@ -58,12 +59,13 @@ def read(root: Path, config: Config, rendered: Rendered) -> Holdings:
     settled: set[str] = set()
     digests: dict[str, bytes] = {}
     findings: list[Finding] = []
+    alike = Alike()
     for folder in _all(root):
         known = rendered.has(folder)
         digests[folder.slug] = folder.digest
         found, wrong = releases.of(root, folder, sure=known)
         findings += wrong
-        records |= {(folder.slug, environment): release for environment, release in found.items()}
+        records |= {(folder.slug, environment): alike.of(release) for environment, release in found.items()}
         intent, wrong = configuration.intent_of(root, folder)
         findings += wrong
         if intent is not None:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from m2g.alike import Alike
 from m2g.cache import Cache
 from m2g.commands import facts
 from m2g.commands.desired import Key, Repository
@@ -19,7 +20,6 @@ from m2g.intent import Config
 from m2g.model import ModelVersion, RegisteredModel, Release, Value, VersionFacts
 from m2g.plan import Plan, Target, plan, selected, slug_of
 from m2g.registry import Registry
-from m2g.releases import like
 from m2g.shard import Shard
 
 Problems: TypeAlias = Callable[[str, Mapping[str, Release]], Mapping[str, list[Finding]]]
@@ -181,13 +181,12 @@ def _released(
         if record is None or not _same(record, version) or _lacks_facts(record):
             wanted[version.name, version.version] = version
     unreadable: dict[tuple[str, str], InputError] = {}
-    last: Release | None = None
+    alike = Alike()
     for version, found in facts.of(registry, list(wanted.values()), cache):
         identity = (version.name, version.version)
         try:
             if not _keeps(known.get(identity), version, found):
-                made = recorded(version, found, registry.identity)
-                last = known[identity] = made if last is None or last.model != made.model else like(made, last)
+                known[identity] = alike.of(recorded(version, found, registry.identity))
         except InputError as error:
             unreadable[identity] = error
     fresh: dict[Key, Release] = {}
