@@ -57,12 +57,8 @@ signature:
   params: null
 utc_time_created: '2026-09-20 12:00:00.000000'
 """
-FILES = {
-    "requirements.txt": "mlflow==2.19.0\ncloudpickle==3.1.0\nnumpy==1.26.4\npandas==2.2.3\nscikit-learn==1.5.2\n",
-    "serving_input_example.json": json.dumps(
-        {"dataframe_split": {"columns": list(COLUMNS), "data": [[13.2, 1.78, 2.14, 100.0, 2.76, 1.05, 1050.0]]}}
-    ),
-}
+REQUIREMENTS = "mlflow==2.19.0\ncloudpickle==3.1.0\nnumpy==1.26.4\npandas==2.2.3\nscikit-learn==1.5.2\n"
+EXAMPLE = (13.2, 1.78, 2.14, 100.0, 2.76, 1.05, 1050.0)
 
 
 def name(index: int) -> str:
@@ -75,7 +71,6 @@ def fill(database: str, artifacts: Path, size: int) -> None:
 
     `database` is SQLAlchemy's URL of a store that MLflow has made; `artifacts` the server's artifacts destination.
     """
-    inputs = json.dumps([{"type": "double", "name": column, "required": True} for column in COLUMNS])
     engine = sqlalchemy.create_engine(database)
     with engine.begin() as connection:
         for table, rows in _tables(size):
@@ -86,10 +81,20 @@ def fill(database: str, artifacts: Path, size: int) -> None:
         for version in range(1, VERSIONS + 1):
             folder = artifacts / f"1/models/{_id(index, version)}/artifacts"
             folder.mkdir(parents=True)
-            text = MLMODEL.format(id=_id(index, version), run=_run(index, version), inputs=inputs)
-            (folder / "MLmodel").write_text(text)
-            for file, content in FILES.items():
+            for file, content in _files(index, version).items():
                 (folder / file).write_text(content)
+
+
+def _files(index: int, version: int) -> dict[str, str]:
+    """What was logged: a model of the fleet has its columns and example to itself, or sharing would look too cheap."""
+    columns = [f"{column}_{index}" for column in COLUMNS]
+    inputs = json.dumps([{"type": "double", "name": column, "required": True} for column in columns])
+    data = [[value + index for value in EXAMPLE]]
+    return {
+        "MLmodel": MLMODEL.format(id=_id(index, version), run=_run(index, version), inputs=inputs),
+        "requirements.txt": REQUIREMENTS,
+        "serving_input_example.json": json.dumps({"dataframe_split": {"columns": columns, "data": data}}),
+    }
 
 
 def refuse_filled(database: str) -> None:
@@ -124,8 +129,6 @@ def listed(index: int, version: int) -> ModelVersion:
 
 def facts(index: int, version: int) -> VersionFacts:
     """What the server says of a version; for fleets that are too large to read 20,000 versions one by one."""
-    inputs = json.dumps([{"type": "double", "name": column, "required": True} for column in COLUMNS])
-    text = MLMODEL.format(id=_id(index, version), run=_run(index, version), inputs=inputs)
     return VersionFacts(
         artifact_uri=f"mlflow-artifacts:/1/models/{_id(index, version)}/artifacts",
         run=Run(
@@ -134,7 +137,7 @@ def facts(index: int, version: int) -> VersionFacts:
             metrics={key: float(str(_metric(index, version, key)["value"])) for key in METRICS},
             params={"alpha": f"0.{version}"},
         ),
-        files={"MLmodel": text.encode(), **{file: content.encode() for file, content in FILES.items()}},
+        files={file: content.encode() for file, content in _files(index, version).items()},
     )
 
 
