@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 
@@ -24,8 +25,6 @@ _SHAPES = {
     "a JSON web token": (r"eyJ[A-Za-z0-9_-]{10,200}\.eyJ[A-Za-z0-9_-]{10,200}", (".eyJ",)),
     "a password in a URL": (r"[a-z][a-z0-9+.-]{1,19}://[^/\s:@$]{1,99}:[^/\s:@$]{3,99}@", ("@",)),
 }
-_KNOWN = tuple((what, re.compile(rf"(?<![A-Za-z0-9]){pattern}")) for what, (pattern, _) in _SHAPES.items())
-_ANY_OF_THEM = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(pattern for pattern, _ in _SHAPES.values())})")
 _MARKS = tuple(mark for _, marks in _SHAPES.values() for mark in marks)
 _NAMES = re.compile(r"(.*_)?(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|(SECRET|PRIVATE)_(ACCESS_)?KEY|STORAGE_ACCESS_KEY)")
 _HARMLESS = re.compile(r"[0-9.]*|/.*|[$<\[{].*|(true|false|none|null)", re.IGNORECASE)
@@ -48,11 +47,16 @@ def _text(subject: Subject) -> Iterator[Fault]:
     if not named and not any(mark in words for mark in _MARKS):
         return
     for place, text in texts(dict(subject.item)):
-        if _ANY_OF_THEM.search(text):
-            what = next(what for what, pattern in _KNOWN if pattern.search(text))
+        what = next((what for what, pattern in _known() if pattern.search(text)), "")
+        if what:
             yield Fault(place=place, message=f"has what looks like {what}")
         elif place in named and len(text) >= _SHORT and not _HARMLESS.fullmatch(text):
             yield Fault(place=place, message="is the value of what is called a secret")
+
+
+@functools.cache  # compiling takes longer than looking for the marks of a whole fleet
+def _known() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    return tuple((what, re.compile(rf"(?<![A-Za-z0-9]){pattern}")) for what, (pattern, _) in _SHAPES.items())
 
 
 _FIX = (
