@@ -22,6 +22,9 @@ Plain: TypeAlias = Mapping[str, "Plain"] | Sequence["Plain"] | str | int | float
 _PLAIN_WORD = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+-]*(:[A-Za-z0-9_./@+-]+)*")
 _QUANTITY = re.compile(r"[0-9]+(m|[KMGTPE]i)")
 _RESERVED = frozenset("y n yes no on off true false null none nan inf ~".split())
+_MAPPINGS = (dict, Mapping)
+"""Asking an abstract class takes ten times as long, and mostly it is a dict."""
+_SCALARS = (str, int, float, type(None))
 _KEY_MAX = 1000
 """libyaml, and Go's reader after it, look for the colon within 1,024 characters."""
 _JSON = json.JSONEncoder(ensure_ascii=False)
@@ -40,27 +43,22 @@ def dump(value: Plain) -> str:
 
 
 def _block(value: Plain, indent: str, lines: list[str]) -> None:
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, _SCALARS) or not value:
+        lines.append(indent + _scalar(value))
+    elif isinstance(value, _MAPPINGS):
         for key, item in value.items():
             _entry(f"{indent}{_key(key)}:", item, indent, lines)
-    elif isinstance(value, Sequence) and not isinstance(value, str) and value:
+    else:
         for item in value:
             _item(item, indent, lines)
-    else:
-        lines.append(indent + _scalar(value))
 
 
 def _entry(head: str, item: Plain, indent: str, lines: list[str]) -> None:
-    if isinstance(item, str):
-        lines.append(f"{head} {_text(item)}")
-    elif isinstance(item, Mapping) and item:
-        lines.append(head)
-        _block(item, indent + "  ", lines)
-    elif isinstance(item, Sequence) and item:
-        lines.append(head)
-        _block(item, indent, lines)
-    else:
+    if isinstance(item, _SCALARS) or not item:
         lines.append(f"{head} {_scalar(item)}")
+    else:
+        lines.append(head)
+        _block(item, indent + "  " if isinstance(item, _MAPPINGS) else indent, lines)
 
 
 def _item(item: Plain, indent: str, lines: list[str]) -> None:
@@ -103,6 +101,7 @@ def _scalar(value: Plain) -> str:
             return "[]"
 
 
+@functools.lru_cache(maxsize=1 << 10)
 def _text(text: str) -> str:
     if (_PLAIN_WORD.fullmatch(text) and text.lower() not in _RESERVED) or _QUANTITY.fullmatch(text):
         return text

@@ -45,5 +45,5 @@ def unprintable(text: str) -> str:
 
     C0 other than tab and newline, DEL, C1, surrogates and non-characters (measured: kustomize re-emits them raw).
     """
-    found = _UNPRINTABLE.search(text)
+    found = None if text.isprintable() else _UNPRINTABLE.search(text)
     return f"U+{ord(found[0]):04X}" if found else ""

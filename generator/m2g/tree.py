@@ -49,10 +49,9 @@ def stamp(path: str, text: str) -> bytes:
     template = _LINES.get(suffix)
     if template is None or (suffix == ".json" and not text.startswith("{\n")):
         raise ValueError(f"cannot stamp {path}")
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    line = template.format(f"{_WORDS} sha256:{digest}")
-    head, rest = ("{\n", text[2:]) if suffix == ".json" else ("", text)
-    return f"{head}{line}{rest}".encode()
+    data = text.encode()
+    line = template.format(f"{_WORDS} sha256:{hashlib.sha256(data).hexdigest()[:16]}").encode()
+    return data[:2] + line + data[2:] if suffix == ".json" else line + data
 
 
 def body(data: bytes) -> bytes:

@@ -45,20 +45,21 @@ def render(config: Config, model: ModelInput) -> tuple[dict[str, bytes], list[Fi
     findings: list[Finding] = []
     samples = _samples(config, model)
     try:
-        files |= _shared(config, model, samples)
-        for environment, deployment in sorted(model.deployments.items()):
-            files |= _overlay(config, model, environment, deployment)
+        base = _base(model)
+        files |= _shared(config, model, base, samples)
+        for environment in sorted(model.deployments):
+            files |= _overlay(config, model, base, environment)
             files |= _sample(model.slug, environment, samples[environment])
     except InputError as error:
         findings.append(Finding(rule="text-unprintable", message=error.message, hint=error.hint))
     return ({}, findings) if findings else (files, findings)
 
 
-def _shared(config: Config, model: ModelInput, samples: Mapping[str, Sample]) -> dict[str, bytes]:
+def _shared(config: Config, model: ModelInput, base: Object, samples: Mapping[str, Sample]) -> dict[str, bytes]:
     folder = f"models/{model.slug}"
     return {
         **_yaml(f"{folder}/base/kustomization.yaml", kustomize.base()),
-        **_yaml(f"{folder}/base/{kustomize.MANIFEST}", _base(model)),
+        **_yaml(f"{folder}/base/{kustomize.MANIFEST}", base),
         f"{folder}/README.md": stamp("README.md", card.card(model.slug, _rows(config, model, samples))),
     }
 
@@ -135,7 +136,8 @@ def _sample(slug: str, environment: str, made: Sample) -> dict[str, bytes]:
     return {path: stamp(path, made.text)} if made.text else {}
 
 
-def _overlay(config: Config, model: ModelInput, environment: str, deployment: Deployment) -> dict[str, bytes]:
+def _overlay(config: Config, model: ModelInput, base: Object, environment: str) -> dict[str, bytes]:
+    deployment = model.deployments[environment]
     place = config.environments[environment]
     folder = f"models/{model.slug}/overlays/{environment}"
     subject = _subject(environment, deployment, flux=config.sync.flux is not msgspec.UNSET)
@@ -146,7 +148,7 @@ def _overlay(config: Config, model: ModelInput, environment: str, deployment: De
     where = kustomize.Place(slug=model.slug, environment=environment, namespace=place.namespace)
     for path, body in kustomize.overlay(where, custom=deployment.custom, beside=sorted(beside)).items():
         files |= _yaml(f"{folder}/{path}", body)
-    patch = kustomize.patch(_base(model), full)
+    patch = kustomize.patch(base, full)
     for name, content in {**beside, kustomize.PATCH: patch}.items():
         files |= _yaml(f"{folder}/{kustomize.file(name, custom=deployment.custom)}", content)
     if config.sync.argocd is not msgspec.UNSET:

@@ -74,14 +74,15 @@ def patch(before: Mapping[str, Plain], after: Mapping[str, Plain]) -> list[Plain
 def _differences(before: Mapping[str, Plain], after: Mapping[str, Plain], path: str, operations: list[Plain]) -> None:
     operations.extend({"op": "remove", "path": f"{path}/{_pointer(key)}"} for key in before if key not in after)
     for key, value in after.items():
-        place = f"{path}/{_pointer(key)}"
         old = before.get(key)
         if key not in before:
-            operations.append({"op": "add", "path": place, "value": value})
+            operations.append({"op": "add", "path": f"{path}/{_pointer(key)}", "value": value})
+        elif old == value:
+            continue
         elif isinstance(old, Mapping) and isinstance(value, Mapping):
-            _differences(old, value, place, operations)
-        elif old != value:
-            operations.append({"op": "replace", "path": place, "value": value})
+            _differences(old, value, f"{path}/{_pointer(key)}", operations)
+        else:
+            operations.append({"op": "replace", "path": f"{path}/{_pointer(key)}", "value": value})
 
 
 def _pointer(key: str) -> str:
