@@ -41,6 +41,9 @@ class Runtime(Value, frozen=True, kw_only=True):
     source: str = ""
     """Where the facts are from."""
 
+    def __hash__(self) -> int:
+        return hash((self.name, self.image, self.python))
+
     def version(self, package: str) -> str:
         """The version of a package; empty where it is not there or not known."""
         return self.packages.get(normal(package), "")

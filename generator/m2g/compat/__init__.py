@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import msgspec
 
 from m2g.compat import answers, code, formats, libraries, size
 from m2g.compat.ground import Case, Ground
@@ -27,7 +30,14 @@ def verdict(mlmodel: Mlmodel, runtime: Runtime, limits: Mapping[str, str]) -> Ve
 
     `limits` are the container's, as Kubernetes writes them (`memory`). A reason of a verdict `serves` is a remark.
     """
-    case = Case(mlmodel=mlmodel, runtime=runtime, limits=limits)
+    example = mlmodel.with_example or bool(mlmodel.example)
+    judged = msgspec.structs.replace(mlmodel, sha256="", example="", with_example=example)
+    return _verdict(judged, runtime, tuple(sorted(limits.items())))
+
+
+@functools.lru_cache(maxsize=1 << 6)  # the environments of a model, and most of its versions, are alike in all of it
+def _verdict(mlmodel: Mlmodel, runtime: Runtime, limits: tuple[tuple[str, str], ...]) -> Verdict:
+    case = Case(mlmodel=mlmodel, runtime=runtime, limits=dict(limits))
     found = [ground for look in _GROUNDS for ground in look(case)]
     answer = next((word for word in ("fails", "unknown") if any(one.answer == word for one in found)), "serves")
     order = ("fails", "unknown", "serves")

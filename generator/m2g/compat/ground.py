@@ -27,7 +27,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     fix: str = ""
 
 
-class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+class Case(msgspec.Struct, frozen=True, kw_only=True):
     """One model for one runtime."""
 
     mlmodel: Mlmodel
@@ -54,15 +54,20 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         made, has = minor(self.mlmodel.python_version), minor(self.runtime.python)
         return len(made) == len(has) == 2 and made != has
 
-    @functools.cached_property
+    @property
     def required(self) -> Mapping[str, str]:
         """Package to the one version that the model's requirements pin; empty for another requirement."""
-        found: dict[str, str] = {}
-        for line in self.mlmodel.requirements or ():
-            parts = _REQUIREMENT.match(line)
-            if parts is not None and "://" not in line.split()[0] and not line.startswith((".", "/")):
-                found[normal(parts[1])] = parts[4] if parts[3] in ("==", "===") else ""
-        return found
+        return _pinned(self.mlmodel.requirements or ())
+
+
+@functools.lru_cache(maxsize=1 << 6)  # runtimes are asked about one model in turn, and versions often need the same
+def _pinned(requirements: tuple[str, ...]) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for line in requirements:
+        parts = _REQUIREMENT.match(line)
+        if parts is not None and "://" not in line.split()[0] and not line.startswith((".", "/")):
+            found[normal(parts[1])] = parts[4] if parts[3] in ("==", "===") else ""
+    return found
 
 
 @functools.lru_cache(maxsize=1 << 12)
