@@ -6,6 +6,7 @@ Later layers win: m2g.yaml defaults, the environment, model.yaml, model.yaml's e
 from __future__ import annotations
 
 import fnmatch
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
@@ -29,14 +30,19 @@ class Layer(Value, frozen=True, kw_only=True):
     tag: str = ""
     bounded: bool = False
 
+    def __hash__(self) -> int:
+        return hash((self.file, self.place, self.tag))
 
+
+_NOTHING = Settings()
 _DEFAULT_RESOURCES = Resources(requests={"cpu": "500m", "memory": "1Gi"}, limits={"cpu": "1", "memory": "2Gi"})
 
 
 def layers(
     config: Config, slug: str, environment: str, intent: ModelIntent, release: Release | None
 ) -> tuple[list[Layer], list[Finding]]:
-    """All layers in order, and a finding for each tag that is no value of its setting.
+    """The layers in order, of model.yaml only those that say anything, and a finding for each tag that is no value of
+    its setting.
 
     An empty `environment` gives the layers that hold in every environment (those of the base).
     """
@@ -45,7 +51,8 @@ def layers(
         env = config.environments[environment]
         result.append(Layer(settings=env.settings, file="m2g.yaml", place=f"environments.{environment}.settings"))
     file = f"models/{slug}/model.yaml"
-    result.append(Layer(settings=intent.settings, file=file, place="settings", bounded=True))
+    if intent.settings != _NOTHING:
+        result.append(Layer(settings=intent.settings, file=file, place="settings", bounded=True))
     pin = intent.environments.get(environment)
     if pin is not None:
         place = f"environments.{environment}.settings"
@@ -88,15 +95,23 @@ _REFUSALS = {
 
 def resolve(given: Sequence[Layer], bounds: Mapping[str, Bound], kserve: Kserve) -> tuple[Serving, list[Finding]]:
     """Merge the layers and check the bounds. With findings, the Serving is not fit to be rendered."""
+    serving, findings = _resolved(tuple(given), tuple(bounds.items()), kserve)
+    return serving, list(findings)
+
+
+@functools.lru_cache(maxsize=16)  # many models have no settings of their own
+def _resolved(
+    given: tuple[Layer, ...], bounds: tuple[tuple[str, Bound], ...], kserve: Kserve
+) -> tuple[Serving, tuple[Finding, ...]]:
     findings = [f for layer in given for f in _malformed(layer)]
     findings = findings or [f for layer in given if layer.bounded for f in _outside(layer, bounds)]
     if findings:
-        return Serving(kserve=kserve), findings
+        return Serving(kserve=kserve), tuple(findings)
     merged: dict[str, object] = {}
     for layer in given:
         _lay(merged, layer.settings)
     serving = _complete(merged, kserve)
-    return serving, [_attributed(finding, given) for finding in contradictions(serving)]
+    return serving, tuple(_attributed(finding, given) for finding in contradictions(serving))
 
 
 def _attributed(finding: Finding, given: Sequence[Layer]) -> Finding:
@@ -194,8 +209,8 @@ def _canonical(amounts: Mapping[str, object]) -> dict[str, str]:
     return {name: quantity.canonical(str(amount)) for name, amount in sorted(amounts.items())}
 
 
-def _outside(layer: Layer, bounds: Mapping[str, Bound]) -> Iterator[Finding]:
-    for path, bound in bounds.items():
+def _outside(layer: Layer, bounds: Sequence[tuple[str, Bound]]) -> Iterator[Finding]:
+    for path, bound in bounds:
         value = _at(layer.settings, path)
         if value is None:
             continue
