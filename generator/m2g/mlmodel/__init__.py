@@ -73,6 +73,9 @@ class _Spec(msgspec.Struct):
     properties: dict[str, _Spec] | None = None
 
 
+_SPECS = msgspec.json.Decoder(list[_Spec] | None)
+
+
 def parse(content: bytes) -> Mlmodel:
     """Read an MLmodel file.
 
@@ -173,7 +176,7 @@ def _fields(side: str, text: str | None) -> tuple[Field, ...] | None:
     if text is None:
         return None
     try:
-        specs = msgspec.json.decode(text, type=list[_Spec] | None)
+        specs = _SPECS.decode(text)
         return None if specs is None else tuple(_field(spec, is_param=side == "params") for spec in specs)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
         raise InputError(

@@ -9,6 +9,8 @@ from m2g.model import Signature
 LONGEST = 16 << 10
 """Bytes of an example that a record keeps."""
 _ROWS = ("inputs", "instances")
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def compact(content: bytes, signature: Signature | None) -> str:
@@ -16,10 +18,10 @@ def compact(content: bytes, signature: Signature | None) -> str:
     if not content:
         return ""
     try:
-        loaded: object = json.loads(content, parse_constant=lambda _: None)
+        loaded: object = _DECODER.decode(content.decode(json.detect_encoding(content), "surrogatepass"))
         if not isinstance(loaded, dict):
             return ""
-        text = json.dumps(_cut(loaded, signature), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _ENCODER.encode(_cut(loaded, signature))
         return text if len(text.encode()) <= LONGEST else ""
     except (ValueError, RecursionError):
         return ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -44,9 +45,7 @@ def lines(files: Mapping[str, bytes]) -> tuple[str, ...]:
     Options are dropped but for indexes, and user, password and query of every address: a record is read by everybody.
     """
     written = files.get("requirements.txt")
-    found = _conda_lines(files) if written is None else _text(written).replace("\\\n", " ").splitlines()
-    kept = (line for line in map(_line, found) if line and len(line) <= LONGEST)
-    return tuple(dict.fromkeys(kept))[:MOST]
+    return _kept(_conda_lines(files)) if written is None else _pip_lines(written)
 
 
 def python(files: Mapping[str, bytes]) -> str:
@@ -71,6 +70,16 @@ def _line(written: str) -> str:
     if (line.startswith("-") and not _INDEX.fullmatch(line)) or not line.isprintable():
         return ""
     return _ADDRESS.sub(r"\1\2", line)
+
+
+@functools.lru_cache(maxsize=4)  # the versions of a model mostly have the same file
+def _pip_lines(content: bytes) -> tuple[str, ...]:
+    return _kept(_text(content).replace("\\\n", " ").splitlines())
+
+
+def _kept(written: Iterable[str]) -> tuple[str, ...]:
+    found = (line for line in map(_line, written) if line and len(line) <= LONGEST)
+    return tuple(dict.fromkeys(found))[:MOST]
 
 
 def _conda_lines(files: Mapping[str, bytes]) -> Iterator[str]:
