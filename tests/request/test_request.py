@@ -6,13 +6,14 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from m2g.errors import InputError
 from m2g.model import Field, Flavor, Mlmodel, Signature
-from m2g.request import Protocol, request, without_example
+from m2g.request import Protocol, asked, request, without_example
 
 PROTOCOLS: tuple[Protocol, ...] = ("v2", "v1", "invocations")
 ARRAY = (Field(name="", type="float64", shape=(-1,)),)
@@ -313,6 +314,22 @@ _FIELDS = st.lists(
 _FORMS = st.sampled_from(["inputs", "instances", "dataframe_split", "dataframe_records", "messages", "params"])
 
 
+def _odd(mlmodel: Mlmodel) -> Mlmodel:
+    """Another version of the model, that differs in all that no request depends on."""
+    return msgspec.structs.replace(
+        mlmodel,
+        sha256="1" * 64,
+        mlflow_version="3.17.2",
+        python_version="3.14",
+        predict_fn="predict_proba",
+        size_bytes=1,
+        code=True,
+        source_model="a/b@c",
+        requirements=("numpy",),
+        with_example=True,
+    )
+
+
 @given(fields=_FIELDS, params=_FIELDS, example=st.none() | st.dictionaries(_FORMS, _JSON, max_size=3))
 def test_whatever_was_logged_a_body_is_json_or_a_clear_error(
     fields: Sequence[Field], params: Sequence[Field], example: object
@@ -323,6 +340,7 @@ def test_whatever_was_logged_a_body_is_json_or_a_clear_error(
             made = request(model(fields, text, params=params), protocol)
         except InputError:
             continue
+        assert made == request(asked(_odd(model(fields, text, params=params))), protocol)
         assert made.notes if not made.body else isinstance(json.loads(made.body, parse_constant=pytest.fail), dict)
 
 

@@ -8,7 +8,7 @@ from m2g.commands.desired import Key, Repository
 from m2g.errors import InputError
 from m2g.finding import Finding, Severity
 from m2g.model import Mlmodel, Release
-from m2g.request import request
+from m2g.request import asked, request
 
 
 def findings(repository: Repository, records: Mapping[Key, Release]) -> list[Finding]:
@@ -16,14 +16,15 @@ def findings(repository: Repository, records: Mapping[Key, Release]) -> list[Fin
     if repository.config.requests.values != "example":
         return []
     told = []
-    known: dict[int, InputError | None] = {}  # by identity: a version's environments share what is known of it
+    known: dict[Mlmodel, InputError | None] = {}
     for release in records.values():
         saved = release.mlmodel
         if saved is None or not saved.example:
             continue
-        if id(saved) not in known:
-            known[id(saved)] = _refused(saved)
-        error = known[id(saved)]
+        sent = asked(saved)
+        if sent not in known:
+            known[sent] = _refused(sent)
+        error = known[sent]
         if error is not None:
             told.append(
                 Finding(

@@ -10,14 +10,15 @@ from m2g.emit import Plain, dump
 from m2g.errors import InputError
 from m2g.finding import Finding
 from m2g.intent import Config, Profile
-from m2g.model import Mlmodel, Release, Value
+from m2g.model import Release, Value
 from m2g.render import argocd, batch, card, flux, kserve, kustomize
 from m2g.render.forms import FORMS
 from m2g.render.parts import Object, Subject
 from m2g.render.sample import Sample, sample
+from m2g.request import asked
 from m2g.request import path as request_path
 from m2g.request.curl import Target, forwarded, ingress
-from m2g.serving import RUNTIMES, Chosen, Protocol, Serving
+from m2g.serving import RUNTIMES, Chosen, Serving
 from m2g.tree import stamp
 
 
@@ -113,17 +114,15 @@ def _call(config: Config, model: ModelInput, environment: str, made: Sample) -> 
 
 
 def _samples(config: Config, model: ModelInput) -> dict[str, Sample]:
-    """The sample of each environment; those with the same version share what is said of it."""
-    made: dict[str, Sample] = {}
-    known: list[tuple[Mlmodel | None, Protocol, Sample]] = []
-    for environment, deployment in model.deployments.items():
-        asked, protocol = deployment.release.mlmodel, deployment.chosen.protocol
-        found = next((one for mlmodel, spoken, one in known if mlmodel is asked and spoken == protocol), None)
-        if found is None:
-            found = sample(asked, protocol, config.requests)
-            known.append((asked, protocol, found))
-        made[environment] = found
-    return made
+    """The sample of each environment."""
+    return {
+        environment: sample(
+            asked(mlmodel) if (mlmodel := deployment.release.mlmodel) else None,
+            deployment.chosen.protocol,
+            config.requests,
+        )
+        for environment, deployment in model.deployments.items()
+    }
 
 
 def _name(environment: str, made: Sample) -> str:

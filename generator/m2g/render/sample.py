@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 import msgspec
@@ -28,8 +29,12 @@ class Sample(Value, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
+@functools.lru_cache(maxsize=4)  # the versions of a model are mostly asked alike
 def sample(mlmodel: Mlmodel | None, protocol: Protocol, requests: Requests) -> Sample:
-    """The sample of one version. An example that contradicts its signature is not used; `m2g render` warns of it."""
+    """The sample of one version, of which it takes what `asked` says.
+
+    An example that contradicts its signature is not used; `m2g render` warns of it.
+    """
     if mlmodel is None:
         return Sample(known=False, notes=("nobody knows what the model takes: its version has no MLmodel file",))
     made = _request(mlmodel, protocol, requests)

@@ -14,7 +14,7 @@ from m2g.request.sample import Sample, described, undescribed
 from m2g.request.tensor import DATATYPES
 from m2g.serving import Protocol
 
-__all__ = ["Protocol", "Request", "path", "request", "without_example"]
+__all__ = ["Protocol", "Request", "asked", "path", "request", "without_example"]
 
 _LOG = "log it again with signature=infer_signature(example, model.predict(example)) and input_example=example"
 _LARGEST = 16 << 20
@@ -52,6 +52,18 @@ def request(mlmodel: Mlmodel, protocol: Protocol) -> Request:
         return _request(mlmodel, protocol)
     except RecursionError:
         raise InputError("the input example is nested too deep", hint="log the model with a flatter example") from None
+
+
+def asked(mlmodel: Mlmodel) -> Mlmodel:
+    """The part of a model that its requests depend on; most versions of a model are alike in it."""
+    return Mlmodel(
+        sha256="",
+        flavors=mlmodel.flavors,
+        loader_module=mlmodel.loader_module,
+        signature=mlmodel.signature,
+        task=mlmodel.task,
+        example=mlmodel.example,
+    )
 
 
 def without_example(mlmodel: Mlmodel) -> Mlmodel:

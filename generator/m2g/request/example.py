@@ -49,8 +49,7 @@ def read(text: str) -> Example | None:
     if not text:
         return None
     try:
-        # NaN and the infinities are no JSON, but MLflow writes them; the servers take a null for NaN.
-        body: Json = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+        body: Json = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         sentence = str(error).splitlines()[0][:120]
         raise InputError(f"the input example is no JSON: {sentence}", hint=_BROKEN) from error
@@ -63,6 +62,10 @@ def read(text: str) -> Example | None:
 def _finite(text: str) -> float | None:
     number = float(text)
     return number if number - number == 0 else None  # 1e999 is infinite
+
+
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None, parse_float=_finite)
+"""NaN and the infinities are no JSON, but MLflow writes them; the servers take a null for NaN."""
 
 
 def _example(body: dict[str, Json], params: dict[str, Json]) -> Example:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import json
 import math
 import re
@@ -58,6 +59,7 @@ class Mismatch(Exception):
     """A value is not of its type; the text says why, beginning with where in the value."""
 
 
+@functools.lru_cache(maxsize=1 << 10)
 def parse(text: str) -> Type:
     """The tree of a type word; what is none is a type of that word that is not known."""
     try:
