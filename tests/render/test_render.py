@@ -161,6 +161,16 @@ class TestRemoval:
         assert (root / "models/wine/overlays/prod/patch.yaml").exists()
         assert (root / "models/wine/custom/dev/notes.txt").read_text() == "mine"
 
+    def test_a_file_of_fleet_without_its_model_is_its_own_when_the_model_comes_back(self, tmp_path: Path) -> None:
+        root = repository(tmp_path)
+        registry = FakeRegistry([model(champion="1"), model("fraud", champion="1")])
+        run(root, registry)
+        shutil.rmtree(root / "models/wine")
+        outcome = run(root, registry)
+        assert {change.kind for change in outcome.files} == {Kind.ADDED}
+        assert (root / "fleet/prod/wine.yaml").exists()
+        assert run(root, registry, RenderOptions(check=True)).files == ()
+
     def test_a_model_missing_from_the_listing_is_asked_for_by_name_and_stays(self, tmp_path: Path) -> None:
         root = repository(tmp_path)
         registry = FakeRegistry([model(champion="1"), model("fraud", champion="1")])

@@ -14,13 +14,13 @@ from m2g import files as reading
 from m2g import folders
 from m2g.commands import holdings, ownership
 from m2g.commands.desired import Desired, Key, Repository
-from m2g.commands.holdings import Holdings, Rendered
+from m2g.commands.holdings import Holdings
 from m2g.commands.resolve import Resolved, Scope
 from m2g.errors import InputError
 from m2g.finding import Finding
 from m2g.folders import ModelFolder
 from m2g.model import Value
-from m2g.spool import part
+from m2g.spool import Spool, part
 from m2g.tree import Mark, Tree, mark, same, stamped
 
 
@@ -34,45 +34,97 @@ class Allowed(Value, frozen=True, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """The files to write and to remove; `current` is what is in their place, `folders` are the models looked at."""
+    """The files to write and to remove; `current` is what is in their place.
+
+    `right` are digests of models' folders that are, or will be, exactly what is wanted.
+    """
 
     files: Tree
     removals: set[str]
     notes: list[Finding]
-    folders: Mapping[str, ModelFolder]
     current: Mapping[str, bytes]
+    right: list[bytes]
 
 
 def difference(root: Path, held: Holdings, resolved: Resolved, wanted: Desired, allowed: Allowed) -> Difference:
     """What differs from what is wanted. Raises InputError where a write would lose a person's work or a fleet."""
     state = held.repository
-    looked = holdings.folders_of(root, loose(held, resolved, allowed.scope))
-    current = {path: folder.content(root, path) for folder in looked.values() for path in folder.owned()}
-    for path in wanted.files:
-        if path not in current and os.path.lexists(f"{root}/{path}"):  # no file: the reader says what is wrong with it
-            current[path] = reading.read(root, path)
-    changed = [path for path in wanted.files if path not in current or not same(current[path], wanted.files[path])]
     concern = _Concern(
         names={slug: record.model for (slug, _), record in (*state.records.items(), *resolved.records.items())},
         scope=allowed.scope,
         frozen=wanted.frozen,
         kept=wanted.files,
-        rebased=frozenset(path.split("/")[1] for path in changed if _BASE.match(path)),
     )
-    files = part(wanted.files, sorted(path for path in changed if concern.has(path)))
-    stale = {path for path in current if path not in wanted.files and concern.has(path)}
-    removals = {path for path in stale if mark(current[path]) is not Mark.FOREIGN}
-    gone = {(found[1], found[2]) for path in removals if (found := _OVERLAY.fullmatch(path))}
+    found = _Found()
+    paths = _by_slug(wanted.files)
+    for folder in holdings.folders_of(root, loose(held, resolved, allowed.scope)):
+        given = {path: wanted.files[path] for path in paths.get(folder.slug, ())}
+        before = held.digests.get(folder.slug, folders.NOTHING)
+        found.add(folder, _current(root, folder, given), given, concern, known=folder.digest == before)
+    gone = {(gone[1], gone[2]) for path in found.removals if (gone := _OVERLAY.fullmatch(path))}
     gone |= {*resolved.removed, *resolved.elsewhere, *_elsewhere(root, held, resolved, allowed.scope)}
     _refuse_mass_removal(state, gone, resolved.empty, allowed)
-    edited = [path for path in sorted({*files, *removals}) if path in current and _is_edited(current[path])]
-    notes = [ownership.foreign(path) for path in sorted(stale - removals)]
-    if edited and not allowed.edits:
+    notes = [ownership.foreign(path) for path in sorted(found.foreign)]
+    if found.edited and not allowed.edits:
         if allowed.writes:
-            raise _edited(edited)
-        notes += [ownership.edited(path) for path in edited]
-    current = {path: current[path] for path in (*files, *removals) if path in current}
-    return Difference(files=files, removals=removals, notes=notes, folders=looked, current=current)
+            raise _edited(sorted(found.edited))
+        notes += [ownership.edited(path) for path in sorted(found.edited)]
+    return Difference(
+        files=part(wanted.files, sorted(found.changed)),
+        removals=found.removals,
+        notes=notes,
+        current=found.current,
+        right=[*found.right, *(found.coming if allowed.writes else ())],
+    )
+
+
+def _current(root: Path, folder: ModelFolder, given: Iterable[str]) -> dict[str, bytes]:
+    """What lies in m2g's places of a model. Raises InputError and OutsideError for what cannot be read."""
+    current = {path: folder.content(root, path) for path in folder.owned()}
+    for path in given:
+        if path not in current and os.path.lexists(f"{root}/{path}"):  # no file: the reader says what is wrong with it
+            current[path] = reading.read(root, path)
+    return current
+
+
+class _Found:
+    """What was found out, one model after the other; of what is in memory only paths and digests grow with a fleet."""
+
+    def __init__(self) -> None:
+        self.changed: set[str] = set()
+        self.removals: set[str] = set()
+        self.foreign: set[str] = set()
+        self.edited: set[str] = set()
+        self.current = Spool()
+        self.right: list[bytes] = []
+        """Digests of folders that are what is wanted already."""
+        self.coming: list[bytes] = []
+        """Digests of folders that will be, once it is written."""
+
+    def add(
+        self,
+        folder: ModelFolder,
+        current: Mapping[str, bytes],
+        given: Mapping[str, bytes],
+        concern: _Concern,
+        *,
+        known: bool,
+    ) -> None:
+        """Compare one model's files. `known`: they are those that `given` was made for, untouched since."""
+        changed = {path for path, content in given.items() if path not in current or not same(current[path], content)}
+        rebased = any(map(_BASE.match, changed))
+        changed = {path for path in changed if concern.has(path, rebased=rebased)}
+        stale = {path for path in current if path not in concern.kept and concern.has(path, rebased=rebased)}
+        removals = {path for path in stale if mark(current[path]) is not Mark.FOREIGN}
+        touched = {path: current[path] for path in changed | removals if path in current}
+        self.changed |= changed
+        self.removals |= removals
+        self.foreign |= stale - removals
+        self.edited |= {path for path, content in touched.items() if _is_edited(content)}
+        self.current.put(touched)
+        after = folder.changed({path: given[path] for path in changed}, removals)
+        if known and given and after.owned() == sorted(given) and given.items() <= after.files.items():
+            (self.coming if changed or removals else self.right).append(after.digest)
 
 
 _BASE = re.compile(r"models/[^/]+/base/")
@@ -86,15 +138,15 @@ def _is_edited(content: bytes) -> bool:
 
 
 class _Concern(Value, frozen=True, kw_only=True):
-    """Which paths this run may touch. Where a model's base changes, all its overlays change with it or none fits."""
+    """Which paths this run may touch."""
 
     names: Mapping[str, str]
     scope: Scope
     frozen: frozenset[str]
     kept: Collection[str]
-    rebased: frozenset[str]
 
-    def has(self, path: str) -> bool:
+    def has(self, path: str, *, rebased: bool) -> bool:
+        """`rebased`: the base of its model changes, and all its overlays change with it or none fits."""
         parts = path.split("/")
         slug = _slug(path)
         if slug in self.frozen and path not in self.kept:
@@ -107,7 +159,7 @@ class _Concern(Value, frozen=True, kw_only=True):
         elif len(parts) > 3 and parts[2] in ("overlays", "releases", "requests"):
             environment = parts[3].removesuffix(".json")
         narrowed = environment and self.scope.environments and environment not in self.scope.environments
-        return slug in self.rebased or not narrowed
+        return rebased or not narrowed
 
 
 def _edited(paths: Collection[str]) -> InputError:
@@ -166,24 +218,6 @@ def loose(held: Holdings, resolved: Resolved, scope: Scope) -> frozenset[str]:
     moved = {key[0] for key in {*before, *after} if before.get(key) != after.get(key)}
     found = (state.slugs | {slug for slug, _ in after}) - state.settled | moved
     return frozenset(slug for slug in found if scope.shard is None or scope.shard.has(slug))
-
-
-def remember(rendered: Rendered, held: Holdings, made: Difference, wanted: Desired, *, written: bool) -> None:
-    """Keep in mind which folders are exactly what was wanted, so that the next run need not render them.
-
-    Not those that a person touched after they were read: what was wanted is of what they were before.
-    """
-    writes, removals = _by_slug(made.files), _by_slug(made.removals)
-    for slug, paths in _by_slug(wanted.files).items():
-        before = made.folders[slug]
-        if before.digest != held.digests.get(slug, folders.NOTHING):
-            continue
-        if (slug in writes or slug in removals) and not written:
-            continue
-        given = {path: wanted.files[path] for path in paths}
-        after = before.changed({path: given[path] for path in writes.get(slug, ())}, removals.get(slug, ()))
-        if after.owned() == sorted(given) and all(after.files.get(path) == content for path, content in given.items()):
-            rendered.add(after)
 
 
 def _by_slug(paths: Iterable[str]) -> dict[str, list[str]]:

@@ -33,10 +33,10 @@ class Rendered:
         """Whether an earlier run found so."""
         return bool(folder.digest) and self._cache.get(self._key(folder.digest)) is not None
 
-    def add(self, folder: ModelFolder) -> None:
-        """This run found so."""
-        if folder.digest:
-            self._cache.put(self._key(folder.digest), b"")
+    def add(self, digest: bytes) -> None:
+        """This run found so of the folder with this digest."""
+        if digest:
+            self._cache.put(self._key(digest), b"")
 
     def _key(self, digest: bytes) -> bytes:
         return key(self._salt, digest)
@@ -90,11 +90,11 @@ def read(root: Path, config: Config, rendered: Rendered) -> Holdings:
     return Holdings(repository=repository, digests=digests, findings=(*findings, *wrong))
 
 
-def folders_of(root: Path, slugs: Collection[str]) -> dict[str, ModelFolder]:
-    """The folders of these models, and under the empty slug what lies in fleet/ for no model at all."""
+def folders_of(root: Path, slugs: Collection[str]) -> Iterator[ModelFolder]:
+    """The folders of these models, and last what lies in fleet/ for no model at all (its slug is empty)."""
     fleet = folders.environments(root)
-    found = {slug: folders.read(root, slug, fleet) for slug in sorted(slugs)}
-    return {**found, "": folders.strays(root, fleet, frozenset(folders.slugs(root)))}
+    yield from (folders.read(root, slug, fleet) for slug in sorted(slugs))
+    yield folders.strays(root, fleet, frozenset(folders.slugs(root)))
 
 
 def _all(root: Path) -> Iterator[ModelFolder]:

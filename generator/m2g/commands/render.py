@@ -16,7 +16,7 @@ from m2g import registry, workspace
 from m2g.cache import Cache
 from m2g.commands import holdings, ownership, salt, samples, verdicts
 from m2g.commands.desired import Key, Repository, Trial, desired, located, unused
-from m2g.commands.difference import Allowed, difference, loose, remember
+from m2g.commands.difference import Allowed, difference, loose
 from m2g.commands.holdings import Holdings, Rendered
 from m2g.commands.resolve import Resolved, Scope, as_wished, resolve, unknown
 from m2g.commands.served import served
@@ -97,7 +97,8 @@ def render(
         different = difference(root, held, resolved, wanted, allowed)
         if writes:
             workspace.write(root, different.files, different.removals)
-        remember(rendered, held, different, wanted, written=writes)
+        for digest in different.right:
+            rendered.add(digest)
         findings = [*resolved.findings, *located(root, wanted.findings), *unused(state), *different.notes]
         findings += ownership.unfinished(root)
         settled = _settled(state.records, resolved.records, wanted.frozen, different.files)
