@@ -20,7 +20,6 @@ _GROUNDS: Sequence[Callable[[Case], Iterator[Ground]]] = (
     code.grounds,
     libraries.grounds,
     answers.grounds,
-    size.grounds,
 )
 _WAYS = "set profile: mlserver-image or mlflow-image (`m2g image` prepares an image with the model's own environment)"
 
@@ -31,14 +30,8 @@ def verdict(mlmodel: Mlmodel, runtime: Runtime, limits: Mapping[str, str]) -> Ve
     `limits` are the container's, as Kubernetes writes them (`memory`). A reason of a verdict `serves` is a remark.
     """
     example = mlmodel.with_example or bool(mlmodel.example)
-    judged = msgspec.structs.replace(mlmodel, sha256="", example="", with_example=example)
-    return _verdict(judged, runtime, tuple(sorted(limits.items())))
-
-
-@functools.lru_cache(maxsize=1 << 6)  # the environments of a model, and most of its versions, are alike in all of it
-def _verdict(mlmodel: Mlmodel, runtime: Runtime, limits: tuple[tuple[str, str], ...]) -> Verdict:
-    case = Case(mlmodel=mlmodel, runtime=runtime, limits=dict(limits))
-    found = [ground for look in _GROUNDS for ground in look(case)]
+    alike = msgspec.structs.replace(mlmodel, sha256="", size_bytes=None, example="", with_example=example)
+    found = [*_grounds(alike, runtime), *size.grounds(mlmodel, runtime, limits)]
     answer = next((word for word in ("fails", "unknown") if any(one.answer == word for one in found)), "serves")
     order = ("fails", "unknown", "serves")
     reasons = (
@@ -51,3 +44,9 @@ def _verdict(mlmodel: Mlmodel, runtime: Runtime, limits: tuple[tuple[str, str], 
             return Verdict(answer="unknown", runtime=runtime.name, reasons=tuple(reasons))
         case _:
             return Verdict(answer="serves", runtime=runtime.name, reasons=tuple(reasons))
+
+
+@functools.lru_cache(maxsize=1 << 6)  # most versions of a model are alike in all but digest, size and example
+def _grounds(mlmodel: Mlmodel, runtime: Runtime) -> tuple[Ground, ...]:
+    case = Case(mlmodel=mlmodel, runtime=runtime)
+    return tuple(ground for look in _GROUNDS for ground in look(case))

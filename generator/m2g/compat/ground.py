@@ -32,7 +32,6 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
     mlmodel: Mlmodel
     runtime: Runtime
-    limits: Mapping[str, str]
 
     @property
     def flavors(self) -> Mapping[str, Flavor]:

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from m2g import quantity
-from m2g.compat.ground import Case, Ground
+from m2g.compat.ground import Ground
 from m2g.errors import InputError
+from m2g.model import Mlmodel
+from m2g.runtime import Runtime
 
 STORAGE_INITIALIZER = "storage-initializer"
 _DEFAULT = "1Gi"
 """KServe's ClusterStorageContainer `default`, 0.15 to 0.21."""
 
 
-def grounds(case: Case) -> Iterator[Ground]:
+def grounds(mlmodel: Mlmodel, runtime: Runtime, limits: Mapping[str, str]) -> Iterator[Ground]:
     """Nothing where MLflow did not write the size."""
-    size = case.mlmodel.size_bytes
-    if not size or case.runtime.loads == "hub":
+    size = mlmodel.size_bytes
+    if not size or runtime.loads == "hub":
         return
     words = f"the model's files are {size} bytes"
-    limit = _bytes(case.limits.get("memory", ""))
+    limit = _bytes(limits.get("memory", ""))
     if limit is not None and limit < size:
-        text = f"{words}, more than the container's memory of {case.limits['memory']}"
+        text = f"{words}, more than the container's memory of {limits['memory']}"
         yield Ground(answer="fails", text=text, fix="raise resources.limits.memory in model.yaml")
-    carrier = case.limits.get(STORAGE_INITIALIZER, _DEFAULT)
+    carrier = limits.get(STORAGE_INITIALIZER, _DEFAULT)
     room = _bytes(carrier)
     if room is not None and room < size:
         text = f"{words}, more than the {carrier} of memory that KServe's storage initializer has"
