@@ -54,7 +54,9 @@ def _block(value: Plain, indent: str, lines: list[str]) -> None:
 
 
 def _entry(head: str, item: Plain, indent: str, lines: list[str]) -> None:
-    if isinstance(item, _SCALARS) or not item:
+    if isinstance(item, str):
+        lines.append(f"{head} {_text(item)}")
+    elif isinstance(item, _SCALARS) or not item:
         lines.append(f"{head} {_scalar(item)}")
     else:
         lines.append(head)

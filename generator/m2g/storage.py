@@ -20,6 +20,8 @@ _AZURE_HOST = re.compile(
     r"https://[a-z0-9]+\.(blob|file)\.core\.windows\.net/|https://[a-z0-9]+\.z[0-9]+\.(blob|file)\."
 )
 _AZURE_FS = re.compile(r"(?:wasbs?|abfss?)://([^@/]+)@([a-z0-9]+)\.(?:blob|dfs)\.core\.windows\.net/?(.*)", re.DOTALL)
+_PROXIED = re.compile(r"mlflow-artifacts:(?://[^/]*)?/+(.*)", re.DOTALL)
+_HADOOP_S3 = re.compile(r"^s3[an]://")
 _DIRECTORY_SCHEMES = ("s3", "gs", "hdfs", "webhdfs", "pvc")
 _REWRITE = 'add to m2g.yaml: storage.rewrites: [{{from: "{}", to: "s3://bucket/prefix/"}}]'
 _REFUSALS = {
@@ -56,13 +58,13 @@ def cluster_uri(artifact_uri: str, rewrites: Sequence[Rewrite], allow: Sequence[
 
 def _normal(uri: str) -> str:
     """One spelling where MLflow has several: `mlflow-artifacts://host/x`, `s3a://`, Azure's Hadoop forms."""
-    proxied = re.fullmatch(r"mlflow-artifacts:(?://[^/]*)?/+(.*)", uri, re.DOTALL)
+    proxied = _PROXIED.fullmatch(uri)
     if proxied:
         return f"mlflow-artifacts:/{proxied[1]}"
     azure = _AZURE_FS.fullmatch(uri)
     if azure:
         return f"https://{azure[2]}.blob.core.windows.net/{azure[1]}/{azure[3]}"
-    return re.sub(r"^s3[an]://", "s3://", uri)
+    return _HADOOP_S3.sub("s3://", uri)
 
 
 def _rewrite(uri: str, rewrites: Sequence[Rewrite]) -> str:

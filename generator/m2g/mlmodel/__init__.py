@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -171,6 +172,7 @@ def _signature(texts: _Signature | None) -> Signature | None:
     )
 
 
+@functools.lru_cache(maxsize=8)  # the versions of a model mostly have the same
 def _fields(side: str, text: str | None) -> tuple[Field, ...] | None:
     """One side of the signature: JSON inside the YAML. A parameter always has a default, so none is required."""
     if text is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import msgspec
@@ -59,10 +60,15 @@ def render(config: Config, model: ModelInput) -> tuple[dict[str, bytes], list[Fi
 def _shared(config: Config, model: ModelInput, base: Object, samples: Mapping[str, Sample]) -> dict[str, bytes]:
     folder = f"models/{model.slug}"
     return {
-        **_yaml(f"{folder}/base/kustomization.yaml", kustomize.base()),
+        f"{folder}/base/kustomization.yaml": _kustomization(),
         **_yaml(f"{folder}/base/{kustomize.MANIFEST}", base),
         f"{folder}/README.md": stamp("README.md", card.card(model.slug, _rows(config, model, samples))),
     }
+
+
+@functools.cache
+def _kustomization() -> bytes:
+    return stamp("kustomization.yaml", dump(kustomize.base()))
 
 
 def _base(model: ModelInput) -> Object:
