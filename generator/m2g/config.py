@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import UNSET
@@ -17,6 +19,9 @@ from m2g.folders import ModelFolder, slugs
 from m2g.intent import Bound, Config, Follow, ModelIntent, Settings
 from m2g.model import Value
 from m2g.naming import RESERVED
+
+if TYPE_CHECKING:
+    import jsonschema_rs
 
 FILE = "m2g.yaml"
 
@@ -113,11 +118,9 @@ def _read(root: Path, file: str) -> documents.Document:
 
 
 def _conform(document: documents.Document, kind: type[Config] | type[ModelIntent]) -> list[Finding]:
-    import jsonschema_rs
-
     data = {} if document.data is None and kind is ModelIntent else document.data
-    schema = msgspec.json.schema(kind)
-    errors = jsonschema_rs.validator_for(schema).iter_errors(data)
+    schema, validator = _compiled(kind)
+    errors = validator.iter_errors(data)
     return [
         Finding(
             rule="config-invalid" if kind is Config else "model-yaml-invalid",
@@ -129,6 +132,14 @@ def _conform(document: documents.Document, kind: type[Config] | type[ModelIntent
         )
         for violation in conform.ordered(v for error in errors for v in conform.violations(error, schema))
     ]
+
+
+@functools.cache  # making it takes as long as reading a file, and every model may have one
+def _compiled(kind: type[Config] | type[ModelIntent]) -> tuple[dict[str, object], jsonschema_rs.Validator]:
+    import jsonschema_rs
+
+    schema = msgspec.json.schema(kind)
+    return schema, jsonschema_rs.validator_for(schema)
 
 
 _Problem = tuple[tuple[str, ...], str, str]
