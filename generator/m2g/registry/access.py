@@ -6,7 +6,6 @@ The rules are those of mlflow.utils.credentials and rest_utils (3.17), read in i
 from __future__ import annotations
 
 import base64
-import configparser
 import os
 import ssl
 from pathlib import Path
@@ -95,6 +94,10 @@ def _authorities(variable: str, path: str) -> ssl.SSLContext:
 def _stored() -> dict[str, str]:
     """The `[mlflow]` section of ~/.mlflow/credentials, keys in lower case."""
     path = Path("~/.mlflow/credentials").expanduser()
+    if not os.path.lexists(path):
+        return {}
+    import configparser
+
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read(path, encoding="utf-8")
