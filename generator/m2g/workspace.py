@@ -13,7 +13,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -93,12 +93,12 @@ def write(root: Path, tree: Tree, removals: Collection[str]) -> None:
         shutil.rmtree(stage, ignore_errors=True)
         for folder in reversed(made):
             with contextlib.suppress(OSError):
-                os.rmdir(folder)
+                os.rmdir(root / folder)
         if isinstance(error, OSError):
             raise _unwritable(Path(error.filename or stage), error) from error
         raise
     os.replace(draft, root / _JOURNAL)
-    _replay(root, journal)
+    _replay(root, journal, range(len(paths)))
 
 
 def _acquire(handle: int, wait: float, waiting: Callable[[], None]) -> None:
@@ -119,12 +119,12 @@ def _acquire(handle: int, wait: float, waiting: Callable[[], None]) -> None:
 
 
 def _stage(root: Path, stage: Path, tree: Tree, paths: Sequence[str], made: list[str]) -> None:
-    folders: set[str] = set()
+    last = ""
     for number, path in enumerate(paths):
         folder = path.rpartition("/")[0]
-        if folder not in folders:
-            folders.add(folder)
-            _make_folders(root, folder, made)
+        if folder != last:
+            last = folder
+            _make_folder(root, folder, made)
             if not os.access(f"{root}/{folder}", os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
         _new(f"{stage}/{number}", tree[path])
@@ -141,36 +141,37 @@ def _new(path: str, content: bytes) -> None:
         os.close(handle)
 
 
-def _make_folders(root: Path, folder: str, made: list[str]) -> None:
-    missing = []
-    while folder and not os.path.isdir(f"{root}/{folder}"):
-        missing.append(folder)
-        folder = folder.rpartition("/")[0]
-    for new in reversed(missing):
-        os.mkdir(f"{root}/{new}")
-        made.append(f"{root}/{new}")
+def _make_folder(root: Path, folder: str, made: list[str]) -> None:
+    place = f"{root}/{folder}"
+    try:
+        os.mkdir(place)
+    except FileExistsError:
+        if not os.path.isdir(place):
+            raise
+        return
+    except FileNotFoundError:
+        _make_folder(root, folder.rpartition("/")[0], made)
+        os.mkdir(place)
+    made.append(folder)
 
 
 def _recover(root: Path) -> None:
     if unfinished(root):
-        _replay(root, _journal(root))
+        journal = _journal(root)
+        staged = set(os.listdir(root / _WRITE))
+        _replay(root, journal, [number for number in range(len(journal.writes)) if str(number) in staged])
     else:
         shutil.rmtree(root / _WRITE, ignore_errors=True)
 
 
-def _replay(root: Path, journal: _Journal) -> None:
-    """Carry out the journal; every step may be done again, so a kill in here is finished by the next run."""
-    folders: set[str] = set()
-    staged = set(os.listdir(root / _WRITE))
+def _replay(root: Path, journal: _Journal, staged: Iterable[int]) -> None:
+    """Carry out the journal; every step may be done again, so a kill in here is finished by the next run.
+
+    `staged` are the numbers of the writes that are not done yet.
+    """
     try:
-        for number, path in enumerate(journal.writes):
-            if str(number) not in staged:
-                continue
-            folder = path.rpartition("/")[0]
-            if folder not in folders:
-                folders.add(folder)
-                os.makedirs(f"{root}/{folder}", exist_ok=True)
-            os.replace(f"{root}/{_WRITE}/{number}", f"{root}/{path}")
+        for number in staged:
+            _move(f"{root}/{_WRITE}/{number}", f"{root}/{journal.writes[number]}")
         for path in journal.removals:
             (root / path).unlink(missing_ok=True)
             _prune(root, (root / path).parent)
@@ -181,6 +182,14 @@ def _replay(root: Path, journal: _Journal) -> None:
             hint="mend the cause and run m2g render again: it finishes the write",
         ) from error
     shutil.rmtree(root / _WRITE, ignore_errors=True)
+
+
+def _move(source: str, target: str) -> None:
+    try:
+        os.replace(source, target)
+    except FileNotFoundError:  # the folder went away since it was made
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.replace(source, target)
 
 
 def _prune(root: Path, folder: Path) -> None:
