@@ -11,7 +11,7 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -78,31 +78,40 @@ class Cache:
 
     def get(self, key: bytes) -> bytes | None:
         """What was put under the key, unharmed; else None."""
+        return self.get_all((key,)).get(key)
+
+    def get_all(self, keys: Collection[bytes]) -> dict[bytes, bytes]:
+        """As `get` for some hundred keys at most, under one lock of the file. What is missing has no entry."""
         if self._database is None:
-            return None
+            return {}
+        question = f"SELECT key, value, day FROM found WHERE key IN ({','.join('?' * len(keys))})"  # noqa: S608  # marks
         try:
-            row = self._database.execute("SELECT value, day FROM found WHERE key = ?", (key,)).fetchone()
+            rows = self._database.execute(question, tuple(keys)).fetchall()
         except sqlite3.OperationalError:  # busy, or a value that is no bytes
-            return None
+            return {}
         except sqlite3.Error:
             self._forget()
-            return None
-        if row is None:
-            return None
-        value: bytes = row[0]
-        if not isinstance(value, bytes) or value[:_CHECK] != _check(key, value[_CHECK:]):
-            return None
-        if row[1] != self._today:
-            self._stale.append(key)
-        return value[_CHECK:]
+            return {}
+        found: dict[bytes, bytes] = {}
+        for key, value, day in rows:
+            if not isinstance(value, bytes) or value[:_CHECK] != _check(key, value[_CHECK:]):
+                continue
+            if day != self._today:
+                self._stale.append(key)
+            found[key] = value[_CHECK:]
+        return found
 
     def read(self, key: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T | None:
         """What was put under the key, decoded; None also for what another m2g put there that means something else."""
-        found = self.get(key)
-        try:
-            return None if found is None else decoder.decode(found)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
+        return self.read_all((key,), decoder).get(key)
+
+    def read_all(self, keys: Collection[bytes], decoder: msgspec.msgpack.Decoder[T]) -> dict[bytes, T]:
+        """As `read`, of those of the keys (some hundred at most) under which something was put."""
+        found: dict[bytes, T] = {}
+        for key, value in self.get_all(keys).items():
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                found[key] = decoder.decode(value)
+        return found
 
     def only_while(self, holds: Callable[[], bool]) -> None:
         """Keep nothing that is put after this did not hold: it may have been found out of something else."""

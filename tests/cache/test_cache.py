@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from m2g.cache import Cache, folder, key
+from m2g.cache import FILE, Cache, folder, key
 
 
 def put(place: Path, **items: bytes) -> None:
@@ -108,6 +108,15 @@ def test_two_runs_at_once_lose_nothing_of_each_other(tmp_path: Path) -> None:
     assert [run.wait(60) for run in runs] == [0, 0, 0]
     with Cache(tmp_path) as cache:
         assert all(cache.get(key(name, str(n))) == b"x" for name in ("a", "b", "c") for n in range(40))
+
+
+def test_of_many_those_that_are_there_and_unharmed(tmp_path: Path) -> None:
+    put(tmp_path, a=b"one", b=b"two", c=b"three")
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as database, database:
+        database.execute("UPDATE found SET value = x'00' WHERE key = ?", (key("b"),))
+    with Cache(tmp_path) as cache:
+        assert cache.get_all([key(name) for name in "abcd"]) == {key("a"): b"one", key("c"): b"three"}
+        assert cache.get_all([]) == {}
 
 
 def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

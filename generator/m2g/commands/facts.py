@@ -11,6 +11,8 @@ from m2g.commands import salt
 from m2g.model import ModelVersion, VersionFacts
 from m2g.registry import Registry
 
+_TOGETHER = 100
+"""Versions that are looked up together."""
 _DECODER = msgspec.msgpack.Decoder(VersionFacts)
 
 
@@ -24,12 +26,14 @@ def of(
     not: what is logged later is not seen, as it would not be once a record has it.
     """
     missing: list[ModelVersion] = []
-    for version in versions:
-        found = cache.read(_key(registry, version), _DECODER)
-        if found is None:
-            missing.append(version)
-        else:
-            yield version, found
+    for start in range(0, len(versions), _TOGETHER):
+        keys = {_key(registry, version): version for version in versions[start : start + _TOGETHER]}
+        found = cache.read_all(keys, _DECODER)
+        for known, version in keys.items():
+            if known in found:
+                yield version, found[known]
+            else:
+                missing.append(version)
     for start in range(0, len(missing), _CHUNK):
         chunk = missing[start : start + _CHUNK]
         fresh = registry.facts(chunk)

@@ -19,6 +19,8 @@ from m2g.intent import Config, ModelIntent
 from m2g.model import Release
 from m2g.plan import misplaced
 
+_TOGETHER = 20
+"""Folders that are in memory together."""
 _COMPONENT = re.compile(r"models/([^/]+)/custom/([^/]+)/kustomization\.y.*ml")
 
 
@@ -31,7 +33,12 @@ class Rendered:
 
     def has(self, folder: ModelFolder) -> bool:
         """Whether an earlier run found so."""
-        return bool(folder.digest) and self._cache.get(self._key(folder.digest)) is not None
+        return folder.digest in self.among([folder])
+
+    def among(self, some: Collection[ModelFolder]) -> frozenset[bytes]:
+        """The digests of those of these folders (some hundred at most) of which an earlier run found so."""
+        keys = {self._key(folder.digest): folder.digest for folder in some if folder.digest}
+        return frozenset(keys[found] for found in self._cache.get_all(keys))
 
     def add(self, digest: bytes) -> None:
         """This run found so of the folder with this digest."""
@@ -60,8 +67,7 @@ def read(root: Path, config: Config, rendered: Rendered) -> Holdings:
     digests: dict[str, bytes] = {}
     findings: list[Finding] = []
     alike = Alike()
-    for folder in _all(root):
-        known = rendered.has(folder)
+    for folder, known in _all(root, rendered):
         digests[folder.slug] = folder.digest
         found, wrong = releases.of(root, folder, sure=known)
         findings += wrong
@@ -97,14 +103,18 @@ def folders_of(root: Path, slugs: Collection[str]) -> Iterator[ModelFolder]:
     yield folders.strays(root, fleet, frozenset(folders.slugs(root)))
 
 
-def _all(root: Path) -> Iterator[ModelFolder]:
+def _all(root: Path, rendered: Rendered) -> Iterator[tuple[ModelFolder, bool]]:
+    """Each model's folder, and whether it is known to be what render gives."""
     fleet = folders.environments(root)
-    return (folders.read(root, slug, fleet) for slug in folders.slugs(root))
+    slugs = folders.slugs(root)
+    for start in range(0, len(slugs), _TOGETHER):
+        some = [folders.read(root, slug, fleet) for slug in slugs[start : start + _TOGETHER]]
+        known = rendered.among(some)
+        yield from ((folder, folder.digest in known) for folder in some)
 
 
 def components(folder: ModelFolder) -> Iterator[Key]:
     """(slug, environment) of every kustomize Component that people wrote."""
     for path in (*folder.files, *folder.odd):
-        found = _COMPONENT.fullmatch(path)
-        if found is not None:
+        if "/custom/" in path and (found := _COMPONENT.fullmatch(path)) is not None:
             yield found[1], found[2]
