@@ -93,4 +93,6 @@ def main() -> None:
     gc.set_threshold(100_000)  # a run makes values that live until its end; looking through them again finds nothing
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    sys.exit(run(lambda: group.main(standalone_mode=False)))
+    code = run(lambda: group.main(standalone_mode=False))
+    gc.freeze()  # Python would look through all of them once more, twice, before it lets go of them
+    sys.exit(code)

@@ -10,7 +10,6 @@ from m2g.registry import Progress
 from m2g.registry.access import workspace_name
 from m2g.registry.address import Address
 from m2g.registry.answers import Model, Models, OneModel, ServerInfo, Version, Versions
-from m2g.registry.lookup import Lookup
 from m2g.registry.normal import by_name, by_version
 from m2g.registry.paging import Listing, collect
 from m2g.registry.refusal import Refused
@@ -84,6 +83,8 @@ class ServerRegistry:
         """As `Registry.facts`: two to four calls a version, and one for every 250 runs or logged models."""
         if not versions:
             return {}
+        from m2g.registry.lookup import Lookup  # with threads; mostly there is no version that is not known
+
         with self._rest:
             self._check_workspace()
             return Lookup(self._rest, self._progress).facts(by_version(versions))
