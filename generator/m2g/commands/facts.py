@@ -54,7 +54,7 @@ def remember(
     )
 
 
-_CHUNK = 1000
+_CHUNK = 250
 """Versions that are kept together: a run that is killed has not asked for nothing."""
 
 

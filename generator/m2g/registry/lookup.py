@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -69,6 +70,8 @@ class Lookup:
                 for done, future in enumerate(as_completed(futures), 1):
                     found[futures[future]] = future.result()
                     self._progress("facts of versions", done, len(futures))
+                    if done % _CHUNK == 0:
+                        gc.collect(0)  # a request leaves cycles behind, 20 KiB of them
             finally:
                 self._rest.stop()
                 pool.shutdown(cancel_futures=True)
