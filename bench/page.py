@@ -19,6 +19,7 @@ _WHAT = {
     "no-op render": "render, nothing changed",
     "no-op validate": "validate, nothing changed",
     "check": "`m2g render --check`, nothing changed",
+    "no cache": "`m2g render --check --no-cache`, nothing changed: as after an update of m2g",
     "one alias moved": "render, one alias moved",
     "validate after one change": "validate after it",
     "diff of one change": "`m2g diff` of it",

@@ -167,6 +167,7 @@ def one_round(made: Fleet, found: dict[str, list[Sample]]) -> None:
     found["no-op render"].append(made.m2g("render"))
     found["no-op validate"].append(made.m2g("validate"))
     found["check"].append(made.m2g("render", "--check"))
+    found["no cache"].append(made.m2g("render", "--check", "--no-cache"))
     made.move(_MOVED["1"])
     found["one alias moved"].append(made.m2g("render"))
     found["validate after one change"].append(made.m2g("validate"))
