@@ -228,6 +228,26 @@ def test_a_settled_model_is_neither_rendered_nor_written(start: Path, tmp_path: 
     assert run(root, FakeRegistry(), RenderOptions(locked=True, cache=cache)).files == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        ("settings: {minReplicas: 2, maxReplicas: 3}\n", True),
+        ("settings: {resources: {limits: {example.com/dust: 9223372036854775807}}}\n", True),
+        ("settings: {minReplicas: many}\n", False),
+        ("environments: {prod: {version: 2}}\n# a comment\n", True),
+    ],
+)
+def test_a_model_yaml_says_the_same_each_time(start: Path, tmp_path: Path, text: str, good: bool) -> None:
+    root, cache = tmp_path / "repository", tmp_path / "cache"
+    shutil.copytree(start, root, symlinks=True)
+    for other in (text, "settings: {minReplicas: 2}\n", text):
+        (root / "models/wine/model.yaml").write_text(other)
+        (root / "models/beer/model.yaml").write_text(other)
+        for _ in range(2):
+            assert rendered(root, cache, check=True) == rendered(root, None, check=True)
+            assert isinstance(rendered(root, cache), dict) == (good or other != text)
+
+
 def test_facts_of_a_version_are_asked_for_once(tmp_path: Path) -> None:
     registry, cache = FakeRegistry([model(champion="2", challenger="3")]), tmp_path / "cache"
     registry.problems["wine", "3"] = "no access today"

@@ -19,17 +19,19 @@ from m2g.intent import Config, ModelIntent
 from m2g.model import Release
 from m2g.plan import misplaced
 
+_INTENT = msgspec.msgpack.Decoder(ModelIntent)
 _TOGETHER = 20
 """Folders that are in memory together."""
 _COMPONENT = re.compile(r"models/([^/]+)/custom/([^/]+)/kustomization\.y.*ml")
 
 
 class Rendered:
-    """The folders of models of which it is known that they are exactly what render gives."""
+    """What earlier runs found out of models: folders that are exactly what render gives, and what model.yaml says."""
 
     def __init__(self, cache: Cache, salt: bytes) -> None:
         self._cache = cache
         self._salt = key("rendered", salt)
+        self._intents = key("intent", salt)
 
     def has(self, folder: ModelFolder) -> bool:
         """Whether an earlier run found so."""
@@ -44,6 +46,20 @@ class Rendered:
         """This run found so of the folder with this digest."""
         if digest:
             self._cache.put(self._key(digest), b"")
+
+    def intent(self, root: Path, folder: ModelFolder) -> tuple[ModelIntent | None, list[Finding]]:
+        """As `config.intent_of`; a good model.yaml is not read again while its bytes are the same."""
+        content = folder.files.get(f"models/{folder.slug}/model.yaml")
+        if content is None:
+            return configuration.intent_of(root, folder)
+        place = key(self._intents, content)
+        known = self._cache.read(place, _INTENT)
+        if known is not None:
+            return known, []
+        intent, wrong = configuration.intent_of(root, folder)
+        if intent is not None:
+            self._cache.put(place, msgspec.msgpack.encode(intent))
+        return intent, wrong
 
     def _key(self, digest: bytes) -> bytes:
         return key(self._salt, digest)
@@ -72,7 +88,7 @@ def read(root: Path, config: Config, rendered: Rendered) -> Holdings:
         found, wrong = releases.of(root, folder, sure=known)
         findings += wrong
         records |= {(folder.slug, environment): alike.of(release) for environment, release in found.items()}
-        intent, wrong = configuration.intent_of(root, folder)
+        intent, wrong = rendered.intent(root, folder)
         findings += wrong
         if intent is not None:
             intents[folder.slug] = intent
