@@ -46,7 +46,12 @@ def find_root(start: Path) -> Path:
 
 def load(root: Path) -> Loaded:
     """Read m2g.yaml; every finding has its line. Raises InputError where it is no YAML or cannot be read."""
-    document = _read(root, FILE)
+    return parsed(files.read(root, FILE))
+
+
+def parsed(content: bytes) -> Loaded:
+    """As `load`, from the file's bytes."""
+    document = documents.read(FILE, content)
     findings = _conform(document, Config)
     if findings:
         return Loaded(config=None, findings=tuple(findings))
@@ -111,10 +116,6 @@ def registry_uri(config: Config) -> str:
             "no MLflow registry is named", hint=f"set registry.uri in {FILE}, or MLFLOW_TRACKING_URI in the environment"
         )
     return uri
-
-
-def _read(root: Path, file: str) -> documents.Document:
-    return documents.read(file, files.read(root, file))
 
 
 def _conform(document: documents.Document, kind: type[Config] | type[ModelIntent]) -> list[Finding]:

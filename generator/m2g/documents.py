@@ -1,21 +1,22 @@
 """YAML that a person wrote: plain data, and the line of every place in it.
 
 ruamel.yaml reads it (YAML 1.2, duplicate keys are errors) and its events bound hostile input before anything is built.
+It is imported where it is needed: it takes 10 ms, and mostly what people wrote is known from an earlier run.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from m2g.errors import InputError
 from m2g.tree import Mark, mark
+
+if TYPE_CHECKING:
+    from ruamel.yaml.error import MarkedYAMLError
 
 Place: TypeAlias = Sequence[str | int]
 MAX_BYTES = 1 << 20
@@ -51,6 +52,9 @@ def read(file: str, content: bytes) -> Document:
 
     Raises InputError that names file and line for anything that is not one plain YAML document.
     """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
     if len(content) > MAX_BYTES:
         raise InputError(f"{file}: larger than {MAX_BYTES >> 10} KiB", hint="a file that people edit is small")
     if mark(content) is Mark.CONFLICTED:
@@ -94,6 +98,8 @@ def refuse_costly(text: str) -> None:
     ):
         raise ValueError(f"it has more than {MAX_BRACKETS} brackets in one document")
     if not set(_ANCHOR.findall(text)).isdisjoint(_ALIAS.findall(text)):
+        from ruamel.yaml.error import YAMLError
+
         try:
             size = _expanded(text)
         except (YAMLError, RecursionError) as error:
@@ -104,6 +110,7 @@ def refuse_costly(text: str) -> None:
 
 def _expanded(text: str) -> int:
     """How long the text would be with its aliases written out; MAX_EXPANDED + 1 where it is longer than that."""
+    from ruamel.yaml import YAML
     from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent, ScalarEvent
 
     known: dict[str, int] = {}
@@ -130,6 +137,7 @@ def _expanded(text: str) -> int:
 
 def _bound(file: str, text: str) -> None:
     """Refuse aliases (they can explode), tags, deep nesting and too much of it before any object is built."""
+    from ruamel.yaml import YAML
     from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
 
     depth = 0
@@ -157,6 +165,8 @@ def _sentence(error: MarkedYAMLError) -> str:
 
 
 def _plain(node: object, place: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int], file: str) -> object:
+    from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
     if isinstance(node, CommentedMap):
         result: dict[str, object] = {}
         for key, value in node.items():
@@ -195,6 +205,8 @@ def tagged_binary(text: str) -> bool:
     """
     if not _MAYBE_TAGGED.search(text):
         return False
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
     from ruamel.yaml.tokens import DirectiveToken, TagToken
 
     try:

@@ -9,16 +9,18 @@ from pathlib import Path
 import msgspec
 
 from m2g import config as configuration
-from m2g import folders, releases, runtimes
+from m2g import files, folders, releases, runtimes
 from m2g.alike import Alike
 from m2g.cache import Cache, key
 from m2g.commands.desired import Key, Repository
+from m2g.config import Loaded
 from m2g.finding import Finding
 from m2g.folders import ModelFolder
 from m2g.intent import Config, ModelIntent
 from m2g.model import Release
 from m2g.plan import misplaced
 
+_CONFIG = msgspec.msgpack.Decoder(Config)
 _INTENT = msgspec.msgpack.Decoder(ModelIntent)
 _TOGETHER = 20
 """Folders that are in memory together."""
@@ -26,12 +28,12 @@ _COMPONENT = re.compile(r"models/([^/]+)/custom/([^/]+)/kustomization\.y.*ml")
 
 
 class Rendered:
-    """What earlier runs found out of models: folders that are exactly what render gives, and what model.yaml says."""
+    """What earlier runs found out: folders that are exactly what render gives, and what m2g.yaml and model.yaml say."""
 
     def __init__(self, cache: Cache, salt: bytes) -> None:
         self._cache = cache
         self._salt = key("rendered", salt)
-        self._intents = key("intent", salt)
+        self._written = key("written", salt)
 
     def has(self, folder: ModelFolder) -> bool:
         """Whether an earlier run found so."""
@@ -47,12 +49,24 @@ class Rendered:
         if digest:
             self._cache.put(self._key(digest), b"")
 
+    def config(self, root: Path) -> Loaded:
+        """As `config.load`; a good m2g.yaml is not parsed again while its bytes are the same."""
+        content = files.read(root, configuration.FILE)
+        place = key(self._written, configuration.FILE, content)
+        known = self._cache.read(place, _CONFIG)
+        if known is not None:
+            return Loaded(config=known)
+        loaded = configuration.parsed(content)
+        if loaded.config is not None and not loaded.findings:
+            self._cache.put(place, msgspec.msgpack.encode(loaded.config))
+        return loaded
+
     def intent(self, root: Path, folder: ModelFolder) -> tuple[ModelIntent | None, list[Finding]]:
-        """As `config.intent_of`; a good model.yaml is not read again while its bytes are the same."""
+        """As `config.intent_of`; a good model.yaml is not parsed again while its bytes are the same."""
         content = folder.files.get(f"models/{folder.slug}/model.yaml")
         if content is None:
             return configuration.intent_of(root, folder)
-        place = key(self._intents, content)
+        place = key(self._written, "model.yaml", content)
         known = self._cache.read(place, _INTENT)
         if known is not None:
             return known, []

@@ -128,7 +128,7 @@ def read(root: Path) -> Repository:
 
 def _held(root: Path, rendered: Rendered) -> Holdings:
     try:
-        loaded = configuration.load(root)
+        loaded = rendered.config(root)
     except InputError as error:
         raise WrongInput([configuration.unreadable(error)]) from error
     if loaded.config is None or loaded.findings:
