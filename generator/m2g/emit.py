@@ -103,8 +103,11 @@ def _scalar(value: Plain) -> str:
             return "[]"
 
 
-@functools.lru_cache(maxsize=1 << 10)
 def _text(text: str) -> str:
+    return _remembered(text) if len(text) < _KEY_MAX else _quoted(text)
+
+
+def _quoted(text: str) -> str:
     if (_PLAIN_WORD.fullmatch(text) and text.lower() not in _RESERVED) or _QUANTITY.fullmatch(text):
         return text
     bad = unprintable(text)
@@ -114,3 +117,7 @@ def _text(text: str) -> str:
             hint="remove the character where the text is set (name, tag or setting)",
         )
     return _ESCAPES.sub(lambda m: f"\\u{ord(m[0]):04x}", _JSON.encode(text))
+
+
+_remembered = functools.lru_cache(maxsize=1 << 10)(_quoted)
+"""Most texts of a manifest are those of the one before; long ones would fill the memory."""

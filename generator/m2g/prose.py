@@ -27,9 +27,13 @@ def visible(text: str, limit: int = DEFAULT_LIMIT) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
-@functools.lru_cache(maxsize=1 << 10)  # environments, versions, metrics and reasons come again and again
 def markdown(text: str, limit: int = DEFAULT_LIMIT) -> str:
     """`text` as plain words in a Markdown table cell: no markup, HTML, mention, issue number or link comes of it."""
+    return _cell(text[: limit + 1], limit)
+
+
+@functools.lru_cache(maxsize=1 << 10)  # environments, versions, metrics and reasons come again and again
+def _cell(text: str, limit: int) -> str:
     return _MARKUP.sub(_harmless, visible(text, limit))
 
 

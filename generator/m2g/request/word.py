@@ -59,14 +59,22 @@ class Mismatch(Exception):
     """A value is not of its type; the text says why, beginning with where in the value."""
 
 
-@functools.lru_cache(maxsize=1 << 10)
 def parse(text: str) -> Type:
     """The tree of a type word; what is none is a type of that word that is not known."""
+    return _remembered(text) if len(text) < _SHORT else _tree(text)
+
+
+def _tree(text: str) -> Type:
     try:
         found, end = _parse(text, 0, 0)
     except ValueError:
         return Type(word=text, known=False)
     return found if end == len(text) else Type(word=text, known=False)
+
+
+_SHORT = 100
+_remembered = functools.lru_cache(maxsize=1 << 10)(_tree)
+"""The words of most columns are the same few."""
 
 
 def _parse(text: str, start: int, depth: int) -> tuple[Type, int]:
