@@ -91,9 +91,10 @@ def write(root: Path, tree: Tree, removals: Collection[str]) -> None:
             os.fsync(out.fileno())
     except BaseException as error:
         shutil.rmtree(stage, ignore_errors=True)
-        for folder in reversed(made):
-            with contextlib.suppress(OSError):
-                os.rmdir(root / folder)
+        for top in made:
+            for folder, _, _ in os.walk(root / top, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
         if isinstance(error, OSError):
             raise _unwritable(Path(error.filename or stage), error) from error
         raise
@@ -142,17 +143,19 @@ def _new(path: str, content: bytes) -> None:
 
 
 def _make_folder(root: Path, folder: str, made: list[str]) -> None:
+    """Add to `made` what is new and lies in no folder of it."""
     place = f"{root}/{folder}"
     try:
         os.mkdir(place)
     except FileExistsError:
         if not os.path.isdir(place):
             raise
-        return
     except FileNotFoundError:
         _make_folder(root, folder.rpartition("/")[0], made)
         os.mkdir(place)
-    made.append(folder)
+    else:
+        if not made or not folder.startswith(f"{made[-1]}/"):
+            made.append(folder)
 
 
 def _recover(root: Path) -> None:

@@ -104,8 +104,8 @@ def render(
         settled = _settled(state.records, resolved.records, wanted.frozen, different.files)
         changes = _release_changes(state.records, settled)
         findings += _withheld(settled, resolved.records)
-        moved = {(change.slug, change.environment) for change in changes}
-        there = {key: resolved.records[key] for key in sorted(moved) if key in resolved.records}
+        moved = ((change.slug, change.environment) for change in changes)
+        there = {key: resolved.records[key] for key in moved if key in resolved.records}
         chosen = {key: trial.choose(key[0], release) for key, release in there.items()}
         findings += verdicts.findings({key: (there[key], made) for key, made in chosen.items()})
         findings += samples.findings(state, there)
@@ -220,7 +220,7 @@ def _file_changes(
     current: Mapping[str, bytes], files: Mapping[str, bytes], removals: Collection[str], *, with_diff: bool
 ) -> tuple[FileChange, ...]:
     changes = []
-    for path in sorted({*files, *removals}):
+    for path in sorted([*files, *removals]):
         kind = Kind.REMOVED if path in removals else Kind.CHANGED if path in current else Kind.ADDED
         diff = _diff(path, current.get(path, b""), files.get(path, b"")) if with_diff else ()
         changes.append(FileChange(kind=kind, path=path, diff=diff))
