@@ -17,6 +17,7 @@ from m2g.commands import expressions, ownership, salt
 from m2g.commands.belonging import Belonging
 from m2g.commands.fleet import FLEET, Fleet, substituted
 from m2g.commands.history import Against, Past, past
+from m2g.commands.holdings import Rendered
 from m2g.commands.judgements import Court, Judgement, Judgements, Key, judge, plain
 from m2g.commands.resolve import Scope
 from m2g.commands.units import Look, Unit, Units
@@ -47,10 +48,12 @@ def validate(root: Path, options: Options, *, progress: kustomize.Progress = lam
     """
     with Cache(options.cache) as cache:
         ground = salt.of(root, cache)
-        config, findings = _config(root)
+        rendered = Rendered(cache, ground)
+        config, findings = _config(root, rendered)
         described, wrong = runtimes.read(root)
         scope = options.scope
-        fleet = Fleet(root, Units(Look(root=root, salt=ground, config=config, runtimes=described), cache), scope.shard)
+        look = Look(root=root, salt=ground, config=config, runtimes=described)
+        fleet = Fleet(root, Units(look, rendered, cache), scope.shard)
         _known(scope, fleet, config)
         before = Past() if options.against is None else past(root, options.against.ref, scope, progress)
         if options.against is not None:
@@ -126,9 +129,9 @@ def _plain_files(fleet: Fleet, scope: Scope) -> int:
     return len(fleet.beside.files) if scope.shard is None or scope.shard.index == 1 else 0
 
 
-def _config(root: Path) -> tuple[Config | None, list[Finding]]:
+def _config(root: Path, rendered: Rendered) -> tuple[Config | None, list[Finding]]:
     try:
-        loaded = configuration.load(root)
+        loaded = rendered.config(root)
     except InputError as error:
         return None, [configuration.unreadable(error)]
     return loaded.config, list(loaded.findings)
