@@ -22,8 +22,7 @@ _QUICK = {"GOGC": "400", "GOMAXPROCS": "1"}
 
 def main(root: Path) -> None:
     """Build every overlay. Raises CalledProcessError where kustomize fails."""
-    found = sorted(root.glob("models/*/overlays/*"), key=lambda place: place.name)
-    folders = [str(place.relative_to(root)) for place in found]
+    folders = [str(place.relative_to(root)) for place in sorted(root.glob("models/*/overlays/*"))]
     batches = [folders[start : start + BATCH] for start in range(0, len(folders), BATCH)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(lambda batch: _build(root, batch), batches))

@@ -14,6 +14,7 @@ from mlflow.store.model_registry.dbmodels import models as registry
 from mlflow.store.tracking.dbmodels import models as tracking
 
 from m2g.model import ModelVersion, Run, VersionFacts
+from m2g.naming import slug
 
 VERSIONS = 2
 ENVIRONMENTS = ("dev", "staging", "prod")
@@ -57,7 +58,7 @@ signature:
   params: null
 utc_time_created: '2026-09-20 12:00:00.000000'
 """
-REQUIREMENTS = "mlflow==2.19.0\ncloudpickle==3.1.0\nnumpy==1.26.4\npandas==2.2.3\nscikit-learn==1.5.2\n"
+REQUIREMENTS = "mlflow==2.19.0\ncloudpickle==3.1.0\nnumpy==1.26.4\npandas==2.2.3\nscikit-learn==1.5.2\ntqdm==4.{}\n"
 EXAMPLE = (13.2, 1.78, 2.14, 100.0, 2.76, 1.05, 1050.0)
 
 
@@ -86,13 +87,13 @@ def fill(database: str, artifacts: Path, size: int) -> None:
 
 
 def _files(index: int, version: int) -> dict[str, str]:
-    """What was logged: a model of the fleet has its columns and example to itself, or sharing would look too cheap."""
+    """What was logged: models differ in columns, example and requirements, or sharing would look too cheap."""
     columns = [f"{column}_{index}" for column in COLUMNS]
     inputs = json.dumps([{"type": "double", "name": column, "required": True} for column in columns])
-    data = [[value + index for value in EXAMPLE]]
+    data = [[value + index + version / 10 for value in EXAMPLE]]
     return {
         "MLmodel": MLMODEL.format(id=_id(index, version), run=_run(index, version), inputs=inputs),
-        "requirements.txt": REQUIREMENTS,
+        "requirements.txt": REQUIREMENTS.format(index % 100),
         "serving_input_example.json": json.dumps({"dataframe_split": {"columns": columns, "data": data}}),
     }
 
@@ -139,6 +140,12 @@ def facts(index: int, version: int) -> VersionFacts:
         ),
         files={file: content.encode() for file, content in _files(index, version).items()},
     )
+
+
+def settings(size: int) -> Iterator[tuple[str, str]]:
+    """The model.yaml of every tenth model, by path."""
+    for index in range(0, size, 10):
+        yield f"models/{slug(name(index))}/model.yaml", f"settings: {{minReplicas: {index % 3 + 1}, maxReplicas: 4}}\n"
 
 
 def configuration(uri: str) -> str:

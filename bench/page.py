@@ -19,7 +19,7 @@ _WHAT = {
     "no-op render": "render, nothing changed",
     "no-op validate": "validate, nothing changed",
     "check": "`m2g render --check`, nothing changed",
-    "no cache": "`m2g render --check --no-cache`, nothing changed: as after an update of m2g",
+    "no cache": "`m2g render --check --no-cache`, nothing changed",
     "one alias moved": "render, one alias moved",
     "validate after one change": "validate after it",
     "diff of one change": "`m2g diff` of it",
@@ -31,6 +31,8 @@ _MEASURED = """\
 Measured on {of.date}: {of.machine}, kustomize {of.kustomize}, MLflow 3 on {of.database} with one worker on the same
 machine. Medians; the peer and m2g in the same run, in turn.
 """
+_ALONE = ("naive", "reading loop", "cold render", "cold validate", "first contact", "no cache")
+"""What does another part of the work than the peer."""
 Row = tuple[str, str, str, str]
 
 
@@ -126,7 +128,7 @@ def _rows(results: Results, size: int) -> Iterator[tuple[str, ...]]:
         if sample is None:
             continue
         ratio = ("", "")
-        if naive is not None and what not in ("naive", "reading loop", "cold render", "cold validate", "first contact"):
+        if naive is not None and what not in _ALONE:
             ratio = (f"{naive[0].wall / sample.wall:,.0f}×", f"{naive[0].cpu / sample.cpu:,.0f}×")
         yield (
             f"{words}{' (fitted)' if fitted else ''}",

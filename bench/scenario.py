@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench import fleet
 from bench.measure import Place, Sample, run
-from m2g.cache import Cache
+from m2g.cache import FILE, Cache
 from m2g.commands.facts import remember
 from m2g.registry import open_registry
 from tests.mlflow_store import PYTHON3, Server
@@ -34,7 +34,7 @@ print(read(sys.argv[1]))
 """
 """The floor of a run that finds nothing to do: a Python loop that reads every file of the tree."""
 LARGEST_READ = 1000
-"""Of larger fleets the facts are put into the cache: reading them takes a second for 25 versions."""
+"""First contact with a larger fleet is not measured: reading it takes a second for 25 versions."""
 _MOVED = {"1": "2", "2": "1"}
 
 
@@ -53,7 +53,7 @@ class Fleet:
         self.root = folder / "repository"
         self.naive = folder / "naive"
         self.cache = folder / "cache"
-        self._facts = folder / "facts.db"
+        self._facts = folder / "facts"
         for made in (self.root, self.naive, self.cache):
             made.mkdir(parents=True)
         (self.root / "m2g.yaml").write_text(fleet.configuration(self.server.url))
@@ -74,16 +74,14 @@ class Fleet:
         return run([sys.executable, "-m", "m2g", *arguments], self._place)
 
     def first_contact(self) -> Sample:
-        """Nothing is known: every MLmodel is read from the server. What it learned of versions is kept for later."""
+        """Nothing is known: every MLmodel is read from the server."""
         self.empty()
         shutil.rmtree(self.cache)
         self.cache.mkdir()
-        sample = self.m2g("render")
-        shutil.copyfile(self.cache / "found.db", self._facts)
-        return sample
+        return self.m2g("render")
 
     def restore(self) -> None:
-        """The facts of all versions, as a CI's cache has them; those of one model are compared with the server's.
+        """Keep the facts of all versions for cold runs; those of one model are compared with the server's.
 
         Raises RuntimeError where they are not the server's.
         """
@@ -92,19 +90,21 @@ class Fleet:
         known = {(one.name, one.version): fleet.facts(index // 2, index % 2 + 1) for index, one in enumerate(versions)}
         if registry.facts(versions[:2]) != {key: known[key] for key in list(known)[:2]}:
             raise RuntimeError("the fleet's facts are not what the server says")
-        with Cache(self.cache) as cache:
+        with Cache(self._facts) as cache:
             remember(registry, versions, known, cache)
-        shutil.copyfile(self.cache / "found.db", self._facts)
 
     def cold(self) -> tuple[Sample, Sample]:
-        """An empty tree, no verdicts; facts of versions are known, as in a CI that keeps its cache."""
+        """An empty tree, and a cache that has the facts of versions alone: no verdict, nothing that a run found out."""
         self.empty()
-        shutil.copyfile(self._facts, self.cache / "found.db")
+        shutil.copyfile(self._facts / FILE, self.cache / FILE)
         return self.m2g("render"), self.m2g("validate")
 
     def empty(self) -> None:
-        """Remove the tree."""
+        """Remove the tree but for what people wrote."""
         shutil.rmtree(self.root / "models", ignore_errors=True)
+        for path, text in fleet.settings(self.size):
+            (self.root / path).parent.mkdir(parents=True)
+            (self.root / path).write_text(text)
 
     def move(self, version: str) -> None:
         """As a click in MLflow's user interface: the alias of one model."""
@@ -142,8 +142,7 @@ def measure(made: Fleet, rounds: int, peers: int, tell: Callable[[str], None]) -
         if made.size <= LARGEST_READ:
             tell("first contact")
             found["first contact"].append(made.first_contact())
-        else:
-            made.restore()
+        made.restore()
         for number in range(rounds):
             tell(f"round {number + 1} of {rounds}")
             if number < peers:

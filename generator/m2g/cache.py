@@ -84,7 +84,7 @@ class Cache:
         """As `get` for some hundred keys at most, under one lock of the file. What is missing has no entry."""
         if self._database is None:
             return {}
-        question = f"SELECT key, value, day FROM found WHERE key IN ({','.join('?' * len(keys))})"  # noqa: S608  # marks
+        question = f"SELECT key, value, day FROM found WHERE key IN ({','.join('?' * len(keys))})"  # noqa: S608  # only question marks are put in
         try:
             rows = self._database.execute(question, tuple(keys)).fetchall()
         except sqlite3.OperationalError:  # busy, or a value that is no bytes

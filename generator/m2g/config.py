@@ -75,9 +75,14 @@ def intents(root: Path) -> tuple[dict[str, ModelIntent], list[Finding]]:
     return found, findings
 
 
+def intent_file(slug: str) -> str:
+    """Where people write what is about one model."""
+    return f"models/{slug}/model.yaml"
+
+
 def intent_of(root: Path, folder: ModelFolder) -> tuple[ModelIntent | None, list[Finding]]:
     """model.yaml of a model, None where it has none, and the findings of one that cannot be used."""
-    file = f"models/{folder.slug}/model.yaml"
+    file = intent_file(folder.slug)
     try:
         document = documents.read(file, folder.content(root, file))
     except FileNotFoundError:
@@ -94,7 +99,7 @@ def unknown_environments(config: Config, found: Mapping[str, ModelIntent]) -> It
         for name in sorted(set(intent.environments) - set(config.environments)):
             yield Finding(
                 rule="environment-unknown",
-                file=f"models/{slug}/model.yaml",
+                file=intent_file(slug),
                 path=f"environments.{name}",
                 message=f"m2g.yaml has no environment {name!r}",
                 hint=f"it has {', '.join(config.environments)}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import msgspec
 
@@ -16,6 +16,7 @@ from m2g.errors import InputError
 from m2g.tree import Mark, mark
 
 if TYPE_CHECKING:
+    from ruamel.yaml.comments import CommentedMap, CommentedSeq
     from ruamel.yaml.error import MarkedYAMLError
 
 Place: TypeAlias = Sequence[str | int]
@@ -165,20 +166,20 @@ def _sentence(error: MarkedYAMLError) -> str:
 
 
 def _plain(node: object, place: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int], file: str) -> object:
-    from ruamel.yaml.comments import CommentedMap, CommentedSeq
-
-    if isinstance(node, CommentedMap):
+    if isinstance(node, dict):
+        mapping = cast("CommentedMap", node)
         result: dict[str, object] = {}
-        for key, value in node.items():
-            line = node.lc.key(key)[0] + 1
+        for key, value in mapping.items():
+            line = mapping.lc.key(key)[0] + 1
             if not isinstance(key, str):
                 raise InputError(f"{file}:{line}: the key {_said(key)} is not text", hint="write it in quotes")
             lines[(*place, str(key))] = line
             result[str(key)] = _plain(value, (*place, str(key)), lines, file)
         return result
-    if isinstance(node, CommentedSeq):
-        for index in range(len(node)):
-            lines[(*place, index)] = node.lc.item(index)[0] + 1
+    if isinstance(node, list):
+        items = cast("CommentedSeq", node)
+        for index in range(len(items)):
+            lines[(*place, index)] = items.lc.item(index)[0] + 1
         return [_plain(value, (*place, index), lines, file) for index, value in enumerate(node)]
     if node is None or isinstance(node, bool):
         return node

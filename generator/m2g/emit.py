@@ -25,6 +25,8 @@ _RESERVED = frozenset("y n yes no on off true false null none nan inf ~".split()
 _MAPPINGS = (dict, Mapping)
 """Asking an abstract class takes ten times as long, and mostly it is a dict."""
 _SCALARS = (str, int, float, type(None))
+_SHORT = 100
+"""Longer texts are not remembered: they would fill the memory."""
 _KEY_MAX = 1000
 """libyaml, and Go's reader after it, look for the colon within 1,024 characters."""
 _JSON = json.JSONEncoder(ensure_ascii=False)
@@ -104,7 +106,7 @@ def _scalar(value: Plain) -> str:
 
 
 def _text(text: str) -> str:
-    return _remembered(text) if len(text) < _KEY_MAX else _quoted(text)
+    return _remembered(text) if len(text) < _SHORT else _quoted(text)
 
 
 def _quoted(text: str) -> str:
@@ -120,4 +122,4 @@ def _quoted(text: str) -> str:
 
 
 _remembered = functools.lru_cache(maxsize=1 << 10)(_quoted)
-"""Most texts of a manifest are those of the one before; long ones would fill the memory."""
+"""Most texts of a manifest are those of the one before."""

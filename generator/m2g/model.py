@@ -112,6 +112,11 @@ class Mlmodel(Value, frozen=True, kw_only=True):
     example: str = ""
     with_example: bool = False
 
+    @property
+    def has_example(self) -> bool:
+        """Whether files of an input example lie beside the model; an older m2g kept only the example itself."""
+        return self.with_example or bool(self.example)
+
 
 class Image(Value, frozen=True, kw_only=True):
     """The image that was built for one version (`m2g image`): its name with the digest, and what it runs."""

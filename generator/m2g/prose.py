@@ -47,16 +47,19 @@ def _harmless(found: re.Match[str]) -> str:
 def code(text: str, limit: int = DEFAULT_LIMIT) -> str:
     """`text` as a code span for a table cell; pipes and backticks cannot end it."""
     shown = visible(text, limit).replace("|", "\\|")
-    fence = "`" * (max(map(len, _TICKS.findall(shown)), default=0) + 1)
+    fence = _fence(shown, 1)
     pad = " " if shown[:1] == "`" or shown[-1:] == "`" or not shown else ""
     return f"{fence}{pad}{shown}{pad}{fence}"
 
 
 def fenced(text: str, language: str = "") -> str:
     """`text` as a fenced block whose fence is longer than any run of backticks inside."""
-    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
-    fence = "`" * (longest + 1)
+    fence = _fence(text, 3)
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
+def _fence(text: str, least: int) -> str:
+    return "`" * max(least, max(map(len, _TICKS.findall(text)), default=0) + 1)
 
 
 def without_password(text: str) -> str:

@@ -42,6 +42,7 @@ class Runtime(Value, frozen=True, kw_only=True):
     """Where the facts are from."""
 
     def __hash__(self) -> int:
+        """Of what can be hashed; equality looks at all of it."""
         return hash((self.name, self.image, self.python))
 
     def version(self, package: str) -> str:

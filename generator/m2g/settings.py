@@ -31,6 +31,7 @@ class Layer(Value, frozen=True, kw_only=True):
     bounded: bool = False
 
     def __hash__(self) -> int:
+        """Of what can be hashed; equality looks at all of it."""
         return hash((self.file, self.place, self.tag))
 
 
@@ -41,10 +42,10 @@ _DEFAULT_RESOURCES = Resources(requests={"cpu": "500m", "memory": "1Gi"}, limits
 def layers(
     config: Config, slug: str, environment: str, intent: ModelIntent, release: Release | None
 ) -> tuple[list[Layer], list[Finding]]:
-    """The layers in order, of model.yaml only those that say anything, and a finding for each tag that is no value of
-    its setting.
+    """The layers in order, and a finding for each tag that is no value of its setting.
 
-    An empty `environment` gives the layers that hold in every environment (those of the base).
+    An empty `environment` gives the layers that hold in every environment (those of the base). A model.yaml without
+    settings makes no layer: models without their own share one answer.
     """
     result = [Layer(settings=config.defaults, file="m2g.yaml", place="defaults")]
     if environment:
@@ -54,7 +55,7 @@ def layers(
     if intent.settings != _NOTHING:
         result.append(Layer(settings=intent.settings, file=file, place="settings", bounded=True))
     pin = intent.environments.get(environment)
-    if pin is not None:
+    if pin is not None and pin.settings != _NOTHING:
         place = f"environments.{environment}.settings"
         result.append(Layer(settings=pin.settings, file=file, place=place, bounded=True))
     findings: list[Finding] = []
@@ -99,7 +100,7 @@ def resolve(given: Sequence[Layer], bounds: Mapping[str, Bound], kserve: Kserve)
     return serving, list(findings)
 
 
-@functools.lru_cache(maxsize=16)  # many models have no settings of their own
+@functools.lru_cache(maxsize=16)  # many models have no settings of their own; a layer is equal where its file is
 def _resolved(
     given: tuple[Layer, ...], bounds: tuple[tuple[str, Bound], ...], kserve: Kserve
 ) -> tuple[Serving, tuple[Finding, ...]]:

@@ -143,7 +143,7 @@ def _new(path: str, content: bytes) -> None:
 
 
 def _make_folder(root: Path, folder: str, made: list[str]) -> None:
-    """Add to `made` what is new and lies in no folder of it."""
+    """Add to `made` what is new and lies in no folder of it; the folders come sorted."""
     place = f"{root}/{folder}"
     try:
         os.mkdir(place)
@@ -151,6 +151,8 @@ def _make_folder(root: Path, folder: str, made: list[str]) -> None:
         if not os.path.isdir(place):
             raise
     except FileNotFoundError:
+        if not folder:
+            raise
         _make_folder(root, folder.rpartition("/")[0], made)
         os.mkdir(place)
     else:

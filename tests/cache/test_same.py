@@ -55,6 +55,7 @@ _TEXTS = (
     "settings: {minReplicas: 2, maxReplicas: 3}\n",
     "settings: {minReplicas: 9}\n",
     "settings: {nonsense: 1}\n",
+    'settings: {env: {A: "\\ud800"}}\n',
     "environments: {prod: {version: 2, reason: held}}\n",
     POLICY,
     POLICY.replace("< 3", "< 9"),
@@ -235,6 +236,7 @@ def test_a_settled_model_is_neither_rendered_nor_written(start: Path, tmp_path: 
         ("settings: {resources: {limits: {example.com/dust: 9223372036854775807}}}\n", True),
         ("settings: {minReplicas: many}\n", False),
         ("environments: {prod: {version: 2}}\n# a comment\n", True),
+        ('settings: {env: {A: "\\ud800"}}\n', True),
     ],
 )
 def test_a_model_yaml_says_the_same_each_time(start: Path, tmp_path: Path, text: str, good: bool) -> None:
@@ -246,6 +248,24 @@ def test_a_model_yaml_says_the_same_each_time(start: Path, tmp_path: Path, text:
         for _ in range(2):
             assert rendered(root, cache, check=True) == rendered(root, None, check=True)
             assert isinstance(rendered(root, cache), dict) == (good or other != text)
+
+
+def test_m2g_yaml_says_the_same_each_time(start: Path, tmp_path: Path) -> None:
+    root, cache = tmp_path / "repository", tmp_path / "cache"
+    shutil.copytree(start, root, symlinks=True)
+    good = (root / "m2g.yaml").read_text()
+    for text in (
+        good,
+        good.replace("models-prod", "models-dev"),
+        good + "surplus: 1\n",
+        good + 'defaults: {env: {A: "\\ud800"}}\n',
+        good + "kserve: {version: '0.19'}\n",
+        good,
+    ):
+        (root / "m2g.yaml").write_text(text)
+        for _ in range(2):
+            assert validate(root, Options(cache=cache)) == validate(root, Options())
+            assert rendered(root, cache, check=True) == rendered(root, None, check=True)
 
 
 def test_facts_of_a_version_are_asked_for_once(tmp_path: Path) -> None:

@@ -218,7 +218,26 @@ def test_start_up_imports_nothing_heavy(root: Path, arguments: list[str]) -> Non
     )
     loaded = set(done.stderr.split())
     heavy = {"mlflow", "copier", "httpx", "rich", "pydantic", "asyncio", "kubernetes_validate", "requests", "pandas"}
-    assert loaded & heavy == set()
+    assert loaded & {*heavy, "jinja2"} == set()
+
+
+def test_what_people_wrote_is_not_parsed_again(root: Path) -> None:
+    script = (
+        "import sys; from m2g import cli\n"
+        "cli.run(lambda: cli.group.main(['render', '--locked'], standalone_mode=False))\n"
+        "print(*sorted(set(sys.modules)), file=sys.stderr)\n"
+    )
+    parsers = {"ruamel.yaml", "jsonschema_rs"}
+    for needed in (parsers, set()):
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=root,
+            env={**os.environ, "M2G_CACHE_DIR": str(root.parent / "cache")},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert parsers & set(done.stderr.split()) == needed
 
 
 def test_a_relative_store_in_m2g_yaml_is_found_from_anywhere(tmp_path: Path) -> None:

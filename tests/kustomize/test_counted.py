@@ -57,7 +57,11 @@ def test_no_more_processes_than_there_are_batches(tmp_path: Path, monkeypatch: p
     ("file", "text"),
     [
         ("overlays/prod/patch.yaml", RENAME),
+        ("overlays/prod/patch.yaml", "- {op: replace, path: /metadata/namespace, value: other}\n"),
         ("overlays/prod/patch.yaml", STRATEGIC),
+        ("overlays/prod/kustomization.yaml", OVERLAY.format(env="prod").replace("namespace: models-prod\n", "")),
+        ("overlays/prod/kustomization.yaml", OVERLAY.format(env="prod").replace("models-prod", "models-dev")),
+        ("base/service.yaml", SERVICE.format(slug="model-3").replace("metadata:\n", "metadata:\n  namespace: own\n")),
         ("base/service.yaml", LIST),
         ("base/service.yaml", TWO + SERVICE.format(slug="model-3")),
         ("base/service.yaml", ""),

@@ -156,3 +156,16 @@ def test_xgbserver_takes_an_example_for_another_model() -> None:
     answer = verdict(msgspec.structs.replace(made, with_example=True), server, {})
     assert answer.answer == "fails"
     assert "input example" in answer.reasons[0].text
+
+
+def test_versions_that_differ_in_digest_and_example_alone_have_one_verdict_and_a_size_is_its_own() -> None:
+    described, _ = runtimes.read(None)
+    flavors = (Flavor(name="python_function"), Flavor(name="sklearn", version="1.5.2", file="model.pkl"))
+    made = Mlmodel(sha256="0" * 64, flavors=flavors, python_version="3.10.12", requirements=(), size_bytes=1 << 20)
+    other = msgspec.structs.replace(made, sha256="1" * 64, example='{"inputs": [1]}', with_example=True)
+    bare = msgspec.structs.replace(made, sha256="2" * 64, with_example=True)
+    for server in described:
+        assert verdict(other, server, {}) == verdict(bare, server, {})
+    server = next(one for one in described if one.name == "kserve-mlserver")
+    huge = msgspec.structs.replace(made, size_bytes=5 << 30)
+    assert [verdict(one, server, {"memory": "2Gi"}).answer for one in (made, huge)] == ["serves", "fails"]

@@ -94,5 +94,5 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     code = run(lambda: group.main(standalone_mode=False))
-    gc.freeze()  # Python would look through all of them once more, twice, before it lets go of them
+    gc.freeze()  # at its end Python would look through all that lives twice more
     sys.exit(code)

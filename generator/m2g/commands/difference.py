@@ -61,7 +61,7 @@ def difference(root: Path, held: Holdings, resolved: Resolved, wanted: Desired, 
         given = {path: wanted.files[path] for path in paths.get(folder.slug, ())}
         before = held.digests.get(folder.slug, folders.NOTHING)
         found.add(folder, _current(root, folder, given), given, concern, known=folder.digest == before)
-    gone = {(gone[1], gone[2]) for path in found.removals if (gone := _OVERLAY.fullmatch(path))}
+    gone = {(overlay[1], overlay[2]) for path in found.removals if (overlay := _OVERLAY.fullmatch(path))}
     gone |= {*resolved.removed, *resolved.elsewhere, *_elsewhere(root, held, resolved, allowed.scope)}
     _refuse_mass_removal(state, gone, resolved.empty, allowed)
     notes = [ownership.foreign(path) for path in sorted(found.foreign)]

@@ -55,7 +55,7 @@ def remember(
 
 
 _CHUNK = 250
-"""Versions that are kept together: a run that is killed has not asked for nothing."""
+"""Versions that are asked for and kept together: as many as one search answers. A run that is killed keeps them."""
 
 
 def _key(registry: Registry, version: ModelVersion) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -27,7 +28,7 @@ _TOGETHER = 20
 _COMPONENT = re.compile(r"models/([^/]+)/custom/([^/]+)/kustomization\.y.*ml")
 
 
-class Rendered:
+class Remembered:
     """What earlier runs found out: folders that are exactly what render gives, and what m2g.yaml and model.yaml say."""
 
     def __init__(self, cache: Cache, salt: bytes) -> None:
@@ -35,17 +36,17 @@ class Rendered:
         self._salt = key("rendered", salt)
         self._written = key("written", salt)
 
-    def has(self, folder: ModelFolder) -> bool:
-        """Whether an earlier run found so."""
-        return folder.digest in self.among([folder])
+    def is_right(self, folder: ModelFolder) -> bool:
+        """Whether the folder is known to be exactly what render gives."""
+        return folder.digest in self.right_among([folder])
 
-    def among(self, some: Collection[ModelFolder]) -> frozenset[bytes]:
-        """The digests of those of these folders (some hundred at most) of which an earlier run found so."""
+    def right_among(self, some: Collection[ModelFolder]) -> frozenset[bytes]:
+        """The digests of those of these folders (some hundred at most) that are known to be what render gives."""
         keys = {self._key(folder.digest): folder.digest for folder in some if folder.digest}
         return frozenset(keys[found] for found in self._cache.get_all(keys))
 
-    def add(self, digest: bytes) -> None:
-        """This run found so of the folder with this digest."""
+    def add_right(self, digest: bytes) -> None:
+        """The folder with this digest is exactly what render gives."""
         if digest:
             self._cache.put(self._key(digest), b"")
 
@@ -58,12 +59,12 @@ class Rendered:
             return Loaded(config=known)
         loaded = configuration.parsed(content)
         if loaded.config is not None and not loaded.findings:
-            self._cache.put(place, msgspec.msgpack.encode(loaded.config))
+            self._keep(place, loaded.config)
         return loaded
 
     def intent(self, root: Path, folder: ModelFolder) -> tuple[ModelIntent | None, list[Finding]]:
         """As `config.intent_of`; a good model.yaml is not parsed again while its bytes are the same."""
-        content = folder.files.get(f"models/{folder.slug}/model.yaml")
+        content = folder.files.get(configuration.intent_file(folder.slug))
         if content is None:
             return configuration.intent_of(root, folder)
         place = key(self._written, "model.yaml", content)
@@ -72,8 +73,12 @@ class Rendered:
             return known, []
         intent, wrong = configuration.intent_of(root, folder)
         if intent is not None:
-            self._cache.put(place, msgspec.msgpack.encode(intent))
+            self._keep(place, intent)
         return intent, wrong
+
+    def _keep(self, place: bytes, said: Config | ModelIntent) -> None:
+        with contextlib.suppress(UnicodeEncodeError):  # half a character: what would write it refuses it
+            self._cache.put(place, msgspec.msgpack.encode(said))
 
     def _key(self, digest: bytes) -> bytes:
         return key(self._salt, digest)
@@ -87,7 +92,7 @@ class Holdings(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
 
 
-def read(root: Path, config: Config, rendered: Rendered) -> Holdings:
+def read(root: Path, config: Config, remembered: Remembered) -> Holdings:
     """Every model's records, model.yaml and components, and what is wrong with them."""
     records: dict[Key, Release] = {}
     intents: dict[str, ModelIntent] = {}
@@ -97,12 +102,12 @@ def read(root: Path, config: Config, rendered: Rendered) -> Holdings:
     digests: dict[str, bytes] = {}
     findings: list[Finding] = []
     alike = Alike()
-    for folder, known in _all(root, rendered):
+    for folder, known in _all(root, remembered):
         digests[folder.slug] = folder.digest
         found, wrong = releases.of(root, folder, sure=known)
         findings += wrong
         records |= {(folder.slug, environment): alike.of(release) for environment, release in found.items()}
-        intent, wrong = rendered.intent(root, folder)
+        intent, wrong = remembered.intent(root, folder)
         findings += wrong
         if intent is not None:
             intents[folder.slug] = intent
@@ -133,13 +138,13 @@ def folders_of(root: Path, slugs: Collection[str]) -> Iterator[ModelFolder]:
     yield folders.strays(root, fleet, frozenset(folders.slugs(root)))
 
 
-def _all(root: Path, rendered: Rendered) -> Iterator[tuple[ModelFolder, bool]]:
+def _all(root: Path, remembered: Remembered) -> Iterator[tuple[ModelFolder, bool]]:
     """Each model's folder, and whether it is known to be what render gives."""
     fleet = folders.environments(root)
     slugs = folders.slugs(root)
     for start in range(0, len(slugs), _TOGETHER):
         some = [folders.read(root, slug, fleet) for slug in slugs[start : start + _TOGETHER]]
-        known = rendered.among(some)
+        known = remembered.right_among(some)
         yield from ((folder, folder.digest in known) for folder in some)
 
 

@@ -17,7 +17,7 @@ from m2g.cache import Cache
 from m2g.commands import holdings, ownership, salt, samples, verdicts
 from m2g.commands.desired import Key, Repository, Trial, desired, located, unused
 from m2g.commands.difference import Allowed, difference, loose
-from m2g.commands.holdings import Holdings, Rendered
+from m2g.commands.holdings import Holdings, Remembered
 from m2g.commands.resolve import Resolved, Scope, as_wished, resolve, unknown
 from m2g.commands.served import served
 from m2g.errors import InputError
@@ -83,8 +83,8 @@ def render(
     writes = not (options.check or options.dry_run)
     guard = workspace.locked(root, waiting=waiting) if writes else contextlib.nullcontext()
     with guard, Cache(options.cache) as cache:
-        rendered = Rendered(cache, salt.of(root, cache))
-        held = _held(root, rendered)
+        remembered = Remembered(cache, salt.of(root, cache))
+        held = _held(root, remembered)
         state = msgspec.structs.replace(held.repository, images=options.images)
         known_environments(state.config, options.scope)
         trial = Trial(state)
@@ -98,7 +98,7 @@ def render(
         if writes:
             workspace.write(root, different.files, different.removals)
         for digest in different.right:
-            rendered.add(digest)
+            remembered.add_right(digest)
         findings = [*resolved.findings, *located(root, wanted.findings), *unused(state), *different.notes]
         findings += ownership.unfinished(root)
         settled = _settled(state.records, resolved.records, wanted.frozen, different.files)
@@ -123,17 +123,17 @@ def render(
 def read(root: Path) -> Repository:
     """What is committed. Raises WrongInput where people must mend it first."""
     with Cache(None) as nothing:
-        return _held(root, Rendered(nothing, b"")).repository
+        return _held(root, Remembered(nothing, b"")).repository
 
 
-def _held(root: Path, rendered: Rendered) -> Holdings:
+def _held(root: Path, remembered: Remembered) -> Holdings:
     try:
-        loaded = rendered.config(root)
+        loaded = remembered.config(root)
     except InputError as error:
         raise WrongInput([configuration.unreadable(error)]) from error
     if loaded.config is None or loaded.findings:
         raise WrongInput(loaded.findings)
-    held = holdings.read(root, loaded.config, rendered)
+    held = holdings.read(root, loaded.config, remembered)
     if held.findings:
         raise WrongInput(held.findings)
     return held

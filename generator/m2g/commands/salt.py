@@ -18,7 +18,6 @@ from m2g.schemas import own
 
 _LIBRARIES = (
     "common_expression_language",
-    "jinja2",
     "jsonschema_rs",
     "kubernetes_validate",
     "msgspec",

@@ -49,11 +49,11 @@ _DECODER = msgspec.msgpack.Decoder(Unit)
 
 
 class Units:
-    """The models of a repository, each read once; what was found out of a folder is remembered."""
+    """The models of a repository; what was found out of a folder is remembered."""
 
-    def __init__(self, look: Look, rendered: holdings.Rendered, cache: Cache) -> None:
+    def __init__(self, look: Look, remembered: holdings.Remembered, cache: Cache) -> None:
         self._look = look
-        self._rendered = rendered
+        self._remembered = remembered
         self._cache = cache
         self._salt = key("unit", look.salt)
 
@@ -73,7 +73,7 @@ class Units:
         place = key(self._salt, folder.digest)
         if folder.digest and (found := self._cache.read(place, _DECODER)) is not None:
             return found
-        unit = look(self._look, folder, self._rendered)
+        unit = look(self._look, folder, self._remembered)
         # Lines of findings are looked up on disk: there the file may be another one by now.
         same = not unit.findings or folders.read(self._look.root, folder.slug, fleet).digest == folder.digest
         if folder.digest and same:
@@ -97,15 +97,15 @@ def _name(folder: ModelFolder, records: Mapping[str, Release]) -> str:
     return next((release.model for release in reversed(list(records.values()))), folder.slug)
 
 
-def look(what: Look, folder: ModelFolder, known: holdings.Rendered) -> Unit:
+def look(what: Look, folder: ModelFolder, remembered: holdings.Remembered) -> Unit:
     """Look at one model; every finding has its file and line.
 
-    Where all files in m2g's places are known to be what render gives, it refuses nothing, and they are not read again.
+    Where the folder is known to be what render gives, it is not rendered again, nor are its files' marks looked at.
     """
     root, slug = what.root, folder.slug
-    rendered = known.has(folder)
+    rendered = remembered.is_right(folder)
     records, findings = releases.of(root, folder, sure=rendered)
-    intent, wrong = known.intent(root, folder)
+    intent, wrong = remembered.intent(root, folder)
     findings += wrong
     intents = {} if intent is None else {slug: intent}
     keyed = {(slug, environment): release for environment, release in records.items()}

@@ -17,7 +17,7 @@ from m2g.commands import expressions, ownership, salt
 from m2g.commands.belonging import Belonging
 from m2g.commands.fleet import FLEET, Fleet, substituted
 from m2g.commands.history import Against, Past, past
-from m2g.commands.holdings import Rendered
+from m2g.commands.holdings import Remembered
 from m2g.commands.judgements import Court, Judgement, Judgements, Key, judge, plain
 from m2g.commands.resolve import Scope
 from m2g.commands.units import Look, Unit, Units
@@ -48,12 +48,12 @@ def validate(root: Path, options: Options, *, progress: kustomize.Progress = lam
     """
     with Cache(options.cache) as cache:
         ground = salt.of(root, cache)
-        rendered = Rendered(cache, ground)
-        config, findings = _config(root, rendered)
+        remembered = Remembered(cache, ground)
+        config, findings = _config(root, remembered)
         described, wrong = runtimes.read(root)
         scope = options.scope
         look = Look(root=root, salt=ground, config=config, runtimes=described)
-        fleet = Fleet(root, Units(look, rendered, cache), scope.shard)
+        fleet = Fleet(root, Units(look, remembered, cache), scope.shard)
         _known(scope, fleet, config)
         before = Past() if options.against is None else past(root, options.against.ref, scope, progress)
         if options.against is not None:
@@ -129,9 +129,9 @@ def _plain_files(fleet: Fleet, scope: Scope) -> int:
     return len(fleet.beside.files) if scope.shard is None or scope.shard.index == 1 else 0
 
 
-def _config(root: Path, rendered: Rendered) -> tuple[Config | None, list[Finding]]:
+def _config(root: Path, remembered: Remembered) -> tuple[Config | None, list[Finding]]:
     try:
-        loaded = rendered.config(root)
+        loaded = remembered.config(root)
     except InputError as error:
         return None, [configuration.unreadable(error)]
     return loaded.config, list(loaded.findings)

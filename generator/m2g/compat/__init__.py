@@ -29,9 +29,8 @@ def verdict(mlmodel: Mlmodel, runtime: Runtime, limits: Mapping[str, str]) -> Ve
 
     `limits` are the container's, as Kubernetes writes them (`memory`). A reason of a verdict `serves` is a remark.
     """
-    example = mlmodel.with_example or bool(mlmodel.example)
-    alike = msgspec.structs.replace(mlmodel, sha256="", size_bytes=None, example="", with_example=example)
-    found = [*_grounds(alike, runtime), *size.grounds(mlmodel, runtime, limits)]
+    shared = msgspec.structs.replace(mlmodel, sha256="", size_bytes=None, example="", with_example=mlmodel.has_example)
+    found = [*_grounds(shared, runtime), *size.grounds(mlmodel, runtime, limits)]
     answer = next((word for word in ("fails", "unknown") if any(one.answer == word for one in found)), "serves")
     order = ("fails", "unknown", "serves")
     reasons = (

@@ -59,7 +59,7 @@ def _file(case: Case) -> Iterator[Ground]:
             text = f"{case.runtime.name} reads one file {', '.join(endings)}; the model is {flavor.file}"
             fix = _OTHER_FORMAT if name == "sklearn" else ""
             yield Ground(answer="fails", text=text, fix=fix)
-        elif ".json" in endings and (case.mlmodel.with_example or case.mlmodel.example):
+        elif ".json" in endings and case.mlmodel.has_example:
             text = f"{case.runtime.name} takes the input example's .json files for models, and refuses more than one"
             yield Ground(answer="fails", text=text, fix="log it without input_example, or set profile: mlserver-image")
         return

@@ -28,7 +28,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """One model for one runtime."""
+    """One model for one runtime. Digest, size and example of the model are left out: its versions share the grounds."""
 
     mlmodel: Mlmodel
     runtime: Runtime

@@ -12,7 +12,7 @@ from m2g.kustomize.graph import Graph
 
 BATCH = 150
 
-_Built = tuple[str, str]
+_Target = tuple[str, str]
 """Model and namespace: two overlays that are alike in both build the same objects, which one process refuses."""
 
 
@@ -21,22 +21,22 @@ def batches(graphs: Iterable[Graph]) -> Iterator[list[Graph]]:
 
     What acts on a whole process is built alone.
     """
-    waiting: list[dict[_Built, Graph]] = []
+    waiting: list[dict[_Target, Graph]] = []
     for graph in graphs:
         if graph.problem or not graph.together:
             yield [graph]
             continue
-        here = _built(graph)
-        batch = next((batch for batch in waiting if here not in batch), None)
+        target = _target(graph)
+        batch = next((batch for batch in waiting if target not in batch), None)
         if batch is None:
             batch = {}
             waiting.append(batch)
-        batch[here] = graph
+        batch[target] = graph
         if len(batch) == BATCH:
             waiting.remove(batch)
             yield list(batch.values())
     yield from (list(batch.values()) for batch in waiting)
 
 
-def _built(graph: Graph) -> _Built:
+def _target(graph: Graph) -> _Target:
     return graph.folder.rpartition("/overlays/")[0], str(graph.kustomizations[0].said.get("namespace", ""))

@@ -106,7 +106,7 @@ class Reader:
         )
 
     def _only(self, found: Sequence[Kustomization]) -> Identity | None:
-        """What an overlay of m2g's shape builds to: one object of a base, under patches that leave its name alone."""
+        """What an overlay of m2g's shape builds to: one object of a base, whose name and namespace no patch touches."""
         if len(found) != 2 or not (found[0].said.keys() <= _OVER and found[1].said.keys() <= _BASE):
             return None
         resources = items(found[1].said.get("resources"))
@@ -150,7 +150,8 @@ class Reader:
             waiting.extend(reversed(node.folders))
 
     def _read(self, folder: str) -> _Node:
-        names = [name for name in FILE_NAMES if os.path.lexists(f"{self.root}/{folder}/{name}")]
+        there = self._listed(folder)
+        names = [name for name in FILE_NAMES if name in there]
         if len(names) != 1:
             raise Refused(folder, f"has {len(names)} kustomization files, needs one: {FILE_NAMES[0]}")
         here = self._places.inside(names[0], folder, f"{folder}/{names[0]}")
@@ -173,6 +174,12 @@ class Reader:
             files={place.path: stamp(place.state) for place in (*found.values(), here) if not place.is_folder},
             linked=any(place.linked for place in (*found.values(), here)),
         )
+
+    def _listed(self, folder: str) -> list[str]:
+        try:
+            return os.listdir(self._absolute(folder))
+        except OSError:  # as kustomize, which finds nothing there either
+            return []
 
     def _refuse_fetching(self, files: Collection[str]) -> None:
         """Where plugins are used any file may be a plugin's configuration, and name what it wants to load."""

@@ -9,7 +9,6 @@ from m2g.model import Signature
 LONGEST = 16 << 10
 """Bytes of an example that a record keeps."""
 _ROWS = ("inputs", "instances")
-_DECODER = json.JSONDecoder(parse_constant=lambda _: None)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -18,7 +17,7 @@ def compact(content: bytes, signature: Signature | None) -> str:
     if not content:
         return ""
     try:
-        loaded: object = _DECODER.decode(content.decode(json.detect_encoding(content), "surrogatepass"))
+        loaded: object = json.loads(content, parse_constant=lambda _: None)
         if not isinstance(loaded, dict):
             return ""
         text = _ENCODER.encode(_cut(loaded, signature))

@@ -156,7 +156,7 @@ def _native(mlmodel: Mlmodel | None) -> str | None:
     for flavor in mlmodel.flavors:
         # xgbserver asks a Booster: for a classifier that is a probability, where pyfunc gives the class; and it takes
         # the .json files of an input example for models, of which it wants one.
-        alone = not (mlmodel.with_example or mlmodel.example)
+        alone = not mlmodel.has_example
         same = flavor.name != "xgboost" or (flavor.model_class in _AS_BOOSTER and alone)
         if same and flavor.name in _FILES and flavor.file.endswith(_FILES[flavor.name]) and "/" not in flavor.file:
             return flavor.name

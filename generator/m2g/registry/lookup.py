@@ -51,17 +51,20 @@ class _Place(msgspec.Struct, frozen=True):
 
 
 class Lookup:
-    """One question about many versions; made for one call of `Registry.facts`."""
+    """Questions about many versions, hundreds at a time."""
 
     def __init__(self, rest: Rest, progress: Progress) -> None:
         self._rest = rest
         self._progress = progress
+        self._experiments: list[str] | None = None
+        """All of them, listed once: a search names where it looks."""
         self._runs: dict[str, RunAnswer] = {}
         self._models: dict[str, str] = {}
         """Logged model to the URI of its artifacts."""
 
     def facts(self, versions: Sequence[ModelVersion]) -> dict[tuple[str, str], VersionFacts]:
         """Facts of each version. Raises OutsideError where the server as a whole stops answering."""
+        self._runs, self._models = {}, {}
         self._search(versions)
         found: dict[tuple[str, str], VersionFacts] = {}
         with ThreadPoolExecutor(THREADS) as pool:
@@ -70,11 +73,10 @@ class Lookup:
                 for done, future in enumerate(as_completed(futures), 1):
                     found[futures[future]] = future.result()
                     self._progress("facts of versions", done, len(futures))
-                    if done % _CHUNK == 0:
-                        gc.collect(0)  # a request leaves cycles behind, 20 KiB of them
             finally:
                 self._rest.stop()
                 pool.shutdown(cancel_futures=True)
+        gc.collect(0)  # a request leaves cycles behind, 20 KiB of them
         return {(version.name, version.version): found[version.name, version.version] for version in versions}
 
     def _search(self, versions: Sequence[ModelVersion]) -> None:
@@ -87,13 +89,19 @@ class Lookup:
         if max(len(runs), len(models)) <= _FEW:
             return
         try:
-            experiments = [one.experiment_id for one in collect(self._rest, _EXPERIMENTS, {"view_type": "ALL"})]
+            experiments = self._all_experiments()
         except Refused:
             return
         if len(runs) > _FEW:
             self._search_runs(runs, experiments)
         if len(models) > _FEW:
             self._search_models(models, experiments)
+
+    def _all_experiments(self) -> list[str]:
+        if self._experiments is None:
+            listed = collect(self._rest, _EXPERIMENTS, {"view_type": "ALL"})
+            self._experiments = [one.experiment_id for one in listed]
+        return self._experiments
 
     def _search_runs(self, ids: Sequence[str], experiments: Sequence[str]) -> None:
         for chunk in _chunks(ids):

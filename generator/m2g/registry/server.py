@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from m2g.errors import InputError, OutsideError
 from m2g.model import ModelVersion, RegisteredModel, VersionFacts
@@ -14,6 +15,9 @@ from m2g.registry.normal import by_name, by_version
 from m2g.registry.paging import Listing, collect
 from m2g.registry.refusal import Refused
 from m2g.registry.rest import API, Call, Rest
+
+if TYPE_CHECKING:
+    from m2g.registry.lookup import Lookup
 
 _MODELS: Listing[Models, Model] = Listing(
     path="registered-models/search",
@@ -40,6 +44,7 @@ class ServerRegistry:
         self._progress = progress
         self._rest = Rest(place, workspace=self._workspace, patience=patience)
         self._is_checked = not self._workspace
+        self._lookup: Lookup | None = None
 
     @property
     def identity(self) -> str:
@@ -80,14 +85,15 @@ class ServerRegistry:
         raise OutsideError(f"{self._identity}: asked for the registered model {name!r}, the server sent another one")
 
     def facts(self, versions: Sequence[ModelVersion]) -> dict[tuple[str, str], VersionFacts]:
-        """As `Registry.facts`: two to four calls a version, and one for every 250 runs or logged models."""
+        """As `Registry.facts`: two to four calls a version, one for 250 runs or logged models, the experiments once."""
         if not versions:
             return {}
         from m2g.registry.lookup import Lookup  # with threads; mostly there is no version that is not known
 
+        self._lookup = self._lookup or Lookup(self._rest, self._progress)
         with self._rest:
             self._check_workspace()
-            return Lookup(self._rest, self._progress).facts(by_version(versions))
+            return self._lookup.facts(by_version(versions))
 
     def _check_workspace(self) -> None:
         """Make sure that the workspace exists, once: "no such workspace" must not pass for "no such model"."""

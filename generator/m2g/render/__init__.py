@@ -16,7 +16,6 @@ from m2g.render import argocd, batch, card, flux, kserve, kustomize
 from m2g.render.forms import FORMS
 from m2g.render.parts import Object, Subject
 from m2g.render.sample import Sample, sample
-from m2g.request import asked
 from m2g.request import path as request_path
 from m2g.request.curl import Target, forwarded, ingress
 from m2g.serving import RUNTIMES, Chosen, Serving
@@ -66,7 +65,7 @@ def _shared(config: Config, model: ModelInput, base: Object, samples: Mapping[st
     }
 
 
-@functools.cache
+@functools.cache  # every model has the same
 def _kustomization() -> bytes:
     return stamp("kustomization.yaml", dump(kustomize.base()))
 
@@ -122,11 +121,7 @@ def _call(config: Config, model: ModelInput, environment: str, made: Sample) -> 
 def _samples(config: Config, model: ModelInput) -> dict[str, Sample]:
     """The sample of each environment."""
     return {
-        environment: sample(
-            asked(mlmodel) if (mlmodel := deployment.release.mlmodel) else None,
-            deployment.chosen.protocol,
-            config.requests,
-        )
+        environment: sample(deployment.release.mlmodel, deployment.chosen.protocol, config.requests)
         for environment, deployment in model.deployments.items()
     }
 

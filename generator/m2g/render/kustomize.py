@@ -75,14 +75,15 @@ def _differences(before: Mapping[str, Plain], after: Mapping[str, Plain], path: 
     operations.extend({"op": "remove", "path": f"{path}/{_pointer(key)}"} for key in before if key not in after)
     for key, value in after.items():
         old = before.get(key)
-        if key not in before:
-            operations.append({"op": "add", "path": f"{path}/{_pointer(key)}", "value": value})
-        elif old == value:
+        if key in before and old == value:
             continue
+        place = f"{path}/{_pointer(key)}"
+        if key not in before:
+            operations.append({"op": "add", "path": place, "value": value})
         elif isinstance(old, Mapping) and isinstance(value, Mapping):
-            _differences(old, value, f"{path}/{_pointer(key)}", operations)
+            _differences(old, value, place, operations)
         else:
-            operations.append({"op": "replace", "path": f"{path}/{_pointer(key)}", "value": value})
+            operations.append({"op": "replace", "path": place, "value": value})
 
 
 def _pointer(key: str) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from m2g.errors import InputError
 from m2g.intent import Requests
 from m2g.model import Mlmodel, Value
-from m2g.request import Request, request, without_example
+from m2g.request import Request, asked, request, without_example
 from m2g.serving import Protocol
 
 _LARGEST = 256 << 10
@@ -29,12 +29,16 @@ class Sample(Value, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-@functools.lru_cache(maxsize=4)  # the versions of a model are mostly asked alike
 def sample(mlmodel: Mlmodel | None, protocol: Protocol, requests: Requests) -> Sample:
-    """The sample of one version, of which it takes what `asked` says.
+    """The sample of one version.
 
     An example that contradicts its signature is not used; `m2g render` warns of it.
     """
+    return _sample(None if mlmodel is None else asked(mlmodel), protocol, requests)
+
+
+@functools.lru_cache(maxsize=4)  # the versions of a model are mostly asked alike
+def _sample(mlmodel: Mlmodel | None, protocol: Protocol, requests: Requests) -> Sample:
     if mlmodel is None:
         return Sample(known=False, notes=("nobody knows what the model takes: its version has no MLmodel file",))
     made = _request(mlmodel, protocol, requests)

@@ -22,6 +22,8 @@ NESTED = frozenset(("array", "map", "object", "any"))
 NULLABLE = frozenset(("float", "double", "string"))
 """Types of columns that both servers take a null of."""
 _MAX_DEPTH = 48
+_SHORT = 100
+"""Longer words are not remembered: they would fill the memory."""
 _INTEGERS = {"integer": 31, "long": 63}
 _LARGEST_FLOAT = 3.4028234663852886e38
 _SAMPLES: dict[str, Json] = {
@@ -72,7 +74,6 @@ def _tree(text: str) -> Type:
     return found if end == len(text) else Type(word=text, known=False)
 
 
-_SHORT = 100
 _remembered = functools.lru_cache(maxsize=1 << 10)(_tree)
 """The words of most columns are the same few."""
 
