@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 
 from m2g.alike import Alike
+from m2g.commands.render import read
 from m2g.model import Field, Flavor, Mlmodel, Release, Run, Signature
+from tests.render.fleet import FakeRegistry, model, repository, run
 
 
 def _record(model: str, version: str, environment: str, *, shape: tuple[int, ...] = (1,), loss: float = 0.5) -> Release:
@@ -60,3 +64,14 @@ def test_what_several_say_is_there_once() -> None:
     assert mine.signature is theirs.signature
     assert mine.flavors is theirs.flavors
     assert mine.requirements is theirs.requirements
+
+
+def test_records_that_are_read_from_files_share(tmp_path: Path) -> None:
+    root = repository(tmp_path)
+    run(root, FakeRegistry([model(champion="1"), model("fraud", champion="2")]))
+    records = read(root).records
+    wine, fraud = (records[slug, "prod"].mlmodel for slug in ("wine", "fraud"))
+    assert wine is not None
+    assert fraud is not None
+    assert wine.signature is fraud.signature
+    assert wine.requirements is fraud.requirements

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -84,6 +85,21 @@ def test_a_kill_at_any_moment_leaves_all_or_nothing(tmp_path: Path) -> None:
     assert states[0] == OLD
     assert states[-1] == NEW
     assert len(states) > 20
+
+
+def test_a_folder_that_went_away_before_the_next_run_is_made_again(tmp_path: Path) -> None:
+    for event in range(1, 200):
+        root = tmp_path / str(event)
+        root.mkdir()
+        lay_out(root)
+        in_child(killed_at(event, root))
+        if workspace.unfinished(root) and not (root / "models/b/overlays/dev/y.yaml").exists():
+            shutil.rmtree(root / "models/b")
+            with workspace.locked(root):
+                pass
+            assert tree(root) == NEW
+            return
+    pytest.fail("no kill came between the journal and the file")
 
 
 def test_a_render_killed_with_its_whole_process_is_finished_by_the_next(tmp_path: Path) -> None:
