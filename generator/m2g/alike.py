@@ -56,7 +56,15 @@ class Alike:
         )
 
 
+def said(value: object) -> bytes:
+    """What a value says: the same bytes for the same, others for 1 and 1.0. Of bytes nobody can foresee the hash."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:  # half a character
+        return repr(value).encode("ascii", "backslashreplace")
+
+
 def _one(seen: dict[int, _T], value: _T) -> _T:
-    """The value that was seen before, where it is equal. Of bytes nobody can foresee the hash; of numbers one can."""
-    other = seen.setdefault(hash(msgspec.msgpack.encode(value)), value)
+    """The value that was seen before, where it is equal."""
+    other = seen.setdefault(hash(said(value)), value)
     return other if other == value else value

@@ -31,6 +31,7 @@ _ALIAS = re.compile(r"\*([0-9A-Za-z_-]+)")
 _MAYBE_TAGGED = re.compile(r"!\S{0,40}(binary|%)|^%TAG", re.MULTILINE)
 _DOCUMENT = re.compile(r"^---(?=\s|\Z)", re.MULTILINE)
 _WHOLE = 1 << 63
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,11 +100,11 @@ def refuse_costly(text: str) -> None:
     ):
         raise ValueError(f"it has more than {MAX_BRACKETS} brackets in one document")
     if not set(_ANCHOR.findall(text)).isdisjoint(_ALIAS.findall(text)):
-        from ruamel.yaml.error import YAMLError
+        import ruamel.yaml  # the package before its parts, as everywhere: two threads could wait for each other
 
         try:
             size = _expanded(text)
-        except (YAMLError, RecursionError) as error:
+        except (ruamel.yaml.error.YAMLError, RecursionError) as error:
             raise ValueError(str(error).splitlines()[0] if str(error) else repr(error)) from error
         if size > MAX_EXPANDED:
             raise ValueError("it has too many YAML aliases")
@@ -173,6 +174,7 @@ def _plain(node: object, place: tuple[str | int, ...], lines: dict[tuple[str | i
             line = mapping.lc.key(key)[0] + 1
             if not isinstance(key, str):
                 raise InputError(f"{file}:{line}: the key {_said(key)} is not text", hint="write it in quotes")
+            _whole(key, f"{file}:{line}")
             lines[(*place, str(key))] = line
             result[str(key)] = _plain(value, (*place, str(key)), lines, file)
         return result
@@ -186,10 +188,21 @@ def _plain(node: object, place: tuple[str | int, ...], lines: dict[tuple[str | i
     line = lines.get(place, 1)
     if isinstance(node, int) and not -_WHOLE <= node < _WHOLE:
         raise InputError(f"{file}:{line}: a number of more than 64 bits", hint="quote it if it is text")
-    for kind in (int, float, str):
+    if isinstance(node, str):
+        return _whole(str(node), f"{file}:{line}")
+    for kind in (int, float):
         if isinstance(node, kind):
             return kind(node)
     raise InputError(f"{file}:{line}: {str(node)[:60]!r} is not plain data", hint="quote it if it is text")
+
+
+def _whole(text: str, place: str) -> str:
+    """JSON has two escapes for a character beyond U+FFFF; in YAML each is half of one, which no file can hold."""
+    if _HALF.search(text):
+        raise InputError(
+            f"{place}: half a character ({text[:20]!r})", hint="write the character itself, or \\U and its eight digits"
+        )
+    return text
 
 
 def _said(value: object) -> str:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET
 
 from m2g import quantity
+from m2g.alike import said
 from m2g.batch import BatchRun
 from m2g.errors import InputError
 from m2g.finding import Finding
@@ -96,14 +97,16 @@ _REFUSALS = {
 
 def resolve(given: Sequence[Layer], bounds: Mapping[str, Bound], kserve: Kserve) -> tuple[Serving, list[Finding]]:
     """Merge the layers and check the bounds. With findings, the Serving is not fit to be rendered."""
-    serving, findings = _resolved(tuple(given), tuple(bounds.items()), kserve)
+    fixed, limits = tuple(given), tuple(bounds.items())
+    serving, findings = _resolved(fixed, limits, kserve, said((fixed, limits, kserve)))
     return serving, list(findings)
 
 
-@functools.lru_cache(maxsize=16)  # many models have no settings of their own; a layer is equal where its file is
+@functools.lru_cache(maxsize=16)  # many models have no settings of their own
 def _resolved(
-    given: tuple[Layer, ...], bounds: tuple[tuple[str, Bound], ...], kserve: Kserve
+    given: tuple[Layer, ...], bounds: tuple[tuple[str, Bound], ...], kserve: Kserve, _said: bytes
 ) -> tuple[Serving, tuple[Finding, ...]]:
+    """`_said` tells apart what is equal and not the same: `1e16` is no quantity, the whole number is."""
     findings = [f for layer in given for f in _malformed(layer)]
     findings = findings or [f for layer in given if layer.bounded for f in _outside(layer, bounds)]
     if findings:

@@ -9,7 +9,7 @@ import pytest
 
 from m2g import kustomize
 from m2g.kustomize import batches
-from m2g.kustomize.graph import Reader
+from m2g.kustomize.graph import Graph, Reader
 from tests.kustomize.fleet import component, model, write
 from tests.kustomize.test_counted import counted
 
@@ -74,6 +74,28 @@ def test_overlays_that_build_the_same_object_share_no_process(tmp_path: Path, mo
     assert sorted(one.folder for one in built) == sorted(folders)
     assert [one.folder for one in built if one.error] == ["models/model-3/overlays/dev"]
     assert log.read_text().count("\n") == 9  # three environments of 12, 4 to a process; one overlay is not built
+
+
+def test_no_more_than_some_batches_are_held_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "BATCH", 4)
+    monkeypatch.setattr(batches, "_HELD_BACK", 8)
+    folders = fleet(tmp_path)
+    for file in tmp_path.glob("models/*/overlays/*/kustomization.yaml"):
+        file.write_text(file.read_text().replace(f"models-{file.parent.name}", "models"))
+    taken = 0
+
+    def graphs() -> Iterator[Graph]:
+        nonlocal taken
+        reader = Reader(tmp_path)
+        for folder in folders:
+            taken += 1
+            yield reader.graph(folder)
+
+    built = 0
+    for batch in batches.batches(graphs()):
+        built += len(batch)
+        assert taken - built <= 8
+    assert built == len(folders)
 
 
 def test_a_process_starts_when_enough_models_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from m2g.alike import Alike
+from m2g.alike import Alike, said
 from m2g.commands.render import read
 from m2g.model import Field, Flavor, Mlmodel, Release, Run, Signature
 from tests.render.fleet import FakeRegistry, model, repository, run
@@ -43,11 +43,16 @@ def test_every_record_is_what_it_was() -> None:
         _record("wine", "1", "stage"),
         _record("beer", "1", "dev", loss=0.25),
         _record("beer", "1", "prod", shape=(2**61,)),  # the hash of the number 1
+        _record("gin", "1", "prod", shape=(10**30,)),  # what JSON can say, and not every format
         msgspec.structs.replace(_record("none", "1", "dev"), mlmodel=None, run=None),
         _record("wine", "1", "dev"),
     ]
     alike = Alike()
     assert [alike.of(record) for record in records] == records
+
+
+def test_equal_is_not_the_same() -> None:
+    assert len({said(value) for value in (1, 1.0, True, "1", "\ud800", "\ud801", 10**30)}) == 7
 
 
 def test_what_several_say_is_there_once() -> None:

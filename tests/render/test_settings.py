@@ -108,3 +108,13 @@ def test_a_tag_out_of_bounds_names_the_tag(setting: str, bound: str, value: str,
 
 def test_a_tag_that_is_not_allowed_does_nothing() -> None:
     assert settled(_CONFIG, tags={"m2g.dev/max-replicas": "1000"}) == settled(_CONFIG)
+
+
+def test_two_states_of_one_file_are_told_apart_where_they_are_equal() -> None:
+    """`m2g diff` looks at both in one process."""
+    whole, rounded = (
+        settled(msgspec.structs.replace(_CONFIG, defaults=Settings(resources=Resources(limits={"memory": amount}))))
+        for amount in (10**16, 1e16)
+    )
+    assert whole[0].limits["memory"] == "10P"
+    assert [finding.message for finding in rounded[1]] == ["'1e+16' is not a quantity"]

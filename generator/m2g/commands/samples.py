@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
+from m2g.alike import said
 from m2g.commands.desired import Key, Repository
 from m2g.errors import InputError
 from m2g.finding import Finding, Severity
@@ -23,7 +22,7 @@ def findings(repository: Repository, records: Mapping[Key, Release]) -> list[Fin
         saved = release.mlmodel
         if saved is None or not saved.example:
             continue
-        sent = msgspec.msgpack.encode(asked(saved))  # of bytes nobody can foresee the hash
+        sent = said(asked(saved))
         if sent not in known:
             known[sent] = _refused(saved)
         error = known[sent]

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from m2g.kustomize.graph import Graph
 
 BATCH = 150
+_HELD_BACK = 10 * BATCH
+"""Overlays that wait for others to fill their batch."""
 
 _Target = tuple[str, str]
 """Model and namespace: two overlays that are alike in both build the same objects, which one process refuses."""
@@ -32,9 +34,10 @@ def batches(graphs: Iterable[Graph]) -> Iterator[list[Graph]]:
             batch = {}
             waiting.append(batch)
         batch[target] = graph
-        if len(batch) == BATCH:
-            waiting.remove(batch)
-            yield list(batch.values())
+        if len(batch) == BATCH or sum(map(len, waiting)) == _HELD_BACK:
+            full = max(waiting, key=len)
+            waiting.remove(full)
+            yield list(full.values())
     yield from (list(batch.values()) for batch in waiting)
 
 
