@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from msgspec import UNSET
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     import jsonschema_rs
 
 FILE = "m2g.yaml"
+_RULES: dict[type[Config] | type[ModelIntent], str] = {Config: "config-invalid", ModelIntent: "model-yaml-invalid"}
+_LARGEST = 1 << 63
+_T = TypeVar("_T", Config, ModelIntent)
 
 
 class Loaded(Value, frozen=True, kw_only=True):
@@ -52,10 +55,9 @@ def load(root: Path) -> Loaded:
 def parsed(content: bytes) -> Loaded:
     """As `load`, from the file's bytes."""
     document = documents.read(FILE, content)
-    findings = _conform(document, Config)
-    if findings:
+    config, findings = _converted(document, Config)
+    if config is None:
         return Loaded(config=None, findings=tuple(findings))
-    config = msgspec.convert(document.data, Config)
     findings = [
         Finding(file=FILE, line=document.line(place), path=".".join(place), rule="config-invalid", message=m, hint=h)
         for place, m, h in _contradictions(config)
@@ -89,8 +91,7 @@ def intent_of(root: Path, folder: ModelFolder) -> tuple[ModelIntent | None, list
         return None, []
     except InputError as error:
         return None, [Finding(rule="yaml-invalid", file=file, message=error.message, hint=error.hint)]
-    wrong = _conform(document, ModelIntent)
-    return (None, wrong) if wrong else (msgspec.convert(document.data or {}, ModelIntent), [])
+    return _converted(document, ModelIntent)
 
 
 def unknown_environments(config: Config, found: Mapping[str, ModelIntent]) -> Iterator[Finding]:
@@ -123,13 +124,37 @@ def registry_uri(config: Config) -> str:
     return uri
 
 
-def _conform(document: documents.Document, kind: type[Config] | type[ModelIntent]) -> list[Finding]:
+def _converted(document: documents.Document, kind: type[_T]) -> tuple[_T | None, list[Finding]]:
+    """What a file says, or what is wrong in it. The types say whether it is right; the schema of them has the words."""
     data = {} if document.data is None and kind is ModelIntent else document.data
+    try:
+        return msgspec.convert(data, kind), []
+    except msgspec.ValidationError:
+        findings = _conform(document, data, kind)
+    if findings:
+        return None, findings
+    try:
+        return msgspec.convert(_whole(data), kind), []
+    except msgspec.ValidationError as error:
+        hint = "write a whole number of at most 64 bits"
+        return None, [Finding(rule=_RULES[kind], file=document.file, message=str(error), hint=hint)]
+
+
+def _whole(data: object) -> object:
+    """`1.0` and `1e3` are whole numbers to a JSON Schema, and so to editors."""
+    if isinstance(data, dict):
+        return {key: _whole(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_whole(value) for value in data]
+    return int(data) if isinstance(data, float) and data.is_integer() and abs(data) < _LARGEST else data
+
+
+def _conform(document: documents.Document, data: object, kind: type[Config] | type[ModelIntent]) -> list[Finding]:
     schema, validator = _compiled(kind)
     errors = validator.iter_errors(data)
     return [
         Finding(
-            rule="config-invalid" if kind is Config else "model-yaml-invalid",
+            rule=_RULES[kind],
             file=document.file,
             line=document.line(violation.where),
             path=violation.path,

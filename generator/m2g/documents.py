@@ -6,6 +6,7 @@ It is imported where it is needed: it takes 10 ms, and mostly what people wrote 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias, cast
@@ -190,6 +191,8 @@ def _plain(node: object, place: tuple[str | int, ...], lines: dict[tuple[str | i
         raise InputError(f"{file}:{line}: a number of more than 64 bits", hint="quote it if it is text")
     if isinstance(node, str):
         return _whole(str(node), f"{file}:{line}")
+    if isinstance(node, float) and not math.isfinite(node):
+        raise InputError(f"{file}:{line}: {node!s} is no number that JSON has", hint="quote it if it is text")
     for kind in (int, float):
         if isinstance(node, kind):
             return kind(node)

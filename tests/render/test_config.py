@@ -51,6 +51,14 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, expected: t
     assert expected in problems(tmp_path, text)
 
 
+@pytest.mark.parametrize("number", ["2.0", "2e0", "0.2e1"])
+def test_a_whole_number_may_be_written_as_editors_allow(tmp_path: Path, number: str) -> None:
+    (tmp_path / "m2g.yaml").write_text(CONFIG.replace("minReplicas: 2", f"minReplicas: {number}"))
+    found = config.load(tmp_path).config
+    assert found is not None
+    assert repr(found.environments["prod"].settings.min_replicas) == "2"
+
+
 def test_all_mistakes_are_named_in_one_run(tmp_path: Path) -> None:
     text = CONFIG.replace("models-dev", "X").replace("minReplicas: 2", "minReplica: 2") + "extra: 1\n"
     assert len(problems(tmp_path, text)) == 3
@@ -73,6 +81,8 @@ def test_all_mistakes_are_named_in_one_run(tmp_path: Path) -> None:
         (b"<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> x\n", "merge-conflict"),
         (b"a: !!python/object:os.system x\n", "not plain data"),
         (b"a: 2024-01-01\n", "not plain data"),
+        (b"a: .nan\n", "no number"),
+        (b"a: -1e999\n", "no number"),
         (b'a:\n- "\\ud83d\\ude00"\n', "m2g.yaml:2: half a character"),
         (b'a:\n  "\\ud800": 1\n', "m2g.yaml:2: half a character"),
     ],
