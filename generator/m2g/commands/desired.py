@@ -75,7 +75,7 @@ class Trial:
 
     def problems(self, slug: str, releases: Mapping[str, Release]) -> dict[str, list[Finding]]:
         """Environment → why its new release cannot be rendered; of those that can nothing is said."""
-        whole = {**self._kept[slug], **releases}
+        whole = {**self._kept.get(slug, {}), **releases}
         made = model_files(self._repository, slug, whole)
         if not made.findings:
             self.spool.put(made.files)

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Collection, Mapping
 from typing import TypeVar
 
@@ -187,12 +188,14 @@ def _fields(side: str, text: str | None) -> tuple[Field, ...] | None:
 
 
 def _field(spec: _Spec, *, is_param: bool) -> Field:
+    """Words of types are interned: there are a few, and a fleet has many columns."""
     if spec.tensor is not None:
-        return Field(name=spec.name, type=spec.tensor.dtype, required=_required(spec), shape=spec.tensor.shape)
+        dtype = sys.intern(spec.tensor.dtype)
+        return Field(name=spec.name, type=dtype, required=_required(spec), shape=spec.tensor.shape)
     required = not is_param and _required(spec)
     return Field(
         name=spec.name,
-        type=_type(spec, 0),
+        type=sys.intern(_type(spec, 0)),
         required=required,
         shape=spec.shape,
         default=_default(spec.default) if is_param else "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -59,7 +60,7 @@ def chosen(subject: Subject) -> tuple[Chosen, list[Finding]]:
     made = Chosen(
         profile=profile,
         protocol=PROTOCOLS[profile],
-        reason=reason,
+        reason=sys.intern(reason),
         verdict=subject.verdicts.get(runtime),
         runtime=runtime,
         model_format=_format(profile, subject),
