@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import jsonschema_rs
 
 FILE = "m2g.yaml"
-_RULES: dict[type[Config] | type[ModelIntent], str] = {Config: "config-invalid", ModelIntent: "model-yaml-invalid"}
 _LARGEST = 1 << 63
 _T = TypeVar("_T", Config, ModelIntent)
 
@@ -137,7 +136,13 @@ def _converted(document: documents.Document, kind: type[_T]) -> tuple[_T | None,
         return msgspec.convert(_whole(data), kind), []
     except msgspec.ValidationError as error:
         hint = "write a whole number of at most 64 bits"
-        return None, [Finding(rule=_RULES[kind], file=document.file, message=str(error), hint=hint)]
+        finding = Finding(
+            rule="config-invalid" if kind is Config else "model-yaml-invalid",
+            file=document.file,
+            message=str(error),
+            hint=hint,
+        )
+        return None, [finding]
 
 
 def _whole(data: object) -> object:
@@ -154,7 +159,7 @@ def _conform(document: documents.Document, data: object, kind: type[Config] | ty
     errors = validator.iter_errors(data)
     return [
         Finding(
-            rule=_RULES[kind],
+            rule="config-invalid" if kind is Config else "model-yaml-invalid",
             file=document.file,
             line=document.line(violation.where),
             path=violation.path,
