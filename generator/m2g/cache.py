@@ -81,19 +81,22 @@ class Cache:
         return self.get_all((key,)).get(key)
 
     def get_all(self, keys: Collection[bytes]) -> dict[bytes, bytes]:
-        """As `get` for some hundred keys at most, under one lock of the file. What is missing has no entry."""
+        """As `get` for many keys, under one lock of the file. What is missing has no entry."""
         if self._database is None:
             return {}
-        question = f"SELECT key, value, day FROM found WHERE key IN ({','.join('?' * len(keys))})"  # noqa: S608  # only question marks are put in
+        question = "SELECT value, day FROM found WHERE key = ?"
         try:
-            rows = self._database.execute(question, tuple(keys)).fetchall()
+            with self._database:
+                self._database.execute("BEGIN")
+                rows = [(key, self._database.execute(question, (key,)).fetchone()) for key in keys]
         except sqlite3.OperationalError:  # busy, or a value that is no bytes
             return {}
         except sqlite3.Error:
             self._forget()
             return {}
         found: dict[bytes, bytes] = {}
-        for key, value, day in rows:
+        for key, row in rows:
+            value, day = row or (None, 0)
             if not isinstance(value, bytes) or value[:_CHECK] != _check(key, value[_CHECK:]):
                 continue
             if day != self._today:
@@ -106,7 +109,7 @@ class Cache:
         return self.read_all((key,), decoder).get(key)
 
     def read_all(self, keys: Collection[bytes], decoder: msgspec.msgpack.Decoder[T]) -> dict[bytes, T]:
-        """As `read`, of those of the keys (some hundred at most) under which something was put."""
+        """As `read`, of those of the keys under which something was put."""
         found: dict[bytes, T] = {}
         for key, value in self.get_all(keys).items():
             with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
