@@ -13,10 +13,11 @@ import msgspec
 from msgspec import UNSET
 
 from m2g import conform, documents, files, quantity
+from m2g.conform import Violation
 from m2g.errors import InputError
 from m2g.finding import Finding
 from m2g.folders import ModelFolder, slugs
-from m2g.intent import Bound, Config, Follow, ModelIntent, Settings
+from m2g.intent import Bound, Config, Follow, ModelIntent, Settings, intent_file
 from m2g.model import Value
 from m2g.naming import RESERVED
 
@@ -76,11 +77,6 @@ def intents(root: Path) -> tuple[dict[str, ModelIntent], list[Finding]]:
     return found, findings
 
 
-def intent_file(slug: str) -> str:
-    """Where people write what is about one model."""
-    return f"models/{slug}/model.yaml"
-
-
 def intent_of(root: Path, folder: ModelFolder) -> tuple[ModelIntent | None, list[Finding]]:
     """model.yaml of a model, None where it has none, and the findings of one that cannot be used."""
     file = intent_file(folder.slug)
@@ -129,20 +125,23 @@ def _converted(document: documents.Document, kind: type[_T]) -> tuple[_T | None,
     try:
         return msgspec.convert(data, kind), []
     except msgspec.ValidationError:
-        findings = _conform(document, data, kind)
-    if findings:
-        return None, findings
-    try:
-        return msgspec.convert(_whole(data), kind), []
-    except msgspec.ValidationError as error:
-        hint = "write a whole number of at most 64 bits"
-        finding = Finding(
+        violations = _violations(data, kind)
+    if not violations:
+        try:
+            return msgspec.convert(_whole(data), kind), []
+        except msgspec.ValidationError as error:
+            violations = [Violation(where=(), message=str(error), hint="write a whole number of at most 64 bits")]
+    return None, [
+        Finding(
             rule="config-invalid" if kind is Config else "model-yaml-invalid",
             file=document.file,
-            message=str(error),
-            hint=hint,
+            line=document.line(violation.where),
+            path=violation.path,
+            message=violation.message,
+            hint=violation.hint,
         )
-        return None, [finding]
+        for violation in violations
+    ]
 
 
 def _whole(data: object) -> object:
@@ -154,20 +153,9 @@ def _whole(data: object) -> object:
     return int(data) if isinstance(data, float) and data.is_integer() and abs(data) < _LARGEST else data
 
 
-def _conform(document: documents.Document, data: object, kind: type[Config] | type[ModelIntent]) -> list[Finding]:
+def _violations(data: object, kind: type[Config] | type[ModelIntent]) -> list[Violation]:
     schema, validator = _compiled(kind)
-    errors = validator.iter_errors(data)
-    return [
-        Finding(
-            rule="config-invalid" if kind is Config else "model-yaml-invalid",
-            file=document.file,
-            line=document.line(violation.where),
-            path=violation.path,
-            message=violation.message,
-            hint=violation.hint,
-        )
-        for violation in conform.ordered(v for error in errors for v in conform.violations(error, schema))
-    ]
+    return conform.ordered(v for error in validator.iter_errors(data) for v in conform.violations(error, schema))
 
 
 @functools.cache  # making it takes as long as reading a file, and every model may have one

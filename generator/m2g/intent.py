@@ -280,6 +280,11 @@ class Pin(Value, frozen=True, kw_only=True):
     settings: Settings = Settings()
 
 
+def intent_file(slug: str) -> str:
+    """Where people write what is about one model."""
+    return f"models/{slug}/model.yaml"
+
+
 class ModelIntent(Value, frozen=True, kw_only=True):
     """models/<slug>/model.yaml: what people want for one model."""
 

@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from m2g import naming
 from m2g.finding import Finding, Severity
-from m2g.intent import Config, Environment, ModelIntent
+from m2g.intent import Config, Environment, ModelIntent, intent_file
 from m2g.model import ModelVersion, RegisteredModel, Release, Value
 
 Key: TypeAlias = tuple[str, str]
@@ -93,7 +93,7 @@ def stale_pins(intents: Mapping[str, ModelIntent], records: Mapping[Key, Release
             findings.append(
                 Finding(
                     rule="pin-not-rendered",
-                    file=f"models/{slug}/model.yaml",
+                    file=intent_file(slug),
                     path=f"environments.{environment}.version",
                     model=record.model if record else slug,
                     environment=environment,

@@ -17,7 +17,7 @@ from m2g.alike import said
 from m2g.batch import BatchRun
 from m2g.errors import InputError
 from m2g.finding import Finding
-from m2g.intent import Batch, Bound, Config, Kserve, Mode, ModelIntent, Resources, Settings
+from m2g.intent import Batch, Bound, Config, Kserve, Mode, ModelIntent, Resources, Settings, intent_file
 from m2g.model import Release, Value
 from m2g.serving import Serving, contradictions
 
@@ -52,7 +52,7 @@ def layers(
     if environment:
         env = config.environments[environment]
         result.append(Layer(settings=env.settings, file="m2g.yaml", place=f"environments.{environment}.settings"))
-    file = f"models/{slug}/model.yaml"
+    file = intent_file(slug)
     if intent.settings != _NOTHING:
         result.append(Layer(settings=intent.settings, file=file, place="settings", bounded=True))
     pin = intent.environments.get(environment)

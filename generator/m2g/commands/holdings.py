@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -10,78 +9,19 @@ from pathlib import Path
 import msgspec
 
 from m2g import config as configuration
-from m2g import files, folders, releases, runtimes
+from m2g import folders, releases, runtimes
 from m2g.alike import Alike
-from m2g.cache import Cache, key
 from m2g.commands.desired import Key, Repository
-from m2g.config import Loaded
+from m2g.commands.remembered import Remembered
 from m2g.finding import Finding
 from m2g.folders import ModelFolder
 from m2g.intent import Config, ModelIntent
 from m2g.model import Release
 from m2g.plan import misplaced
 
-_CONFIG = msgspec.msgpack.Decoder(Config)
-_INTENT = msgspec.msgpack.Decoder(ModelIntent)
 _TOGETHER = 20
 """Folders that are in memory together."""
 _COMPONENT = re.compile(r"models/([^/]+)/custom/([^/]+)/kustomization\.y.*ml")
-
-
-class Remembered:
-    """What earlier runs found out: folders that are exactly what render gives, and what m2g.yaml and model.yaml say."""
-
-    def __init__(self, cache: Cache, salt: bytes) -> None:
-        self._cache = cache
-        self._salt = key("rendered", salt)
-        self._written = key("written", salt)
-
-    def is_right(self, folder: ModelFolder) -> bool:
-        """Whether the folder is known to be exactly what render gives."""
-        return folder.digest in self.right_among([folder])
-
-    def right_among(self, some: Collection[ModelFolder]) -> frozenset[bytes]:
-        """The digests of those of these folders (some hundred at most) that are known to be what render gives."""
-        keys = {self._key(folder.digest): folder.digest for folder in some if folder.digest}
-        return frozenset(keys[found] for found in self._cache.get_all(keys))
-
-    def add_right(self, digest: bytes) -> None:
-        """The folder with this digest is exactly what render gives."""
-        if digest:
-            self._cache.put(self._key(digest), b"")
-
-    def config(self, root: Path) -> Loaded:
-        """As `config.load`; a good m2g.yaml is not parsed again while its bytes are the same."""
-        content = files.read(root, configuration.FILE)
-        place = key(self._written, configuration.FILE, content)
-        known = self._cache.read(place, _CONFIG)
-        if known is not None:
-            return Loaded(config=known)
-        loaded = configuration.parsed(content)
-        if loaded.config is not None and not loaded.findings:
-            self._keep(place, loaded.config)
-        return loaded
-
-    def intent(self, root: Path, folder: ModelFolder) -> tuple[ModelIntent | None, list[Finding]]:
-        """As `config.intent_of`; a good model.yaml is not parsed again while its bytes are the same."""
-        content = folder.files.get(configuration.intent_file(folder.slug))
-        if content is None:
-            return configuration.intent_of(root, folder)
-        place = key(self._written, "model.yaml", content)
-        known = self._cache.read(place, _INTENT)
-        if known is not None:
-            return known, []
-        intent, wrong = configuration.intent_of(root, folder)
-        if intent is not None:
-            self._keep(place, intent)
-        return intent, wrong
-
-    def _keep(self, place: bytes, said: Config | ModelIntent) -> None:
-        with contextlib.suppress(UnicodeEncodeError):  # half a character: what would write it refuses it
-            self._cache.put(place, msgspec.msgpack.encode(said))
-
-    def _key(self, digest: bytes) -> bytes:
-        return key(self._salt, digest)
 
 
 class Holdings(msgspec.Struct, frozen=True, kw_only=True):

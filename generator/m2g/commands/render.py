@@ -17,7 +17,8 @@ from m2g.cache import Cache
 from m2g.commands import holdings, ownership, salt, samples, verdicts
 from m2g.commands.desired import Key, Repository, Trial, desired, located, unused
 from m2g.commands.difference import Allowed, difference, loose
-from m2g.commands.holdings import Holdings, Remembered
+from m2g.commands.holdings import Holdings
+from m2g.commands.remembered import Remembered
 from m2g.commands.resolve import Resolved, Scope, as_wished, resolve, unknown
 from m2g.commands.served import served
 from m2g.errors import InputError

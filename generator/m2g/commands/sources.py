@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from m2g import documents, files
 from m2g.errors import M2gError
+from m2g.intent import intent_file
 from m2g.kustomize import Kustomization
 from m2g.manifest import Manifest, at
 from m2g.model import Value
@@ -103,7 +104,7 @@ def _pointer(text: str) -> Place:
 
 def _setting(root: Path, slug: str, environment: str, place: Place) -> Source:
     """The file that sets it: model.yaml before m2g.yaml, the environment before all; else where it could be set."""
-    own = f"models/{slug}/model.yaml"
+    own = intent_file(slug)
     for known, where in _FROM_CONFIG.items():
         if place[: len(known)] == known:
             return Source(file="m2g.yaml", line=line(root, "m2g.yaml", where))

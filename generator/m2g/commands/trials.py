@@ -13,7 +13,7 @@ from m2g.commands import render as rendering
 from m2g.commands.desired import Repository, choose, serving_of
 from m2g.commands.resolve import Scope
 from m2g.errors import InputError
-from m2g.intent import Kserve
+from m2g.intent import Kserve, intent_file
 from m2g.model import Mlmodel, Release, Value
 from m2g.naming import slug as slug_of
 from m2g.runtime import Runtime
@@ -102,7 +102,7 @@ def _of_records(root: Path, wish: Wish) -> list[Trial]:
             continue
         if changed is not None and not changed & {
             f"models/{slug}/releases/{environment}.json",
-            f"models/{slug}/model.yaml",
+            intent_file(slug),
         }:
             continue
         trial = _trial(root, repository, slug, release, wish)

@@ -13,6 +13,7 @@ from m2g import folders, kustomize, releases
 from m2g.cache import Cache, key
 from m2g.commands import holdings, ownership, samples
 from m2g.commands.desired import Repository, desired, located, unused
+from m2g.commands.remembered import Remembered
 from m2g.finding import Finding
 from m2g.folders import ModelFolder
 from m2g.intent import Config
@@ -51,7 +52,7 @@ _DECODER = msgspec.msgpack.Decoder(Unit)
 class Units:
     """The models of a repository; what was found out of a folder is remembered."""
 
-    def __init__(self, look: Look, remembered: holdings.Remembered, cache: Cache) -> None:
+    def __init__(self, look: Look, remembered: Remembered, cache: Cache) -> None:
         self._look = look
         self._remembered = remembered
         self._cache = cache
@@ -97,7 +98,7 @@ def _name(folder: ModelFolder, records: Mapping[str, Release]) -> str:
     return next((release.model for release in reversed(list(records.values()))), folder.slug)
 
 
-def look(what: Look, folder: ModelFolder, remembered: holdings.Remembered) -> Unit:
+def look(what: Look, folder: ModelFolder, remembered: Remembered) -> Unit:
     """Look at one model; every finding has its file and line.
 
     Where the folder is known to be what render gives, it is not rendered again, nor are its files' marks looked at.

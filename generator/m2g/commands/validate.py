@@ -17,8 +17,8 @@ from m2g.commands import expressions, ownership, salt
 from m2g.commands.belonging import Belonging
 from m2g.commands.fleet import FLEET, Fleet, substituted
 from m2g.commands.history import Against, Past, past
-from m2g.commands.holdings import Remembered
 from m2g.commands.judgements import Court, Judgement, Judgements, Key, judge, plain
+from m2g.commands.remembered import Remembered
 from m2g.commands.resolve import Scope
 from m2g.commands.units import Look, Unit, Units
 from m2g.errors import InputError
