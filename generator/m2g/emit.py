@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from m2g import memo
 from m2g.errors import InputError
 from m2g.naming import unprintable
 
@@ -25,8 +26,6 @@ _RESERVED = frozenset("y n yes no on off true false null none nan inf ~".split()
 _MAPPINGS = (dict, Mapping)
 """Asking an abstract class takes ten times as long, and mostly it is a dict."""
 _SCALARS = (str, int, float, type(None))
-_SHORT = 100
-"""Longer texts are not remembered: they would fill the memory."""
 _KEY_MAX = 1000
 """libyaml, and Go's reader after it, look for the colon within 1,024 characters."""
 _JSON = json.JSONEncoder(ensure_ascii=False)
@@ -105,11 +104,8 @@ def _scalar(value: Plain) -> str:
             return "[]"
 
 
+@memo.short  # most texts of a manifest are those of the one before
 def _text(text: str) -> str:
-    return _remembered(text) if len(text) < _SHORT else _quoted(text)
-
-
-def _quoted(text: str) -> str:
     if (_PLAIN_WORD.fullmatch(text) and text.lower() not in _RESERVED) or _QUANTITY.fullmatch(text):
         return text
     bad = unprintable(text)
@@ -119,7 +115,3 @@ def _quoted(text: str) -> str:
             hint="remove the character where the text is set (name, tag or setting)",
         )
     return _ESCAPES.sub(lambda m: f"\\u{ord(m[0]):04x}", _JSON.encode(text))
-
-
-_remembered = functools.lru_cache(maxsize=1 << 10)(_quoted)
-"""Most texts of a manifest are those of the one before."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterator
 
+from m2g import memo
 from m2g.checks.containers import Place
 from m2g.checks.rule import Fault, Rule, Subject
 from m2g.finding import Severity
@@ -29,7 +29,7 @@ def _volatile(subject: Subject) -> Iterator[Fault]:
                     yield Fault(place=(*here, field, key), message=message)
 
 
-@functools.lru_cache(maxsize=1 << 10)
+@memo.short
 def _changes(key: str) -> bool:
     """Whether what a key is called is of one commit, build or time."""
     return key == _CHART or _KEYS.fullmatch(key.lower()) is not None

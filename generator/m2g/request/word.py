@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import functools
 import json
 import math
 import re
@@ -12,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias
 
+from m2g import memo
 from m2g.errors import InputError
 from m2g.model import Value
 
@@ -22,8 +22,6 @@ NESTED = frozenset(("array", "map", "object", "any"))
 NULLABLE = frozenset(("float", "double", "string"))
 """Types of columns that both servers take a null of."""
 _MAX_DEPTH = 48
-_SHORT = 100
-"""Longer words are not remembered: they would fill the memory."""
 _INTEGERS = {"integer": 31, "long": 63}
 _LARGEST_FLOAT = 3.4028234663852886e38
 _SAMPLES: dict[str, Json] = {
@@ -61,21 +59,14 @@ class Mismatch(Exception):
     """A value is not of its type; the text says why, beginning with where in the value."""
 
 
+@memo.short  # the words of most columns are the same few
 def parse(text: str) -> Type:
     """The tree of a type word; what is none is a type of that word that is not known."""
-    return _remembered(text) if len(text) < _SHORT else _tree(text)
-
-
-def _tree(text: str) -> Type:
     try:
         found, end = _parse(text, 0, 0)
     except ValueError:
         return Type(word=text, known=False)
     return found if end == len(text) else Type(word=text, known=False)
-
-
-_remembered = functools.lru_cache(maxsize=1 << 10)(_tree)
-"""The words of most columns are the same few."""
 
 
 def _parse(text: str, start: int, depth: int) -> tuple[Type, int]:
