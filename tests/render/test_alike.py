@@ -9,21 +9,15 @@ import msgspec
 from m2g.alike import Alike, said
 from m2g.commands.render import read
 from m2g.model import Field, Flavor, Mlmodel, Release, Run, Signature
-from tests.render.fleet import FakeRegistry, model, repository, run
+from tests.render.fleet import FakeRegistry, model, release, repository, run
 
 
 def _record(model: str, version: str, environment: str, *, shape: tuple[int, ...] = (1,), loss: float = 0.5) -> Release:
     """As it comes from a file: no object of it is another record's."""
-    record = Release(
-        schema=1,
-        model=model,
-        environment=environment,
-        registry="http://mlflow",
-        version=version,
-        follows="alias champion",
-        created_at=1,
-        source=f"models:/m-{model}-{version}",
-        artifact_uri="s3://models",
+    record = release(
+        model,
+        environment,
+        version,
         run=Run(id=f"{model}-{version}", metrics={"loss": loss}),
         mlmodel=Mlmodel(
             sha256=f"{model}-{version}",

@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from m2g.model import Field, Flavor, Mlmodel, Release, Run, Signature
+from m2g.model import Field, Flavor, Mlmodel, Run, Signature
 from m2g.render.card import Row, card
+from tests.render.fleet import release
 
 HOSTILE = (
     "a | b | c",
@@ -27,16 +28,11 @@ HOSTILE = (
 
 
 def page(said: str) -> str:
-    release = Release(
-        schema=1,
-        model=said,
-        environment="dev",
-        registry="http://mlflow",
-        version=said,
+    found = release(
+        said,
+        "dev",
+        said,
         follows=said,
-        created_at=1,
-        source="s3://x",
-        artifact_uri="s3://x",
         run=Run(id=said, metrics={said: 0.5}),
         mlmodel=Mlmodel(
             sha256="0",
@@ -45,7 +41,7 @@ def page(said: str) -> str:
         ),
     )
     row = Row(
-        release=release,
+        release=found,
         namespace="models-dev",
         source=said,
         profile="mlserver",
