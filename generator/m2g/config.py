@@ -127,10 +127,7 @@ def _converted(document: documents.Document, kind: type[_T]) -> tuple[_T | None,
     except msgspec.ValidationError:
         violations = _violations(data, kind)
     if not violations:
-        try:
-            return msgspec.convert(_whole(data), kind), []
-        except msgspec.ValidationError as error:
-            violations = [Violation(where=(), message=str(error), hint="write a whole number of at most 64 bits")]
+        return msgspec.convert(_whole(data), kind), []
     return None, [
         Finding(
             rule="config-invalid" if kind is Config else "model-yaml-invalid",

@@ -274,7 +274,7 @@ class Config(Value, frozen=True, kw_only=True):
 class Pin(Value, frozen=True, kw_only=True):
     """model.yaml, one environment: settings, and a version that holds whatever the alias does."""
 
-    version: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    version: Annotated[int, Meta(ge=1, le=2**31 - 1)] | UnsetType = UNSET
     reason: Text | UnsetType = UNSET
     """Why the version is pinned; asked for, so that the next person knows when it may go."""
     settings: Settings = Settings()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from m2g import config, data, documents
 from m2g.errors import InputError
+from m2g.folders import ModelFolder
+from m2g.intent import Settings
 from tests.render.fleet import CONFIG, repository
 
 
@@ -57,6 +61,24 @@ def test_a_whole_number_may_be_written_as_editors_allow(tmp_path: Path, number: 
     found = config.load(tmp_path).config
     assert found is not None
     assert repr(found.environments["prod"].settings.min_replicas) == "2"
+
+
+_NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+_VALUES = st.recursive(
+    st.none() | st.booleans() | _NUMBERS | _NUMBERS.map(lambda number: float(round(number))) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=9), inner, max_size=2),
+    max_leaves=3,
+)
+_FIELDS = st.sampled_from([field.encode_name for field in msgspec.structs.fields(Settings)])
+
+
+@given(setting=_FIELDS, value=_VALUES, version=_VALUES)
+def test_whatever_stands_at_a_setting_it_is_taken_or_named(setting: str, value: object, version: object) -> None:
+    pinned = {"environments": {"prod": {"version": version, "settings": {setting: value}}}}
+    folder = ModelFolder(slug="wine", files={"models/wine/model.yaml": json.dumps(pinned).encode()})
+    intent, findings = config.intent_of(Path(), folder)
+    assert (intent is None) == bool(findings)
+    assert all(finding.message and finding.line == 1 for finding in findings if finding.rule != "yaml-invalid")
 
 
 def test_all_mistakes_are_named_in_one_run(tmp_path: Path) -> None:
