@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -15,8 +16,9 @@ MAX_BYTES = 16 << 20
 def read(root: Path, file: str, *, limit: int = MAX_BYTES) -> bytes:
     """The content of `file` (relative to `root`).
 
-    Raises FileNotFoundError where there is none, InputError for what is no regular file, is larger than `limit` or
-    lies outside `root` through a symbolic link, and OutsideError where the system does not give it.
+    Raises FileNotFoundError where there is none, InputError for what is no regular file, is larger than `limit`, lies
+    outside `root` through a symbolic link or nowhere through a loop of them, and OutsideError where the system does
+    not give it.
     """
     path = root / file
     try:
@@ -34,5 +36,7 @@ def read(root: Path, file: str, *, limit: int = MAX_BYTES) -> bytes:
             os.close(handle)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(file) from error
-    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
-        raise OutsideError(f"{file} cannot be read: {getattr(error, 'strerror', error)}") from error
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) or error.errno == errno.ELOOP:  # as pathlib says it, as the system does
+            raise InputError(f"{file} is a link that leads in a circle", hint="put a file there") from error
+        raise OutsideError(f"{file} cannot be read: {error.strerror}") from error

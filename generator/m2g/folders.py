@@ -13,6 +13,7 @@ import msgspec
 from m2g import files
 
 _OWNED = re.compile(r"models/[^/]+/(README\.md|(base|overlays|releases|requests)/.+)|fleet/[^/]+/[^/]+\.yaml")
+_TOPS = ("models", "fleet")
 _PIECE = 64 << 10
 """Bytes of a read: most files are one, and are not asked for their size first."""
 
@@ -73,6 +74,15 @@ def slugs(root: Path) -> list[str]:
 def environments(root: Path) -> list[str]:
     """The folders below fleet/, sorted."""
     return sorted(_folders(root / "fleet"))
+
+
+def links(root: Path) -> list[str]:
+    """Links to folders in the place of models/, fleet/ and the folders right below these, sorted."""
+    found = [top for top in _TOPS if (root / top).is_symlink() and (root / top).is_dir()]
+    for top in (top for top in _TOPS if top not in found and (root / top).is_dir()):
+        with os.scandir(root / top) as entries:
+            found += [f"{top}/{entry.name}" for entry in entries if entry.is_symlink() and os.path.isdir(entry.path)]
+    return sorted(found)
 
 
 def read(root: Path, slug: str, fleet: Sequence[str]) -> ModelFolder:

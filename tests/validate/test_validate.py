@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from m2g.commands.render import RenderOptions
+from m2g.commands.render import RenderOptions, WrongInput
 from m2g.commands.validate import Options, validate
 from m2g.errors import InputError, OutsideError
 from m2g.finding import Finding, Report, Severity
@@ -145,6 +146,28 @@ def test_records_and_marks(tmp_path: Path) -> None:
     assert not any(file.startswith("fleet/") for file, _ in found)
 
 
+@pytest.mark.parametrize("place", ["models", "models/wine", "models/wine/base", "fleet", "fleet/prod"])
+def test_a_link_in_the_place_of_a_folder_is_named(tmp_path: Path, place: str) -> None:
+    root = fleet(tmp_path)
+    (root / "aside").mkdir()
+    (root / place).rename(root / "aside/it")
+    (root / place).symlink_to(os.path.relpath(root / "aside/it", (root / place).parent))
+    found = check(root).findings
+    assert [(item.file, item.severity) for item in found if item.rule == "linked-folder"] == [(place, Severity.ERROR)]
+    if place != "models/wine/base":
+        with pytest.raises(WrongInput, match=f"{place}: is a link"):
+            run(root, FakeRegistry(), RenderOptions(locked=True))
+
+
+@pytest.mark.parametrize("place", ["fleet/dev/x.yaml", "platform/x.yaml", "models/wine/model.yaml", "policies/a.yaml"])
+def test_a_link_that_leads_in_a_circle_is_a_finding(tmp_path: Path, place: str) -> None:
+    root = fleet(tmp_path)
+    (root / place).parent.mkdir(parents=True, exist_ok=True)
+    (root / place).symlink_to(Path(place).name)
+    [found] = [item for item in check(root).findings if (item.file, item.rule) == (place, "yaml-invalid")]
+    assert "is a link that leads in a circle" in found.message
+
+
 def test_a_record_and_an_overlay_without_each_other(tmp_path: Path) -> None:
     root = fleet(tmp_path)
     (root / "models/wine/releases/dev.json").unlink()
@@ -213,7 +236,7 @@ def test_links_that_leave_the_repository(tmp_path: Path) -> None:
     write(tmp_path, {"outside.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n"})
     (root / "platform").mkdir()
     (root / "platform/link.yaml").symlink_to(tmp_path / "outside.yaml")
-    assert "outside" in only(check(root)).message
+    assert "leads out of the repository" in only(check(root)).message
 
 
 def test_a_scope_limits_what_is_built_and_said(tmp_path: Path) -> None:

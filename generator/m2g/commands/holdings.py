@@ -11,6 +11,7 @@ import msgspec
 from m2g import config as configuration
 from m2g import folders, releases, runtimes
 from m2g.alike import Alike
+from m2g.commands import ownership
 from m2g.commands.desired import Key, Repository
 from m2g.commands.remembered import Remembered
 from m2g.finding import Finding
@@ -40,7 +41,7 @@ def read(root: Path, config: Config, remembered: Remembered) -> Holdings:
     slugs: set[str] = set()
     settled: set[str] = set()
     digests: dict[str, bytes] = {}
-    findings: list[Finding] = []
+    findings = ownership.linked(root)
     alike = Alike()
     for folder, known in _all(root, remembered):
         digests[folder.slug] = folder.digest

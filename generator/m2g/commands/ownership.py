@@ -7,17 +7,19 @@ from pathlib import Path
 
 import msgspec
 
-from m2g import workspace
+from m2g import folders, workspace
 from m2g.errors import InputError
 from m2g.finding import Finding, Severity
 from m2g.folders import ModelFolder
 from m2g.tree import Mark, mark
 
 _ELSEWHERE = "move it to models/<slug>/custom/<env>/"
+_FOLDERS = ("base", "overlays", "releases", "requests")
 
 
 def findings(root: Path, folder: ModelFolder, slugs: Collection[str]) -> Iterator[Finding]:
     """Files in m2g's places that are not as m2g wrote them; records are told apart by m2g.releases."""
+    yield from (_linked(path) for name in _FOLDERS if (path := f"models/{folder.slug}/{name}") in folder.odd)
     for path in (path for path in folder.owned() if "/releases/" not in path):
         try:
             state = mark(folder.content(root, path))
@@ -32,6 +34,11 @@ def findings(root: Path, folder: ModelFolder, slugs: Collection[str]) -> Iterato
             yield _conflicted(path)
         elif state is Mark.FOREIGN and (not path.startswith("fleet/") or Path(path).stem in slugs):
             yield foreign(path)
+
+
+def linked(root: Path) -> list[Finding]:
+    """A finding for each link in the place of a folder that m2g reads: it would look as if there were no model."""
+    return [_linked(path) for path in folders.links(root)]
 
 
 def edited(path: str) -> Finding:
@@ -52,6 +59,15 @@ def foreign(path: str) -> Finding:
         file=path,
         message="is not m2g's, but lies where m2g writes; it is left alone",
         hint=_ELSEWHERE,
+    )
+
+
+def _linked(path: str) -> Finding:
+    return Finding(
+        rule="linked-folder",
+        file=path,
+        message="is a link; m2g and what syncs from Git take only a folder for one of this fleet",
+        hint="put the folder itself there (git mv), or restore it: git checkout PATH",
     )
 
 

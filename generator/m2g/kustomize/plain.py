@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from m2g import documents
+from m2g import documents, files
 from m2g.documents import MAX_BYTES, Place
-from m2g.errors import InputError
+from m2g.errors import InputError, M2gError
 from m2g.manifest import read_all
 
 _SEPARATOR = re.compile(rb"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
@@ -39,11 +39,11 @@ class PlainFile(msgspec.Struct, frozen=True, kw_only=True):
 def read(root: Path, folder: str, wanted: Callable[[str], bool] = lambda file: True) -> list[PlainFile]:
     """Every YAML file below a folder of the repository, sorted, if it is `wanted`; no link is followed outside."""
     found: list[PlainFile] = []
-    for place, folders, files in os.walk(root / folder):
+    for place, folders, names in os.walk(root / folder):
         folders.sort()
         found.extend(
             read_file(root, Path(place, name).relative_to(root).as_posix())
-            for name in sorted(files)
+            for name in sorted(names)
             if name.endswith((".yaml", ".yml")) and wanted(Path(place, name).relative_to(root).as_posix())
         )
     return found
@@ -51,18 +51,13 @@ def read(root: Path, folder: str, wanted: Callable[[str], bool] = lambda file: T
 
 def read_file(root: Path, file: str) -> PlainFile:
     """One file of the repository; never raises for what is wrong in it."""
-    path = root / file
-    if not path.resolve().is_relative_to(root.resolve()):
-        return PlainFile(file=file, error="is a link that leads outside the repository")
     try:
-        if not path.is_file():
-            return PlainFile(file=file, error="is no file")
-        if path.stat().st_size > MAX_BYTES:
-            return PlainFile(file=file, error=f"is larger than {MAX_BYTES >> 10} KiB")
-        content = path.read_bytes()
+        content = files.read(root, file, limit=MAX_BYTES)
         objects = read_all(content.decode())
-    except OSError as error:
-        return PlainFile(file=file, error=f"cannot be read: {error.strerror}")
+    except FileNotFoundError:
+        return PlainFile(file=file, error="is a link to nothing")
+    except M2gError as error:
+        return PlainFile(file=file, error=error.message.removeprefix(f"{file} "))
     except ValueError as error:
         found = _LINE.search(str(error))
         return PlainFile(file=file, error=f"is not valid YAML: {error}", line=int(found[1]) if found else 0)
