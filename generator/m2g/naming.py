@@ -31,7 +31,7 @@ def slug(name: str) -> str:
     """
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     text = re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")
-    lost = any(ord(c) > 127 and c.isalnum() for c in name) or not text or text in RESERVED
+    lost = not text or text in RESERVED or (not name.isascii() and any(ord(c) > 127 and c.isalnum() for c in name))
     if text and not text[0].isalpha():
         text, lost = f"m-{text}", True
     if not lost and len(text) <= SLUG_MAX:

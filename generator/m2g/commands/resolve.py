@@ -244,6 +244,8 @@ def _concerns(finding: Finding, scope: Scope, config: Config) -> bool:
 
 def unknown(repository: Repository, models: Iterable[RegisteredModel], scope: Scope) -> list[Finding]:
     """A `--model` that neither a selected registered model nor a record answers to."""
+    if not scope.models:
+        return []
     config = repository.config
     names = {text for m in models if selected(config, m) for text in (m.name, slug_of(config, m.name))}
     names |= {text for (slug, _), record in repository.records.items() for text in (slug, record.model)}
