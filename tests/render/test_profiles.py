@@ -7,12 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from m2g import manifest, profile, tools
+from m2g import manifest, profile, releases, tools
 from m2g.commands.render import RenderOptions
 from m2g.commands.validate import Options, validate
-from m2g.finding import Finding
+from m2g.finding import Finding, Severity
 from m2g.intent import Kserve
-from m2g.model import Flavor, Image, Mlmodel, Release
+from m2g.model import Flavor, Image, Mlmodel, ModelVersion, Release, VersionFacts
 from m2g.profile import Subject
 from m2g.serving import Chosen, Serving
 from m2g.verdict import Reason, Verdict
@@ -292,6 +292,48 @@ def test_a_version_that_waits_for_its_image_leaves_the_old_one_in_place(tmp_path
     assert [(finding.rule, finding.environment) for finding in outcome.findings] == [("image-missing", "prod")]
     assert outcome.releases == ()
     assert tree(root) == before
+
+
+class _Skops(FakeRegistry):
+    """The third version of each model is saved as no stock MLServer reads it."""
+
+    def _facts(self, version: ModelVersion) -> VersionFacts:
+        facts = super()._facts(version)
+        if version.version != "3":
+            return facts
+        return msgspec.structs.replace(
+            facts, files=facts.files | {"MLmodel": facts.files["MLmodel"].replace(b"cloudpickle", b"skops")}
+        )
+
+
+def test_a_version_that_its_runtime_cannot_load_stays_out_and_the_others_go_on(tmp_path: Path) -> None:
+    root = repository(tmp_path)
+    registry = _Skops([model(champion="1", challenger="1"), model("beer", champion="1")])
+    run(root, registry)
+    registry.known = [model(champion="3", challenger="2"), model("beer", champion="2"), model("port", champion="3")]
+    for _ in range(2):
+        outcome = run(root, registry)
+        refused = [(f.model, f.environment) for f in outcome.findings if f.rule == "runtime-fails"]
+        assert sorted(refused) == [("port", "prod"), ("wine", "prod")]
+        assert all(f.severity is Severity.ERROR and "stays as it is" in f.message and f.hint for f in outcome.findings)
+    records = [f"{r.model} {r.environment} {r.version}" for r in releases.read_all(root)[0].values()]
+    assert records == ["beer prod 2", "wine dev 2", "wine prod 1"]
+    assert validate(root, Options()).findings == ()
+    # A person who has another server for it says so, and then it goes out.
+    (root / "models/wine/model.yaml").write_text("settings: {runtime: ours}\n")
+    assert ("prod", "3") in [(change.environment, change.after) for change in run(root, registry).releases]
+
+
+def test_a_version_that_is_there_is_not_taken_back_because_its_runtime_fails(tmp_path: Path) -> None:
+    root = repository(tmp_path)
+    skops = saved(msgspec.structs.replace(PICKLE, serialization_format="skops"))
+    write_record(root, "wine", release(version="3", mlmodel=skops, created_at=1, follows="by hand"))
+    run(root, FakeRegistry(), RenderOptions(locked=True))
+    outcome = run(root, _Skops([model(champion="3")]))
+    assert [(f.rule, f.severity, "stays" in f.message) for f in outcome.findings] == [
+        ("runtime-fails", Severity.WARNING, False)
+    ]
+    assert [(change.environment, change.before, change.after) for change in outcome.releases] == [("prod", "3", "3")]
 
 
 def test_a_setting_that_waits_for_an_image_can_be_merged(tmp_path: Path) -> None:

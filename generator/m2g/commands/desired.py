@@ -77,13 +77,24 @@ class Trial:
         """Environment → why its new release cannot be rendered; of those that can nothing is said."""
         whole = {**self._kept.get(slug, {}), **releases}
         made = model_files(self._repository, slug, whole)
-        if not made.findings:
+        if made.findings:
+            alone = {name: model_files(self._repository, slug, {name: release}) for name, release in releases.items()}
+            wrong = {name: found.findings or self._unfit(found, slug, releases[name]) for name, found in alone.items()}
+        else:
+            wrong = {name: self._unfit(made, slug, release) for name, release in releases.items()}
+        refused = {name: findings for name, findings in wrong.items() if findings}
+        if not made.findings and not refused:
             self.spool.put(made.files)
             self.files[slug] = (whole, tuple(made.files))
             self._chosen |= {(slug, name): (whole[name], chosen) for name, chosen in made.chosen.items()}
-            return {}
-        alone = {name: model_files(self._repository, slug, {name: release}) for name, release in releases.items()}
-        return {name: found.findings for name, found in alone.items() if found.findings}
+        return refused
+
+    def _unfit(self, made: ModelFiles, slug: str, release: Release) -> list[Finding]:
+        """Why a version is not even proposed. One that is there already stays; `m2g validate` says the same of it."""
+        before = self._kept.get(slug, {}).get(release.environment)
+        chosen = made.chosen.get(release.environment)
+        known = before is not None and (before.version, before.created_at) == (release.version, release.created_at)
+        return [] if chosen is None or known else verdicts.refused(release, chosen)
 
     def choose(self, slug: str, release: Release) -> Chosen:
         """How a release is served and why; found out once."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
+
 from m2g import profile, runtimes
 from m2g.compat import verdict
 from m2g.finding import Finding, Severity
@@ -69,22 +71,31 @@ def _strange(model_format: object, name: str, kserve: str, known: Sequence[Runti
 
 def findings(chosen: Mapping[tuple[str, str], tuple[Release, Chosen]]) -> list[Finding]:
     """A warning for each release that its runtime does not load for sure: the tree is written all the same."""
-    told = []
-    for release, made in chosen.values():
-        answer = made.verdict
-        if answer is None or answer.answer == "serves":
-            continue
-        told.append(
-            Finding(
-                rule="runtime-fails" if answer.answer == "fails" else "runtime-unsure",
-                severity=Severity.WARNING,
-                model=release.model,
-                environment=release.environment,
-                message=f"version {release.version}: {words(answer)}",
-                hint=answer.reasons[0].fix if answer.reasons else "",
-            )
-        )
-    return told
+    return [
+        _finding(release, made.verdict)
+        for release, made in chosen.values()
+        if made.verdict is not None and made.verdict.answer != "serves"
+    ]
+
+
+def refused(release: Release, chosen: Chosen) -> list[Finding]:
+    """Why a version must not take the place of another one: its runtime is known not to load it."""
+    if chosen.verdict is None or chosen.verdict.answer != "fails":
+        return []
+    found = _finding(release, chosen.verdict)
+    stays = f"{found.message}; {release.environment} stays as it is"
+    return [msgspec.structs.replace(found, severity=Severity.ERROR, message=stays)]
+
+
+def _finding(release: Release, answer: Verdict) -> Finding:
+    return Finding(
+        rule="runtime-fails" if answer.answer == "fails" else "runtime-unsure",
+        severity=Severity.WARNING,
+        model=release.model,
+        environment=release.environment,
+        message=f"version {release.version}: {words(answer)}",
+        hint=answer.reasons[0].fix if answer.reasons else "",
+    )
 
 
 def words(answer: Verdict) -> str:
