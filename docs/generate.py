@@ -39,7 +39,7 @@ def pages() -> dict[Path, str]:
         "cli.md": _cli(),
         "exit-codes.md": _exit_codes(given),
         "gate-proof.md": proof.page(),
-        "findings.md": findings.page(words.read("findings")),
+        "findings.md": findings.page(explain.words()),
         "json-output.md": json_output.page(fields),
         "m2g-yaml.md": types.config(fields),
         "model-yaml.md": types.model_yaml(fields),

@@ -27,7 +27,7 @@ _FINDINGS = """# Findings
 
 A finding names a rule, a file, a line where there is one, the place inside the file or object, and what to do. Errors
 make the command end with 1 (2 where the input itself is wrong), warnings do not. A model with an error keeps the files
-it had; the others go on.
+it had; the others go on. `m2g explain NAME` says the same on the command line.
 """
 
 
@@ -89,9 +89,11 @@ def _tabled(tree: ast.Module) -> Iterator[str]:
 def page(words: Mapping[str, Mapping[str, str]]) -> str:
     ids, rules = rule_ids(), {rule.id: rule for rule in checks.RULES}
     if missing := sorted(set(ids) - set(words) - set(rules)):
-        raise Stale(f"docs/_generate/findings.yaml has no words for {', '.join(missing)}")
+        raise Stale(f"m2g/checks/findings.yaml has no words for {', '.join(missing)}")
     if left := sorted(set(words) - set(ids)):
-        raise Stale(f"docs/_generate/findings.yaml has words for nothing: {', '.join(left)}")
+        raise Stale(f"m2g/checks/findings.yaml has words for nothing: {', '.join(left)}")
+    if wrong := sorted(name for name, text in words.items() if text.get("severity", "error") != ids[name]):
+        raise Stale(f"m2g/checks/findings.yaml has another severity for {', '.join(wrong)}")
     said = {
         name: words.get(name) or {"from": "rule", "meaning": rules[name].summary, "fix": _sentence(rules[name].fix)}
         for name in ids
@@ -105,7 +107,7 @@ def page(words: Mapping[str, Mapping[str, str]]) -> str:
         ]
         parts += [f"\n## {about}\n", table(("rule", "severity", "meaning", "what to do"), rows)]
     if unknown := {text["from"] for text in said.values()} - set(_GROUPS):
-        raise Stale(f"docs/_generate/findings.yaml: no group {unknown}")
+        raise Stale(f"m2g/checks/findings.yaml: no group {unknown}")
     return "\n".join(parts)
 
 

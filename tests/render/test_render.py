@@ -12,7 +12,9 @@ import pytest
 from m2g import manifest, releases, tools
 from m2g.commands.render import RenderOptions, WrongInput
 from m2g.commands.resolve import Scope
+from m2g.commands.validate import Options, validate
 from m2g.errors import InputError
+from m2g.finding import Severity
 from m2g.model import ModelVersion
 from m2g.outcome import Kind
 from tests.render.fleet import CONFIG, FakeRegistry, model, release, repository, run, tree, write_record
@@ -578,3 +580,20 @@ def test_a_password_in_a_source_is_never_shown(tmp_path: Path) -> None:
         registry.problems["wine", "1"] = problem
         (finding,) = run(root, registry).findings
         assert "hunter2" not in finding.message + finding.hint
+
+
+def test_what_people_wrote_is_not_forgotten_where_a_model_gets_another_slug(tmp_path: Path) -> None:
+    root = repository(tmp_path)
+    registry = FakeRegistry([model(champion="1")])
+    path = root / "models/wine/model.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("settings: {minReplicas: 2, maxReplicas: 3}\n")
+    assert run(root, registry).findings == ()  # there before the first release: it is used now
+    (root / "m2g.yaml").write_text(CONFIG + "models: {slugs: {wine: vino}}\n")
+    for findings in (run(root, registry).findings, validate(root, Options()).findings):
+        assert [(f.rule, f.file, f.severity) for f in findings] == [
+            ("model-unused", "models/wine/model.yaml", Severity.WARNING)
+        ]
+    path.rename(root / "models/vino/model.yaml")
+    assert run(root, registry).findings == validate(root, Options()).findings == ()
+    assert b"maxReplicas: 3" in (root / "models/vino/base/inferenceservice.yaml").read_bytes()

@@ -38,6 +38,22 @@ def test_a_page_says_what_why_and_how() -> None:
         assert words in page
 
 
+@pytest.mark.parametrize("name", sorted(explain.words().keys() - {"schema"}))
+def test_any_other_finding_has_a_page_without_markup(name: str) -> None:
+    (page,) = json.loads(rules.render([explain.explain(name)], "json", whole=True))["rules"]
+    assert page["summary"]
+    assert page["fix"]
+    assert "](" not in page["summary"] + page["fix"]
+
+
+def test_a_finding_of_no_rule_is_explained() -> None:
+    done = m2g("hand-edit")
+    assert done.stdout.splitlines()[0] == "hand-edit (error)"
+    assert "→ Move the change to" in done.stdout
+    assert "Wrong:" not in done.stdout
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_what_the_schema_finds_says_so() -> None:
     assert "It is reported as `schema`." in m2g("schema-name").stdout
 

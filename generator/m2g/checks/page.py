@@ -7,15 +7,18 @@ from m2g.model import Value
 
 
 class Page(Value, frozen=True, kw_only=True):
-    """All that there is to say of one rule. `finding` is the rule id under which it is reported."""
+    """All that there is to say of one rule. `finding` is the rule id under which it is reported.
+
+    A finding that is of no rule has neither reason, source nor example.
+    """
 
     id: str
     finding: str
     severity: Severity
     summary: str
-    why: str
     fix: str
-    link: str
+    why: str = ""
+    link: str = ""
     covers: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     bad: str = ""

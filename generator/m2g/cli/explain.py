@@ -13,9 +13,12 @@ from m2g.cli.terminal import CONTEXT, FORM, print_
 def explain(rule: str | None, form: str) -> None:
     """Show what RULE asks, why, and how to do it right; without RULE, list all.
 
+    RULE is the word in brackets below any finding.
+
     \b
     m2g explain
     m2g explain scale-metric
+    m2g explain hand-edit
     """
     from m2g.commands import explain as command
     from m2g.report import rules

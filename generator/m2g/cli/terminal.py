@@ -65,14 +65,21 @@ def memory(root: Path, *, forgets: bool) -> Path | None:
 
 
 def print_(text: str) -> None:
-    """Results, to stdout."""
+    """Results, to stdout; nowhere where it was closed. Raises OutsideError where it takes no more."""
+    if sys.stdout is None:
+        return
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough (`| head`); the answer stays what it is
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes what is left at its end
+        if not isinstance(error, BrokenPipeError):  # that is a reader who has seen enough (`| head`)
+            raise OutsideError(
+                f"the answer cannot be written: {error.strerror}", hint="see where stdout goes"
+            ) from error
 
 
 def say(text: str) -> None:
-    """Talk, to stderr."""
-    sys.stderr.write(text.rstrip("\n") + "\n")
+    """Talk, to stderr; nowhere where it was closed."""
+    if sys.stderr is not None:
+        sys.stderr.write(text.rstrip("\n") + "\n")

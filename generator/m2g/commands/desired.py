@@ -12,7 +12,7 @@ from msgspec import UNSET
 from m2g import profile, settings, storage
 from m2g.commands import verdicts
 from m2g.errors import InputError
-from m2g.finding import Finding, Severity
+from m2g.finding import Finding
 from m2g.intent import Config, ModelIntent
 from m2g.manifest import place_of
 from m2g.model import Image, Release, Value
@@ -248,22 +248,6 @@ def _located(root: Path, finding: Finding) -> Finding:
     from m2g.commands import sources  # with all that reads kustomizations; mostly there is nothing to look for
 
     return msgspec.structs.replace(finding, line=sources.line(root, finding.file, place_of(finding.path)))
-
-
-def unused(repository: Repository) -> list[Finding]:
-    """A finding for each component of people that no environment uses: a misspelt folder does nothing."""
-    return [
-        Finding(
-            rule="component-unused",
-            severity=Severity.WARNING,
-            file=f"models/{slug}/custom/{environment}/kustomization.yaml",
-            model=next((r.model for (s, _), r in repository.records.items() if s == slug), slug),
-            message=f"m2g.yaml has no environment {environment!r}, so nothing uses this component",
-            hint=f"it has {', '.join(repository.config.environments)}",
-        )
-        for slug, environment in sorted(repository.components)
-        if environment not in repository.config.environments
-    ]
 
 
 def _placed(findings: Iterable[Finding], release: Release) -> list[Finding]:

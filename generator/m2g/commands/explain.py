@@ -1,4 +1,4 @@
-"""`m2g explain`: what a rule asks, why, and how to do it right."""
+"""`m2g explain`: what a rule asks, why, and how to do it right; what any other finding means."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from m2g import checks, conform
+import msgspec
+
+from m2g import checks, conform, manifest
 from m2g.checks.page import Page
 from m2g.errors import InputError
 from m2g.finding import Severity
 
 _FOLDER = Path(checks.__file__).parent / "examples"
+_WORDS = Path(checks.__file__).parent / "findings.yaml"
+_LINK = re.compile(r"\[([^]]+)\]\([^)]+\)")
 _PART = re.compile(r"^(bad|good|with):\n", re.MULTILINE)
 
 
@@ -21,16 +25,37 @@ def pages() -> list[Page]:
     return [*(_of_rule(rule) for rule in checks.RULES), *(_of_schema(item) for item in checks.BY_SCHEMA)]
 
 
+def others() -> list[Page]:
+    """Every finding that is of no rule, by name: what it means and what to do, without an example."""
+    return [
+        Page(
+            id=name,
+            finding=name,
+            severity=Severity(text.get("severity", "error")),
+            summary=_plain(text["meaning"]),
+            fix=_plain(text["fix"]),
+        )
+        for name, text in sorted(words().items())
+    ]
+
+
+def words() -> dict[str, dict[str, str]]:
+    """Finding to what is said of it in Markdown: `meaning`, `fix`, `from` (its group), `severity` of a warning."""
+    (found,) = manifest.read_all(_WORDS.read_text())
+    return msgspec.convert(found, dict[str, dict[str, str]])
+
+
 def explain(rule: str) -> Page:
-    """The page of one rule. Raises InputError for a rule that is not there."""
-    known = {page.id: page for page in pages()}
-    if rule in known:
-        return known[rule]
-    if rule in {page.finding for page in known.values()}:
+    """The page of one rule or finding. Raises InputError for what is neither."""
+    rules = {page.id: page for page in pages()}
+    known = {page.id: page for page in others()} | rules
+    if rule in {page.finding for page in rules.values()} - set(rules):
         hint = f"the finding says what the field's schema wants; `m2g explain` lists {rule}-… for KServe's own rules"
         raise InputError(f"{rule} is no single rule", hint=hint)
+    if rule in known:
+        return known[rule]
     near = conform.near(rule, list(known))
-    hint = f"did you mean {near}?" if near else "`m2g explain` lists all rules; docs/reference has the other findings"
+    hint = f"did you mean {near}?" if near else "`m2g explain` lists all rules"
     raise InputError(f"there is no rule {rule[:80]!r}", hint=hint)
 
 
@@ -38,6 +63,10 @@ def example(rule: str) -> Mapping[str, str]:
     """The parts of a rule's example as YAML: `bad`, `good`, and `with`, what else is so; only the lines that matter."""
     parts = _PART.split((_FOLDER / f"{rule}.yaml").read_text())[1:]
     return {name: textwrap.dedent(text) for name, text in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def _plain(markdown: str) -> str:
+    return _LINK.sub(r"\1", markdown)
 
 
 def _of_rule(rule: checks.Rule) -> Page:

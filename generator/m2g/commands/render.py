@@ -15,12 +15,13 @@ from m2g import config as configuration
 from m2g import registry, workspace
 from m2g.cache import Cache
 from m2g.commands import holdings, ownership, salt, samples, verdicts
-from m2g.commands.desired import Key, Repository, Trial, desired, located, unused
+from m2g.commands.desired import Key, Repository, Trial, desired, located
 from m2g.commands.difference import Allowed, difference, loose
 from m2g.commands.holdings import Holdings
 from m2g.commands.remembered import Remembered
 from m2g.commands.resolve import Resolved, Scope, as_wished, resolve, unknown
 from m2g.commands.served import served
+from m2g.commands.unused import unused
 from m2g.errors import InputError
 from m2g.finding import Finding, Severity
 from m2g.intent import Config
@@ -100,7 +101,8 @@ def render(
             workspace.write(root, different.files, different.removals)
         for digest in different.right:
             remembered.add_right(digest)
-        findings = [*resolved.findings, *located(root, wanted.findings), *unused(state), *different.notes]
+        findings = [*resolved.findings, *located(root, wanted.findings), *different.notes]
+        findings += unused(state, resolved.records)
         findings += ownership.unfinished(root)
         settled = _settled(state.records, resolved.records, wanted.frozen, different.files)
         changes = _release_changes(state.records, settled)

@@ -12,8 +12,9 @@ from m2g import config as configuration
 from m2g import folders, kustomize, releases
 from m2g.cache import Cache, key
 from m2g.commands import holdings, ownership, samples
-from m2g.commands.desired import Repository, desired, located, unused
+from m2g.commands.desired import Repository, desired, located
 from m2g.commands.remembered import Remembered
+from m2g.commands.unused import unused
 from m2g.finding import Finding
 from m2g.folders import ModelFolder
 from m2g.intent import Config
@@ -139,7 +140,7 @@ def _against(root: Path, repository: Repository, *, rendered: bool) -> Iterator[
     yield from misplaced(repository.config, repository.records)
     wrong = () if rendered else desired(repository, repository.records).findings
     yield from located(root, (*wrong, *samples.findings(repository, repository.records)))
-    yield from unused(repository)
+    yield from unused(repository, repository.records)
 
 
 def _overlays(folder: ModelFolder) -> tuple[str, ...]:

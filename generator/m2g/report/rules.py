@@ -55,8 +55,9 @@ def _section(page: Page) -> Iterator[str]:
 def _examples(page: Page) -> Iterator[tuple[str, str]]:
     if page.given:
         yield "Given", page.given
-    yield "Wrong", page.bad
-    yield "Right", page.good
+    if page.bad:
+        yield "Wrong", page.bad
+        yield "Right", page.good
 
 
 def _cell(words: str) -> str:
@@ -68,13 +69,14 @@ def _page(page: Page) -> Iterator[str]:
     yield f"{page.id} ({page.severity}{', ' + about if about else ''})"
     yield ""
     yield from _wrapped(page.summary)
-    yield from ("", *_wrapped(page.why), "")
+    yield from ("", *_wrapped(page.why), "") if page.why else ("",)
     yield from _wrapped(f"→ {page.fix}")
     if page.finding != page.id:
         yield from ("", *_wrapped(f"It is reported as `{page.finding}`."))
     for title, text in _examples(page):
         yield from ("", f"{title}:", *(f"  {line}" for line in text.rstrip().splitlines()))
-    yield from ("", *_wrapped(f"About: {', '.join(page.kinds)}"), f"Source: {page.link}")
+    if page.link:
+        yield from ("", *_wrapped(f"About: {', '.join(page.kinds)}"), f"Source: {page.link}")
 
 
 def _wrapped(words: str) -> list[str]:
@@ -87,4 +89,4 @@ def _table(pages: Sequence[Page]) -> Iterator[str]:
         words = textwrap.shorten(page.summary, 120 - width - 11, placeholder=" …")
         yield f"{page.id:{width}}  {page.severity:7}  {words}"
     yield ""
-    yield f"{len(pages)} rules; `m2g explain RULE` shows one"
+    yield f"{len(pages)} rules; `m2g explain RULE` shows one, and what any other finding means"
