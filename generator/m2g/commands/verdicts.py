@@ -84,7 +84,8 @@ def refused(release: Release, chosen: Chosen) -> list[Finding]:
         return []
     found = _finding(release, chosen.verdict)
     stays = f"{found.message}; {release.environment} stays as it is"
-    return [msgspec.structs.replace(found, severity=Severity.ERROR, message=stays)]
+    hint = f"{found.hint}; `m2g explain {found.rule}` has other ways out".removeprefix("; ")
+    return [msgspec.structs.replace(found, severity=Severity.ERROR, message=stays, hint=hint)]
 
 
 def _finding(release: Release, answer: Verdict) -> Finding:

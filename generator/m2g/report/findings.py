@@ -111,10 +111,10 @@ def verdict(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
 
 def _paragraph(item: Finding) -> list[str]:
     line = f":{item.line}" if item.line else ""
-    place = visible(item.file, _LONG) + line if item.file else "m2g"
+    place = f" {visible(item.file, _LONG)}{line}" if item.file else ""
     about = clipped(visible(", ".join([*_where(item), item.rule])), WIDTH - 6)
     return [
-        f"  {item.severity} {place}",
+        f"  {item.severity}{place}",
         *wrapped(visible(_sentence(item), _LONG), "    ", "    "),
         *(wrapped(visible(item.hint, _LONG), "    → ", "      ") if item.hint else []),
         f"    [{about}]",
