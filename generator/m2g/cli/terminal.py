@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -65,21 +66,25 @@ def memory(root: Path, *, forgets: bool) -> Path | None:
 
 
 def print_(text: str) -> None:
-    """Results, to stdout; nowhere where it was closed. Raises OutsideError where it takes no more."""
-    if sys.stdout is None:
-        return
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes what is left at its end
-        if not isinstance(error, BrokenPipeError):  # that is a reader who has seen enough (`| head`)
-            raise OutsideError(
-                f"the answer cannot be written: {error.strerror}", hint="see where stdout goes"
-            ) from error
+    """Results, to stdout. Raises OutsideError where it takes no more; one who has seen enough (`| head`) is no error."""
+    error = _put(sys.stdout, text)
+    if error is not None and not isinstance(error, BrokenPipeError):
+        raise OutsideError(f"the answer cannot be written: {error.strerror}", hint="see where stdout goes") from error
 
 
 def say(text: str) -> None:
-    """Talk, to stderr; nowhere where it was closed."""
-    if sys.stderr is not None:
-        sys.stderr.write(text.rstrip("\n") + "\n")
+    """Talk, to stderr; that nobody can hear it changes nothing."""
+    _put(sys.stderr, text.rstrip("\n") + "\n")
+
+
+def _put(stream: TextIO | None, text: str) -> OSError | None:
+    """Write now, or say why not: then it takes nothing more. The stream is None where it was closed before m2g began."""
+    if stream is None:
+        return None
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # Python writes what is left at its end
+        return error
+    return None
