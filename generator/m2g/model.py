@@ -146,6 +146,11 @@ class Release(Value, frozen=True, kw_only=True):
     image: Image | None = None
     tags: dict[str, str] = {}
 
+    @property
+    def identity(self) -> tuple[str, str, str, int, str]:
+        """Which version it is a release of; a registered model that was deleted and made again starts at 1 again."""
+        return self.model, self.version, self.registry, self.created_at, self.source
+
 
 class VersionFacts(Value, frozen=True, kw_only=True):
     """What a registry knows of one version beyond its listing.

@@ -93,7 +93,7 @@ class Trial:
         """Why a version is not even proposed. One that is there already stays; `m2g validate` says the same of it."""
         before = self._kept.get(slug, {}).get(release.environment)
         chosen = made.chosen.get(release.environment)
-        known = before is not None and (before.version, before.created_at) == (release.version, release.created_at)
+        known = before is not None and before.identity == release.identity
         return [] if chosen is None or known else verdicts.refused(release, chosen)
 
     def choose(self, slug: str, release: Release) -> Chosen:

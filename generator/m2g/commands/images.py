@@ -27,7 +27,7 @@ def kept(repository: Repository, slug: str, release: Release) -> Release:
     not change that.
     """
     before = repository.records.get((slug, release.environment))
-    if before is None or _identity(before) != _identity(release):
+    if before is None or before.identity != release.identity:
         return release
     if before.image is not None:
         return msgspec.structs.replace(release, image=before.image)
@@ -57,7 +57,7 @@ def remembered(repository: Repository, slug: str, release: Release) -> Release:
     found = [
         past
         for past in _records(root, slug)
-        if _identity(past) == _identity(release)
+        if past.identity == release.identity
         and past.image is not None
         and past.image.name.startswith(home)
         and chosen.waits_for in ("", past.image.profile)
@@ -91,7 +91,3 @@ def _records(root: Path, slug: str) -> list[Release]:
         except (msgspec.DecodeError, RecursionError):
             continue
     return found
-
-
-def _identity(release: Release) -> tuple[str, str, str, int, str]:
-    return release.model, release.version, release.registry, release.created_at, release.source
