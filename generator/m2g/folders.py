@@ -77,11 +77,15 @@ def environments(root: Path) -> list[str]:
 
 
 def links(root: Path) -> list[str]:
-    """Links to folders in the place of models/, fleet/ and the folders right below these, sorted."""
-    found = [top for top in _TOPS if (root / top).is_symlink() and (root / top).is_dir()]
-    for top in (top for top in _TOPS if top not in found and (root / top).is_dir()):
-        with os.scandir(root / top) as entries:
-            found += [f"{top}/{entry.name}" for entry in entries if entry.is_symlink() and os.path.isdir(entry.path)]
+    """Links in the place of models/, of fleet/ and of the folders right below these, wherever they lead, sorted."""
+    found: list[str] = []
+    for top in _TOPS:
+        if (root / top).is_symlink():
+            found.append(top)
+        elif (root / top).is_dir():
+            with os.scandir(root / top) as entries:
+                linked = [entry for entry in entries if entry.is_symlink()]
+            found += [f"{top}/{entry.name}" for entry in linked if not os.path.isfile(entry.path)]
     return sorted(found)
 
 

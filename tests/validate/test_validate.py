@@ -159,6 +159,15 @@ def test_a_link_in_the_place_of_a_folder_is_named(tmp_path: Path, place: str) ->
             run(root, FakeRegistry(), RenderOptions(locked=True))
 
 
+def test_a_link_to_nothing_is_named_where_a_folder_should_be(tmp_path: Path) -> None:
+    root = fleet(tmp_path)
+    (root / "models/port").symlink_to("../not/checked/out")
+    (root / "models/README.md").symlink_to("../m2g.yaml")  # a file is nobody's folder
+    (root / "fleet/loop").symlink_to("loop")
+    found = {item.file for item in check(root).findings if item.rule == "linked-folder"}
+    assert found == {"models/port", "fleet/loop"}
+
+
 @pytest.mark.parametrize("place", ["fleet/dev/x.yaml", "platform/x.yaml", "models/wine/model.yaml", "policies/a.yaml"])
 def test_a_link_that_leads_in_a_circle_is_a_finding(tmp_path: Path, place: str) -> None:
     root = fleet(tmp_path)
