@@ -66,7 +66,7 @@ def memory(root: Path, *, forgets: bool) -> Path | None:
 
 
 def print_(text: str) -> None:
-    """Results, to stdout. Raises OutsideError where it takes no more; one who has seen enough (`| head`) is no error."""
+    """Results, to stdout. Raises OutsideError where it takes no more; who has seen enough (`| head`) is no error."""
     error = _put(sys.stdout, text)
     if error is not None and not isinstance(error, BrokenPipeError):
         raise OutsideError(f"the answer cannot be written: {error.strerror}", hint="see where stdout goes") from error
@@ -78,7 +78,7 @@ def say(text: str) -> None:
 
 
 def _put(stream: TextIO | None, text: str) -> OSError | None:
-    """Write now, or say why not: then it takes nothing more. The stream is None where it was closed before m2g began."""
+    """Write now, or say why not; then it takes no more. The stream is None where it was closed before m2g began."""
     if stream is None:
         return None
     try:
