@@ -13,8 +13,8 @@ import sqlalchemy
 from mlflow.store.model_registry.dbmodels import models as registry
 from mlflow.store.tracking.dbmodels import models as tracking
 
-from m2g.model import ModelVersion, Run, VersionFacts
-from m2g.naming import slug
+from m2g.core.model import ModelVersion, Run, VersionFacts
+from m2g.core.naming import slug
 
 VERSIONS = 2
 ENVIRONMENTS = ("dev", "staging", "prod")

@@ -21,8 +21,8 @@ from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
 from bench.fleet import ALIASES, BUCKET, ENVIRONMENTS
-from m2g.naming import slug
-from m2g.schemas import Catalogue
+from m2g.core.naming import slug
+from m2g.validation.schemas import Catalogue
 
 BASE = """\
 apiVersion: serving.kserve.io/v1beta1

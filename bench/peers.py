@@ -10,7 +10,7 @@ import jinja2
 from bench import naive
 from bench.fleet import ENVIRONMENTS, name
 from bench.measure import Place, Sample, run
-from m2g.naming import slug
+from m2g.core.naming import slug
 from tests.corpus.peers import KUBECONFORM, our_schemas
 
 OBJECTS = 3000

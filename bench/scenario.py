@@ -13,9 +13,9 @@ from pathlib import Path
 
 from bench import fleet
 from bench.measure import Place, Sample, run
-from m2g.cache import FILE, Cache
-from m2g.commands.facts import remember
+from m2g.core.cache import FILE, Cache
 from m2g.registry import open_registry
+from m2g.resolution.version_facts import remember
 from tests.mlflow_store import PYTHON3, Server
 
 LOOP = """\

@@ -11,8 +11,9 @@ from pathlib import Path
 from docs._generate.words import Stale, table
 
 import m2g
-from m2g import checks, finding
-from m2g.tree import Mark
+from m2g.core import finding
+from m2g.core.stamp import Mark
+from m2g.validation import rules as checks
 
 PACKAGE = Path(inspect.getfile(m2g)).parent
 _GROUPS = {

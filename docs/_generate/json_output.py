@@ -10,10 +10,10 @@ import msgspec
 from docs._generate.types import doc, reached, struct, type_
 from docs._generate.words import Fields, Stale, table
 
-from m2g import finding, outcome
-from m2g.checks.page import Page
+from m2g.compat.runtime import Runtime
+from m2g.core import finding, results
 from m2g.review import values
-from m2g.runtime import Runtime
+from m2g.validation.rules.page import Page
 
 _SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 _JSON = """# JSON output
@@ -49,16 +49,16 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SHAPES: dict[str, tuple[type[msgspec.Struct], Mapping[str, Any]]] = {
-    "render": (outcome.Outcome, {}),
+    "render": (results.Outcome, {}),
     "validate": (Validation, {}),
     "explain": (Explanation, {}),
-    "image": (outcome.Prepared, {}),
-    "image-missing": (outcome.Missing, {}),
-    "request": (outcome.Call, {}),
-    "smoke": (outcome.Smoke, {}),
-    "runtimes-list": (outcome.Runtimes, {}),
+    "image": (results.Prepared, {}),
+    "image-missing": (results.Missing, {}),
+    "request": (results.Call, {}),
+    "smoke": (results.Smoke, {}),
+    "runtimes-list": (results.Runtimes, {}),
     "runtimes-show": (Runtime, {}),
-    "runtimes-import": (outcome.Imported, {}),
+    "runtimes-import": (results.Imported, {}),
     "diff": (values.Review, {"verdict": {"type": "string", "description": "The answer in one line."}}),
 }
 _WHOLE = (finding.Checked, finding.Part, finding.Since, Summary, Validation, Explanation)

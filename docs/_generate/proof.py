@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 from docs._generate.words import table
 
-from m2g import prose, runtimes
-from m2g.compat import verdict
-from m2g.model import Mlmodel
+from m2g.compat import catalogue
+from m2g.compat.check import verdict
+from m2g.core import sanitize
+from m2g.core.model import Mlmodel
 
 OUTCOME = Path(__file__).parents[2] / "tests/proof/outcome.json"
 _PAGE = """# The gate, proved
@@ -53,7 +54,7 @@ def read() -> Outcome:
 
 def said(outcome: Outcome, row: Row, name: str) -> str:
     """The gate's answer for a row."""
-    found = runtimes.find(runtimes.stock(), name.rpartition("-")[0], outcome.kserve[name])
+    found = catalogue.find(catalogue.stock(), name.rpartition("-")[0], outcome.kserve[name])
     if found is None:
         raise ValueError(f"no runtime {name} is described")
     return verdict(row.mlmodel, found, {}).answer
@@ -70,7 +71,7 @@ def page() -> str:
                 row.kind,
                 f"**{said(outcome, row, name)}**",
                 row.outcomes[name].outcome,
-                prose.code(row.outcomes[name].error, 100) if row.outcomes[name].error else "",
+                sanitize.code(row.outcomes[name].error, 100) if row.outcomes[name].error else "",
             )
             for row in outcome.rows
         ]

@@ -9,8 +9,8 @@ import msgspec
 import msgspec.inspect as mi
 from docs._generate.words import Fields, table
 
-from m2g import intent, model
-from m2g.settings import resolve
+from m2g.core import config_types, model
+from m2g.serving.settings import resolve
 
 _CONFIG = """# m2g.yaml
 
@@ -60,12 +60,14 @@ def struct(kind: type[msgspec.Struct]) -> mi.StructType:
 
 def config(fields: Fields) -> str:
     """m2g-yaml.md"""
-    return _CONFIG + _sections(intent.Config, fields) + _LAYERS
+    return _CONFIG + _sections(config_types.Config, fields) + _LAYERS
 
 
 def model_yaml(fields: Fields) -> str:
     """model-yaml.md"""
-    return _MODEL_YAML + _sections(intent.ModelIntent, fields, leave_out=(intent.Settings, intent.Resources))
+    return _MODEL_YAML + _sections(
+        config_types.ModelIntent, fields, leave_out=(config_types.Settings, config_types.Resources)
+    )
 
 
 def record(fields: Fields) -> str:
@@ -160,7 +162,7 @@ def _range(kind: mi.IntType) -> str:
 
 
 def _default(kind: type[msgspec.Struct], python: str, field: mi.Field) -> str:
-    if kind is intent.Settings:
+    if kind is config_types.Settings:
         return _served(python)
     if field.required:
         return "required"
@@ -174,8 +176,8 @@ def _served(python: str) -> str:
     """What a model is served with where no layer of settings says anything, in both modes."""
     names = {"resources": ("requests", "limits")}.get(python, (python,))
     found = []
-    for mode in intent.Mode:
-        serving, _ = resolve([], {}, intent.Kserve(mode=mode))
+    for mode in config_types.Mode:
+        serving, _ = resolve([], {}, config_types.Kserve(mode=mode))
         given = {name: msgspec.to_builtins(getattr(serving, name)) for name in names}
         found.append(
             _code(given if len(names) > 1 else given[python])

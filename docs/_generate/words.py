@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 import ryaml
 
-from m2g import finding, intent, model, outcome, runtime
-from m2g.checks import page
+from m2g.compat import runtime
+from m2g.core import config_types, finding, model, results
 from m2g.review import values
+from m2g.validation.rules import page
 
 HERE = Path(__file__).parent
 
@@ -42,7 +43,7 @@ class Fields:
         self._words = words
         self._used = {name for name in words if name.startswith("Exit.")}
         self._source: dict[str, dict[str, str]] = {}
-        for module in (intent, model, finding, outcome, values, page, runtime):
+        for module in (config_types, model, finding, results, values, page, runtime):
             self._source |= literal_texts(module)
 
     def text(self, kind: type[msgspec.Struct], field: str) -> str:

@@ -13,7 +13,7 @@ import zipfile
 
 from ruamel.yaml import YAML
 
-from m2g.schemas import compact, crd
+from m2g.validation.schemas import crd, dedupe
 from output import COMMON, Derived, Schema, Source
 
 MODULES = {
@@ -50,7 +50,7 @@ def _group(group: str, module: str, version: str, crds: str) -> Derived:
                 document = YAML(typ="safe", pure=False).load(files.read(name))
                 parts |= dict(_whole(kind) for kind in crd.kinds(document))
     kinds = {key: key.rpartition("/")[2].replace(" ", ".") for key in parts}
-    defs = compact.shared({kinds[key]: schema for key, schema in parts.items()}, taken=COMMON)
+    defs = dedupe.shared({kinds[key]: schema for key, schema in parts.items()}, taken=COMMON)
     return Derived(f"{group}.json", [Source(module, version, digest)], kinds, defs)
 
 

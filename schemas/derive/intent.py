@@ -14,12 +14,14 @@ from pathlib import Path
 
 import msgspec
 
-from m2g import intent, policy, runtime
+from m2g.compat import runtime
+from m2g.core import config_types
+from m2g.validation.policies import policy
 
 FOLDER = Path(__file__).parents[1] / "m2g"
 KINDS: dict[str, type[msgspec.Struct]] = {
-    "m2g": intent.Config,
-    "model": intent.ModelIntent,
+    "m2g": config_types.Config,
+    "model": config_types.ModelIntent,
     "policy": policy.PolicyFile,
     "runtime": runtime.Runtime,
 }
@@ -47,7 +49,7 @@ def documents() -> dict[Path, str]:
 def _field_texts() -> dict[str, dict[str, str]]:
     """Class to field (as written outside) to the text under it in the source."""
     result: dict[str, dict[str, str]] = {}
-    for module in (intent, policy, runtime):
+    for module in (config_types, policy, runtime):
         for node in ast.parse(inspect.getsource(module)).body:
             kind = getattr(module, getattr(node, "name", ""), None)
             if isinstance(node, ast.ClassDef) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import kserve_rules as rules
 from kserve_rules import Schema, listing, ref
-from m2g.schemas.kubernetes import Kubernetes, object_meta, versions
+from m2g.validation.schemas.kubernetes import Kubernetes, object_meta, versions
 from output import Derived, Source, object_of
 
 GROUP = "serving.kserve.io"

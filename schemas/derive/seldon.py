@@ -7,7 +7,7 @@ Kubernetes' own. What Core 1 passes on to KEDA and the HPA is left open.
 from __future__ import annotations
 
 from kserve_rules import ANYTHING, COUNT, FLAG, PERCENT, POSITIVE, TEXT, listing, record, ref
-from m2g.schemas.kubernetes import KUBERNETES, Kubernetes, object_meta
+from m2g.validation.schemas.kubernetes import KUBERNETES, Kubernetes, object_meta
 from output import Derived, Schema, Source, object_of
 
 _CORE1, _CORE2 = "machinelearning.seldon.io", "mlops.seldon.io"

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from m2g.schemas import Catalogue
+from m2g.validation.schemas import Catalogue
 from tests.apiserver import crd
 from tests.apiserver.objects import SCHEMAS, Case
 from tests.apiserver.server import ApiServer, serve

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from m2g.schemas import Catalogue
+from m2g.validation.schemas import Catalogue
 from tests.apiserver.judges import Judges
 from tests.apiserver.server import ASSETS
 from tests.corpus.corpus import Case, cases

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from m2g.cache import FILE, Cache, folder, key
+from m2g.core.cache import FILE, Cache, folder, key
 
 
 def put(place: Path, **items: bytes) -> None:
@@ -99,7 +99,7 @@ def test_a_place_that_cannot_be_written_remembers_nothing(tmp_path: Path) -> Non
 
 def test_two_runs_at_once_lose_nothing_of_each_other(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from m2g.cache import Cache, key\n"
+        "import sys; from pathlib import Path; from m2g.core.cache import Cache, key\n"
         "with Cache(Path(sys.argv[1])) as cache:\n"
         "    for number in range(40):\n"
         "        cache.put_all({key(sys.argv[2], str(number)): b'x'})\n"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from m2g.cache import Cache, key
-from m2g.commands.memory import place
+from m2g.core.cache import Cache, key
+from m2g.repository.cache_location import place
 from tests.cache.test_same import start
 
 __all__ = ["start"]

@@ -12,12 +12,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from m2g.cache import Cache
-from m2g.commands import facts, salt
 from m2g.commands.render import RenderOptions
 from m2g.commands.validate import Options, validate
-from m2g.finding import Report
-from m2g.model import ModelVersion
+from m2g.core.cache import Cache
+from m2g.core.finding import Report
+from m2g.core.model import ModelVersion
+from m2g.repository import fingerprint
+from m2g.resolution import version_facts
 from tests.cache.test_same import POLICY, SHARED, rendered, report, start
 from tests.kustomize.fleet import write
 from tests.render.fleet import CONFIG, FakeRegistry, model, repository, run
@@ -131,12 +132,12 @@ def test_what_another_m2g_has_left_is_not_there(root: Path, tmp_path: Path, valu
     run(repository(tmp_path / "a"), registry, RenderOptions(cache=facts_only))
     left(root, facts_only, value)
     assert run(repository(tmp_path / "b"), registry, RenderOptions(cache=facts_only)).releases
-    known = list(facts.of(registry, registry.versions("wine")[:1], Cache(None)))
+    known = list(version_facts.of(registry, registry.versions("wine")[:1], Cache(None)))
     assert known[0][1].files
 
 
 def test_the_form_of_facts_is_told_by_what_they_are() -> None:
-    assert salt.of_facts() == salt.of_facts() != salt.of_m2g()
+    assert fingerprint.of_facts() == fingerprint.of_facts() != fingerprint.of_m2g()
 
 
 def odd(path: Path, what: str) -> None:

@@ -21,7 +21,7 @@ from typing import TypeAlias
 import kubernetes_validate
 import msgspec
 
-from m2g.schemas import Catalogue
+from m2g.validation.schemas import Catalogue
 from tests.corpus.corpus import BY, Case, cases
 from tests.rules.world import answers
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from m2g.checks import COMPONENT, FLEET, RULES
-from m2g.schemas import Catalogue
+from m2g.validation.rules import COMPONENT, FLEET, RULES
+from m2g.validation.schemas import Catalogue
 from tests.corpus.corpus import BY, FOLDER, Case, cases
 from tests.rules.world import answers
 

@@ -11,9 +11,9 @@ import pytest
 
 from m2g.commands.diff import diff
 from m2g.commands.render import RenderOptions
-from m2g.errors import InputError
-from m2g.model import Dataset, Field, Flavor, Mlmodel, Release, Run, Signature
-from m2g.outcome import Kind
+from m2g.core.errors import InputError
+from m2g.core.model import Dataset, Field, Flavor, Mlmodel, Release, Run, Signature
+from m2g.core.results import Kind
 from m2g.report import diff as report
 from m2g.review import Review, Risk, Verdict
 from tests.diff.repository import commit, git, start

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from m2g import git as m2g_git
-from m2g.errors import InputError
+from m2g.core.errors import InputError
+from m2g.git import read as m2g_git
 from tests.diff.repository import commit, git, start
 from tests.kustomize.fleet import write
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from m2g.outcome import Kind
+from m2g.core.results import Kind
 from m2g.report import diff as report
 from m2g.report.review_markdown import BUDGET
 from m2g.review import Change, Concern, Contract, Metric, Moved, ObjectChange, Review, Risk, Verdict

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from m2g.model import Field, Signature
+from m2g.core.model import Field, Signature
 from m2g.review import Verdict
 from m2g.review.signature import compare
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import ryaml
 
-from m2g import config
+from m2g.repository import config
 from tests.docs.pages import Block
 
 

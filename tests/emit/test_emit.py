@@ -14,9 +14,9 @@ import pytest
 from hypothesis import strategies as st
 
 from m2g import kustomize
-from m2g.emit import Plain, dump
-from m2g.errors import InputError
-from m2g.manifest import at, read_all
+from m2g.core.errors import InputError
+from m2g.core.manifest import at, read_all
+from m2g.core.yaml_writer import Plain, dump
 from tests.emit.traps import REFUSED, TRAPS
 
 KEYS = tuple(text for text in TRAPS if len(text) < 1000 and text != "<<")

@@ -10,13 +10,16 @@ from typing import TypeAlias, get_args
 
 import pytest
 
-from m2g import config, documents, kustomize, mlmodel, policies, releases
+from m2g import kustomize, mlmodel
 from m2g.commands import schemas as verb
-from m2g.errors import InputError, M2gError
-from m2g.request import request, without_example
-from m2g.schemas import own
-from m2g.serving import Protocol
-from m2g.tree import body, mark, stamp
+from m2g.core import yaml_reader
+from m2g.core.errors import InputError, M2gError
+from m2g.core.stamp import body, mark, stamp
+from m2g.inference import request, without_example
+from m2g.repository import config, records
+from m2g.serving.spec import Protocol
+from m2g.validation.policies import load
+from m2g.validation.schemas import repository_schemas
 
 Target: TypeAlias = Callable[[Path, bytes], object]
 """Reads the bytes, as a file below the folder where it needs one."""
@@ -44,7 +47,7 @@ def put(root: Path, file: str, content: bytes) -> Path:
 
 
 def _document(_root: Path, content: bytes) -> object:
-    return documents.read("m2g.yaml", content)
+    return yaml_reader.read("m2g.yaml", content)
 
 
 def _config(root: Path, content: bytes) -> object:
@@ -62,7 +65,7 @@ def _record(root: Path, content: bytes) -> object:
     stamped = b"{\n" + content.removeprefix(b"{")
     with contextlib.suppress(UnicodeDecodeError):
         put(root, "models/wine/releases/prod.json", stamp("prod.json", stamped.decode()))
-    return releases.read_all(root)
+    return records.read_all(root)
 
 
 def _stamp(_root: Path, content: bytes) -> object:
@@ -113,12 +116,12 @@ def _plain(root: Path, content: bytes) -> object:
 
 def _policy(root: Path, content: bytes) -> object:
     put(root, "policies/x.yaml", content)
-    return policies.read(root)
+    return load.read(root)
 
 
 def _schema(root: Path, content: bytes) -> object:
     put(root, "schemas/example.com/thing_v1.json", content)
-    return own.read(root)
+    return repository_schemas.read(root)
 
 
 def _crd(root: Path, content: bytes) -> object:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from m2g.commands.render import RenderOptions
-from m2g.errors import M2gError
+from m2g.core.errors import M2gError
 from tests.fuzz.bombs import CRDS, crd
 from tests.fuzz.targets import TARGETS, feed, put
 from tests.render.fleet import CONFIG, MLMODEL, FakeRegistry, release, repository, write_record

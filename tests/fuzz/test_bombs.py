@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from m2g.documents import refuse_costly
-from m2g.tree import Mark, body, mark
+from m2g.core.stamp import Mark, body, mark
+from m2g.core.yaml_reader import refuse_costly
 from tests.conftest import ROOT
 from tests.fuzz.bombs import BOMBS
 from tests.fuzz.targets import TARGETS

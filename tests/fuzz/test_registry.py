@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m2g.errors import M2gError
-from m2g.model import ModelVersion
+from m2g.core.errors import M2gError
+from m2g.core.model import ModelVersion
 from m2g.registry import Registry, open_registry
 from tests.fuzz.bombs import BOMBS
 from tests.registry.fake import Answer, Asked, fake

@@ -67,7 +67,9 @@ def test_the_sdist_builds_and_tests_but_holds_nothing_else(dist: Path, clone: Pa
 def test_the_command_runs_where_nothing_else_is(m2g: Path, clone: Path, tmp_path: Path) -> None:
     assert _version(clone) in run([m2g, "--version"], cwd=tmp_path)
     assert "render" in run([m2g, "--help"], cwd=tmp_path)
-    where = run([m2g.parent / "python", "-c", "import m2g.data; print(m2g.data.root())"], cwd=tmp_path).strip()
+    where = run(
+        [m2g.parent / "python", "-c", "import m2g.core.resources; print(m2g.core.resources.root())"], cwd=tmp_path
+    ).strip()
     assert Path(where).is_relative_to(m2g.parents[1])
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from m2g import mlmodel
 from m2g.commands.image import ImageOptions, prepare
-from m2g.intent import Profile
+from m2g.core.config_types import Profile
 from tests.image.world import SERVERS, TRAIN, Instructions, free_port, instructions, post, started
 from tests.render.fleet import FakeRegistry, release, repository, write_record
 

@@ -11,13 +11,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from m2g import cli, context, folder, releases
+from m2g import cli
 from m2g.commands.image import ImageOptions, prepare, record, waiting
 from m2g.commands.render import RenderOptions
-from m2g.commands.resolve import Scope
-from m2g.errors import InputError, OutsideError
-from m2g.model import Flavor, Image, Mlmodel
-from m2g.outcome import Prepared
+from m2g.core.errors import InputError, OutsideError
+from m2g.core.model import Flavor, Image, Mlmodel
+from m2g.core.results import Prepared
+from m2g.image import context, output_folder
+from m2g.repository import records as releases
+from m2g.resolution.resolve import Scope
 from tests.image.world import UV, instructions, wheel
 from tests.render.fleet import FakeRegistry, model, release, repository, run, tree, write_record
 
@@ -492,9 +494,9 @@ def test_the_folder_says_of_which_version_it_is(tmp_path: Path) -> None:
 
 def test_a_write_that_fails_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    folder.write(out, {"a": b"1"}, {})
+    output_folder.write(out, {"a": b"1"}, {})
     with pytest.raises(OutsideError):
-        folder.write(out, {"a": b"2"}, {"b": tmp_path / "gone"})
+        output_folder.write(out, {"a": b"2"}, {"b": tmp_path / "gone"})
     assert tree(out) == {"a": b"1"}
     assert [path.name for path in tmp_path.iterdir()].count("out") == 1
     assert not list(tmp_path.glob(".out*"))

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from m2g import context, manifest, mlmodel
-from m2g.batch import BatchRun
-from m2g.intent import Kserve, Profile
-from m2g.render.batch import beside
-from m2g.render.parts import Subject
-from m2g.serving import Serving
+from m2g import mlmodel
+from m2g.core import manifest
+from m2g.core.config_types import Kserve, Profile
+from m2g.image import context
+from m2g.rendering.kserve.batch import beside
+from m2g.rendering.kserve.common import Subject
+from m2g.serving.batch_run import BatchRun
+from m2g.serving.spec import Serving
 from tests.image.world import SERVERS, TRAIN, Instructions, free_port, instructions, post, started
 from tests.render.fleet import release
 

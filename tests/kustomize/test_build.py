@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from m2g import kustomize
-from m2g.errors import OutsideError
-from m2g.manifest import at
+from m2g.core.errors import OutsideError
+from m2g.core.manifest import at
 from tests.kustomize.fleet import component, model, write
 
 COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
@@ -141,7 +141,7 @@ def test_a_slow_kustomize_is_stopped_and_named(tmp_path: Path, monkeypatch: pyte
     program.write_text("#!/bin/sh\nexec sleep 30\n")
     program.chmod(0o755)
     monkeypatch.setenv("M2G_KUSTOMIZE", str(program))
-    monkeypatch.setattr("m2g.kustomize.overlays.SECONDS", 0.2)
+    monkeypatch.setattr("m2g.kustomize.build.SECONDS", 0.2)
     folder = fleet(tmp_path, 1)[0]
     assert "did not end within" in kustomize.build(tmp_path, [folder])[folder].error
 

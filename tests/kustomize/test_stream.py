@@ -35,7 +35,7 @@ def test_processes_are_full_and_every_overlay_comes_once(tmp_path: Path, monkeyp
 
 def test_the_first_is_there_before_the_last_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "BATCH", 1)
-    monkeypatch.setattr("m2g.kustomize.overlays.os.cpu_count", lambda: 1)
+    monkeypatch.setattr("m2g.kustomize.build.os.cpu_count", lambda: 1)
     folders = fleet(tmp_path)
     taken: list[str] = []
     steps: list[tuple[int, int]] = []
@@ -57,7 +57,7 @@ def test_who_stops_asking_stops_the_building(tmp_path: Path, monkeypatch: pytest
     folders = fleet(tmp_path / "repository")
     log = counted(tmp_path, monkeypatch)
     monkeypatch.setattr(batches, "BATCH", 1)
-    monkeypatch.setattr("m2g.kustomize.overlays.os.cpu_count", lambda: 1)
+    monkeypatch.setattr("m2g.kustomize.build.os.cpu_count", lambda: 1)
     coming = kustomize.stream(tmp_path / "repository", folders)
     next(coming)
     coming.close()

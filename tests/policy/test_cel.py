@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m2g import cel
-from m2g.expression import Answer, Ending, Question, Wanted
+from m2g.validation.policies import cel
+from m2g.validation.policies.cel_types import Answer, Ending, Question, Wanted
 
 OBJECT = {"a": 1, "x": 2.5, "l": [1, 2], "t": "é", "m": {"memory": "2Gi"}, "n": None, "big": list(range(200))}
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from m2g import data
 from m2g.commands.validate import Options, validate
-from m2g.finding import Finding, Severity
+from m2g.core import resources
+from m2g.core.finding import Finding, Severity
 from tests.render.fleet import narrowed
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -251,7 +251,7 @@ def test_whatever_an_expression_says_m2g_answers(golden: Path, expression: str) 
 
 def test_every_example_of_the_scaffold_can_be_asked(tmp_path: Path) -> None:
     """Also those that are comments; on a model that is served from storage and one that is an image."""
-    scaffolded = data.root() / "template/policies/serving.yaml.jinja"
+    scaffolded = resources.root() / "template/policies/serving.yaml.jinja"
     active, more, examples = scaffolded.read_text().partition("# More to choose from")
     text = active + more + re.sub(r"^#(?=  )", "", examples, flags=re.MULTILINE)
     text = re.sub(r"\[\[ protected .*?\]\]", '"prod"', text)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from m2g.errors import InputError, OutsideError
+from m2g.core.errors import InputError, OutsideError
 from m2g.registry import open_registry
 from tests.registry.fake import Answer, Fake, fake, good, no
 

@@ -9,8 +9,8 @@ from itertools import count
 import msgspec
 import pytest
 
-from m2g.errors import InputError, M2gError, OutsideError
-from m2g.model import ModelVersion
+from m2g.core.errors import InputError, M2gError, OutsideError
+from m2g.core.model import ModelVersion
 from m2g.registry import Registry, open_registry
 from tests.registry.fake import API, Answer, Asked, Fake, Script, fake, good, no, page
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from m2g import mlmodel
-from m2g.model import Mlmodel
+from m2g.core.model import Mlmodel
 
 MLMODEL = b"flavors: {python_function: {loader_module: mlflow.sklearn}}\n"
 

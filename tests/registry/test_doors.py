@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from m2g import mlmodel
-from m2g.errors import InputError
-from m2g.model import Dataset, Field, ModelVersion, Signature, VersionFacts
+from m2g.core.errors import InputError
+from m2g.core.model import Dataset, Field, ModelVersion, Signature, VersionFacts
 from m2g.registry import Registry, open_registry
 from tests.mlflow_store import KINDS, ORDINARY, PYTHON3, WEIRD, Kind, Server, store
 
@@ -194,7 +194,7 @@ def test_many_runs_come_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     versions = registry.versions()
     one_by_one = {key: facts for version in versions for key, facts in registry.facts([version]).items()}
     assert any(version.source.startswith("models:/m-") for version in versions)
-    monkeypatch.setattr("m2g.registry.lookup._FEW", 0)
+    monkeypatch.setattr("m2g.registry.facts_api._FEW", 0)
     assert registry.facts(versions) == one_by_one
 
 

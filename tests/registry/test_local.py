@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from m2g.errors import InputError, OutsideError
+from m2g.core.errors import InputError, OutsideError
 from m2g.registry import open_registry
 from m2g.registry.address import address
 from m2g.registry.database import Snapshot, check

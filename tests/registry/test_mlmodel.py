@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from m2g import mlmodel
-from m2g.errors import InputError
-from m2g.model import Field, Flavor, Signature
+from m2g.core.errors import InputError
+from m2g.core.model import Field, Flavor, Signature
 
 SKLEARN = b"""\
 artifact_path: mlflow-artifacts:/0/models/m-0b/artifacts

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 
 from m2g.commands import render as verb
-from m2g.commands.resolve import Scope
-from m2g.model import Flavor, Mlmodel, ModelVersion, RegisteredModel, Release, Run, VersionFacts
-from m2g.outcome import Outcome
-from m2g.tree import stamp
+from m2g.core.model import Flavor, Mlmodel, ModelVersion, RegisteredModel, Release, Run, VersionFacts
+from m2g.core.results import Outcome
+from m2g.core.stamp import stamp
+from m2g.resolution.resolve import Scope
 
 CONFIG = """\
 version: 1

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from m2g.alike import Alike, said
 from m2g.commands.render import read
-from m2g.model import Field, Flavor, Mlmodel, Release, Run, Signature
+from m2g.core.interning import Alike, said
+from m2g.core.model import Field, Flavor, Mlmodel, Release, Run, Signature
 from tests.render.fleet import FakeRegistry, model, release, repository, run
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from m2g import manifest
 from m2g.commands.render import RenderOptions
 from m2g.commands.validate import Options, validate
-from m2g.finding import Finding
-from m2g.model import Image, Release
+from m2g.core import manifest
+from m2g.core.finding import Finding
+from m2g.core.model import Image, Release
 from tests.render.fleet import FakeRegistry, release, repository, run, write_record
 
 IMAGE = "ghcr.io/acme/models/wine@sha256:" + "5f" * 32

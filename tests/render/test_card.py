@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from m2g.model import Field, Flavor, Mlmodel, Run, Signature
-from m2g.render.card import Row, card
+from m2g.core.model import Field, Flavor, Mlmodel, Run, Signature
+from m2g.rendering.card import Row, card
 from tests.render.fleet import release
 
 HOSTILE = (

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m2g import config, data, documents
-from m2g.errors import InputError
-from m2g.folders import ModelFolder
-from m2g.intent import Settings
+from m2g.core import resources, yaml_reader
+from m2g.core.config_types import Settings
+from m2g.core.errors import InputError
+from m2g.repository import config
+from m2g.repository.model_folder import ModelFolder
 from tests.render.fleet import CONFIG, repository
 
 
@@ -123,7 +124,7 @@ def test_a_billion_laughs_cost_nothing() -> None:
     )
     started = time.process_time()
     with pytest.raises(InputError):
-        documents.read("m2g.yaml", bomb.encode())
+        yaml_reader.read("m2g.yaml", bomb.encode())
     assert time.process_time() - started < 5
 
 
@@ -131,7 +132,7 @@ def test_a_billion_laughs_cost_nothing() -> None:
 def test_any_bytes_give_a_document_or_a_clear_error(content: bytes) -> None:
     message = "m2g.yaml"
     try:
-        documents.read("m2g.yaml", content)
+        yaml_reader.read("m2g.yaml", content)
     except InputError as error:
         message = error.message
     assert message.startswith("m2g.yaml")
@@ -162,6 +163,6 @@ def test_an_unknown_environment_in_model_yaml_is_named(tmp_path: Path) -> None:
 
 
 def test_the_schemas_for_editors_are_what_the_types_say() -> None:
-    derive = runpy.run_path(str(data.root() / "schemas/derive/intent.py"))
+    derive = runpy.run_path(str(resources.root() / "schemas/derive/intent.py"))
     for path, text in derive["documents"]().items():
         assert path.read_text() == text

@@ -14,16 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m2g import checks, manifest, naming, quantity, tools
-from m2g.commands.desired import Repository, desired, model_files
-from m2g.errors import InputError
-from m2g.intent import Config, Kserve, Mode, ModelIntent, Resources, Settings
-from m2g.model import Flavor, Mlmodel, Release, Run
-from m2g.render import kserve
-from m2g.render.kustomize import patch
-from m2g.schemas import Catalogue
-from m2g.serving import Serving, contradictions
-from m2g.tree import Mark, mark, stamp
+from m2g.core import manifest, naming, process, quantity
+from m2g.core.config_types import Config, Kserve, Mode, ModelIntent, Resources, Settings
+from m2g.core.errors import InputError
+from m2g.core.model import Flavor, Mlmodel, Release, Run
+from m2g.core.stamp import Mark, mark, stamp
+from m2g.rendering.gitops.kustomization import patch
+from m2g.rendering.kserve import inference_service
+from m2g.rendering.model import Repository, desired, model_files
+from m2g.serving.spec import Serving, contradictions
+from m2g.validation import rules
+from m2g.validation.schemas import Catalogue
 from tests.render.fleet import CONFIG, release
 
 _CONFIG = msgspec.yaml.decode(CONFIG, type=Config)
@@ -134,13 +135,13 @@ def test_what_is_rendered_builds_to_the_object_that_was_meant(
             target = Path(folder, path)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
-        built = tools.run([str(kustomize), "build", f"{folder}/models/wine/overlays/prod"])
+        built = process.run([str(kustomize), "build", f"{folder}/models/wine/overlays/prod"])
     assert built.code == 0, built.stderr
     objects = [item for item in manifest.read_all(built.stdout.decode()) if isinstance(item, dict)]
     (item,) = (found for found in objects if found["kind"] == "InferenceService")
     assert manifest.at(item, "metadata", "namespace") == "models-prod"
     assert manifest.at(item, "metadata", "annotations", "m2g.dev/model-name") == name
-    word = kserve.mode_name(Serving(kserve=config.kserve))
+    word = inference_service.mode_name(Serving(kserve=config.kserve))
     assert manifest.at(item, "metadata", "annotations", "serving.kserve.io/deploymentMode") == word
     limits = manifest.at(item, "spec", "predictor", "model", "resources", "limits") or manifest.at(
         item, "spec", "predictor", "containers", 0, "resources", "limits"
@@ -149,7 +150,7 @@ def test_what_is_rendered_builds_to_the_object_that_was_meant(
     assert all(quantity.canonical(text) == text for text in limits.values())
     for found in objects:
         assert _CATALOGUE.violations(found, kserve=version.version) == []
-        assert checks.check(checks.Subject(item=found, kserve=version.version, overlay=tuple(objects))) == []
+        assert rules.check(rules.Subject(item=found, kserve=version.version, overlay=tuple(objects))) == []
 
 
 def _apply(document: object, operations: list[object]) -> object:

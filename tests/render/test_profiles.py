@@ -7,15 +7,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from m2g import manifest, profile, releases, tools
 from m2g.commands.render import RenderOptions
 from m2g.commands.validate import Options, validate
-from m2g.finding import Finding, Severity
-from m2g.intent import Kserve
-from m2g.model import Flavor, Image, Mlmodel, ModelVersion, Release, VersionFacts
-from m2g.profile import Subject
-from m2g.serving import Chosen, Serving
-from m2g.verdict import Reason, Verdict
+from m2g.compat.verdict import Reason, Verdict
+from m2g.core import manifest, process
+from m2g.core.config_types import Kserve
+from m2g.core.finding import Finding, Severity
+from m2g.core.model import Flavor, Image, Mlmodel, ModelVersion, Release, VersionFacts
+from m2g.repository import records as releases
+from m2g.serving import profile
+from m2g.serving.profile import Subject
+from m2g.serving.spec import Chosen, Serving
 from tests.render.fleet import FakeRegistry, model, release, repository, run, tree, write_record
 
 DIGEST = "@sha256:" + "5f" * 32
@@ -258,7 +260,7 @@ def test_every_profile_is_valid_for_every_kserve_in_both_modes(tmp_path: Path, k
 
 
 def built(kustomize: Path, root: Path, folder: str) -> dict[str, manifest.Manifest]:
-    done = tools.run([str(kustomize), "build", str(root / folder)])
+    done = process.run([str(kustomize), "build", str(root / folder)])
     assert done.code == 0, done.stderr
     objects = manifest.read_all(done.stdout.decode())
     return {str(item["kind"]): item for item in objects if isinstance(item, dict)}
@@ -371,7 +373,7 @@ def test_a_model_called_kserve_does_not_replace_the_runtime_of_all_others(tmp_pa
     write_record(root, "kserve", release("kserve", image=Image(name="r.test/x" + DIGEST, profile="mlserver-image")))
     run(root, FakeRegistry(), RenderOptions(locked=True))
     built = manifest.read_all(
-        tools.run([str(kustomize), "build", "models/kserve/overlays/prod"], cwd=root).stdout.decode()
+        process.run([str(kustomize), "build", "models/kserve/overlays/prod"], cwd=root).stdout.decode()
     )
     ours, service = sorted(built, key=lambda item: str(manifest.at(item, "kind")), reverse=True)
     assert manifest.at(ours, "metadata", "name") == "kserve-own-mlserver"

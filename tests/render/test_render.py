@@ -9,14 +9,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from m2g import manifest, releases, tools
 from m2g.commands.render import RenderOptions, WrongInput
-from m2g.commands.resolve import Scope
 from m2g.commands.validate import Options, validate
-from m2g.errors import InputError
-from m2g.finding import Severity
-from m2g.model import ModelVersion
-from m2g.outcome import Kind
+from m2g.core import manifest, process
+from m2g.core.errors import InputError
+from m2g.core.finding import Severity
+from m2g.core.model import ModelVersion
+from m2g.core.results import Kind
+from m2g.repository import records
+from m2g.resolution.resolve import Scope
 from tests.render.fleet import CONFIG, FakeRegistry, model, release, repository, run, tree, write_record
 
 
@@ -45,7 +46,7 @@ def test_a_record_without_requirements_is_asked_for_once_more_and_never_made_wor
     path = root / "models/wine/releases/prod.json"
     whole = path.read_bytes()
     for environment in ("dev", "prod"):
-        record, _ = releases.read_all(root)
+        record, _ = records.read_all(root)
         kept = record["wine", environment]
         assert kept.mlmodel is not None
         old = msgspec.structs.replace(kept, mlmodel=msgspec.structs.replace(kept.mlmodel, requirements=None))
@@ -435,7 +436,7 @@ class TestPeopleHaveTheLastWord:
         )
         (folder / "extra.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: extra}\n")
         run(root, FakeRegistry([model(champion="1")]))
-        built = tools.run([str(kustomize), "build", str(root / "models/wine/overlays/prod")])
+        built = process.run([str(kustomize), "build", str(root / "models/wine/overlays/prod")])
         objects = {str(manifest.at(item, "kind")): item for item in manifest.read_all(built.stdout.decode())}
         assert manifest.at(objects["InferenceService"], "spec", "predictor", "maxReplicas") == 9
         assert manifest.at(objects["InferenceService"], "spec", "predictor", "minReplicas") == 2

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from m2g.finding import Finding
-from m2g.intent import Config, Kserve, ModelIntent, Pin, Resources, Settings
-from m2g.serving import Serving
-from m2g.settings import layers, resolve
+from m2g.core.config_types import Config, Kserve, ModelIntent, Pin, Resources, Settings
+from m2g.core.finding import Finding
+from m2g.serving.settings import layers, resolve
+from m2g.serving.spec import Serving
 from tests.render.fleet import CONFIG, release
 
 _CONFIG = msgspec.yaml.decode(CONFIG, type=Config)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m2g.errors import OutsideError
-from m2g.spool import Spool, part
+from m2g.core.disk_tree import Spool, part
+from m2g.core.errors import OutsideError
 
 LARGE = bytes(range(256)) * 3000
 

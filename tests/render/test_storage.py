@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from m2g.errors import InputError
-from m2g.intent import Rewrite
-from m2g.storage import cluster_uri
+from m2g.core.config_types import Rewrite
+from m2g.core.errors import InputError
+from m2g.serving.storage_uri import cluster_uri
 
 PROXY = (Rewrite(from_="mlflow-artifacts:/", to="s3://mlflow/root"),)
 

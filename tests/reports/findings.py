@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from m2g.finding import Finding, Severity
+from m2g.core.finding import Finding, Severity
 
 PLAIN = Finding(
     file="models/wine/model.yaml",

@@ -11,10 +11,10 @@ import jsonschema_rs
 import msgspec
 from hypothesis import example, given, settings
 
-from m2g.checks import RULES
-from m2g.finding import Checked, Finding
+from m2g.core.finding import Checked, Finding
 from m2g.report import findings as report
 from m2g.report import junit
+from m2g.validation.rules import RULES
 from tests.reports.findings import FINDINGS, NOWHERE, PLAIN, WARNING
 
 _SARIF = json.loads((Path(__file__).parent / "sarif.schema.json").read_text())

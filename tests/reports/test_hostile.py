@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from hypothesis import example, given, settings
 
-from m2g.finding import Finding
+from m2g.core.finding import Finding
 from m2g.report import findings as report
 from tests.reports.findings import FINDINGS, HOSTILE
 

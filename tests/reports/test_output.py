@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from m2g.cli import group, run
-from m2g.errors import Exit
+from m2g.core.errors import Exit
 from tests.render.fleet import repository
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m2g.finding import Checked, Finding
+from m2g.core.finding import Checked, Finding
 from m2g.report import findings as report
-from m2g.report import lines
+from m2g.report import layout
 
 WORDS = {
     "wide": "模型" * 90,
@@ -26,14 +26,14 @@ def test_no_line_is_wider_than_80_columns(words: str) -> None:
         file="m2g.yaml", line=3, rule=words, message=words, hint=words, path=words, model=words, environment=words
     )
     written = report.text([finding], Checked(models=1)).splitlines()
-    assert max(map(lines.columns, written)) <= 80
-    assert lines.columns(written[2]) > 60
+    assert max(map(layout.columns, written)) <= 80
+    assert layout.columns(written[2]) > 60
     assert written[-1] == "1 error (checked: 1 model)"
 
 
 def test_nothing_but_white_space_is_lost_in_wrapping() -> None:
     for words in WORDS.values():
-        together = "".join(lines.wrapped(words, "", ""))
+        together = "".join(layout.wrapped(words, "", ""))
         assert together.replace(" ", "") == words.replace(" ", "")
 
 
@@ -46,5 +46,5 @@ def test_addresses_and_files_stay_whole() -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=300), st.integers(1, 100))
 def test_clipped_text_fits(text: str, limit: int) -> None:
-    assert lines.columns(lines.clipped(text, limit)) <= limit
-    assert lines.clipped(text, 10**6) == text
+    assert layout.columns(layout.clipped(text, limit)) <= limit
+    assert layout.clipped(text, 10**6) == text

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m2g.errors import InputError
-from m2g.model import Field, Flavor, Mlmodel, Signature
-from m2g.request import Protocol, asked, request, without_example
+from m2g.core.errors import InputError
+from m2g.core.model import Field, Flavor, Mlmodel, Signature
+from m2g.inference import Protocol, asked, request, without_example
 
 PROTOCOLS: tuple[Protocol, ...] = ("v2", "v1", "invocations")
 ARRAY = (Field(name="", type="float64", shape=(-1,)),)

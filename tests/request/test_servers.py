@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from m2g import mlmodel
-from m2g.intent import Requests
-from m2g.model import Mlmodel
-from m2g.render.sample import sample
-from m2g.request import Protocol, Request, request, without_example
-from m2g.smoke import judge
-from m2g.tree import stamp
+from m2g.core.config_types import Requests
+from m2g.core.model import Mlmodel
+from m2g.core.stamp import stamp
+from m2g.inference import Protocol, Request, request, without_example
+from m2g.rendering.sample_request import sample
+from m2g.smoke import compare
 from tests.request import servers
 
 FILES = ("MLmodel", "serving_input_example.json")
@@ -27,7 +27,7 @@ FILES = ("MLmodel", "serving_input_example.json")
 class Kind:
     """What zoo.py knows: pyfunc's answer to the example's first row, and whether v2 can give one at all."""
 
-    answer: judge.Json
+    answer: compare.Json
     v2: str
 
 
@@ -52,7 +52,7 @@ class World:
         return mlmodel.read({name: (place / name).read_bytes() for name in FILES if (place / name).is_file()})
 
     @functools.cached_property
-    def asked(self) -> list[tuple[str, str, Mlmodel, judge.Json]]:
+    def asked(self) -> list[tuple[str, str, Mlmodel, compare.Json]]:
         """Kind, origin, model and what pyfunc says: with the example and without, as far as there is one."""
         found = []
         for kind, known in self.kinds.items():
@@ -80,10 +80,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield World(folder, kinds, mlserver, scoring)
 
 
-def differences(expected: judge.Json, answer: object, *, v2: bool) -> list[str]:
+def differences(expected: compare.Json, answer: object, *, v2: bool) -> list[str]:
     assert isinstance(answer, dict), answer
-    read = judge.of_v2(answer) if v2 else judge.of_invocations(answer)
-    return judge.differences(judge.columns(expected), read)
+    read = compare.of_v2(answer) if v2 else compare.of_invocations(answer)
+    return compare.differences(compare.columns(expected), read)
 
 
 def test_mlserver_answers_as_pyfunc_or_the_note_says_why_not(world: World) -> None:

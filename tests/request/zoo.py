@@ -155,7 +155,7 @@ def _first(example):
 
 
 def _answer(said):
-    """As m2g.smoke.judge reads it: columns by name, or one without."""
+    """As m2g.smoke.compare reads it: columns by name, or one without."""
     if isinstance(said, pd.DataFrame):
         return {str(name): [_cell(cell) for cell in said[name]] for name in said.columns}
     if isinstance(said, dict):

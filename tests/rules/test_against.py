@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from m2g.commands.history import Against
 from m2g.commands.render import RenderOptions
 from m2g.commands.validate import Options, validate
-from m2g.errors import InputError
-from m2g.finding import Finding
+from m2g.core.errors import InputError
+from m2g.core.finding import Finding
+from m2g.validation.base import Against
 from tests.diff.repository import commit, git, start
 from tests.kustomize.fleet import write
 from tests.render.fleet import CONFIG, FakeRegistry, narrowed, release, repository, run, write_record

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from m2g.checks import BY_SCHEMA, RULES, Covered
 from m2g.commands import explain
+from m2g.validation.rules import BY_SCHEMA, RULES, Covered
 from tests.rules.world import answers, example
 
 REFERENCE = {f"V{number}" for number in range(1, 23)} | {f"L{number:02}" for number in range(1, 26)} | {"V1b", "L24b"}

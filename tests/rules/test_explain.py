@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from m2g.checks import BY_SCHEMA, RULES
 from m2g.commands import explain
-from m2g.errors import InputError
+from m2g.core.errors import InputError
 from m2g.report import rules
+from m2g.validation.rules import BY_SCHEMA, RULES
 
 RULE_IDS = [page.id for page in explain.pages()]
 

@@ -10,8 +10,8 @@ import pytest
 
 from m2g.commands.render import RenderOptions
 from m2g.commands.validate import Options, validate
-from m2g.finding import Finding, Severity
-from m2g.model import Flavor, Mlmodel
+from m2g.core.finding import Finding, Severity
+from m2g.core.model import Flavor, Mlmodel
 from tests.kustomize.fleet import write
 from tests.render.fleet import CONFIG, FakeRegistry, release, repository, run, write_record
 from tests.rules.test_against import COMPONENT, CUSTOM

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from m2g import checks
-from m2g.checks import COMPONENT, Subject
-from m2g.intent import External
-from m2g.manifest import place_of
+from m2g.core.config_types import External
+from m2g.core.manifest import place_of
+from m2g.validation import rules
+from m2g.validation.rules import COMPONENT, Subject
 from tests.corpus.corpus import Case, cases
 from tests.rules.world import service
 
@@ -59,7 +59,7 @@ def check(item: object, *, other: object = None) -> None:
     for around in (None, overlay):
         before = other if isinstance(other, dict) else service()
         subject = Subject(item=item, kserve="0.21", overlay=around, external=nothing, before=before, substituted=True)
-        for finding in checks.check(subject):
+        for finding in rules.check(subject):
             assert isinstance(finding.message, str)
             place_of(finding.path)
 

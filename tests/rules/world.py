@@ -8,13 +8,15 @@ from collections.abc import Mapping
 import msgspec
 import ryaml
 
-from m2g import checks, runtimes
-from m2g.checks import COMPONENT, FLEET, Subject
-from m2g.commands import explain, verdicts
-from m2g.intent import External, KserveVersion
-from m2g.manifest import Manifest
-from m2g.model import Mlmodel, Release
-from m2g.schemas import Catalogue
+from m2g.commands import explain
+from m2g.compat import catalogue
+from m2g.core.config_types import External, KserveVersion
+from m2g.core.manifest import Manifest
+from m2g.core.model import Mlmodel, Release
+from m2g.serving import gate
+from m2g.validation import rules
+from m2g.validation.rules import COMPONENT, FLEET, Subject
+from m2g.validation.schemas import Catalogue
 
 CATALOGUE = Catalogue()
 Answers = set[tuple[str, str]]
@@ -96,7 +98,7 @@ def whole(part: dict[str, object]) -> dict[str, object]:
 def answers(item: Manifest, given: Given | None = None) -> Answers:
     """What m2g says of an object, by its rules and by its schema."""
     given = given or Given()
-    found = {(finding.rule, finding.path) for finding in checks.check(_subject(item, given))}
+    found = {(finding.rule, finding.path) for finding in rules.check(_subject(item, given))}
     if item.get("kind") not in (COMPONENT, FLEET):
         found |= {("schema", violation.path) for violation in CATALOGUE.violations(item, kserve=given.kserve)}
     return found
@@ -119,7 +121,7 @@ def _subject(item: Manifest, given: Given) -> Subject:
         kserve=given.kserve,
         overlay=(item, *others) if ("metadata" in item or others) and item.get("kind") not in _PLATFORM else None,
         release=release,
-        verdict=verdicts.of_object(item, others, release, given.kserve, runtimes.stock()),
+        verdict=gate.of_object(item, others, release, given.kserve, catalogue.stock()),
         external=msgspec.convert(given.external, External),
         before=before if isinstance(before, dict) and same else None,
         substituted=given.substituted,

@@ -14,12 +14,12 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m2g import inventory, runtimes
 from m2g.cli import group
-from m2g.compat import verdict
-from m2g.errors import InputError
-from m2g.model import Flavor, Mlmodel
-from m2g.runtime import Runtime
+from m2g.compat import catalogue, package_list
+from m2g.compat.check import verdict
+from m2g.compat.runtime import Runtime
+from m2g.core.errors import InputError
+from m2g.core.model import Flavor, Mlmodel
 
 FREEZE = """\
 mlserver==1.7.1
@@ -63,8 +63,8 @@ def ask(tmp_path: Path) -> Callable[..., tuple[int, str]]:
 def test_every_kserve_has_its_runtimes() -> None:
     for version in ("0.15", "0.16", "0.17", "0.18", "0.19", "0.20", "0.21"):
         for name in ("mlserver", "sklearnserver", "xgbserver", "lgbserver", "huggingfaceserver"):
-            assert runtimes.find(runtimes.stock(), f"kserve-{name}", version) is not None
-    old, new = (runtimes.find(runtimes.stock(), "kserve-mlserver", version) for version in ("0.17", "0.18"))
+            assert catalogue.find(catalogue.stock(), f"kserve-{name}", version) is not None
+    old, new = (catalogue.find(catalogue.stock(), "kserve-mlserver", version) for version in ("0.17", "0.18"))
     assert old is not None
     assert new is not None
     assert (old.version("mlflow"), new.version("mlflow"), new.python) == ("2.10.2", "2.19.0", "3.10.12")
@@ -74,7 +74,7 @@ def test_a_freeze_becomes_a_description(ask: Callable[..., tuple[int, str]], tmp
     (tmp_path / "freeze.txt").write_text(FREEZE)
     code, text = ask("import", "freeze.txt", "--name", "own-py312", "--python", "3.12.4", "--format", "json")
     assert (code, json.loads(text)["change"], json.loads(text)["packages"]) == (0, "added", 4)
-    made = runtimes.read(tmp_path)[0][0]
+    made = catalogue.read(tmp_path)[0][0]
     assert made.packages == {"mlflow": "3.17.2", "mlserver": "1.7.1", "own": "", "scikit-learn": "1.9.1"}
     assert (made.complete, made.has("xgboost"), made.protocols) == (True, False, ("v2", "invocations"))
     assert "same" in ask("import", "freeze.txt", "--name", "own-py312", "--python", "3.12.4")[1]
@@ -85,7 +85,7 @@ def test_a_freeze_becomes_a_description(ask: Callable[..., tuple[int, str]], tmp
 
 @pytest.mark.parametrize("document", [CYCLONE, SPDX])
 def test_an_sbom_becomes_a_description(document: object) -> None:
-    found = inventory.read("sbom.json", json.dumps(document).encode())
+    found = package_list.read("sbom.json", json.dumps(document).encode())
     assert found.packages["mlflow"] == "3.17.2"
     assert found.python == ("3.12.4" if document is CYCLONE else "")
 
@@ -106,7 +106,7 @@ BAD = {
 @pytest.mark.parametrize("content", BAD.values(), ids=BAD)
 def test_nonsense_is_refused_with_the_file_s_name(content: bytes) -> None:
     with pytest.raises(InputError, match="sbom") as raised:
-        inventory.read("sbom", content)
+        package_list.read("sbom", content)
     assert raised.value.hint
 
 
@@ -114,9 +114,9 @@ def test_nonsense_is_refused_with_the_file_s_name(content: bytes) -> None:
 def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     for start in (b"", b'{"bomFormat": "CycloneDX", "components": '):
         with contextlib.suppress(InputError):
-            assert inventory.read("x", start + content).packages
+            assert package_list.read("x", start + content).packages
     with contextlib.suppress(InputError):
-        assert runtimes.decode(content).name
+        assert catalogue.decode(content).name
 
 
 def test_what_is_refused_leaves_nothing(ask: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
@@ -139,16 +139,16 @@ def test_the_repository_s_own_comes_first(tmp_path: Path) -> None:
     own = Runtime(name="kserve-mlserver", packages={"Scikit_Learn": "1.9.1"})
     (tmp_path / "runtimes/a.json").write_bytes(msgspec.json.encode(own))
     (tmp_path / "runtimes/b.json").write_text("[]")
-    known, findings = runtimes.read(tmp_path)
-    found = runtimes.find(known, "kserve-mlserver", "0.21")
+    known, findings = catalogue.read(tmp_path)
+    found = catalogue.find(known, "kserve-mlserver", "0.21")
     assert found is not None
     assert found.version("scikit-learn") == "1.9.1"
     assert [(finding.rule, finding.file) for finding in findings] == [("runtime-invalid", "runtimes/b.json")]
 
 
 def test_xgbserver_takes_an_example_for_another_model() -> None:
-    described, _ = runtimes.read(None)
-    server = runtimes.find(described, "kserve-xgbserver", "0.21")
+    described, _ = catalogue.read(None)
+    server = catalogue.find(described, "kserve-xgbserver", "0.21")
     assert server is not None
     flavors = (Flavor(name="xgboost", version=server.version("xgboost"), file="model.ubj"),)
     made = Mlmodel(sha256="0" * 64, flavors=flavors, python_version="3.11.7", requirements=())
@@ -159,7 +159,7 @@ def test_xgbserver_takes_an_example_for_another_model() -> None:
 
 
 def test_versions_that_differ_in_digest_and_example_alone_have_one_verdict_and_a_size_is_its_own() -> None:
-    described, _ = runtimes.read(None)
+    described, _ = catalogue.read(None)
     flavors = (Flavor(name="python_function"), Flavor(name="sklearn", version="1.5.2", file="model.pkl"))
     made = Mlmodel(sha256="0" * 64, flavors=flavors, python_version="3.10.12", requirements=(), size_bytes=1 << 20)
     other = msgspec.structs.replace(made, sha256="1" * 64, example='{"inputs": [1]}', with_example=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from m2g.kustomize import build
-from m2g.schemas import Catalogue
+from m2g.validation.schemas import Catalogue
 from tests.scaffold.scene import at, documents, fleet, mapping, scaffold, sequence
 
 # The clusters' Secrets as the clusters generator sees them: name, server, and the label of ours, if it has one.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from m2g import context
+from m2g.image import context
 from m2g.mlmodel import parse
 from tests.image.world import UV, wheel
 from tests.render.fleet import MLMODEL
@@ -131,7 +131,7 @@ def test_without_a_registry_nothing_is_built(tmp_path: Path, ci: str) -> None:
     "answer", ["https://ghcr.io/acme", "ghcr.io", "ghcr.io/acme/", "ghcr.io/Acme", "ghcr.io/a:1", "a b/c"]
 )
 def test_a_registry_that_is_none_is_refused(tmp_path: Path, answer: str) -> None:
-    from m2g.errors import InputError
+    from m2g.core.errors import InputError
 
     with pytest.raises(InputError, match="image_registry"):
         scaffold(tmp_path / "models", f"image_registry={answer}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from m2g.commands.init import init
-from m2g.errors import InputError, OutsideError
+from m2g.core.errors import InputError, OutsideError
 from tests.scaffold.scene import ROOT, at, commit, documents, program, scaffold
 
 

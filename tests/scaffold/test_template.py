@@ -14,11 +14,11 @@ import jsonschema_rs
 import msgspec
 import pytest
 
-from m2g import config
 from m2g.commands.init import init
-from m2g.errors import InputError
-from m2g.intent import Config
-from m2g.schemas import Catalogue
+from m2g.core.config_types import Config
+from m2g.core.errors import InputError
+from m2g.repository import config
+from m2g.validation.schemas import Catalogue
 from tests.scaffold.scene import ROOT, at, commit, documents, fleet, git, mapping, program, scaffold, sequence, strings
 
 CATALOGUE = Catalogue()

@@ -12,9 +12,9 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from m2g import data
-from m2g.schemas import compact, openapi
-from m2g.schemas.kubernetes import Json
+from m2g.core import resources
+from m2g.validation.schemas import dedupe, openapi
+from m2g.validation.schemas.kubernetes import Json
 
 CLASS = """
 class {name}(object):
@@ -30,7 +30,7 @@ class {name}(object):
 @pytest.fixture(scope="module")
 def derive() -> Any:
     """Imports a module of schemas/derive, which is no package."""
-    sys.path.insert(0, str(data.root() / "schemas/derive"))
+    sys.path.insert(0, str(resources.root() / "schemas/derive"))
     yield importlib.import_module
     sys.path.pop(0)
 
@@ -101,7 +101,7 @@ def test_what_occurs_twice_is_written_once_and_means_the_same() -> None:
     first: Json = {"type": "object", "properties": {"source": inner, "sources": {"type": "array", "items": inner}}}
     second: Json = {"type": "object", "properties": {"source": inner, "other": first}}
     kinds = {"v1.First": first, "v1.Second": second}
-    defs = compact.shared(kinds)
+    defs = dedupe.shared(kinds)
     assert len(defs) > len(kinds)
     assert len(str(defs)) < len(str(kinds)) / 2
     for name, schema in kinds.items():

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from m2g.schemas import Catalogue
+from m2g.validation.schemas import Catalogue
 from tests.schemas import cases
 from tests.schemas.cases import GONE, Place
 

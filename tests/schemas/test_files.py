@@ -11,9 +11,9 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from m2g import data
+from m2g.core import resources
 
-FOLDER = data.root() / "schemas"
+FOLDER = resources.root() / "schemas"
 FILES = sorted(
     path.relative_to(FOLDER).as_posix() for path in [*FOLDER.glob("*.*.json"), *FOLDER.glob("serving.kserve.io/*.json")]
 )

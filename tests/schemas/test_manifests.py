@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from m2g.errors import InputError
-from m2g.schemas import Catalogue
+from m2g.core.errors import InputError
+from m2g.validation.schemas import Catalogue
 from tests.schemas import cases
 
 CATALOGUE = Catalogue()

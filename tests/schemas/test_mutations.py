@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m2g.conform import place
-from m2g.schemas import Catalogue
+from m2g.core.schema_errors import place
+from m2g.validation.schemas import Catalogue
 from tests.schemas import cases
 from tests.schemas.cases import GONE, Manifest
 

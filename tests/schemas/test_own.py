@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 
 from m2g.commands import schemas as verb
 from m2g.commands.validate import Options, validate
-from m2g.errors import InputError, M2gError, OutsideError
-from m2g.finding import Report
-from m2g.schemas import Catalogue, crd, own
+from m2g.core.errors import InputError, M2gError, OutsideError
+from m2g.core.finding import Report
+from m2g.validation.schemas import Catalogue, crd, repository_schemas
 
 GOLDEN = Path(__file__).parents[1] / "golden/standard-storage"
 SPEC: dict[str, Any] = {
@@ -105,7 +105,7 @@ def imported(root: Path, *crds: object, **options: Any) -> verb.Import:
 
 
 def catalogue(root: Path) -> Catalogue:
-    return Catalogue(own=own.read(root))
+    return Catalogue(own=repository_schemas.read(root))
 
 
 def paths(root: Path, **spec: object) -> list[str]:
@@ -395,8 +395,8 @@ def test_any_schema_is_taken_or_refused(schema: object) -> None:
         (kind,) = crd.kinds(definition(schema))
     except M2gError:
         return
-    _, content = own.written(kind, "x", "0")
-    own._decoded(content)
+    _, content = repository_schemas.written(kind, "x", "0")
+    repository_schemas._decoded(content)
 
 
 def test_the_verbs_on_the_command_line(root: Path) -> None:

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from m2g import mlmodel
-from m2g.context import like
-from m2g.model import Flavor, Mlmodel
-from m2g.runtime import Runtime
+from m2g.compat.runtime import Runtime
+from m2g.core.model import Flavor, Mlmodel
+from m2g.image.context import like
 from tests.render.fleet import CONFIG, release, write_record
 from tests.smoke.world import SERVERS, models, smoke, wheels
 

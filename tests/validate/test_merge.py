@@ -11,7 +11,7 @@ import pytest
 
 from m2g.cli import group, run
 from m2g.commands.render import RenderOptions
-from m2g.errors import Exit
+from m2g.core.errors import Exit
 from tests.diff.repository import commit, git, start
 from tests.kustomize.fleet import write
 from tests.render.fleet import CONFIG, FakeRegistry, release, repository, write_record

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from m2g.finding import Checked, Finding, Severity
+from m2g.core.finding import Checked, Finding, Severity
 from m2g.report import findings as report
 
 PLAIN = Finding(

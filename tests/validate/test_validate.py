@@ -9,8 +9,8 @@ import pytest
 
 from m2g.commands.render import RenderOptions, WrongInput
 from m2g.commands.validate import Options, validate
-from m2g.errors import InputError, OutsideError
-from m2g.finding import Finding, Report, Severity
+from m2g.core.errors import InputError, OutsideError
+from m2g.core.finding import Finding, Report, Severity
 from tests.kustomize.fleet import write
 from tests.render.fleet import FakeRegistry, narrowed, release, repository, run, write_record
 

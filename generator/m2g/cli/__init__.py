@@ -12,9 +12,9 @@ from pathlib import Path
 import click
 
 from m2g.cli import diff, explain, image, init, merge, render, request, runtimes, schemas, smoke, validate
-from m2g.cli.ending import Terminated, heed
+from m2g.cli.signals import Terminated, heed
 from m2g.cli.terminal import CONTEXT, say
-from m2g.errors import Exit, InputError, M2gError
+from m2g.core.errors import Exit, InputError, M2gError
 
 
 @click.group(context_settings=CONTEXT)
@@ -58,7 +58,7 @@ for _verb in (
 
 def run(call: Callable[[], object]) -> Exit:
     """Call a verb; every way it can end becomes an exit code and, where it failed, words on stderr."""
-    from m2g.prose import visible
+    from m2g.core.sanitize import visible
 
     try:
         answer = call()

@@ -36,11 +36,11 @@ def diff(
     m2g diff --against HEAD                            what is not committed yet
     m2g diff --against origin/main --format markdown   for the pull request
     """
-    from m2g import config
     from m2g.commands import diff as command
-    from m2g.commands.resolve import Scope
     from m2g.report import diff as report
     from m2g.report import progress
+    from m2g.repository import config
+    from m2g.resolution.resolve import Scope
 
     scope = Scope(models=frozenset(models), environments=frozenset(environments))
     with progress.shown("diff") as tell:

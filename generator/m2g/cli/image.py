@@ -10,7 +10,7 @@ from typing import Literal
 import click
 
 from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORM, print_, say
-from m2g.errors import Exit, InputError
+from m2g.core.errors import Exit, InputError
 
 PROFILES = ("mlserver-image", "mlflow-image")
 
@@ -59,12 +59,12 @@ def image(
     m2g image wine --env prod -o build/wine --record ghcr.io/acme/models/wine@sha256:…
     m2g image --missing --format json        for CI: what is to be built
     """
-    from m2g import config
     from m2g.commands import image as command
     from m2g.commands import render as rendering
-    from m2g.commands.resolve import Scope
-    from m2g.report import changes, findings, progress
+    from m2g.report import findings, progress, render
     from m2g.report import image as report
+    from m2g.repository import config
+    from m2g.resolution.resolve import Scope
 
     _refuse(missing, name, output, number)
     root = config.find_root(folder)
@@ -98,7 +98,7 @@ def image(
             return Exit.INPUT
     if outcome.findings and form != "json":
         say(findings.render(outcome.findings, "text"))
-    print_(changes.json(outcome) if form == "json" else changes.text(outcome))
+    print_(render.json(outcome) if form == "json" else render.text(outcome))
     return Exit.NO if any(finding.severity == "error" for finding in outcome.findings) else Exit.DONE
 
 

@@ -24,7 +24,7 @@ def init(folder: Path, directory: Path, defaults: bool, data: Sequence[str], tem
     m2g init my-models --defaults --data environments=dev,prod --data sync=flux
     """
     from m2g.commands import init as command
-    from m2g.report import scaffolded
+    from m2g.report import init
 
     done = command.init(folder / directory, template=template, data=data, defaults=defaults)
-    print_(scaffolded.text(done.folder, len(done.files), done.in_git))
+    print_(init.text(done.folder, len(done.files), done.in_git))

@@ -9,7 +9,7 @@ import click
 
 from m2g.cli.terminal import CONTEXT, deliver, outputs
 from m2g.cli.validate import FORMS
-from m2g.errors import Exit
+from m2g.core.errors import Exit
 
 
 @click.command(context_settings=CONTEXT)

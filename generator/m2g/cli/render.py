@@ -9,7 +9,7 @@ import click
 
 from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORM, MODELS, NO_CACHE, memory, print_, say
 from m2g.cli.terminal import shard as shard_option
-from m2g.errors import Exit
+from m2g.core.errors import Exit
 
 
 @click.command(context_settings=CONTEXT)
@@ -49,12 +49,12 @@ def render(
     m2g render --locked --check       in CI: is the tree what the records say? (no network)
     m2g render --shard 2/8            the models of one of eight jobs; one commit of all their files
     """
-    from m2g import config
-    from m2g import shard as shards
     from m2g.commands import render as command
-    from m2g.commands.resolve import Scope
-    from m2g.report import changes, progress
+    from m2g.core import shard as shards
     from m2g.report import findings as report
+    from m2g.report import progress, render
+    from m2g.repository import config
+    from m2g.resolution.resolve import Scope
 
     part = None if shard is None else shards.parse(shard)
     root = config.find_root(folder)
@@ -79,10 +79,10 @@ def render(
         print_(report.render(wrong.findings, form))
         return Exit.INPUT
     if form == "json":
-        print_(changes.json(outcome))
+        print_(render.json(outcome))
     else:
         if outcome.findings:
             say(report.render(outcome.findings, "text"))
-        print_(changes.text(outcome))
+        print_(render.text(outcome))
     errors = any(finding.severity == "error" for finding in outcome.findings)
     return Exit.NO if errors or (check and outcome.files) else Exit.DONE

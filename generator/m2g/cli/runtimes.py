@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from m2g.cli.terminal import CONTEXT, FORM, print_
-from m2g.errors import InputError
+from m2g.core.errors import InputError
 
 
 @click.group(context_settings=CONTEXT)
@@ -59,10 +59,10 @@ def import_(folder: Path, file: Path, name: str, image: str, python: str, form: 
     docker run --rm IMAGE pip freeze --all > freeze.txt
     m2g runtimes import freeze.txt --name mlserver-py312 --image IMAGE --python 3.12.4
     """
-    from m2g import config
     from m2g.commands import runtimes as command
+    from m2g.compat.runtime import Runtime
     from m2g.report import runtimes as report
-    from m2g.runtime import Runtime
+    from m2g.repository import config
 
     described = Runtime(name=name, image=image[:500], python=python)
     print_(report.imported(command.import_(config.find_root(folder), folder / file, described), form))
@@ -70,7 +70,7 @@ def import_(folder: Path, file: Path, name: str, image: str, python: str, form: 
 
 def _root(folder: Path) -> Path | None:
     """The repository that the person is in; without one, only KServe's runtimes are there."""
-    from m2g import config
+    from m2g.repository import config
 
     try:
         return config.find_root(folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from m2g.cli.terminal import CONTEXT, FORM, print_
-from m2g.errors import Exit, InputError
+from m2g.core.errors import Exit, InputError
 
 
 @click.group(context_settings=CONTEXT)
@@ -62,9 +62,9 @@ def import_(
     m2g schemas import crds.yaml
     m2g schemas import --from-cluster --only 'keda.sh/*'
     """
-    from m2g import config
     from m2g.commands import schemas as command
     from m2g.report import schemas as report
+    from m2g.repository import config
 
     if bool(files) == from_cluster:
         raise InputError("name files with CRDs, or --from-cluster", hint="m2g schemas import crds.yaml")
@@ -81,7 +81,7 @@ def import_(
 
 def _root(folder: Path) -> Path | None:
     """The repository that the person is in; without one, only m2g's own schemas are there."""
-    from m2g import config
+    from m2g.repository import config
 
     try:
         return config.find_root(folder)

@@ -9,7 +9,7 @@ from typing import Literal
 import click
 
 from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORM, print_, say
-from m2g.errors import Exit, InputError
+from m2g.core.errors import Exit, InputError
 
 PROFILES = ("mlserver", "mlserver-image", "mlflow-image")
 
@@ -82,8 +82,8 @@ def smoke(
     m2g smoke wine --env prod --url https://models.example.com --host wine-models-prod.example.com
     """
     from m2g.commands import smoke as command
-    from m2g.commands import trials
     from m2g.report import smoke as report
+    from m2g.smoke import targets
     from m2g.smoke.client import Door
 
     if (host or token_env or ca or insecure or any_version) and not url:
@@ -102,7 +102,7 @@ def smoke(
         any_version=any_version,
         rest_only=rest_only,
     )
-    wish = trials.Wish(
+    wish = targets.Wish(
         model=model,
         environments=tuple(environments),
         version=number,
@@ -110,6 +110,6 @@ def smoke(
         profile=profile or "",
         base=base,
     )
-    done, code = command.smoke(trials.wished(wish, folder), options, say)
+    done, code = command.smoke(targets.wished(wish, folder), options, say)
     print_(report.smoke(done, form))
     return code

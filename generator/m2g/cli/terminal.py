@@ -10,7 +10,7 @@ from typing import TextIO
 
 import click
 
-from m2g.errors import OutsideError
+from m2g.core.errors import OutsideError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 MODELS = click.option(
@@ -54,10 +54,10 @@ def deliver(folder: Path, form: str, files: Sequence[tuple[str, str]], render: C
 
 def memory(root: Path, *, forgets: bool) -> Path | None:
     """The folder of what earlier runs found out, None for a run that `forgets`; says where it may not be used."""
-    from m2g import cache
-    from m2g.commands import memory
+    from m2g.core import cache
+    from m2g.repository import cache_location
 
-    place = None if forgets else memory.place(root)
+    place = None if forgets else cache_location.place(root)
     if place is None and not forgets and (named := cache.folder()) is not None:
         say(
             f"{named / cache.FILE} may be a branch's own (Git has it or cannot tell): it is not used, see M2G_CACHE_DIR"

@@ -9,7 +9,7 @@ import click
 
 from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, MODELS, NO_CACHE, deliver, memory, outputs
 from m2g.cli.terminal import shard as shard_option
-from m2g.errors import Exit
+from m2g.core.errors import Exit
 
 FORMS = ("text", "json", "github", "gitlab", "sarif", "junit")
 
@@ -47,12 +47,12 @@ def validate(
     m2g validate --shard 2/8           one of eight CI jobs; `m2g merge` puts their reports together
     m2g validate --output gitlab gl-code-quality-report.json --output junit junit.xml
     """
-    from m2g import config
-    from m2g import shard as shards
     from m2g.commands import validate as command
-    from m2g.commands.history import Against
-    from m2g.commands.resolve import Scope
+    from m2g.core import shard as shards
     from m2g.report import findings, progress
+    from m2g.repository import config
+    from m2g.resolution.resolve import Scope
+    from m2g.validation.base import Against
 
     part = None if shard is None else shards.parse(shard)
     scope = Scope(models=frozenset(models), environments=frozenset(environments), shard=part)

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import msgspec
 
-from m2g import git, kustomize, releases, temporary
-from m2g.commands import reach
-from m2g.commands.resolve import Scope
+from m2g import kustomize
 from m2g.commands.served import choices
-from m2g.manifest import Manifest, read_all
-from m2g.model import Release, Value
-from m2g.review import Key, Overlay, Review, Side, review
+from m2g.core import tempdirs
+from m2g.core.manifest import Manifest, read_all
+from m2g.core.model import Release, Value
+from m2g.git import read
+from m2g.repository import records as releases
+from m2g.resolution.resolve import Scope
+from m2g.review import Key, Overlay, Review, Side, reach, review
 
 
 class Compared(Value, frozen=True, kw_only=True):
@@ -56,17 +58,17 @@ def compared(
     root: Path, against: str, scope: Scope, *, progress: kustomize.Progress = lambda what, done, total: None
 ) -> Compared:
     """The two sides of `diff`, built. Raises what it raises."""
-    ref = against or git.usual_base(root)
-    base = git.merge_base(root, ref)
-    changed = git.changed(root, base)
-    entries = git.files(root, base)
+    ref = against or read.usual_base(root)
+    base = read.merge_base(root, ref)
+    changed = read.changed(root, base)
+    entries = read.files(root, base)
     models = {key[0] for key in _overlays(root)}
     models |= {path.split("/")[1] for path, entry in entries.items() if _in_model(path) or _is_model(path, entry)}
     led = reach.beyond(root, entries) if changed else {}
     slugs = frozenset(_slug(path, models) for path in changed) - {""} | reach.touched(led, changed)
     places = frozenset(place for slug in slugs for place in led.get(slug, ()))
-    with temporary.folder() as folder:
-        git.extract(root, {path: entry for path, entry in entries.items() if _needed(path, slugs, places)}, folder)
+    with tempdirs.folder() as folder:
+        read.extract(root, {path: entry for path, entry in entries.items() if _needed(path, slugs, places)}, folder)
         old, new = _half(folder, slugs, f" at {ref}"), _half(root.resolve(), slugs, "")
         names = {key: record.model for key, record in (*old.records.items(), *new.records.items())}
         keys = {key for key in old.overlays | new.overlays if scope.has(key, names.get(key, key[0]))}
@@ -90,7 +92,7 @@ def _in_model(path: str) -> bool:
     return path.startswith("models/") and path.count("/") > 1
 
 
-def _is_model(path: str, entry: git.Entry) -> bool:
+def _is_model(path: str, entry: read.Entry) -> bool:
     """A model's folder can be a link."""
     return entry.is_link and path.startswith("models/") and path.count("/") == 1
 

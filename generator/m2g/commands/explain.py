@@ -9,10 +9,11 @@ from pathlib import Path
 
 import msgspec
 
-from m2g import checks, conform, manifest
-from m2g.checks.page import Page
-from m2g.errors import InputError
-from m2g.finding import Severity
+from m2g.core import manifest, schema_errors
+from m2g.core.errors import InputError
+from m2g.core.finding import Severity
+from m2g.validation import rules as checks
+from m2g.validation.rules.page import Page
 
 _FOLDER = Path(checks.__file__).parent / "examples"
 _WORDS = Path(checks.__file__).parent / "findings.yaml"
@@ -54,7 +55,7 @@ def explain(rule: str) -> Page:
         raise InputError(f"{rule} is no single rule", hint=hint)
     if rule in known:
         return known[rule]
-    near = conform.near(rule, list(known))
+    near = schema_errors.near(rule, list(known))
     hint = f"did you mean {near}?" if near else "`m2g explain` lists all rules"
     raise InputError(f"there is no rule {rule[:80]!r}", hint=hint)
 

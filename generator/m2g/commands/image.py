@@ -10,17 +10,19 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET
 
-from m2g import config as configuration
-from m2g import context, download, folder, locks, temporary
 from m2g.commands import render as rendering
-from m2g.commands.desired import choose, serving_of
-from m2g.commands.resolve import Scope
-from m2g.commands.waiting import Subject, subject, waiting
-from m2g.errors import InputError
-from m2g.intent import Config, Profile
-from m2g.model import Image, Mlmodel, Value
-from m2g.outcome import Outcome, Prepared
-from m2g.registry import Registry
+from m2g.core import tempdirs
+from m2g.core.config_types import Config, Profile
+from m2g.core.errors import InputError
+from m2g.core.model import Image, Mlmodel, Value
+from m2g.core.results import Outcome, Prepared
+from m2g.image import context, output_folder
+from m2g.image import lock as locks
+from m2g.image.pending import Subject, subject, waiting
+from m2g.registry import Registry, download
+from m2g.rendering.model import choose, serving_of
+from m2g.repository import config as configuration
+from m2g.resolution.resolve import Scope
 
 Open = Callable[[Config], Registry]
 _NAME = re.compile(
@@ -66,7 +68,7 @@ def prepare(root: Path, options: ImageOptions, to: Path, open_registry: Open) ->
             f"{release.model} in {release.environment} is served by the profile {profile}, which needs no image",
             hint="name one: --profile mlserver-image or mlflow-image; or set profile in model.yaml",
         )
-    folder.refuse(to, context.MARKER, _written(to))
+    output_folder.refuse(to, context.MARKER, _written(to))
     mlmodel = _known(release.mlmodel, release.model)
     config = found.repository.config
     minor = ".".join(mlmodel.python_version.split(".")[:2])
@@ -81,13 +83,13 @@ def prepare(root: Path, options: ImageOptions, to: Path, open_registry: Open) ->
     notes = (
         wanted.notes if "@sha256:" in base else (*wanted.notes, f"{base} may move: pin it by images.bases in m2g.yaml")
     )
-    with temporary.folder() as place:
+    with tempdirs.folder() as place:
         copies = _copies(root, found, options, place) if profile == "mlflow-image" else {}
         cleaned = _cleaned(copies)
         files = context.files(order, tuple(copies)) | cleaned
         copies = {path: file for path, file in copies.items() if path not in cleaned}
         if not options.dry_run:
-            folder.write(to, files, copies)
+            output_folder.write(to, files, copies)
     return Prepared(
         model=release.model,
         slug=found.slug,
@@ -148,7 +150,7 @@ def _allowed(config: Config, name: str) -> None:
 
 
 def _marked(place: Path, found: Subject, options: ImageOptions) -> tuple[str, Profile]:
-    content = folder.own(place, context.MARKER)
+    content = output_folder.own(place, context.MARKER)
     if content is None:
         raise InputError(
             f"{place} is no build context of m2g", hint="name the folder that `m2g image` wrote, or --version N"
@@ -170,7 +172,7 @@ def _marked(place: Path, found: Subject, options: ImageOptions) -> tuple[str, Pr
 
 
 def _written(to: Path) -> tuple[str, ...]:
-    content = folder.own(to, context.MARKER)
+    content = output_folder.own(to, context.MARKER)
     try:
         return () if content is None else context.marker(content).files
     except msgspec.MsgspecError:
@@ -200,7 +202,7 @@ def _copies(root: Path, found: Subject, options: ImageOptions, place: Path) -> d
     if source is None:
         uri = configuration.registry_uri(found.repository.config)
         source = download.version(download.Wanted(name=release.model, number=release.version), uri, place, root=root)
-    files = folder.contents(source)
+    files = output_folder.contents(source)
     digest = hashlib.sha256(files["MLmodel"].read_bytes()).hexdigest() if "MLmodel" in files else "no MLmodel"
     if release.mlmodel is None or digest != release.mlmodel.sha256:
         raise InputError(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from m2g import scaffold
-from m2g.errors import InputError
-from m2g.model import Value
+from m2g.core.errors import InputError
+from m2g.core.model import Value
+from m2g.scaffold import create
 
 
 class InitDone(Value, frozen=True, kw_only=True):
@@ -24,7 +24,7 @@ def init(destination: Path, *, template: str | None, data: Sequence[str], defaul
     Raises InputError for answers and a destination that cannot be used, OutsideError for Git and the disk.
     """
     answers = dict(_answer(item) for item in data)
-    files = scaffold.scaffold(destination, template=template, answers=answers, defaults=defaults)
+    files = create.scaffold(destination, template=template, answers=answers, defaults=defaults)
     in_git = any((folder / ".git").exists() for folder in (destination, *destination.absolute().parents))
     return InitDone(folder=str(destination), files=files, in_git=in_git)
 

@@ -8,10 +8,10 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
-from m2g.commands.history import REMOVALS, removals
-from m2g.errors import InputError
-from m2g.finding import Checked, Finding, Part, Report, Severity, Since
-from m2g.shard import Shard, parse
+from m2g.core.errors import InputError
+from m2g.core.finding import Checked, Finding, Part, Report, Severity, Since
+from m2g.core.shard import Shard, parse
+from m2g.validation.base import REMOVALS, removals
 
 MAX_BYTES = 256 << 20
 _HINT = "give the files of `m2g validate --shard I/N --output json FILE`, one of each part"

@@ -11,24 +11,27 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET
 
-from m2g import config as configuration
-from m2g import registry, workspace
-from m2g.cache import Cache
-from m2g.commands import holdings, ownership, salt, samples, verdicts
-from m2g.commands.desired import Key, Repository, Trial, desired, located
-from m2g.commands.difference import Allowed, difference, loose
-from m2g.commands.holdings import Holdings
-from m2g.commands.remembered import Remembered
-from m2g.commands.resolve import Resolved, Scope, as_wished, resolve, unknown
+from m2g import registry
+from m2g.changes import write
+from m2g.changes.compare import Allowed, difference, loose
 from m2g.commands.served import served
-from m2g.commands.unused import unused
-from m2g.errors import InputError
-from m2g.finding import Finding, Severity
-from m2g.intent import Config
-from m2g.model import Image, Release, Value
-from m2g.outcome import FileChange, Kind, Outcome, ReleaseChange
-from m2g.plan import named, stale_pins
+from m2g.core.cache import Cache
+from m2g.core.config_types import Config
+from m2g.core.errors import InputError
+from m2g.core.finding import Finding, Severity
+from m2g.core.model import Image, Release, Value
+from m2g.core.results import FileChange, Kind, Outcome, ReleaseChange
 from m2g.registry import Registry
+from m2g.rendering import example_findings
+from m2g.rendering.model import Key, Repository, Trial, desired, located
+from m2g.repository import config as configuration
+from m2g.repository import fingerprint, load, ownership
+from m2g.repository.known_folders import Remembered
+from m2g.repository.load import Holdings
+from m2g.repository.unused_files import unused
+from m2g.resolution.resolve import Resolved, Scope, as_wished, resolve, unknown
+from m2g.resolution.targets import named, stale_pins
+from m2g.serving import gate
 
 
 class RenderOptions(Value, frozen=True, kw_only=True):
@@ -83,9 +86,9 @@ def render(
     OutsideError for the registry and the disk. In each case the tree is as it was.
     """
     writes = not (options.check or options.dry_run)
-    guard = workspace.locked(root, waiting=waiting) if writes else contextlib.nullcontext()
+    guard = write.locked(root, waiting=waiting) if writes else contextlib.nullcontext()
     with guard, Cache(options.cache) as cache:
-        remembered = Remembered(cache, salt.of(root, cache))
+        remembered = Remembered(cache, fingerprint.of(root, cache))
         held = _held(root, remembered)
         state = msgspec.structs.replace(held.repository, images=options.images)
         known_environments(state.config, options.scope)
@@ -98,7 +101,7 @@ def render(
         )
         different = difference(root, held, resolved, wanted, allowed)
         if writes:
-            workspace.write(root, different.files, different.removals)
+            write.write(root, different.files, different.removals)
         for digest in different.right:
             remembered.add_right(digest)
         findings = [*resolved.findings, *located(root, wanted.findings), *different.notes]
@@ -110,8 +113,8 @@ def render(
         moved = ((change.slug, change.environment) for change in changes)
         there = {key: resolved.records[key] for key in moved if key in resolved.records}
         chosen = {key: trial.choose(key[0], release) for key, release in there.items()}
-        findings += verdicts.findings({key: (there[key], made) for key, made in chosen.items()})
-        findings += samples.findings(state, there)
+        findings += gate.findings({key: (there[key], made) for key, made in chosen.items()})
+        findings += example_findings.findings(state, there)
         return Outcome(
             releases=changes,
             served=served(state, resolved.records, chosen, different.current, different.files),
@@ -136,7 +139,7 @@ def _held(root: Path, remembered: Remembered) -> Holdings:
         raise WrongInput([configuration.unreadable(error)]) from error
     if loaded.config is None or loaded.findings:
         raise WrongInput(loaded.findings)
-    held = holdings.read(root, loaded.config, remembered)
+    held = load.read(root, loaded.config, remembered)
     if held.findings:
         raise WrongInput(held.findings)
     return held

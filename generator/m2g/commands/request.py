@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from m2g import config as configuration
-from m2g import conform
 from m2g.commands import render as rendering
-from m2g.commands.desired import Repository, choose, serving_of
-from m2g.commands.resolve import Scope
-from m2g.errors import InputError
-from m2g.intent import Profile
-from m2g.model import Mlmodel, Release, Value
-from m2g.outcome import Call
-from m2g.request import Request, path, request, without_example
-from m2g.request.curl import Target, forwarded, ingress
-from m2g.serving import Protocol
+from m2g.core import schema_errors
+from m2g.core.config_types import Profile
+from m2g.core.errors import InputError
+from m2g.core.model import Mlmodel, Release, Value
+from m2g.core.results import Call
+from m2g.inference import Request, path, request, without_example
+from m2g.inference.curl import Target, forwarded, ingress
+from m2g.rendering.model import Repository, choose, serving_of
+from m2g.repository import config as configuration
+from m2g.resolution.resolve import Scope
+from m2g.serving.spec import Protocol
 
 _SPEAKS: Mapping[Profile, tuple[Protocol, ...]] = {
     "mlserver": ("v2", "invocations"),
@@ -109,6 +109,6 @@ def _release(repository: Repository, wish: Wish) -> tuple[str, Release]:
         hint = f"it has one in {', '.join(sorted(found))}"
         raise InputError(f"{wish.model} has no release record in {wish.environment}", hint=hint)
     known = sorted({name for (slug, _), release in repository.records.items() for name in (slug, release.model)})
-    close = conform.near(wish.model, known)
+    close = schema_errors.near(wish.model, known)
     hint = f"did you mean {close}?" if close else "`m2g render` makes records"
     raise InputError(f"this repository has no release record of {wish.model!r}", hint=hint)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from m2g import inventory, runtimes
-from m2g.errors import InputError, OutsideError
-from m2g.outcome import Imported
-from m2g.runtime import Runtime
+from m2g.compat import catalogue, package_list
+from m2g.compat.runtime import Runtime
+from m2g.core.errors import InputError, OutsideError
+from m2g.core.results import Imported
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _PYTHON = re.compile(r"3\.\d{1,2}(\.\d{1,3})?")
@@ -18,7 +18,7 @@ _PYTHON = re.compile(r"3\.\d{1,2}(\.\d{1,3})?")
 
 def listed(root: Path | None) -> tuple[Runtime, ...]:
     """Every described runtime, the repository's own first."""
-    known, findings = runtimes.read(root)
+    known, findings = catalogue.read(root)
     if findings:
         raise InputError(f"{findings[0].file}: {findings[0].message}", hint=findings[0].hint)
     return known
@@ -44,7 +44,7 @@ def import_(root: Path, path: Path, described: Runtime) -> Imported:
     """
     if not _NAME.fullmatch(described.name):
         raise InputError(f"{described.name[:100]!r} is no name of a ServingRuntime", hint="such as mlserver-py312")
-    found = inventory.read(path.name, _content(path))
+    found = package_list.read(path.name, _content(path))
     python = described.python or found.python
     if python and not _PYTHON.fullmatch(python):
         raise InputError(f"{python[:50]!r} is no Python version", hint="such as --python 3.12.4")
@@ -59,9 +59,9 @@ def import_(root: Path, path: Path, described: Runtime) -> Imported:
         complete=True,
         source=path.name[:200],
     )
-    file = f"{runtimes.FOLDER}/{described.name}.json"
+    file = f"{catalogue.FOLDER}/{described.name}.json"
     content = msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n"
-    change = runtimes.save(root, file, content)
+    change = catalogue.save(root, file, content)
     return Imported(file=file, change=change, runtime=made.name, packages=len(made.packages), python=python)
 
 
@@ -70,6 +70,6 @@ def _content(path: Path) -> bytes:
         if not path.is_file():
             raise InputError(f"{path} is no file")
         with path.open("rb") as file:
-            return file.read(inventory.MAX_BYTES + 1)
+            return file.read(package_list.MAX_BYTES + 1)
     except OSError as error:
         raise OutsideError(f"{path} cannot be read: {error.strerror}") from error

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from m2g import conform, data, tools
-from m2g.errors import InputError, M2gError, OutsideError
-from m2g.manifest import at, read_all
-from m2g.schemas import KUBERNETES, Catalogue, crd, own
+from m2g.core import process, resources, schema_errors
+from m2g.core.errors import InputError, M2gError, OutsideError
+from m2g.core.manifest import at, read_all
+from m2g.validation.schemas import KUBERNETES, Catalogue, crd, repository_schemas
 
 MAX_BYTES = 64 << 20
 """All CRDs of a large cluster are 20 MB."""
@@ -67,9 +67,9 @@ class _Lock(msgspec.Struct, frozen=True):
 
 def listed(root: Path | None) -> list[Listed]:
     """Every kind with a schema; those of the repository at `root` in place of ours. Kubernetes' own are one row."""
-    mine = own.read(root) if root else own.Own()
+    mine = repository_schemas.read(root) if root else repository_schemas.Own()
     catalogue = Catalogue(own=mine)
-    lock = msgspec.json.decode((data.root() / "schemas/lock.json").read_bytes(), type=_Lock)
+    lock = msgspec.json.decode((resources.root() / "schemas/lock.json").read_bytes(), type=_Lock)
     packages = {
         entry.name: next((source for source in entry.sources if not source.package.startswith(_PODS)), None)
         for entry in lock.files
@@ -104,7 +104,7 @@ def show(root: Path | None, kind: str, kserve: str) -> Mapping[str, object]:
 
     Raises InputError for a kind without one, or one that several groups have.
     """
-    catalogue = Catalogue(own=own.read(root) if root else None)
+    catalogue = Catalogue(own=repository_schemas.read(root) if root else None)
     minor = kserve or catalogue.kserve_versions()[-1]
     api_version, _, name = kind.rpartition(" ")
     if not api_version and kind.count("/"):
@@ -117,7 +117,7 @@ def show(root: Path | None, kind: str, kserve: str) -> Mapping[str, object]:
     if found:
         choices = ", ".join(f"{version}/{name}" for version in found)
         raise InputError(f"several API groups have the kind {name}", hint=f"name one of: {choices}")
-    near = conform.near(name, sorted({known.split()[1] for known, _, _ in catalogue.kinds()}))
+    near = schema_errors.near(name, sorted({known.split()[1] for known, _, _ in catalogue.kinds()}))
     hint = f"did you mean {near}?" if near else "`m2g schemas list` shows those that are there"
     raise InputError(f"no schema is known for {kind[:100]!r}", hint=hint)
 
@@ -143,7 +143,7 @@ def import_cluster(root: Path, context: str = "", only: Sequence[str] = ()) -> I
     """
     chosen = [f"--context={context}"] if context else []
     command = ["kubectl", *chosen, "get", "customresourcedefinitions.apiextensions.k8s.io", "--output=json"]
-    ran = tools.run(command, timeout=_SECONDS)
+    ran = process.run(command, timeout=_SECONDS)
     if ran.code != 0:
         said = (ran.stderr.splitlines() or ["it did not say why"])[-1][:300]
         raise OutsideError(f"kubectl cannot list the CRDs: {said}", hint="try: kubectl get crd")
@@ -192,12 +192,12 @@ def _write(root: Path, found: Sequence[tuple[str, object]], only: Sequence[str])
             continue
         for kind in kinds:
             if not only or any(fnmatchcase(f"{kind.group}/{kind.kind}", glob) for glob in only):
-                path, content = own.written(kind, source, digest)
+                path, content = repository_schemas.written(kind, source, digest)
                 files[path] = (content, kind)
     before = {path: old for path in files if (old := _old(root, path)) is not None}
     news = {path: content for path, (content, _) in files.items() if before.get(path) != content}
     for path, content in news.items():
-        own.save(root, path, content)
+        repository_schemas.save(root, path, content)
     done = tuple(
         Imported(
             kind=kind.name,

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from m2g import config as configuration
-from m2g import runtimes
-from m2g.commands.desired import Key, Repository, choose
-from m2g.errors import M2gError
-from m2g.model import Release
-from m2g.outcome import Served
-from m2g.serving import Chosen
+from m2g.compat import catalogue
+from m2g.core.errors import M2gError
+from m2g.core.model import Release
+from m2g.core.results import Served
+from m2g.rendering.model import Key, Repository, choose
+from m2g.repository import config as configuration
+from m2g.serving.spec import Chosen
 
 _PATCH = re.compile(r"models/([^/]+)/overlays/([^/]+)/(?:release/)?patch\.yaml")
 _PROFILE = re.compile(rb'path: "/metadata/annotations/m2g\.dev~1profile"\n  value: ([a-z-]+)\n')
@@ -62,7 +62,7 @@ def choices(root: Path, records: Mapping[Key, Release]) -> dict[Key, Chosen]:
         return {}
     if config is None:
         return {}
-    known, _ = runtimes.read(root)
+    known, _ = catalogue.read(root)
     repository = Repository(
         config=config, records=dict(records), intents=intents, components=frozenset(), runtimes=known
     )

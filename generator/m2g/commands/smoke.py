@@ -10,18 +10,18 @@ from typing import Literal
 
 import msgspec
 
-from m2g import download
-from m2g.commands import installed
-from m2g.commands.asking import question
-from m2g.commands.trials import Trial
-from m2g.errors import Exit, InputError, M2gError, OutsideError
-from m2g.model import Value
-from m2g.outcome import Asked, Smoke, Smoked
-from m2g.request import Protocol, path
-from m2g.smoke import judge, questions, server
+from m2g.compat.verdict import Verdict
+from m2g.core.errors import Exit, InputError, M2gError, OutsideError
+from m2g.core.model import Value
+from m2g.core.results import Asked, Smoke, Smoked
+from m2g.inference import Protocol, path
+from m2g.registry import download
+from m2g.smoke import compare, probes, server
+from m2g.smoke import packages as installed
 from m2g.smoke.client import Client, Door
 from m2g.smoke.environment import Environment
-from m2g.verdict import Verdict
+from m2g.smoke.payload import question
+from m2g.smoke.targets import Trial
 
 Tell = Callable[[str], None]
 
@@ -174,10 +174,10 @@ class _Test:
         client, running = self._server(stack)
         if self.options.door is not None:
             _reachable(client, self._ready)
-        answer: judge.Json = None
+        answer: compare.Json = None
         try:
             answer, _ = client.post(self._path, body)
-            expected = questions.pyfunc(self.plan, self.environment, self.place, asked.invocations)
+            expected = probes.pyfunc(self.plan, self.environment, self.place, asked.invocations)
             ways = [self._rest(client, body, answer, expected)]
             if running.grpc and asked.by_grpc and not self.options.rest_only:
                 ways.append(self._grpc(running.grpc, body, expected))
@@ -219,10 +219,10 @@ class _Test:
         stack.callback(client.close)
         return client, running
 
-    def _rest(self, client: Client, body: str, answer: judge.Json, expected: Sequence[judge.Column]) -> Asked:
+    def _rest(self, client: Client, body: str, answer: compare.Json, expected: Sequence[compare.Column]) -> Asked:
         """The first answer is judged, the others are timed."""
-        read = judge.of_invocations if self.trial.profile == "mlflow-image" else judge.of_v2
-        wrong = judge.differences(expected, read(answer))
+        read = compare.of_invocations if self.trial.profile == "mlflow-image" else compare.of_v2
+        wrong = compare.differences(expected, read(answer))
         return _asked("rest", wrong, [client.post(self._path, body)[1] for _ in range(self.options.requests)])
 
     def _refused(self, error: OutsideError) -> Asked:
@@ -231,12 +231,12 @@ class _Test:
         told = server.last_words(self.place / "server.log").splitlines()
         return Asked(way="rest", answer="failed", problems=(words, *(line.strip() for line in told if line.strip())))
 
-    def _grpc(self, address: str, body: str, expected: Sequence[judge.Column]) -> Asked:
-        to = questions.Addressed(address=address, times=self.options.requests)
-        said = questions.grpc(self.plan, self.environment, self.place, body, to)
+    def _grpc(self, address: str, body: str, expected: Sequence[compare.Column]) -> Asked:
+        to = probes.Addressed(address=address, times=self.options.requests)
+        said = probes.grpc(self.plan, self.environment, self.place, body, to)
         if said.problem:
             return Asked(way="grpc", answer="failed", problems=(said.problem,))
-        return _asked("grpc", judge.differences(expected, judge.of_v2(said.answer)), said.seconds)
+        return _asked("grpc", compare.differences(expected, compare.of_v2(said.answer)), said.seconds)
 
     def _other_version(self, said: str) -> tuple[str, str]:
         """Why the version that answers is not the one in Git."""
@@ -257,7 +257,7 @@ def _reachable(client: Client, path: str) -> None:
         raise server.NotReady(f"the endpoint is not ready: {path} answers {status}", hint=hint)
 
 
-def _version(answer: judge.Json) -> str:
+def _version(answer: compare.Json) -> str:
     said = answer.get("model_version") if isinstance(answer, dict) else None
     return said if isinstance(said, str) else ""
 
@@ -266,5 +266,5 @@ def _asked(way: Literal["rest", "grpc"], wrong: Sequence[str], took: Sequence[fl
     made = Asked(way=way, answer="different" if wrong else "equal", problems=tuple(wrong), requests=len(took))
     if not took:
         return made
-    p50, p90, p99, longest = (judge.percentile(took, share) for share in (0.5, 0.9, 0.99, 1.0))
+    p50, p90, p99, longest = (compare.percentile(took, share) for share in (0.5, 0.9, 0.99, 1.0))
     return msgspec.structs.replace(made, p50=p50, p90=p90, p99=p99, longest=longest)

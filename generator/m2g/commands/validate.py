@@ -10,23 +10,25 @@ from pathlib import Path
 
 import msgspec
 
-from m2g import config as configuration
-from m2g import kustomize, runtimes
-from m2g.cache import Cache
-from m2g.commands import expressions, ownership, salt
-from m2g.commands.belonging import Belonging
-from m2g.commands.fleet import FLEET, Fleet, substituted
-from m2g.commands.history import Against, Past, past
-from m2g.commands.judgements import Court, Judgement, Judgements, Key, judge, plain
-from m2g.commands.remembered import Remembered
-from m2g.commands.resolve import Scope
-from m2g.commands.units import Look, Unit, Units
-from m2g.errors import InputError
-from m2g.finding import Checked, Finding, Part, Report
-from m2g.intent import Config
-from m2g.model import Value
-from m2g.schemas import Catalogue
-from m2g.schemas import own as own_schemas
+from m2g import kustomize
+from m2g.compat import catalogue
+from m2g.core.cache import Cache
+from m2g.core.config_types import Config
+from m2g.core.errors import InputError
+from m2g.core.finding import Checked, Finding, Part, Report
+from m2g.core.model import Value
+from m2g.repository import config as configuration
+from m2g.repository import fingerprint, ownership
+from m2g.repository.known_folders import Remembered
+from m2g.resolution.resolve import Scope
+from m2g.validation import cel_checks
+from m2g.validation.attribution import Belonging
+from m2g.validation.base import Against, Past, past
+from m2g.validation.models import Look, Unit, Units
+from m2g.validation.overlays import Court, Judgement, Judgements, Key, judge, plain
+from m2g.validation.platform_files import FLEET, Fleet, substituted
+from m2g.validation.schemas import Catalogue
+from m2g.validation.schemas import repository_schemas as own_schemas
 
 
 class Options(Value, frozen=True, kw_only=True):
@@ -47,10 +49,10 @@ def validate(root: Path, options: Options, *, progress: kustomize.Progress = lam
     Raises InputError for a scope or ref that matches nothing, OutsideError where kustomize or git is missing.
     """
     with Cache(options.cache) as cache:
-        ground = salt.of(root, cache)
+        ground = fingerprint.of(root, cache)
         remembered = Remembered(cache, ground)
         config, findings = _config(root, remembered)
-        described, wrong = runtimes.read(root)
+        described, wrong = catalogue.read(root)
         scope = options.scope
         look = Look(root=root, salt=ground, config=config, runtimes=described)
         fleet = Fleet(root, Units(look, remembered, cache), scope.shard)
@@ -59,7 +61,7 @@ def validate(root: Path, options: Options, *, progress: kustomize.Progress = lam
         if options.against is not None:
             findings += before.removals(options.against, config)
         own = own_schemas.read(root)
-        asked = expressions.asked(root, lambda: _places(fleet, config), options.today, cache)
+        asked = cel_checks.asked(root, lambda: _places(fleet, config), options.today, cache)
         court = Court(
             root=root,
             salt=ground,
@@ -80,7 +82,7 @@ def validate(root: Path, options: Options, *, progress: kustomize.Progress = lam
         if scope.shard is None:
             return report
         part = Part(
-            m2g=salt.of_m2g().hex(),
+            m2g=fingerprint.of_m2g().hex(),
             tree=fleet.digest().hex(),
             models=tuple(sorted(scope.models)),
             environments=tuple(sorted(scope.environments)),
@@ -96,7 +98,7 @@ def _places(fleet: Fleet, config: Config | None) -> tuple[Mapping[str, str], lis
     return fleet.names, list(config.environments if config is not None else built)
 
 
-def _unused(asked: expressions.Asked, scope: Scope, judged: Mapping[Key, Judgement]) -> tuple[Finding, ...]:
+def _unused(asked: cel_checks.Asked, scope: Scope, judged: Mapping[Key, Judgement]) -> tuple[Finding, ...]:
     """The overrides that nothing needs of all that was looked at; none where that cannot be told."""
     if scope.models or scope.environments or any(judgement.broken for judgement in judged.values()):
         return ()
@@ -172,10 +174,10 @@ def _beside(court: Court, beside: Sequence[kustomize.PlainFile]) -> dict[Key, Ju
         parts = file.file.split("/")
         files[parts[1] if parts[0] == FLEET and len(parts) == 3 else ""].append(file)
     found = [
-        expressions.Overlay(key=("", name), kserve=court.kserve(name).version, plain=tuple(those))
+        cel_checks.Overlay(key=("", name), kserve=court.kserve(name).version, plain=tuple(those))
         for name, those in files.items()
     ]
-    told = expressions.check(court.root, court.asked, found, court.catalogue)
+    told = cel_checks.check(court.root, court.asked, found, court.catalogue)
     return {
         one.key: Judgement(
             findings=(*told[one.key].findings, *(finding for file in one.plain for finding in plain(court, file))),

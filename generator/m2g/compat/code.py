@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m2g.compat.ground import Case, Ground, form, numbers
+from m2g.compat.reason import Case, Ground, form, numbers
 
 _CODE_MODEL = "mlflow.pyfunc.loaders.code_model"
 _CODE_MODEL_SINCE = (2, 12, 2)

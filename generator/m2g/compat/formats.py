@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m2g.compat.ground import PYFUNC, Case, Ground, form, numbers
+from m2g.compat.reason import PYFUNC, Case, Ground, form, numbers
 
 _SINCE = {"skops": (3, 9), "pt2": (3, 14)}
 """The first mlflow that reads a format (bisected over its wheels)."""

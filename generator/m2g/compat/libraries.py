@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m2g.compat.ground import PYFUNC, Case, Ground, form, minor, numbers
-from m2g.model import Flavor
-from m2g.runtime import module_of, package_of
+from m2g.compat.reason import PYFUNC, Case, Ground, form, minor, numbers
+from m2g.compat.runtime import module_of, package_of
+from m2g.core.model import Flavor
 
 _OWN_FORMAT = frozenset({"xgboost", "lightgbm", "catboost", "onnx", "tensorflow", "keras"})
 """Their own files are read by newer versions of the library, often by older ones; a pickle by none for sure."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
-from m2g import quantity
-from m2g.compat.ground import Ground
-from m2g.errors import InputError
-from m2g.model import Mlmodel
-from m2g.runtime import Runtime
+from m2g.compat.reason import Ground
+from m2g.compat.runtime import Runtime
+from m2g.core import quantity
+from m2g.core.errors import InputError
+from m2g.core.model import Mlmodel
 
 STORAGE_INITIALIZER = "storage-initializer"
 _DEFAULT = "1Gi"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from m2g.kustomize.places import Place, Places, Stamp, stamp
+from m2g.core.manifest import Identity, at, identity
+from m2g.kustomize.paths import Place, Places, Stamp, stamp
 from m2g.kustomize.references import MAX_BYTES, PATCHES, PLUGINS, Refused, items, load, plugin, references
-from m2g.manifest import Identity, at, identity
 
 _KEPT = 500
 """Kustomizations: all of a fleet's would be much memory for what is asked once more at once or not at all."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from m2g.documents import tagged_binary
-from m2g.errors import InputError
-from m2g.manifest import read_all
+from m2g.core.errors import InputError
+from m2g.core.manifest import read_all
+from m2g.core.yaml_reader import tagged_binary
 
 PLUGINS = ("generators", "transformers", "validators")
 PATCHES = ("patches", "patchesJson6902", "patchesStrategicMerge")

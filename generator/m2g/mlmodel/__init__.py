@@ -12,9 +12,9 @@ from typing import TypeVar
 
 import msgspec
 
-from m2g.errors import InputError
+from m2g.core.errors import InputError
+from m2g.core.model import Field, Flavor, Mlmodel, Signature
 from m2g.mlmodel import example, requirements, text
-from m2g.model import Field, Flavor, Mlmodel, Signature
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from m2g.model import Signature
+from m2g.core.model import Signature
 
 LONGEST = 16 << 10
 """Bytes of an example that a record keeps."""

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from m2g.errors import InputError
+from m2g.core.errors import InputError
 from m2g.mlmodel.text import load
 
 MOST = 400

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ryaml
 
-from m2g.documents import refuse_costly
-from m2g.errors import InputError
+from m2g.core.errors import InputError
+from m2g.core.yaml_reader import refuse_costly
 
 
 def load(content: bytes, name: str) -> object:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
-from m2g.errors import InputError
-from m2g.model import ModelVersion, RegisteredModel, VersionFacts
+from m2g.core.errors import InputError
+from m2g.core.model import ModelVersion, RegisteredModel, VersionFacts
 from m2g.registry.address import Kind, address
 
 Progress: TypeAlias = Callable[[str, int, int], None]

@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
-from m2g.errors import InputError
+from m2g.core.errors import InputError
 
 _DATABASES = frozenset({"sqlite", "postgresql", "mysql", "mssql"})
 _HINT = "write https://host, sqlite:///mlflow.db, or the path of a folder such as ./mlruns"

@@ -6,8 +6,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from m2g.registry.beside import LIMITS
-from m2g.registry.refusal import OneFailed
+from m2g.registry.errors import OneFailed
+from m2g.registry.model_files import LIMITS
 
 
 def path_of(uri: str) -> Path | None:

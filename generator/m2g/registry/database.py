@@ -8,10 +8,10 @@ import weakref
 from contextlib import closing
 from pathlib import Path
 
-from m2g import temporary
-from m2g.errors import InputError, OutsideError
+from m2g.core import tempdirs
+from m2g.core.errors import InputError, OutsideError
 from m2g.registry.address import Address
-from m2g.registry.refusal import quoted
+from m2g.registry.errors import quoted
 
 _TABLES = frozenset({"alembic_version", "registered_models", "model_versions", "runs"})
 _HINT = "write the database that `mlflow server --backend-store-uri` uses, or the server's own address"
@@ -27,7 +27,7 @@ class Snapshot:
         source = Path(place.identity.partition("://")[2].removeprefix("/"))
         if not source.is_file():
             raise InputError(f"{place.identity}: there is no file {source}", hint=_HINT)
-        folder = temporary.made()
+        folder = tempdirs.made()
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         copy = folder / "mlflow.db"
         self.uri = f"sqlite:///{copy}"

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from m2g import temporary
-from m2g.errors import InputError, OutsideError
-from m2g.model import ModelVersion, RegisteredModel, Run, VersionFacts
-from m2g.registry import Progress, artifacts, beside
+from m2g.core import tempdirs
+from m2g.core.errors import InputError, OutsideError
+from m2g.core.model import ModelVersion, RegisteredModel, Run, VersionFacts
+from m2g.registry import Progress, artifacts, model_files
 from m2g.registry.address import Address, Kind
 from m2g.registry.database import Snapshot, check
-from m2g.registry.normal import (
+from m2g.registry.errors import NOT_FOUND, OneFailed, quoted
+from m2g.registry.normalize import (
     by_name,
     by_version,
     datasets,
@@ -26,7 +27,6 @@ from m2g.registry.normal import (
     registered,
     run_path,
 )
-from m2g.registry.refusal import NOT_FOUND, OneFailed, quoted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -182,7 +182,7 @@ class LocalRegistry:
             raise OneFailed("the registry has this version no more")
         run = self._run(version.run_id)
         uri = self._in_run(uri)
-        found = beside.read(functools.partial(self._file, uri))
+        found = model_files.read(functools.partial(self._file, uri))
         return VersionFacts(
             artifact_uri=uri, run=None if run is None else _fact(run), files=found.files, unread=found.unread
         )
@@ -194,7 +194,7 @@ class LocalRegistry:
         return self._runs.get(run_id)
 
     def _in_run(self, uri: str) -> str:
-        """What a `runs:/` URI stands for; as `m2g.registry.lookup` does it on a server."""
+        """What a `runs:/` URI stands for; as `m2g.registry.facts_api` does it on a server."""
         split = run_path(uri)
         if split is None:
             return uri
@@ -223,7 +223,7 @@ class LocalRegistry:
             return artifacts.read(folder, name)
         from mlflow.artifacts import download_artifacts
 
-        with temporary.folder() as target:
+        with tempdirs.folder() as target:
             try:
                 download_artifacts(artifact_uri=inside(uri, name), dst_path=str(target))
             except Exception as error:  # every artifact store raises errors of its own

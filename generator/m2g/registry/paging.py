@@ -7,9 +7,9 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from m2g.errors import OutsideError
-from m2g.registry.answers import Page
-from m2g.registry.refusal import Refused
+from m2g.core.errors import OutsideError
+from m2g.registry.api_types import Page
+from m2g.registry.errors import Refused
 from m2g.registry.rest import API, Call, Rest
 
 _MAX_PAGES = 10_000

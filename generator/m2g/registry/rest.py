@@ -12,12 +12,12 @@ from typing import Self, TypeVar
 
 import msgspec
 
-from m2g.errors import InputError, OutsideError
-from m2g.registry.access import authorization, tls
+from m2g.core.errors import InputError, OutsideError
 from m2g.registry.address import Address
-from m2g.registry.answers import Page
-from m2g.registry.refusal import OneFailed, Reply, nonsense, quoted, refusal
-from m2g.registry.web import httpx
+from m2g.registry.api_types import Page
+from m2g.registry.auth import authorization, tls
+from m2g.registry.errors import OneFailed, Reply, nonsense, quoted, refusal
+from m2g.registry.http import httpx
 
 API = "/api/2.0/mlflow/"
 THREADS = 8

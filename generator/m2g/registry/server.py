@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from m2g.errors import InputError, OutsideError
-from m2g.model import ModelVersion, RegisteredModel, VersionFacts
+from m2g.core.errors import InputError, OutsideError
+from m2g.core.model import ModelVersion, RegisteredModel, VersionFacts
 from m2g.registry import Progress
-from m2g.registry.access import workspace_name
 from m2g.registry.address import Address
-from m2g.registry.answers import Model, Models, OneModel, ServerInfo, Version, Versions
-from m2g.registry.normal import by_name, by_version
+from m2g.registry.api_types import Model, Models, OneModel, ServerInfo, Version, Versions
+from m2g.registry.auth import workspace_name
+from m2g.registry.errors import Refused
+from m2g.registry.normalize import by_name, by_version
 from m2g.registry.paging import Listing, collect
-from m2g.registry.refusal import Refused
 from m2g.registry.rest import API, Call, Rest
 
 if TYPE_CHECKING:
-    from m2g.registry.lookup import Lookup
+    from m2g.registry.facts_api import Lookup
 
 _MODELS: Listing[Models, Model] = Listing(
     path="registered-models/search",
@@ -88,7 +88,7 @@ class ServerRegistry:
         """As `Registry.facts`: two to four calls a version, one for 250 runs or logged models, the experiments once."""
         if not versions:
             return {}
-        from m2g.registry.lookup import Lookup  # with threads; mostly there is no version that is not known
+        from m2g.registry.facts_api import Lookup  # with threads; mostly there is no version that is not known
 
         self._lookup = self._lookup or Lookup(self._rest, self._progress)
         with self._rest:

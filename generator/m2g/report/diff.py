@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from m2g.outcome import Kind
-from m2g.prose import visible
-from m2g.report.lines import encoded, joined
+from m2g.core.results import Kind
+from m2g.core.sanitize import visible
+from m2g.report.layout import encoded, joined
 from m2g.report.review_markdown import markdown
 from m2g.report.review_words import amount, contract, count, heading, moved, title, verdict
 from m2g.review import Change, Review, Risk

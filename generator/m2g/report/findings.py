@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from m2g.finding import Checked, Finding, Report, Severity
-from m2g.prose import visible
-from m2g.report.lines import WIDTH, clipped, encoded, joined, wrapped
+from m2g.core.finding import Checked, Finding, Report, Severity
+from m2g.core.sanitize import visible
+from m2g.report.layout import WIDTH, clipped, encoded, joined, wrapped
 
 FORMATS = ("text", "json", "github", "gitlab", "sarif", "junit")
 _LONG = 2000

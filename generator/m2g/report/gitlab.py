@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from m2g.finding import Finding, Severity
-from m2g.prose import visible
-from m2g.report.lines import encoded, fingerprints
+from m2g.core.finding import Finding, Severity
+from m2g.core.sanitize import visible
+from m2g.report.layout import encoded, fingerprints
 
 NOWHERE = "m2g.yaml"
 """The file of a finding that is about none: an issue must have one."""

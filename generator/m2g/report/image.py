@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from m2g.outcome import Missing, Prepared, Waiting
-from m2g.prose import visible
-from m2g.report.lines import encoded, joined
+from m2g.core.results import Missing, Prepared, Waiting
+from m2g.core.sanitize import visible
+from m2g.report.layout import encoded, joined
 
 
 def prepared(made: Prepared, form: str) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from m2g.finding import Finding, Severity
-from m2g.prose import visible
+from m2g.core.finding import Finding, Severity
+from m2g.core.sanitize import visible
 from m2g.report.gitlab import NOWHERE
-from m2g.report.lines import joined
+from m2g.report.layout import joined
 
 _LONG = 2000
 _NOBODY = "repository"

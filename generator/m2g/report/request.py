@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from m2g.outcome import Call
-from m2g.prose import visible
-from m2g.report.lines import encoded, joined, wrapped
+from m2g.core.results import Call
+from m2g.core.sanitize import visible
+from m2g.report.layout import encoded, joined, wrapped
 
 _ORIGINS = {"example": "the model's input example", "signature": "made up from the signature", "none": "none"}
 

@@ -12,8 +12,8 @@ from functools import partial
 
 import msgspec
 
-from m2g import prose
-from m2g.outcome import Kind
+from m2g.core import sanitize
+from m2g.core.results import Kind
 from m2g.report.review_words import amount, contract, count, title, verdict
 from m2g.review import Change, Moved, ObjectChange, Review, Risk
 
@@ -149,10 +149,10 @@ def _object(item: ObjectChange) -> str:
     removed = sum(line.startswith("-") for line in item.diff)
     name = f"{item.namespace}/{item.name}" if item.namespace else item.name
     summary = f"{_html(item.object_kind)} {_html(name)} {_WORDS[item.kind]} (+{added} −{removed})"
-    lines = [prose.visible(line, _DIFF_WIDTH) for line in item.diff[:_DIFF_LINES]]
+    lines = [sanitize.visible(line, _DIFF_WIDTH) for line in item.diff[:_DIFF_LINES]]
     if len(item.diff) > _DIFF_LINES:
         lines.append(f"@@ {len(item.diff) - _DIFF_LINES} more lines @@")
-    return _folded(summary, prose.fenced("\n".join(_silent(line) for line in lines), "diff"))
+    return _folded(summary, sanitize.fenced("\n".join(_silent(line) for line in lines), "diff"))
 
 
 def _folded(summary: str, body: str) -> str:
@@ -161,12 +161,12 @@ def _folded(summary: str, body: str) -> str:
 
 
 def _code(text: str, limit: int = _LONG) -> str:
-    return prose.code(_silent(text), limit) if text else ""
+    return sanitize.code(_silent(text), limit) if text else ""
 
 
 def _html(text: str, limit: int = _LONG) -> str:
     """For a summary, where Markdown is off."""
-    return f"<code>{html.escape(_silent(prose.visible(text, limit)))}</code>"
+    return f"<code>{html.escape(_silent(sanitize.visible(text, limit)))}</code>"
 
 
 def _silent(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from m2g.outcome import Kind
+from m2g.core.results import Kind
 from m2g.review import Change, Contract, Metric, Moved, Review, Risk
 
 

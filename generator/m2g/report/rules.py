@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from m2g.checks.page import Page
-from m2g.report.lines import encoded, joined
+from m2g.report.layout import encoded, joined
+from m2g.validation.rules.page import Page
 
 WIDTH = 80
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from m2g.outcome import Described, Imported, Runtimes
-from m2g.prose import visible
-from m2g.report.lines import encoded, joined
-from m2g.runtime import Runtime
+from m2g.compat.runtime import Runtime
+from m2g.core.results import Described, Imported, Runtimes
+from m2g.core.sanitize import visible
+from m2g.report.layout import encoded, joined
 
 _HEAD = ("runtime", "KServe", "Python", "mlflow", "image")
 _WIDE = 60

@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from m2g.checks import RULES, Rule
-from m2g.finding import Checked, Finding
-from m2g.prose import visible
+from m2g.core.finding import Checked, Finding
+from m2g.core.sanitize import visible
 from m2g.report.gitlab import NOWHERE
-from m2g.report.lines import encoded, fingerprints
+from m2g.report.layout import encoded, fingerprints
+from m2g.validation.rules import RULES, Rule
 
 _LONG = 2000
 _PROJECT = "https://github.com/m2g-dev/m2g"

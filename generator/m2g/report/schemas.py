@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from m2g.prose import visible
-from m2g.report.lines import encoded, joined
+from m2g.core.sanitize import visible
+from m2g.report.layout import encoded, joined
 
 _WIDE = 60
 _HEAD = ("kind", "API version", "version", "from", "strictness")

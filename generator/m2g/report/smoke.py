@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from m2g.outcome import Asked, Smoke, Smoked
-from m2g.prose import visible
-from m2g.report.lines import encoded, joined
+from m2g.core.results import Asked, Smoke, Smoked
+from m2g.core.sanitize import visible
+from m2g.report.layout import encoded, joined
 
 _ANSWERS = {"equal": "equals pyfunc", "different": "DIFFERS", "failed": "FAILED"}
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from m2g.manifest import at, identity
-from m2g.model import Release
-from m2g.outcome import Kind
+from m2g.core.manifest import at, identity
+from m2g.core.model import Release
+from m2g.core.results import Kind
 from m2g.review import facts, objects, signature
 from m2g.review.values import (
     Change,

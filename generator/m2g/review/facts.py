@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator, Mapping
 
-from m2g.model import Mlmodel, Release, Run
+from m2g.core.model import Mlmodel, Release, Run
 from m2g.review.values import Concern, Metric, Moved, Risk
 
 _COMMIT, _USER, _SOURCE = "mlflow.source.git.commit", "mlflow.user", "mlflow.source.name"

@@ -6,10 +6,10 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
-from m2g.emit import Plain, dump
-from m2g.errors import InputError
-from m2g.manifest import Identity, Manifest, identity
-from m2g.outcome import Kind
+from m2g.core.errors import InputError
+from m2g.core.manifest import Identity, Manifest, identity
+from m2g.core.results import Kind
+from m2g.core.yaml_writer import Plain, dump
 from m2g.review.values import ObjectChange
 
 _MOST_LINES = 4000

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from m2g.model import Field, Signature
+from m2g.core.model import Field, Signature
 from m2g.review.values import Contract, Verdict
 
 _Found: TypeAlias = tuple[Verdict, str]

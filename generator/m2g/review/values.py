@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TypeAlias
 
-from m2g.manifest import Manifest
-from m2g.model import Release, Value
-from m2g.outcome import Kind
-from m2g.serving import Chosen
+from m2g.core.manifest import Manifest
+from m2g.core.model import Release, Value
+from m2g.core.results import Kind
+from m2g.serving.spec import Chosen
 
 Key: TypeAlias = tuple[str, str]
 """(slug, environment)."""

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from m2g.errors import InputError, OutsideError
-from m2g.model import Value
-from m2g.prose import visible, without_password
-from m2g.smoke.judge import Json
+from m2g.core.errors import InputError, OutsideError
+from m2g.core.model import Value
+from m2g.core.sanitize import visible, without_password
+from m2g.smoke.compare import Json
 
 _MOST = 32 << 20
 _WAYS = {

@@ -14,11 +14,11 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from m2g import tools
-from m2g.errors import InputError, M2gError, OutsideError
-from m2g.model import Value
-from m2g.prose import visible, without_password
-from m2g.smoke.interpreter import found, nearest, version_of
+from m2g.core import process
+from m2g.core.errors import InputError, M2gError, OutsideError
+from m2g.core.model import Value
+from m2g.core.sanitize import visible, without_password
+from m2g.smoke.pythons import found, nearest, version_of
 
 _KEPT = 8
 """So many are kept, those that were used last; each has some hundred MB."""
@@ -178,7 +178,7 @@ def _step(order: Order, command: Sequence[str], folder: Path, log: Path) -> None
     environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "PYTHONNOUSERSITE": "1"}
     for name in ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "CONDA_PREFIX"):
         environment.pop(name, None)
-    with tools.held(command, cwd=folder.parent, log=log, environment=environment, remove=folder) as running:
+    with process.held(command, cwd=folder.parent, log=log, environment=environment, remove=folder) as running:
         code = running.ended(order.seconds)
     if code is None:
         raise OutsideError(

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from m2g import temporary, tools
-from m2g.errors import Exit, InputError, M2gError
-from m2g.model import Value
-from m2g.prose import visible, without_password
+from m2g.core import process, tempdirs
+from m2g.core.errors import Exit, InputError, M2gError
+from m2g.core.model import Value
+from m2g.core.sanitize import visible, without_password
 from m2g.smoke.environment import Environment
 
 HOST = "127.0.0.1"
@@ -69,7 +69,7 @@ def serving(plan: Plan, environment: Environment, place: Path, asked: Callable[[
     log = place / "server.log"
     url = f"http://{HOST}:{ports[0]}"
     began = time.monotonic()
-    with tools.held(
+    with process.held(
         [str(environment.python), *command],
         cwd=place / "empty",
         log=log,
@@ -163,6 +163,6 @@ def last_words(log: Path) -> str:
 @contextlib.contextmanager
 def workplace() -> Iterator[Path]:
     """A folder for the time of one smoke test; programs run in its `empty`, where nothing of anybody's lies."""
-    with temporary.folder("m2g-smoke-") as place:
+    with tempdirs.folder("m2g-smoke-") as place:
         (place / "empty").mkdir()
         yield place

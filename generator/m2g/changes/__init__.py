@@ -1,0 +1,1 @@
+"""Wanted files against the files on disk, and the write."""

@@ -1,0 +1,101 @@
+"""What an image contains, from what people have: `pip freeze`, or an SBOM (CycloneDX or SPDX, as JSON)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from m2g.compat.runtime import normal
+from m2g.core.errors import InputError
+
+MAX_BYTES = 64 << 20
+"""An SBOM of a CUDA image has 20 MB."""
+MOST = 10_000
+_HINT = "write one with: docker run --rm IMAGE pip freeze --all > freeze.txt; or: syft IMAGE -o cyclonedx-json"
+_PURL = re.compile(r"pkg:pypi/([A-Za-z0-9._-]{1,200})@([^?#]{1,100})")
+_PINNED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,199})(?:\[[^\]]{0,200}\])?\s*(?:===?\s*([0-9][^\s;#]{0,99})|@\s)")
+_VERSION = re.compile(r"[0-9][0-9A-Za-z.!+_-]{0,99}")
+_PYTHON = re.compile(r"pkg:(?:generic|docker|deb/[a-z]+)/python(?:3(?:\.\d+)?)?@(3\.\d{1,2}(?:\.\d{1,3})?)")
+
+
+class Inventory(msgspec.Struct, frozen=True, kw_only=True):
+    """Packages by name, and the Python version where the source says it."""
+
+    packages: dict[str, str]
+    python: str = ""
+
+
+class _Component(msgspec.Struct, frozen=True):
+    purl: str = ""
+
+
+class _Cyclone(msgspec.Struct, frozen=True):
+    components: tuple[_Component, ...]
+
+
+class _Reference(msgspec.Struct, frozen=True, rename="camel"):
+    reference_locator: str = ""
+
+
+class _Package(msgspec.Struct, frozen=True, rename="camel"):
+    external_refs: tuple[_Reference, ...] = ()
+
+
+class _Spdx(msgspec.Struct, frozen=True):
+    packages: tuple[_Package, ...]
+
+
+class _Kind(msgspec.Struct, frozen=True, rename="camel"):
+    bom_format: str = ""
+    spdx_version: str = msgspec.field(name="spdxVersion", default="")
+
+
+def read(name: str, content: bytes) -> Inventory:
+    """The packages of a file. Raises InputError that names it for what is neither, or lists no Python package."""
+    if len(content) > MAX_BYTES:
+        raise InputError(f"{name} is larger than {MAX_BYTES >> 20} MiB", hint=_HINT)
+    if content.lstrip()[:1] == b"{":
+        locators = list(_locators(name, content))
+        found = {normal(one[1]): one[2] for text in locators if (one := _PURL.match(text))}
+        pythons = sorted({one[1] for text in locators if (one := _PYTHON.match(text))})
+        made = Inventory(packages=_sound(found), python=pythons[0] if len(pythons) == 1 else "")
+    else:
+        made = Inventory(packages=_sound(dict(_frozen(name, content))))
+    if not made.packages:
+        raise InputError(f"{name} lists no Python package with its version", hint=_HINT)
+    if len(made.packages) > MOST:
+        raise InputError(f"{name} lists more than {MOST} packages", hint="is it of one image?")
+    return made
+
+
+def _locators(name: str, content: bytes) -> Iterator[str]:
+    try:
+        kind = msgspec.json.decode(content, type=_Kind)
+        if kind.bom_format == "CycloneDX":
+            yield from (one.purl for one in msgspec.json.decode(content, type=_Cyclone).components)
+        elif kind.spdx_version.startswith("SPDX-"):
+            for package in msgspec.json.decode(content, type=_Spdx).packages:
+                yield from (one.reference_locator for one in package.external_refs)
+        else:
+            raise InputError(f"{name} is JSON, but no CycloneDX and no SPDX document", hint=_HINT)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise InputError(f"{name} is no SBOM that can be read: {str(error)[:200]}", hint=_HINT) from error
+
+
+def _frozen(name: str, content: bytes) -> Iterator[tuple[str, str]]:
+    """Lines of `pip freeze`; one from a place (`name @ file:…`) has no version that counts."""
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name} is not UTF-8 at byte {error.start}", hint=_HINT) from error
+    for line in lines:
+        found = _PINNED.match(line.strip())
+        if found is not None:
+            yield normal(found[1]), found[2] or ""
+
+
+def _sound(packages: dict[str, str]) -> dict[str, str]:
+    """Sorted; a version that is none counts as not known."""
+    return {name: text if _VERSION.fullmatch(text) else "" for name, text in sorted(packages.items())}

@@ -1,0 +1,70 @@
+"""What one serving image contains, as data: m2g's own descriptions and those of a repository are of this form."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Literal
+
+from m2g.core.model import Value
+
+_SEPARATORS = re.compile(r"[-_.]+")
+_FLAVORS = {"sklearn": "scikit-learn", "pytorch": "torch", "spark": "pyspark", "keras": "keras"}
+"""Where a flavor's package has another name than the flavor."""
+_SAME = {"xgboost-cpu": "xgboost", "tensorflow-cpu": "tensorflow", "tensorflow-intel": "tensorflow"}
+"""Other packages of the same modules."""
+
+
+class Runtime(Value, frozen=True, kw_only=True):
+    """One serving runtime: the image behind a ServingRuntime's name."""
+
+    name: str
+    """The ServingRuntime's name, as `runtime` in model.yaml says it."""
+    image: str = ""
+    """The image that it was described from."""
+    kserve: tuple[str, ...] = ()
+    """The KServe versions (`0.21`) that bring this runtime; empty for one of your own."""
+    python: str = ""
+    """The image's Python version; empty where nobody knows it."""
+    loads: Literal["pyfunc", "file", "hub"] = "pyfunc"
+    """How it loads a model: by MLflow's pyfunc, one saved file by its library, or from the Hugging Face hub."""
+    formats: tuple[str, ...] = ("mlflow",)
+    """KServe's model formats that it serves."""
+    protocols: tuple[Literal["v2", "v1", "invocations"], ...] = ("v2",)
+    """How it is asked."""
+    files: dict[str, tuple[str, ...]] = {}
+    """Where it loads one file: MLflow's flavor to the endings that it reads."""
+    packages: dict[str, str] = {}
+    """Python package to its version; an empty version says that it is there in a version that nobody knows."""
+    complete: bool = False
+    """Whether a package that is not named is not there."""
+    source: str = ""
+    """Where the facts are from."""
+
+    def __hash__(self) -> int:
+        """Of what can be hashed; equality looks at all of it."""
+        return hash((self.name, self.image, self.python))
+
+    def version(self, package: str) -> str:
+        """The version of a package; empty where it is not there or not known."""
+        return self.packages.get(normal(package), "")
+
+    def has(self, package: str) -> bool | None:
+        """Whether it has a package; None where nobody knows."""
+        return True if normal(package) in self.packages else False if self.complete else None
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def normal(package: str) -> str:
+    """A package's name as PyPI compares it."""
+    return _SEPARATORS.sub("-", package).lower()
+
+
+def package_of(flavor: str) -> str:
+    """The package of a flavor of MLflow."""
+    return _FLAVORS.get(flavor, flavor)
+
+
+def module_of(package: str) -> str:
+    """The package that has the same modules under its usual name."""
+    return _SAME.get(package, package)

@@ -1,0 +1,103 @@
+"""Trees of files whose contents lie in a temporary file: those of a fleet would fill the memory."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Collection, Iterator, Mapping
+from typing import IO, Generic, TypeVar
+
+from m2g.core import tempdirs
+from m2g.core.stamp import Tree
+
+_IN_MEMORY = 64 << 10
+"""Bytes that are not in the file yet."""
+_LENGTH = 40
+"""Bits of a content's length; above them is where it starts. One number for each file, of which there are many."""
+
+
+_Place = TypeVar("_Place")
+
+
+class _Listed(Mapping[str, bytes], Generic[_Place]):
+    """Its paths are known without a look at any content."""
+
+    _places: dict[str, _Place]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._places
+
+
+class Spool(_Listed[int]):
+    """Path to content. The file is in TMPDIR, has no name and ends with the process."""
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] | None = None
+        self._tail = bytearray()
+        self._start = 0
+        """Where the tail starts: how much is in the file."""
+        self._places: dict[str, int] = {}
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def put(self, tree: Mapping[str, bytes]) -> None:
+        """Add files; a path that is there already has the new content. Raises OutsideError where there is no room."""
+        for path, content in tree.items():
+            self._places[path] = (self._start + len(self._tail)) << _LENGTH | len(content)
+            self._tail += content
+        if len(self._tail) > _IN_MEMORY:
+            try:
+                if self._file is None:
+                    self._file = tempdirs.file()
+                self._start += _written(self._file, self._tail)
+            except OSError as error:
+                raise _failed(error) from error
+            self._tail.clear()
+
+    def __getitem__(self, path: str) -> bytes:
+        place = self._places[path]
+        start, length = place >> _LENGTH, place & ((1 << _LENGTH) - 1)
+        if self._file is None or start >= self._start:
+            return bytes(self._tail[start - self._start : start - self._start + length])
+        try:
+            content = os.pread(self._file.fileno(), length, start)
+        except OSError as error:
+            raise _failed(error) from error
+        if len(content) != length:
+            raise _failed(OSError(errno.EIO, "the file there is shorter than what was written"))
+        return content
+
+
+def part(tree: Tree, paths: Collection[str]) -> Tree:
+    """Some files of a tree; each path is in it, and given once."""
+    return tree if len(paths) == len(tree) else _Part(tree, paths)
+
+
+class _Part(_Listed[None]):
+    def __init__(self, tree: Tree, paths: Collection[str]) -> None:
+        self._tree = tree
+        self._places = dict.fromkeys(paths)
+
+    def __getitem__(self, path: str) -> bytes:
+        if path not in self._places:
+            raise KeyError(path)
+        return self._tree[path]
+
+
+def _written(file: IO[bytes], data: bytearray) -> int:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+    return len(data)
+
+
+def _failed(error: OSError) -> tempdirs.NoRoom:
+    return tempdirs.refused(error, "what is rendered cannot be kept")

@@ -1,0 +1,167 @@
+"""YAML by ruamel.yaml, for `m2g.core.yaml_reader`: importing it takes 10 ms, and mostly nothing has to be parsed."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TypeAlias
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent, ScalarEvent
+from ruamel.yaml.tokens import DirectiveToken, TagToken
+
+from m2g.core.errors import InputError
+
+Lines: TypeAlias = dict[tuple[str | int, ...], int]
+MAX_DEPTH = 64
+MAX_EVENTS = 50_000
+"""ruamel.yaml takes 50 µs for each: a megabyte of commas would take half a minute."""
+MAX_EXPANDED = 8 << 20
+_LARGEST = 1 << 63
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def load(file: str, text: str) -> tuple[object, Lines]:
+    """The plain data of one YAML document, and the line of every place in it.
+
+    Raises InputError that names file and line for anything that is not one plain YAML document.
+    """
+    try:
+        _bound(file, text)
+        yaml = YAML(typ="rt")
+        yaml.allow_duplicate_keys = False
+        loaded = yaml.load(text)
+    except MarkedYAMLError as error:
+        at = error.problem_mark or error.context_mark
+        where = f"{file}:{at.line + 1}" if at is not None else file
+        raise InputError(f"{where}: {_sentence(error)}", hint="see the YAML syntax at that line") from error
+    except (YAMLError, ValueError, OverflowError, RecursionError) as error:
+        sentence = (str(error).splitlines() or [repr(error)])[0]
+        raise InputError(f"{file}: not valid YAML: {sentence[:200]}") from error
+    except (
+        TypeError,
+        KeyError,
+        AttributeError,
+        IndexError,
+    ) as error:  # ruamel.yaml's own, for keys that it cannot hash
+        raise InputError(f"{file}: not valid YAML: a key is a list or a mapping", hint="keys are text") from error
+    lines: Lines = {(): 1}
+    return _plain(loaded, (), lines, file), lines
+
+
+def explodes(text: str) -> bool:
+    """Whether the text with its aliases written out is longer than MAX_EXPANDED. Raises ValueError for no YAML."""
+    try:
+        return _expanded(text) > MAX_EXPANDED
+    except (YAMLError, RecursionError) as error:
+        raise ValueError(str(error).splitlines()[0] if str(error) else repr(error)) from error
+
+
+def _expanded(text: str) -> int:
+    known: dict[str, int] = {}
+    around: list[tuple[str | None, int]] = []
+    total = 0
+    for count, event in enumerate(YAML(typ="safe", pure=True).parse(text)):
+        if isinstance(event, CollectionStartEvent):
+            around.append((event.anchor, total))
+        elif isinstance(event, CollectionEndEvent):
+            anchor, before = around.pop()
+            if anchor:
+                known[anchor] = total - before
+        elif isinstance(event, AliasEvent):
+            total += known.get(event.anchor, 0)
+        elif isinstance(event, ScalarEvent):
+            total += len(event.value)
+            if event.anchor:
+                known[event.anchor] = len(event.value) + 1
+        total += isinstance(event, NodeEvent)
+        if total > MAX_EXPANDED or count > MAX_EVENTS:
+            return MAX_EXPANDED + 1
+    return total
+
+
+def has_binary(text: str) -> bool:
+    """Whether a value has the tag `!!binary`, however that is spelt; also where it is too long to say."""
+    try:
+        for number, token in enumerate(YAML(pure=True).scan(text)):
+            if number > MAX_EVENTS or (isinstance(token, DirectiveToken) and token.name == "TAG"):
+                return True
+            if isinstance(token, TagToken) and re.search("binary|%", str(token.value[1])):
+                return True
+    except YAMLError:
+        return True
+    return False
+
+
+def _bound(file: str, text: str) -> None:
+    """Refuse aliases (they can explode), tags, deep nesting and too much of it before any object is built."""
+    depth = 0
+    for count, event in enumerate(YAML(typ="safe", pure=True).parse(text)):
+        place = f"{file}:{event.start_mark.line + 1}"
+        if isinstance(event, AliasEvent):
+            name = str(event.anchor)[:60]
+            raise InputError(f"{place}: YAML aliases (*{name}) are not supported", hint="write the value out")
+        if isinstance(event, ScalarEvent | CollectionStartEvent) and event.tag is not None:
+            tag = str(event.tag).replace("tag:yaml.org,2002:", "!!")[:60]
+            raise InputError(f"{place}: a value with a tag ({tag}) is not plain data", hint="quote it if it is text")
+        if isinstance(event, CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise InputError(f"{place}: nested deeper than {MAX_DEPTH}")
+        elif isinstance(event, CollectionEndEvent):
+            depth -= 1
+        if count > MAX_EVENTS:
+            raise InputError(f"{place}: more than {MAX_EVENTS} values", hint="a file that people edit is small")
+
+
+def _sentence(error: MarkedYAMLError) -> str:
+    parts = [str(part).split("\n")[0] for part in (error.context, error.problem) if part]
+    return ", ".join(parts) or "not valid YAML"
+
+
+def _plain(node: object, place: tuple[str | int, ...], lines: Lines, file: str) -> object:
+    if isinstance(node, CommentedMap):
+        result: dict[str, object] = {}
+        for key, value in node.items():
+            line = node.lc.key(key)[0] + 1
+            if not isinstance(key, str):
+                raise InputError(f"{file}:{line}: the key {_said(key)} is not text", hint="write it in quotes")
+            _writable(key, f"{file}:{line}")
+            lines[(*place, str(key))] = line
+            result[str(key)] = _plain(value, (*place, str(key)), lines, file)
+        return result
+    if isinstance(node, CommentedSeq):
+        for index in range(len(node)):
+            lines[(*place, index)] = node.lc.item(index)[0] + 1
+        return [_plain(value, (*place, index), lines, file) for index, value in enumerate(node)]
+    if node is None or isinstance(node, bool):
+        return node
+    line = lines.get(place, 1)
+    if isinstance(node, int) and not -_LARGEST <= node < _LARGEST:
+        raise InputError(f"{file}:{line}: a number of more than 64 bits", hint="quote it if it is text")
+    if isinstance(node, str):
+        return _writable(str(node), f"{file}:{line}")
+    if isinstance(node, float) and not math.isfinite(node):
+        raise InputError(f"{file}:{line}: {node!s} is no number that JSON has", hint="quote it if it is text")
+    for kind in (int, float):
+        if isinstance(node, kind):
+            return kind(node)
+    raise InputError(f"{file}:{line}: {str(node)[:60]!r} is not plain data", hint="quote it if it is text")
+
+
+def _writable(text: str, place: str) -> str:
+    """JSON has two escapes for a character beyond U+FFFF; in YAML each is half of one, which no file can hold."""
+    if _HALF.search(text):
+        raise InputError(
+            f"{place}: half a character ({text[:20]!r})", hint="write the character itself, or \\U and its eight digits"
+        )
+    return text
+
+
+def _said(value: object) -> str:
+    try:
+        return repr(value)[:60]
+    except ValueError:  # a whole number of more digits than Python writes
+        return "(a huge number)"

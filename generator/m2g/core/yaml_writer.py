@@ -1,0 +1,117 @@
+"""Plain data to YAML that Go's readers (kustomize, kubectl, Argo CD, Flux) take for the same data.
+
+ruamel.yaml and PyYAML each write 12 of 129 trap scalars so that Kubernetes reads another type (`on`, `1e3`, `08`);
+hence one small emitter that quotes when in doubt. Its test is the trap corpus through the real kustomize.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from m2g.core import memo
+from m2g.core.errors import InputError
+from m2g.core.naming import unprintable
+
+Plain: TypeAlias = Mapping[str, "Plain"] | Sequence["Plain"] | str | int | float | bool | None
+"""What a manifest is made of: JSON's values, with text keys."""
+
+_PLAIN_WORD = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+-]*(:[A-Za-z0-9_./@+-]+)*")
+_QUANTITY = re.compile(r"[0-9]+(m|[KMGTPE]i)")
+_RESERVED = frozenset("y n yes no on off true false null none nan inf ~".split())
+_MAPPINGS = (dict, Mapping)
+"""Asking an abstract class takes ten times as long, and mostly it is a dict."""
+_SCALARS = (str, int, float, type(None))
+_KEY_MAX = 1000
+"""libyaml, and Go's reader after it, look for the colon within 1,024 characters."""
+_JSON = json.JSONEncoder(ensure_ascii=False)
+_ESCAPES = re.compile("[\u2028\u2029\ufeff]")
+
+
+def dump(value: Plain) -> str:
+    """One YAML document, keys in the order given, ending with a newline.
+
+    Raises InputError for text that kustomize corrupts (control characters, non-characters) and for numbers
+    that JSON does not know.
+    """
+    lines: list[str] = []
+    _block(value, "", lines)
+    return "\n".join(lines) + "\n"
+
+
+def _block(value: Plain, indent: str, lines: list[str]) -> None:
+    if isinstance(value, _SCALARS) or not value:
+        lines.append(indent + _scalar(value))
+    elif isinstance(value, _MAPPINGS):
+        for key, item in value.items():
+            _entry(f"{indent}{_key(key)}:", item, indent, lines)
+    else:
+        for item in value:
+            _item(item, indent, lines)
+
+
+def _entry(head: str, item: Plain, indent: str, lines: list[str]) -> None:
+    if isinstance(item, str):
+        lines.append(f"{head} {_text(item)}")
+    elif isinstance(item, _SCALARS) or not item:
+        lines.append(f"{head} {_scalar(item)}")
+    else:
+        lines.append(head)
+        _block(item, indent + "  " if isinstance(item, _MAPPINGS) else indent, lines)
+
+
+def _item(item: Plain, indent: str, lines: list[str]) -> None:
+    nested: list[str] = []
+    _block(item, indent + "  ", nested)
+    nested[0] = f"{indent}- {nested[0][len(indent) + 2 :]}"
+    lines.extend(nested)
+
+
+@functools.lru_cache(maxsize=1 << 10)  # most keys of a manifest are those of the one before
+def _key(key: str) -> str:
+    text = _text(key)
+    if key == "<<":
+        raise InputError("the key '<<' cannot be written: kustomize takes it for a merge, quoted or not, and drops it")
+    if len(text) > _KEY_MAX:
+        raise InputError(
+            f"the key {key[:80]!r}… is {len(key)} characters long; YAML readers take at most {_KEY_MAX}",
+            hint="shorten it where it is set (name, tag or setting)",
+        )
+    return text
+
+
+def _scalar(value: Plain) -> str:
+    match value:
+        case str():
+            return _text(value)
+        case bool():
+            return "true" if value else "false"
+        case None:
+            return "null"
+        case int():
+            return str(value)
+        case float():
+            if not math.isfinite(value):
+                raise InputError(f"the number {value} cannot be written to a manifest")
+            return repr(value)
+        case Mapping():
+            return "{}"
+        case _:
+            return "[]"
+
+
+@memo.short  # most texts of a manifest are those of the one before
+def _text(text: str) -> str:
+    if (_PLAIN_WORD.fullmatch(text) and text.lower() not in _RESERVED) or _QUANTITY.fullmatch(text):
+        return text
+    bad = unprintable(text)
+    if bad:
+        raise InputError(
+            f"the text {text[:80]!r} contains {bad}, which kustomize corrupts",
+            hint="remove the character where the text is set (name, tag or setting)",
+        )
+    return _ESCAPES.sub(lambda m: f"\\u{ord(m[0]):04x}", _JSON.encode(text))

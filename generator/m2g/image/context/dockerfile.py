@@ -1,0 +1,123 @@
+"""The Dockerfile of a build context; docker, buildah and kaniko (1.8 and newer) read it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from urllib.parse import quote
+
+import jinja2
+
+from m2g.core.config_types import Profile
+from m2g.core.model import Value
+
+_WITH_UVICORN = (2, 21)
+"""The MLflow whose scoring server is no longer a Flask application."""
+MODEL_DIR = "/opt/ml/model"
+_TEMPLATE = """\
+# Written by `m2g image`; changes are lost when it is written again.
+FROM {{ base }}
+
+LABEL org.opencontainers.image.title={{ slug | text }} \\
+      org.opencontainers.image.version={{ version | percent | text }} \\
+      dev.m2g.model={{ model | percent | text }} \\
+      dev.m2g.model-version={{ version | percent | text }} \\
+      dev.m2g.profile={{ profile | text }}
+{% if packages %}
+
+RUN apt-get update \\
+ && apt-get install --yes --no-install-recommends {{ packages | join(" ") }} \\
+ && rm -rf /var/lib/apt/lists/*
+{% endif %}
+
+# An index of your own: docker build --secret id=pip_conf,src=pip.conf (kaniko: mount the file at /etc/pip.conf).
+# Only wheels, only with these hashes: nothing is compiled, and nothing that was not locked gets in.
+COPY requirements.txt /opt/m2g/requirements.txt
+RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \\
+    python -m pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-deps \\
+    --only-binary :all: --require-hashes --requirement /opt/m2g/requirements.txt
+{% if profile == "mlflow-image" %}
+
+COPY model {{ model_dir }}
+{% endif %}
+
+ENV PYTHONUNBUFFERED=1 \\
+    PYTHONDONTWRITEBYTECODE=1 \\
+    HOME=/tmp \\
+{% if profile == "mlserver-image" %}
+    MLSERVER_DEBUG=false \\
+    MLSERVER_HTTP_PORT=8080 \\
+    MLSERVER_GRPC_PORT=9000 \\
+    MLSERVER_METRICS_PORT=8082 \\
+    MLSERVER_MODEL_IMPLEMENTATION=mlserver_mlflow.MLflowRuntime \\
+    MLSERVER_MODEL_URI=/mnt/models
+{% else %}
+    MLFLOW_MODELS_WORKERS=1 \\
+    MLFLOW_DISABLE_TELEMETRY=true \\
+    __pyfunc_model_path__={{ model_dir }}
+{% endif %}
+
+WORKDIR /tmp
+USER 1000:1000
+{% if profile == "mlserver-image" %}
+EXPOSE 8080 9000 8082
+{% else %}
+EXPOSE 8080
+{% endif %}
+CMD {{ command }}
+"""
+
+
+class Recipe(Value, frozen=True, kw_only=True):
+    """What a Dockerfile depends on. `mlflow` is the locked version; `packages` are Debian's."""
+
+    profile: Profile
+    base: str
+    slug: str
+    model: str
+    version: str
+    mlflow: str
+    packages: tuple[str, ...] = ()
+
+
+def dockerfile(recipe: Recipe) -> str:
+    """Its text."""
+    return _page().render(
+        **{name: getattr(recipe, name) for name in recipe.__struct_fields__},
+        command=json.dumps(_command(recipe)),
+        model_dir=MODEL_DIR,
+    )
+
+
+def _command(recipe: Recipe) -> list[str]:
+    """The server as the first process (exec), so that it gets Kubernetes' SIGTERM."""
+    if recipe.profile == "mlserver-image":
+        # Not /mnt/models: a model folder may carry settings.json of anybody's, which would win over the environment.
+        return ["mlserver", "start", "/opt/m2g"]
+    found = re.match(r"([0-9]+)\.([0-9]+)", recipe.mlflow)
+    version = (int(found[1]), int(found[2])) if found else _WITH_UVICORN
+    workers = '--workers "${MLFLOW_MODELS_WORKERS:-1}"'
+    if version >= _WITH_UVICORN:
+        server = f"uvicorn --host 0.0.0.0 --port 8080 {workers} mlflow.pyfunc.scoring_server.app:app"
+    else:
+        server = f"gunicorn --bind 0.0.0.0:8080 --timeout 60 {workers} mlflow.pyfunc.scoring_server.wsgi:app"
+    return ["sh", "-c", f"exec {server}"]
+
+
+@functools.cache
+def _page() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=False,  # noqa: S701 - a Dockerfile, escaped by the filters below
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"text": _text, "percent": lambda text: quote(text, safe=" ")}
+    return environment.from_string(_TEMPLATE)
+
+
+def _text(text: str) -> str:
+    """A quoted value in which Docker expands nothing."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$") + '"'

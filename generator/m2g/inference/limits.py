@@ -1,0 +1,59 @@
+"""What a server will not answer whatever the body is, where the MLmodel file already tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from m2g.core.model import Mlmodel, Signature
+from m2g.inference.example import agent
+from m2g.inference.tensor import DATATYPES
+from m2g.inference.type_parser import parse
+
+_ELSEWHERE = "MLflow's own server does (profile: mlflow-image, asked at /invocations)"
+_SERIES = frozenset(("prophet", "statsmodels", "pmdarima"))
+"""Flavors whose answer is a pandas Series or has datetimes; MLServer encodes neither."""
+
+
+def v2(mlmodel: Mlmodel) -> Iterator[str]:
+    """Why MLServer 1.7.1 does not load or does not answer (its codecs, and mlserver_mlflow's metadata)."""
+    signature = mlmodel.signature
+    if signature is not None and signature.inputs is not None and signature.outputs is None:
+        yield (
+            "MLServer does not load a model whose signature has no outputs: log it again with "
+            "signature=infer_signature(example, model.predict(example))"
+        )
+    for side, field in _dtypes(signature):
+        yield f"MLServer does not load a model with {side} of dtype {field[:40]}; {_ELSEWHERE}"
+    if any(f.shape is not None and f.type == "object" for f in (signature.inputs or () if signature else ())):
+        yield f"MLServer makes text of an input of dtype object, which the signature then refuses; {_ELSEWHERE}"
+    if agent(mlmodel):
+        yield f"MLServer cannot encode the answer of an agent ({agent(mlmodel)}); {_ELSEWHERE}"
+        return
+    flavors = sorted(_SERIES & {flavor.name for flavor in mlmodel.flavors})
+    if flavors:
+        yield f"MLServer cannot encode what a {flavors[0]} model answers (a Series, datetimes); {_ELSEWHERE}"
+        return
+    yield from _outputs(signature)
+
+
+def _dtypes(signature: Signature | None) -> Iterator[tuple[str, str]]:
+    if signature is None:
+        return
+    for side, fields in (("inputs", signature.inputs), ("outputs", signature.outputs)):
+        for dtype in sorted({f.type for f in fields or () if f.shape is not None} - set(DATATYPES)):
+            yield side, dtype
+
+
+def _outputs(signature: Signature | None) -> Iterator[str]:
+    columns = [field for field in (signature.outputs or () if signature else ()) if field.shape is None]
+    dated = [field.name for field in columns if parse(field.type).word == "datetime"]
+    if dated:
+        yield f"MLServer cannot encode the datetimes of output {dated[0][:80]!r}; {_ELSEWHERE}"
+    if len(columns) != 1 or columns[0].name:
+        return
+    word = parse(columns[0].type).word
+    if word not in ("string", "datetime"):
+        yield (
+            f"MLServer answers only if the model returns an array: an output without a name ({word}) may be a Series "
+            f"or a list, which it cannot encode; {_ELSEWHERE}"
+        )

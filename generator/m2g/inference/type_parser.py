@@ -1,0 +1,232 @@
+"""A signature's type words (`array<long>`, `object{a: double, b?: string}`) as a tree, and values of such a type."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from m2g.core import memo
+from m2g.core.errors import InputError
+from m2g.core.model import Value
+
+Json: TypeAlias = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
+
+NESTED = frozenset(("array", "map", "object", "any"))
+"""What a cell of a table cannot hold but as JSON."""
+NULLABLE = frozenset(("float", "double", "string"))
+"""Types of columns that both servers take a null of."""
+_MAX_DEPTH = 48
+_INTEGERS = {"integer": 31, "long": 63}
+_LARGEST_FLOAT = 3.4028234663852886e38
+_SAMPLES: dict[str, Json] = {
+    "boolean": True,
+    "integer": 1,
+    "long": 1,
+    "float": 0.5,
+    "double": 0.5,
+    "string": "text",
+    "binary": "Ynl0ZXM=",
+    "datetime": "2026-01-01T00:00:00",
+    "any": "text",
+}
+_NAME = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[^":?{}<>,]+)(\??):\s*')
+
+
+class Property(Value, frozen=True, kw_only=True):
+    """One key of an object."""
+
+    name: str
+    required: bool
+    type: Type
+
+
+class Type(Value, frozen=True, kw_only=True):
+    """`word` is MLflow's; `items` is what an array or a map holds; `known` is false for a word that m2g never met."""
+
+    word: str
+    items: Type | None = None
+    properties: tuple[Property, ...] | None = None
+    known: bool = True
+
+
+class Mismatch(Exception):
+    """A value is not of its type; the text says why, beginning with where in the value."""
+
+
+@memo.short  # the words of most columns are the same few
+def parse(text: str) -> Type:
+    """The tree of a type word; what is none is a type of that word that is not known."""
+    try:
+        found, end = _parse(text, 0, 0)
+    except ValueError:
+        return Type(word=text, known=False)
+    return found if end == len(text) else Type(word=text, known=False)
+
+
+def _parse(text: str, start: int, depth: int) -> tuple[Type, int]:
+    if depth > _MAX_DEPTH:
+        raise ValueError("too deep")
+    for word in ("array", "map"):
+        if text.startswith(f"{word}<", start):
+            items, end = _parse(text, start + len(word) + 1, depth + 1)
+            return Type(word=word, items=items), _after(text, end, ">")
+    if text.startswith("object{", start):
+        return _object(text, start + len("object{"), depth)
+    end = next((at for at in range(start, len(text)) if text[at] in ",>}"), len(text))
+    word = text[start:end]
+    return Type(word=word, known=word in _SAMPLES or word in NESTED), end
+
+
+def _object(text: str, at: int, depth: int) -> tuple[Type, int]:
+    properties: list[Property] = []
+    while not text.startswith("}", at):
+        found = _NAME.match(text, at)
+        if found is None:
+            raise ValueError("a property without a name")
+        name = json.loads(found[1]) if found[1].startswith('"') else found[1]
+        inner, at = _parse(text, found.end(), depth + 1)
+        properties.append(Property(name=name, required=not found[2], type=inner))
+        if not text.startswith("}", at):
+            at = _after(text, at, ",")
+    return Type(word="object", properties=tuple(properties)), at + 1
+
+
+def _after(text: str, at: int, mark: str) -> int:
+    if not text.startswith(mark, at):
+        raise ValueError(f"no {mark}")
+    return at + len(mark)
+
+
+def sample(type_: Type) -> Json:
+    """A plausible value, always the same one; optional properties are left out."""
+    inner = None if type_.items is None else sample(type_.items)
+    match type_.word:
+        case "array":
+            return [] if type_.items is None else [inner]
+        case "map":
+            return {} if type_.items is None else {"key": inner}
+        case "object":
+            return {p.name: sample(p.type) for p in type_.properties or () if p.required}
+        case word:
+            return _SAMPLES.get(word, "text")
+
+
+def fit(type_: Type, value: Json, where: str = "") -> Json:
+    """`value` as JSON carries a value of this type; a null stays one. Raises Mismatch."""
+    if value is None or type_.word == "any" or not type_.known:
+        return value
+    match type_.word, value:
+        case "array", list():
+            inner = type_.items
+            return value if inner is None else [fit(inner, item, f"{where}[{n}]") for n, item in enumerate(value)]
+        case "map", dict():
+            inner = type_.items
+            return value if inner is None else {k: fit(inner, item, f"{where}.{k}") for k, item in value.items()}
+        case "object", dict():
+            return _fit_object(type_.properties, value, where)
+        case _ if type_.word not in NESTED:
+            return scalar(type_.word, value, where)
+        case _:
+            raise _mismatch(type_.word, value, where)
+
+
+def _fit_object(properties: Sequence[Property] | None, value: dict[str, Json], where: str) -> Json:
+    if properties is None:
+        return dict(value)
+    known = {property_.name: property_ for property_ in properties}
+    for property_ in properties:
+        if property_.required and value.get(property_.name) is None:
+            raise Mismatch(f"{where}.{property_.name} is required, and it is not there")
+    for name in value:
+        if name not in known:
+            raise Mismatch(f"{where}.{name} is not in the signature")
+    return {name: fit(known[name].type, item, f"{where}.{name}") for name, item in value.items()}
+
+
+def scalar(word: str, value: Json, where: str = "") -> Json:
+    """A value of one of MLflow's data types. Raises Mismatch."""
+    match word, value:
+        case "boolean", bool():
+            return value
+        case (("integer" | "long"), int()) if not isinstance(value, bool):
+            return whole(value, -(1 << _INTEGERS[word]), (1 << _INTEGERS[word]) - 1, word, where)
+        case (("integer" | "long"), float()) if value.is_integer():
+            return scalar(word, int(value), where)
+        case (("float" | "double"), int() | float()) if not isinstance(value, bool):
+            return real(value, _LARGEST_FLOAT if word == "float" else math.inf, word, where)
+        case "string", str():
+            return value
+        case "binary", str():
+            return _binary(value, where)
+        case "datetime", str():
+            return _datetime(value, where)
+        case _:
+            raise _mismatch(word, value, where)
+
+
+def whole(value: int, low: int, high: int, word: str, where: str) -> int:
+    """An integer within the limits of its type. Raises Mismatch."""
+    if not low <= value <= high:
+        raise _mismatch(word, value, where)
+    return value
+
+
+def real(value: float, largest: float, word: str, where: str) -> float:
+    """A finite number that its type can hold. Raises Mismatch."""
+    try:
+        number = float(value)
+    except OverflowError:
+        raise _mismatch(word, value, where) from None
+    if not math.isfinite(number) or abs(number) > largest:
+        raise _mismatch(word, value, where)
+    return number
+
+
+def _binary(value: str, where: str) -> str:
+    """Base64 without the line ends that MLflow writes into it."""
+    text = "".join(value.split())
+    try:
+        base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise Mismatch(f"{where or 'it'} is binary, and {_shown(value)} is no Base64") from None
+    return text
+
+
+def _datetime(value: str, where: str) -> str:
+    """ISO 8601 without a zone and with six digits at most: Python 3.10, in the stock runtime, reads no more."""
+    try:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        raise _mismatch("datetime", value, where) from None
+    return moment.isoformat()
+
+
+def _mismatch(word: str, value: Json, where: str) -> Mismatch:
+    return Mismatch(f"{where or 'it'} is {word}, and {_shown(value)} is none")
+
+
+def _shown(value: Json) -> str:
+    kinds: dict[type, str] = {dict: "an object", list: "a list", type(None): "null"}
+    if isinstance(value, dict | list) or value is None:
+        return kinds[type(value)]
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 256:
+        return "a huge number"  # Python refuses to print it
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def contradiction(problem: str) -> InputError:
+    """The error for an example that its own signature refuses."""
+    return InputError(
+        f"the input example contradicts the signature: {problem}",
+        hint="log the model again with an example that fits: "
+        "log_model(…, input_example=example, signature=infer_signature(example, model.predict(example)))",
+    )

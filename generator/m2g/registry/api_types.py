@@ -1,0 +1,251 @@
+"""What MLflow's REST API answers (api/2.0, its protos), decoded strictly, and what of it becomes a fact.
+
+Unknown keys are ignored here and only here: every release of MLflow adds some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from m2g.core.model import ModelVersion, RegisteredModel, Run
+from m2g.registry.normalize import datasets, is_prompt, number, ordered, registered
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """A tag or a parameter."""
+
+    key: str
+    value: str = ""
+
+
+class Alias(msgspec.Struct, frozen=True):
+    """An alias of a registered model."""
+
+    alias: str
+    version: str
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A registered model."""
+
+    name: str
+    tags: tuple[Pair, ...] = ()
+    aliases: tuple[Alias, ...] = ()
+
+    def fact(self) -> RegisteredModel | None:
+        """As a fact; None for a prompt, which MLflow keeps in the same table."""
+        tags = pairs(self.tags)
+        return None if is_prompt(tags) else registered(self.name, {a.alias: a.version for a in self.aliases}, tags)
+
+
+class OneModel(msgspec.Struct, frozen=True):
+    """registered-models/get."""
+
+    registered_model: Model
+
+
+class Version(msgspec.Struct, frozen=True):
+    """A model version."""
+
+    name: str
+    version: str
+    creation_timestamp: int
+    source: str = ""
+    run_id: str = ""
+    status: str = "READY"
+    current_stage: str = "None"
+    tags: tuple[Pair, ...] = ()
+
+    def fact(self) -> ModelVersion | None:
+        """As a fact; None for a version of a prompt."""
+        tags = pairs(self.tags)
+        if is_prompt(tags):
+            return None
+        return ModelVersion(
+            name=self.name,
+            version=self.version,
+            source=self.source,
+            created_at=self.creation_timestamp,
+            run_id=self.run_id,
+            status=self.status,
+            stage=self.current_stage or "None",
+            tags=tags,
+        )
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A part of a list. MLflow leaves out what is empty, so that `{}` is an empty list."""
+
+    next_page_token: str = ""
+
+
+class Models(Page, frozen=True):
+    """registered-models/search."""
+
+    registered_models: tuple[Model, ...] = ()
+
+
+class Versions(Page, frozen=True):
+    """model-versions/search."""
+
+    model_versions: tuple[Version, ...] = ()
+
+
+class DownloadUri(msgspec.Struct, frozen=True):
+    """model-versions/get-download-uri."""
+
+    artifact_uri: str
+
+
+class Experiment(msgspec.Struct, frozen=True):
+    """An experiment; only its id matters."""
+
+    experiment_id: str
+
+
+class Experiments(Page, frozen=True):
+    """experiments/search."""
+
+    experiments: tuple[Experiment, ...] = ()
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """The last value of a metric; protobuf writes NaN and infinities as text."""
+
+    key: str
+    value: float | str = 0.0
+
+
+class RunData(msgspec.Struct, frozen=True):
+    """What a run logged."""
+
+    metrics: tuple[Metric, ...] = ()
+    params: tuple[Pair, ...] = ()
+    tags: tuple[Pair, ...] = ()
+
+
+class RunDataset(msgspec.Struct, frozen=True):
+    """A data set."""
+
+    name: str = ""
+    digest: str = ""
+
+
+class DatasetInput(msgspec.Struct, frozen=True):
+    """A data set as a run used it."""
+
+    dataset: RunDataset = RunDataset()
+    tags: tuple[Pair, ...] = ()
+
+
+class RunInputs(msgspec.Struct, frozen=True):
+    """What a run read."""
+
+    dataset_inputs: tuple[DatasetInput, ...] = ()
+
+
+class ModelOutput(msgspec.Struct, frozen=True):
+    """A logged model that a run wrote (3.x)."""
+
+    model_id: str
+
+
+class RunOutputs(msgspec.Struct, frozen=True):
+    """What a run wrote."""
+
+    model_outputs: tuple[ModelOutput, ...] = ()
+
+
+class RunInfo(msgspec.Struct, frozen=True):
+    """A run's own facts."""
+
+    run_id: str
+    experiment_id: str = ""
+    artifact_uri: str = ""
+
+
+class RunAnswer(msgspec.Struct, frozen=True):
+    """A run."""
+
+    info: RunInfo
+    data: RunData = RunData()
+    inputs: RunInputs = RunInputs()
+    outputs: RunOutputs = RunOutputs()
+
+    def fact(self) -> Run:
+        """As a fact. Raises ValueError for a metric that is no number."""
+        return Run(
+            id=self.info.run_id,
+            experiment_id=self.info.experiment_id,
+            metrics=ordered({metric.key: number(metric.value) for metric in self.data.metrics}),
+            params=pairs(self.data.params),
+            tags=pairs(self.data.tags),
+            datasets=datasets(
+                (one.dataset.name, one.dataset.digest, pairs(one.tags)) for one in self.inputs.dataset_inputs
+            ),
+        )
+
+
+class Runs(Page, frozen=True):
+    """runs/search."""
+
+    runs: tuple[RunAnswer, ...] = ()
+
+
+class OneRun(msgspec.Struct, frozen=True):
+    """runs/get."""
+
+    run: RunAnswer
+
+
+class LoggedModelInfo(msgspec.Struct, frozen=True):
+    """A logged model (3.x): a run's output with a folder of its own."""
+
+    model_id: str
+    artifact_uri: str
+    name: str = ""
+    creation_timestamp_ms: int = 0
+
+
+class LoggedModel(msgspec.Struct, frozen=True):
+    """The wrapper that MLflow puts around a logged model."""
+
+    info: LoggedModelInfo
+
+
+class LoggedModels(Page, frozen=True):
+    """logged-models/search."""
+
+    models: tuple[LoggedModel, ...] = ()
+
+
+class OneLoggedModel(msgspec.Struct, frozen=True):
+    """logged-models/{id}."""
+
+    model: LoggedModel
+
+
+class File(msgspec.Struct, frozen=True):
+    """An artifact of a run; `path` is relative to the run's artifacts."""
+
+    path: str
+
+
+class Files(msgspec.Struct, frozen=True):
+    """artifacts/list."""
+
+    root_uri: str
+    files: tuple[File, ...] = ()
+
+
+class ServerInfo(msgspec.Struct, frozen=True):
+    """server-info (3.9 and newer)."""
+
+    workspaces_enabled: bool = False
+
+
+def pairs(tags: Iterable[Pair]) -> dict[str, str]:
+    """Tags or parameters as a map, by key."""
+    return ordered({tag.key: tag.value for tag in tags})

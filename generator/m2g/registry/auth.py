@@ -1,0 +1,106 @@
+"""How a person may enter an MLflow server: MLflow's own environment variables and credentials file.
+
+The rules are those of mlflow.utils.credentials and rest_utils (3.17), read in its code.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import ssl
+from pathlib import Path
+
+from m2g.core.errors import InputError
+from m2g.registry.address import Address
+
+_USER = "MLFLOW_TRACKING_USERNAME"
+_PASSWORD = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105  # a variable's name
+_TOKEN = "MLFLOW_TRACKING_TOKEN"  # noqa: S105  # a variable's name
+_INSECURE = "MLFLOW_TRACKING_INSECURE_TLS"
+_SERVER_CERT = "MLFLOW_TRACKING_SERVER_CERT_PATH"
+_CLIENT_CERT = "MLFLOW_TRACKING_CLIENT_CERT_PATH"
+_PLUGINS = ("MLFLOW_TRACKING_AUTH", "MLFLOW_TRACKING_AWS_SIGV4")
+
+CREDENTIALS_HINT = f"set {_USER} and {_PASSWORD}, or {_TOKEN}"
+
+
+def workspace_name(given: str) -> str:
+    """The workspace to ask for: the one given, or MLFLOW_WORKSPACE; empty is the server's default one."""
+    name = given or os.environ.get("MLFLOW_WORKSPACE", "").strip()
+    if name == "default":  # MLflow's DEFAULT_WORKSPACE_NAME: what a server without workspaces has, too
+        return ""
+    if not (name.isascii() and (name.isprintable() or not name)):
+        raise InputError(f"{name!r} is no name of an MLflow workspace", hint="see registry.workspace, MLFLOW_WORKSPACE")
+    return name
+
+
+def authorization(place: Address) -> str:
+    """The Authorization header, or empty: credentials of the URI, else user and password, else a token.
+
+    Raises InputError for half of a pair, and for a token that no header can carry; never shows a secret.
+    """
+    stored = _stored()
+    user, password = place.user, place.password
+    if not (user or password):
+        user = os.environ.get(_USER, "") or stored.get(_USER.lower(), "")
+        password = os.environ.get(_PASSWORD, "") or stored.get(_PASSWORD.lower(), "")
+    if user and password:
+        return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+    token = os.environ.get(_TOKEN, "").strip()
+    if token:
+        if not (token.isascii() and token.isprintable()):
+            raise InputError(f"{_TOKEN} has characters that no token has", hint="copy the token again, on one line")
+        return f"Bearer {token}"
+    if user or password:
+        missing = _PASSWORD if user else _USER
+        raise InputError(f"{missing} is missing: credentials for {place.identity} are half set", hint=CREDENTIALS_HINT)
+    return ""
+
+
+def unsupported() -> str:
+    """The variable that asks for an authentication plugin, which only the mlflow package can run; or empty."""
+    return next((name for name in _PLUGINS if os.environ.get(name, "").lower() not in ("", "false", "0")), "")
+
+
+def tls(place: Address) -> ssl.SSLContext | None:
+    """How to verify the server, where the person says how; None for the usual way."""
+    insecure = os.environ.get(_INSECURE, "").strip().lower() in ("true", "1")
+    authorities = os.environ.get(_SERVER_CERT, "") or os.environ.get("REQUESTS_CA_BUNDLE", "")
+    client = os.environ.get(_CLIENT_CERT, "")
+    if not place.identity.startswith("https:") or not (insecure or authorities or client):
+        return None
+    variable = _SERVER_CERT if os.environ.get(_SERVER_CERT) else "REQUESTS_CA_BUNDLE"
+    context = _authorities(variable, authorities)
+    if insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if client:
+        try:
+            context.load_cert_chain(client)
+        except OSError as error:
+            raise InputError(f"{_CLIENT_CERT} ({client}) cannot be read: {error.strerror or error}") from error
+    return context
+
+
+def _authorities(variable: str, path: str) -> ssl.SSLContext:
+    try:
+        if path and Path(path).is_dir():
+            return ssl.create_default_context(capath=path)
+        return ssl.create_default_context(cafile=path or None)
+    except OSError as error:
+        raise InputError(f"{variable} ({path}) cannot be read: {error.strerror or error}") from error
+
+
+def _stored() -> dict[str, str]:
+    """The `[mlflow]` section of ~/.mlflow/credentials, keys in lower case."""
+    path = Path("~/.mlflow/credentials").expanduser()
+    if not os.path.lexists(path):
+        return {}
+    import configparser
+
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read(path, encoding="utf-8")
+    except (OSError, configparser.Error, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as an INI file", hint="see MLflow's documentation of it") from error
+    return dict(parser["mlflow"]) if parser.has_section("mlflow") else {}

@@ -1,0 +1,1 @@
+"""Release records and settings become files."""

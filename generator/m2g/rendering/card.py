@@ -1,0 +1,139 @@
+"""The model card: models/<slug>/README.md, for the people who own, review and call the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from m2g.core.model import Field, Mlmodel, Release, Value
+from m2g.core.sanitize import code, markdown
+
+_METRICS = 30
+"""Metrics on a card, by name."""
+_FIELDS = 40
+"""Inputs, outputs or parameters of a signature on a card."""
+_NOTES = 10
+_LONG = 400
+"""Characters of a note or a source."""
+
+
+class Row(Value, frozen=True, kw_only=True):
+    """One environment on the card: `source` is the storage URI and the image.
+
+    `profile` says how it is served, `reason` why; `sample` is the file in requests/, empty for none, `notes` what is to
+    know of it, `call` the shell lines that send it.
+    """
+
+    release: Release
+    namespace: str
+    source: str
+    profile: str
+    reason: str
+    protocol: str
+    sample: str
+    notes: tuple[str, ...]
+    call: tuple[str, ...]
+
+
+def card(slug: str, rows: Sequence[Row]) -> str:
+    """Markdown of the card, environments in the order given. Registry text cannot break out of its cell."""
+    sections = (_releases(slug, rows), _profiles(rows), _metrics(rows), _signature(rows[-1].release), _call(slug, rows))
+    return "\n\n".join("\n".join(lines) for lines in map(list, sections) if lines) + "\n"
+
+
+def _releases(slug: str, rows: Sequence[Row]) -> Iterator[str]:
+    title = rows[-1].release.model
+    yield f"# {markdown(title)}"
+    yield ""
+    yield f"Registered model {code(title)}, served as {code(slug)}. m2g writes this page from the records in"
+    yield "[releases/](releases/)."
+    yield ""
+    yield "| environment | version | follows | library | run | serves | namespace |"
+    yield "|---|---|---|---|---|---|---|"
+    for row in rows:
+        release = row.release
+        yield _line(
+            markdown(release.environment),
+            markdown(release.version),
+            markdown(release.follows),
+            markdown(_library(release.mlmodel)),
+            code(release.run.id if release.run else "–"),
+            code(row.source, _LONG),
+            code(row.namespace),
+        )
+
+
+def _profiles(rows: Sequence[Row]) -> Iterator[str]:
+    yield "## How it is served"
+    yield ""
+    yield "| environment | profile | because |"
+    yield "|---|---|---|"
+    for row in rows:
+        yield _line(markdown(row.release.environment), code(row.profile), markdown(row.reason))
+
+
+def _metrics(rows: Sequence[Row]) -> Iterator[str]:
+    runs = [row.release.run.metrics if row.release.run else {} for row in rows]
+    names = sorted({name for metrics in runs for name in metrics})[:_METRICS]
+    if not names:
+        return
+    yield "## Metrics"
+    yield ""
+    yield _line("metric", *(f"{markdown(row.release.environment)} {markdown(row.release.version)}" for row in rows))
+    yield f"|---|{'---|' * len(rows)}"
+    for name in names:
+        yield _line(markdown(name), *(markdown(_number(metrics.get(name, "–"))) for metrics in runs))
+
+
+def _signature(release: Release) -> Iterator[str]:
+    signature = release.mlmodel.signature if release.mlmodel else None
+    if signature is None:
+        return
+    yield "## Signature"
+    yield ""
+    yield f"Of version {markdown(release.version)} in {markdown(release.environment)}."
+    yield ""
+    yield "| | name | type |"
+    yield "|---|---|---|"
+    for side, fields in (("input", signature.inputs), ("output", signature.outputs), ("parameter", signature.params)):
+        for field in (fields or ())[:_FIELDS]:
+            yield _line(f"{side}{'' if field.required else ' (optional)'}", markdown(field.name), code(_kind(field)))
+
+
+def _call(slug: str, rows: Sequence[Row]) -> Iterator[str]:
+    last = rows[-1]
+    yield "## Call it"
+    yield ""
+    yield "| environment | protocol | sample request |"
+    yield "|---|---|---|"
+    for row in rows:
+        sample = f"[{row.sample}](requests/{row.sample})" if row.sample else "–"
+        yield _line(markdown(row.release.environment), row.protocol, sample)
+    yield ""
+    if last.notes:
+        yield from (f"- {markdown(note, _LONG)}" for note in last.notes[:_NOTES])
+        yield ""
+    yield f"In {markdown(last.release.environment)}, from this folder; `m2g request {slug}` says more:"
+    yield ""
+    yield "```bash"
+    yield from last.call
+    yield "```"
+
+
+def _line(*cells: str) -> str:
+    """A line of a table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def _library(mlmodel: Mlmodel | None) -> str:
+    if mlmodel is None:
+        return "–"
+    flavors = [f for f in mlmodel.flavors if f.name != "python_function"] or mlmodel.flavors
+    return ", ".join(f"{f.name} {f.version}".strip() for f in flavors)
+
+
+def _number(metric: float | str) -> str:
+    return f"{metric:.6g}" if isinstance(metric, float) else metric
+
+
+def _kind(field: Field) -> str:
+    return field.type if field.shape is None else f"{field.type}{list(field.shape)}"

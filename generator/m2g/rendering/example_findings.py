@@ -1,0 +1,48 @@
+"""Input examples that cannot be sent, said before a caller meets them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from m2g.core.errors import InputError
+from m2g.core.finding import Finding, Severity
+from m2g.core.interning import said
+from m2g.core.model import Mlmodel, Release
+from m2g.inference import asked, request
+from m2g.rendering.model import Key, Repository
+
+
+def findings(repository: Repository, records: Mapping[Key, Release]) -> list[Finding]:
+    """A warning for each example that contradicts its signature; its file in requests/ has other values."""
+    if repository.config.requests.values != "example":
+        return []
+    told = []
+    known: dict[bytes, InputError | None] = {}
+    for release in records.values():
+        saved = release.mlmodel
+        if saved is None or not saved.example:
+            continue
+        sent = said(asked(saved))
+        if sent not in known:
+            known[sent] = _refused(saved)
+        error = known[sent]
+        if error is not None:
+            told.append(
+                Finding(
+                    rule="example-contradicts",
+                    severity=Severity.WARNING,
+                    model=release.model,
+                    environment=release.environment,
+                    message=f"version {release.version}: {error.message}",
+                    hint=error.hint,
+                )
+            )
+    return told
+
+
+def _refused(mlmodel: Mlmodel) -> InputError | None:
+    try:
+        request(mlmodel, "invocations")
+    except InputError as error:
+        return error
+    return None

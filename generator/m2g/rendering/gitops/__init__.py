@@ -1,0 +1,1 @@
+"""The files that Kustomize, Argo CD and Flux read."""

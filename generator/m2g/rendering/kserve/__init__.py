@@ -1,0 +1,1 @@
+"""Release and settings become KServe's objects."""

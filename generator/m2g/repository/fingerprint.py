@@ -1,0 +1,79 @@
+"""Digests of what everything depends on: m2g itself, and the files that are about the whole repository."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from m2g.compat import catalogue
+from m2g.core import resources, safe_files
+from m2g.core.cache import Cache, digest_below, key
+from m2g.core.errors import M2gError
+from m2g.core.model import VersionFacts
+from m2g.repository.config import FILE
+from m2g.validation.policies import load
+from m2g.validation.schemas import repository_schemas
+
+_LIBRARIES = (
+    "common_expression_language",
+    "jsonschema_rs",
+    "kubernetes_validate",
+    "msgspec",
+    "ruamel_yaml",
+    "ryaml",
+)
+
+
+@functools.cache
+def of_m2g() -> bytes:
+    """m2g's own code, its schemas, the libraries that it judges by, and Python's minor version."""
+    package = Path(__file__).parents[1]
+    folder = Path(msgspec.__file__).parents[1]
+    installed = sorted(
+        name for name in os.listdir(folder) if name.endswith(".dist-info") and name.lower().startswith(_LIBRARIES)
+    )
+    return key(
+        digest_below(package, ".py"),
+        digest_below(resources.root() / "schemas", ".json"),
+        "\n".join(installed),
+        f"{sys.version_info.major}.{sys.version_info.minor}",
+    )
+
+
+@functools.cache
+def of_facts() -> bytes:
+    """The code that reads facts of versions, and the form in which they are kept."""
+    package = Path(__file__).parents[1] / "registry"
+    form = msgspec.json.encode(msgspec.json.schema(VersionFacts))
+    return key(digest_below(package, ".py"), form)
+
+
+def of(root: Path, cache: Cache) -> bytes:
+    """Both digests in one, taken before any of it is read: from when the repository's changes, nothing more is kept."""
+    if not cache.remembers:
+        return b""
+    before = of_repository(root)
+    cache.only_while(lambda: of_repository(root) == before)
+    return key(of_m2g(), before)
+
+
+def of_repository(root: Path) -> bytes:
+    """m2g.yaml, and the repository's own policies, runtimes and schemas: what whoever reads them is given."""
+    shared = (*load.paths(root), *catalogue.paths(root), *repository_schemas.paths(root))
+    return key(
+        *_given(root, FILE), *(part for path in shared for part in _given(root, path.relative_to(root).as_posix()))
+    )
+
+
+def _given(root: Path, file: str) -> tuple[str, bytes]:
+    """The file's name, and its content or why there is none to be had: it leads elsewhere, is too large, no file."""
+    try:
+        return file, key(safe_files.read(root, file))
+    except FileNotFoundError:
+        return file, b""
+    except M2gError as error:
+        return file, key("wrong", error.message)

@@ -1,0 +1,97 @@
+"""What people and earlier runs have committed, read model by model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from m2g.compat import catalogue
+from m2g.core.config_types import Config, ModelIntent
+from m2g.core.finding import Finding
+from m2g.core.interning import Alike
+from m2g.core.model import Release
+from m2g.rendering.model import Key, Repository
+from m2g.repository import config as configuration
+from m2g.repository import model_folder, ownership
+from m2g.repository import records as releases
+from m2g.repository.known_folders import Remembered
+from m2g.repository.model_folder import ModelFolder
+from m2g.resolution.targets import misplaced
+
+_TOGETHER = 20
+"""Folders that are in memory together."""
+_COMPONENT = re.compile(r"models/([^/]+)/custom/([^/]+)/kustomization\.y.*ml")
+
+
+class Holdings(msgspec.Struct, frozen=True, kw_only=True):
+    """`repository` as it is on disk, and what is wrong with it; `digests` are of the models' folders, by slug."""
+
+    repository: Repository
+    digests: Mapping[str, bytes]
+    findings: tuple[Finding, ...]
+
+
+def read(root: Path, config: Config, remembered: Remembered) -> Holdings:
+    """Every model's records, model.yaml and components, and what is wrong with them."""
+    records: dict[Key, Release] = {}
+    intents: dict[str, ModelIntent] = {}
+    written: set[Key] = set()
+    slugs: set[str] = set()
+    settled: set[str] = set()
+    digests: dict[str, bytes] = {}
+    findings = ownership.linked(root)
+    alike = Alike()
+    for folder, known in _all(root, remembered):
+        digests[folder.slug] = folder.digest
+        found, wrong = releases.of(root, folder, sure=known)
+        findings += wrong
+        records |= {(folder.slug, environment): alike.of(release) for environment, release in found.items()}
+        intent, wrong = remembered.intent(root, folder)
+        findings += wrong
+        if intent is not None:
+            intents[folder.slug] = intent
+        written |= set(components(folder))
+        slugs.add(folder.slug)
+        if known:
+            settled.add(folder.slug)
+    findings += configuration.unknown_environments(config, intents)
+    findings += misplaced(config, records)
+    described, wrong = catalogue.read(root)
+    repository = Repository(
+        config=config,
+        records=records,
+        intents=intents,
+        components=frozenset(written),
+        runtimes=described,
+        root=root,
+        slugs=frozenset(slugs),
+        settled=frozenset(settled),
+    )
+    return Holdings(repository=repository, digests=digests, findings=(*findings, *wrong))
+
+
+def folders_of(root: Path, slugs: Collection[str]) -> Iterator[ModelFolder]:
+    """The folders of these models, and last what lies in fleet/ for no model at all (its slug is empty)."""
+    fleet = model_folder.environments(root)
+    yield from (model_folder.read(root, slug, fleet) for slug in sorted(slugs))
+    yield model_folder.strays(root, fleet, frozenset(model_folder.slugs(root)))
+
+
+def _all(root: Path, remembered: Remembered) -> Iterator[tuple[ModelFolder, bool]]:
+    """Each model's folder, and whether it is known to be what render gives."""
+    fleet = model_folder.environments(root)
+    slugs = model_folder.slugs(root)
+    for start in range(0, len(slugs), _TOGETHER):
+        some = [model_folder.read(root, slug, fleet) for slug in slugs[start : start + _TOGETHER]]
+        known = remembered.right_among(some)
+        yield from ((folder, folder.digest in known) for folder in some)
+
+
+def components(folder: ModelFolder) -> Iterator[Key]:
+    """(slug, environment) of every kustomize Component that people wrote."""
+    for path in (*folder.files, *folder.odd):
+        if "/custom/" in path and (found := _COMPONENT.fullmatch(path)) is not None:
+            yield found[1], found[2]

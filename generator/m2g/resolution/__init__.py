@@ -1,0 +1,1 @@
+"""Facts of the registry become release records."""

@@ -1,0 +1,281 @@
+"""What people want and what the registry lists become the version of each model in each environment."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from msgspec import UNSET
+
+from m2g.core import naming
+from m2g.core.config_types import Config, Environment, ModelIntent, intent_file
+from m2g.core.finding import Finding, Severity
+from m2g.core.model import ModelVersion, RegisteredModel, Release, Value
+
+Key: TypeAlias = tuple[str, str]
+"""(slug, environment)."""
+
+
+class Target(Value, frozen=True, kw_only=True):
+    """The version that an environment is to run, and why (`alias champion`, `pinned in model.yaml`)."""
+
+    version: ModelVersion
+    follows: str
+
+
+class Plan(Value, frozen=True, kw_only=True):
+    """`targets` are to be released, `removals` have a record and no reason to be there any more.
+
+    A key in neither stays as its record says: moved by hand, or frozen by one of the findings.
+    """
+
+    targets: dict[Key, Target]
+    removals: tuple[Key, ...]
+    findings: tuple[Finding, ...]
+
+
+def plan(
+    config: Config,
+    models: Sequence[RegisteredModel],
+    versions: Sequence[ModelVersion],
+    intents: Mapping[str, ModelIntent],
+    records: Mapping[Key, Release],
+) -> Plan:
+    """Decide for every selected model and environment; deterministic whatever the order of the input."""
+    by_model: dict[str, dict[str, ModelVersion]] = defaultdict(dict)
+    for version in versions:
+        by_model[version.name][version.version] = version
+    by_slug: dict[str, dict[str, Release]] = defaultdict(dict)
+    for key, record in records.items():
+        by_slug[key[0]][key[1]] = record
+    claims, findings = _claims(config, models)
+    fleet: dict[str, RegisteredModel] = {}
+    collided: set[str] = set()
+    for slug, claimants in claims.items():
+        names = _names(claimants, by_slug.get(slug, {}), by_model)
+        fleet.update((slug, model) for model in claimants if model.name == names[0])
+        if len(names) > 1:
+            collided.add(slug)
+            findings += [_collision(slug, name, sorted(filter(None, names))) for name in names[1:]]
+    targets: dict[Key, Target] = {}
+    kept: set[Key] = set()
+    for slug, model in sorted(fleet.items()):
+        for name, environment in config.environments.items():
+            intent = intents.get(slug, ModelIntent())
+            wanted = _wanted(model, name, environment, intent, by_model[model.name])
+            if isinstance(wanted, Finding):
+                findings.append(wanted)
+                kept.add((slug, name))
+            elif wanted is not None:
+                targets[slug, name] = wanted
+            elif not _followed(environment):
+                kept.add((slug, name))
+    frozen = {finding.model for finding in findings if not finding.environment}
+    gone = {key: record for key, record in records.items() if key not in targets and key not in kept}
+    held = {key: record for key, record in gone.items() if _held(config, key, record, intents)}
+    findings += [_gone(key, record) for key, record in sorted(held.items()) if record.model not in frozen]
+    removals = sorted(
+        key for key, record in gone.items() if key not in held and record.model not in frozen and key[0] not in collided
+    )
+    return Plan(targets=targets, removals=tuple(removals), findings=tuple(findings))
+
+
+def stale_pins(intents: Mapping[str, ModelIntent], records: Mapping[Key, Release]) -> list[Finding]:
+    """A finding for each pin whose version is not what the record says: written, but not rendered."""
+    findings = []
+    for slug, intent in sorted(intents.items()):
+        for environment, pin in intent.environments.items():
+            record = records.get((slug, environment))
+            if pin.version is UNSET or (record is not None and record.version == str(pin.version)):
+                continue
+            findings.append(
+                Finding(
+                    rule="pin-not-rendered",
+                    file=intent_file(slug),
+                    path=f"environments.{environment}.version",
+                    model=record.model if record else slug,
+                    environment=environment,
+                    message=f"is {pin.version}, but the record says {record.version if record else 'nothing'}",
+                    hint=f"run `m2g render --model {slug} --env {environment}` where the registry can be reached",
+                )
+            )
+    return findings
+
+
+def misplaced(config: Config, records: Mapping[Key, Release]) -> list[Finding]:
+    """A finding for each record that lies in another model's folder: it would be served under that name."""
+    return [
+        Finding(
+            rule="record-misplaced",
+            file=f"models/{slug}/releases/{environment}.json",
+            model=record.model,
+            environment=environment,
+            message=f"is the record of {record.model!r}, which has the slug {slug_of(config, record.model)!r}",
+            hint="remove it here; or, if the slug was changed: git mv the model's folder to the new one",
+        )
+        for (slug, environment), record in sorted(records.items())
+        if slug not in (slug_of(config, record.model), naming.slug(record.model))
+    ]
+
+
+def named(config: Config, name: str) -> bool:
+    """Whether m2g.yaml's include and exclude patterns take a registered model of this name."""
+    rule = config.models
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in rule.include) and not any(
+        fnmatch.fnmatchcase(name, pattern) for pattern in rule.exclude
+    )
+
+
+def selected(config: Config, model: RegisteredModel) -> bool:
+    """Whether m2g.yaml's `models` takes this registered model into the fleet."""
+    return named(config, model.name) and all(model.tags.get(key) == value for key, value in config.models.tags.items())
+
+
+def slug_of(config: Config, name: str) -> str:
+    """The slug of a registered model: m2g.yaml's own word for it, else the general law."""
+    return config.models.slugs.get(name) or naming.slug(name)
+
+
+def _claims(
+    config: Config, models: Iterable[RegisteredModel]
+) -> tuple[dict[str, list[RegisteredModel]], list[Finding]]:
+    """Slug to the selected models that would have it, by name."""
+    by_slug: dict[str, list[RegisteredModel]] = defaultdict(list)
+    findings: list[Finding] = []
+    for model in sorted(models, key=lambda model: model.name):
+        if not selected(config, model):
+            continue
+        bad = naming.unprintable(model.name)
+        if bad:
+            findings.append(_unprintable(model.name, bad))
+        else:
+            by_slug[slug_of(config, model.name)].append(model)
+    return by_slug, findings
+
+
+def _names(
+    claimants: Sequence[RegisteredModel],
+    records: Mapping[str, Release],
+    versions: Mapping[str, Mapping[str, ModelVersion]],
+) -> list[str]:
+    """The registered names that want one slug; the first has it, empty for nobody.
+
+    Who has records stays. A model that was renamed in MLflow is known by its versions: they keep time and source.
+    """
+    names = [model.name for model in claimants]
+    holder = next((record.model for record in records.values()), None)
+    if holder is None:
+        return names if len(names) == 1 else ["", *names]
+    if holder in names:
+        return [holder, *(name for name in names if name != holder)]
+    renamed = [name for name in names if any(_is(record, versions[name]) for record in records.values())]
+    if len(names) == 1 and renamed:
+        return names
+    return ["", *sorted({holder, *names})]
+
+
+def _is(record: Release, versions: Mapping[str, ModelVersion]) -> bool:
+    version = versions.get(record.version)
+    return version is not None and (version.created_at, version.source) == (record.created_at, record.source)
+
+
+def _wanted(
+    model: RegisteredModel,
+    name: str,
+    environment: Environment,
+    intent: ModelIntent,
+    versions: Mapping[str, ModelVersion],
+) -> Target | Finding | None:
+    pin = intent.environments.get(name)
+    if pin is not None and pin.version is not UNSET:
+        reason = f": {pin.reason}" if pin.reason is not UNSET else ""
+        number, follows = str(pin.version), f"pinned in model.yaml{reason}"
+    else:
+        chosen = _chosen(model, environment, versions)
+        if chosen is None:
+            return None
+        number, follows = chosen
+    version = versions.get(number)
+    if version is not None and version.status == "READY":
+        return Target(version=version, follows=follows)
+    state = "does not exist" if version is None else f"is {version.status}, not READY"
+    return Finding(
+        rule="version-not-ready",
+        model=model.name,
+        environment=name,
+        message=f"version {number} ({follows}) {state}; {name} stays as it is",
+        hint="move the alias or the pin to a version that is READY",
+    )
+
+
+def _chosen(
+    model: RegisteredModel, environment: Environment, versions: Mapping[str, ModelVersion]
+) -> tuple[str, str] | None:
+    follow = environment.follow
+    if follow.alias is not UNSET:
+        number = model.aliases.get(follow.alias)
+        return None if number is None else (number, f"alias {follow.alias}")
+    if follow.stage is not UNSET:
+        stage = follow.stage
+        return _highest((v for v in versions.values() if v.stage == stage), f"stage {stage}")
+    if follow.tag is not UNSET:
+        key, equals, value = follow.tag.partition("=")
+        tagged = (v for v in versions.values() if key in v.tags and (not equals or v.tags[key] == value))
+        return _highest(tagged, f"tag {follow.tag}")
+    return None
+
+
+def _followed(environment: Environment) -> bool:
+    follow = environment.follow
+    return any(field is not UNSET for field in (follow.alias, follow.stage, follow.tag))
+
+
+def _held(config: Config, key: Key, record: Release, intents: Mapping[str, ModelIntent]) -> bool:
+    """Whether a person holds this release: a pin, or an environment that is moved by hand.
+
+    Only a person ends that: by removing the pin, the environment, or the model from m2g.yaml's patterns.
+    """
+    environment = config.environments.get(key[1])
+    if environment is None or not named(config, record.model):
+        return False
+    pin = intents.get(key[0], ModelIntent()).environments.get(key[1])
+    return not _followed(environment) or (pin is not None and pin.version is not UNSET)
+
+
+def _gone(key: Key, record: Release) -> Finding:
+    return Finding(
+        rule="model-gone",
+        severity=Severity.WARNING,
+        file=f"models/{key[0]}/releases/{key[1]}.json",
+        model=record.model,
+        environment=key[1],
+        message="the registered model is gone, or no longer in the fleet; what a person holds here stays",
+        hint="remove the pin from model.yaml, or add the model to models.exclude in m2g.yaml",
+    )
+
+
+def _highest(versions: Iterable[ModelVersion], follows: str) -> tuple[str, str] | None:
+    numbers = [version.version for version in versions if version.status == "READY"]
+    return (max(numbers, key=lambda number: (len(number), number)), follows) if numbers else None
+
+
+def _unprintable(name: str, bad: str) -> Finding:
+    return Finding(
+        rule="model-name-unprintable",
+        model=name,
+        message=f"the registered model's name contains {bad}, which kustomize corrupts",
+        hint="rename the model in MLflow, or add it to models.exclude in m2g.yaml",
+    )
+
+
+def _collision(slug: str, name: str, names: Sequence[str]) -> Finding:
+    return Finding(
+        rule="slug-collision",
+        file="m2g.yaml",
+        path="models.slugs",
+        model=name,
+        message=f"{' and '.join(repr(n) for n in names)} would both be {slug!r}",
+        hint=f"give one a slug of its own in m2g.yaml: models.slugs: {{{name!r}: another-name}}",
+    )

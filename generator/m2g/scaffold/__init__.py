@@ -1,0 +1,1 @@
+"""The real copier: a new GitOps repository from the template."""

@@ -1,9 +1,0 @@
-"""Schemas of every kind that m2g writes, scaffolds or meets, and what an object breaks in them."""
-
-from __future__ import annotations
-
-from m2g.conform import Violation
-from m2g.schemas.catalogue import Catalogue
-from m2g.schemas.kubernetes import KUBERNETES
-
-__all__ = ["KUBERNETES", "Catalogue", "Violation"]

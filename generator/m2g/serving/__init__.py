@@ -1,0 +1,1 @@
+"""Settings, profile and storage URI: how one release is served."""

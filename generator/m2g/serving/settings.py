@@ -1,0 +1,266 @@
+"""Layers of settings become one complete description of how a model is served, inside the bounds.
+
+Later layers win: m2g.yaml defaults, the environment, model.yaml, model.yaml's environment, registry tags.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+from msgspec import UNSET
+
+from m2g.core import quantity
+from m2g.core.config_types import Batch, Bound, Config, Kserve, Mode, ModelIntent, Resources, Settings, intent_file
+from m2g.core.errors import InputError
+from m2g.core.finding import Finding
+from m2g.core.interning import said
+from m2g.core.model import Release, Value
+from m2g.serving.batch_run import BatchRun
+from m2g.serving.spec import Serving, contradictions
+
+
+class Layer(Value, frozen=True, kw_only=True):
+    """Settings and where a person can change them: a file and the place in it, or a registry tag."""
+
+    settings: Settings
+    file: str
+    place: str
+    tag: str = ""
+    bounded: bool = False
+
+    def __hash__(self) -> int:
+        """Of what can be hashed; equality looks at all of it."""
+        return hash((self.file, self.place, self.tag))
+
+
+_NOTHING = Settings()
+_DEFAULT_RESOURCES = Resources(requests={"cpu": "500m", "memory": "1Gi"}, limits={"cpu": "1", "memory": "2Gi"})
+
+
+def layers(
+    config: Config, slug: str, environment: str, intent: ModelIntent, release: Release | None
+) -> tuple[list[Layer], list[Finding]]:
+    """The layers in order, and a finding for each tag that is no value of its setting.
+
+    An empty `environment` gives the layers that hold in every environment (those of the base). A model.yaml without
+    settings makes no layer: models without their own share one answer.
+    """
+    result = [Layer(settings=config.defaults, file="m2g.yaml", place="defaults")]
+    if environment:
+        env = config.environments[environment]
+        result.append(Layer(settings=env.settings, file="m2g.yaml", place=f"environments.{environment}.settings"))
+    file = intent_file(slug)
+    if intent.settings != _NOTHING:
+        result.append(Layer(settings=intent.settings, file=file, place="settings", bounded=True))
+    pin = intent.environments.get(environment)
+    if pin is not None and pin.settings != _NOTHING:
+        place = f"environments.{environment}.settings"
+        result.append(Layer(settings=pin.settings, file=file, place=place, bounded=True))
+    findings: list[Finding] = []
+    for key, text in sorted(release.tags.items()) if release else ():
+        if key not in config.tags:
+            continue
+        try:
+            found = setting_of(config.tags[key], text)
+        except InputError as error:
+            findings.append(_tag_finding(key, text, error.message))
+        else:
+            result.append(Layer(settings=found, file="", place=config.tags[key], tag=key, bounded=True))
+    return result, findings
+
+
+def setting_of(path: str, text: str) -> Settings:
+    """One setting from text: `resources.limits.memory`, `2Gi`. Raises InputError where path or text do not fit."""
+    value: object = text
+    for part in reversed(path.split(".")):
+        value = {part: value}
+    try:
+        return msgspec.convert(value, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        words = next((words for start, words in _REFUSALS.items() if str(error).startswith(start)), "is no value of it")
+        raise InputError(f"{path} {words}") from error
+
+
+_REFUSALS = {
+    "Expected `int` <=": "is too large",
+    "Expected `int` >=": "is too small",
+    "Expected `int`": "must be a whole number",
+    "Expected `str` of length": "is too short or too long",
+    "Expected `str` matching": "must be a Kubernetes name",
+    "Invalid enum value": "is none of its values",
+}
+"""How msgspec's answers begin, and what they mean for the person who set the tag."""
+
+
+def resolve(given: Sequence[Layer], bounds: Mapping[str, Bound], kserve: Kserve) -> tuple[Serving, list[Finding]]:
+    """Merge the layers and check the bounds. With findings, the Serving is not fit to be rendered."""
+    fixed, limits = tuple(given), tuple(bounds.items())
+    serving, findings = _resolved(fixed, limits, kserve, said((fixed, limits, kserve)))
+    return serving, list(findings)
+
+
+@functools.lru_cache(maxsize=16)  # many models have no settings of their own
+def _resolved(
+    given: tuple[Layer, ...], bounds: tuple[tuple[str, Bound], ...], kserve: Kserve, _said: bytes
+) -> tuple[Serving, tuple[Finding, ...]]:
+    """`_said` tells apart what is equal and not the same: `1e16` is no quantity, the whole number is."""
+    findings = [f for layer in given for f in _malformed(layer)]
+    findings = findings or [f for layer in given if layer.bounded for f in _outside(layer, bounds)]
+    if findings:
+        return Serving(kserve=kserve), tuple(findings)
+    merged: dict[str, object] = {}
+    for layer in given:
+        _lay(merged, layer.settings)
+    serving = _complete(merged, kserve)
+    return serving, tuple(_attributed(finding, given) for finding in contradictions(serving))
+
+
+def _attributed(finding: Finding, given: Sequence[Layer]) -> Finding:
+    """A contradiction with the layer that has the last word on its setting: that is where to mend it."""
+    for layer in reversed(given):
+        if _at(layer.settings, finding.path) is None:
+            continue
+        if layer.tag:
+            return _tag_finding(layer.tag, str(_at(layer.settings, finding.path)), finding.message)
+        return msgspec.structs.replace(finding, file=layer.file, path=f"{layer.place}.{finding.path}")
+    return msgspec.structs.replace(finding, file="m2g.yaml", path=f"defaults.{finding.path}")
+
+
+def _malformed(layer: Layer) -> Iterator[Finding]:
+    """Amounts that are no quantities, where the person wrote them."""
+    batch = layer.settings.batch
+    given = [("", layer.settings.resources), ("batch.", UNSET if batch is UNSET else batch.resources)]
+    for where, kind, amounts in (
+        (where, kind, amounts)
+        for where, resources in given
+        if isinstance(resources, Resources)
+        for kind, amounts in (("requests", resources.requests), ("limits", resources.limits))
+    ):
+        for name, amount in amounts.items():
+            try:
+                quantity.parse(str(amount))
+            except InputError as error:
+                path = f"{where}resources.{kind}.{name}"
+                if layer.tag:
+                    yield _tag_finding(layer.tag, str(amount), f"{path}: {error.message}")
+                else:
+                    yield _layer_finding("setting-invalid", layer, path, error.message, error.hint)
+
+
+def _lay(merged: dict[str, object], settings: Settings | Batch) -> None:
+    for name in settings.__struct_fields__:
+        value = getattr(settings, name)
+        if value is UNSET:
+            continue
+        if isinstance(value, Resources):
+            before = merged.get(name)
+            old = before if isinstance(before, Resources) else Resources()
+            merged[name] = Resources(requests=old.requests | value.requests, limits=old.limits | value.limits)
+        elif isinstance(value, Batch):
+            inner: dict[str, object] = {}
+            before = merged.get(name)
+            for each in (before, value):
+                if isinstance(each, Batch):
+                    _lay(inner, each)
+            merged[name] = msgspec.structs.replace(Batch(), **inner)
+        elif isinstance(value, dict):
+            before = merged.get(name)
+            merged[name] = {**before, **value} if isinstance(before, dict) else dict(value)
+        else:
+            merged[name] = value
+
+
+def _complete(merged: Mapping[str, object], kserve: Kserve) -> Serving:
+    fields = dict(merged)
+    given = fields.pop("resources", None)
+    if not isinstance(given, Resources):
+        given = Resources()
+    requests = _canonical(_DEFAULT_RESOURCES.requests | given.requests)
+    limits = _canonical(_DEFAULT_RESOURCES.limits | given.limits)
+    for name, default in _DEFAULT_RESOURCES.limits.items():
+        if name not in given.limits and quantity.parse(requests[name]) > quantity.parse(str(default)):
+            limits[name] = requests[name]
+    for name in _DEFAULT_RESOURCES.requests:
+        if name not in given.requests and quantity.parse(requests[name]) > quantity.parse(limits[name]):
+            requests[name] = limits[name]
+    fields |= {"kserve": kserve, "requests": requests, "limits": limits}
+    if isinstance(batch := fields.get("batch"), Batch):
+        fields["batch"] = _batch(batch, requests, limits)
+    fields.setdefault("min_replicas", 1)
+    fields.setdefault("max_replicas", max(1, int(str(fields["min_replicas"]))))
+    if kserve.mode is Mode.KNATIVE:
+        fields.setdefault("scale_metric", "concurrency")
+        fields.setdefault("scale_target", 10)
+    return msgspec.convert({_camel(name): msgspec.to_builtins(value) for name, value in fields.items()}, Serving)
+
+
+def _batch(batch: Batch, requests: Mapping[str, str], limits: Mapping[str, str]) -> BatchRun:
+    given = {name: value for name, value in msgspec.structs.asdict(batch).items() if value is not UNSET}
+    given.pop("resources", None)
+    own = batch.resources if isinstance(batch.resources, Resources) else Resources()
+    amounts = {"requests": {**requests, **_canonical(own.requests)}, "limits": {**limits, **_canonical(own.limits)}}
+    return msgspec.structs.replace(BatchRun(), **given, **amounts)
+
+
+def _camel(name: str) -> str:
+    return Serving.__struct_encode_fields__[Serving.__struct_fields__.index(name)]
+
+
+def _canonical(amounts: Mapping[str, object]) -> dict[str, str]:
+    return {name: quantity.canonical(str(amount)) for name, amount in sorted(amounts.items())}
+
+
+def _outside(layer: Layer, bounds: Sequence[tuple[str, Bound]]) -> Iterator[Finding]:
+    for path, bound in bounds:
+        value = _at(layer.settings, path)
+        if value is None:
+            continue
+        problem = _against(value, bound)
+        if problem and layer.tag:
+            yield _tag_finding(layer.tag, str(value), f"{path} {problem}")
+        elif problem:
+            hint = f"stay inside bounds.{path} of m2g.yaml, or ask its owners to widen it"
+            yield _layer_finding("setting-out-of-bounds", layer, path, f"{str(value)[:80]!r} {problem}", hint)
+
+
+def _at(settings: Settings, path: str) -> object:
+    value: object = settings
+    for part in path.split("."):
+        if isinstance(value, msgspec.Struct):
+            names = dict(zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True))
+            value = getattr(value, names[part], None) if part in names else None
+        elif isinstance(value, dict):
+            value = value.get(part)
+        if value is None or value is UNSET:
+            return None
+    return value
+
+
+def _against(value: object, bound: Bound) -> str:
+    """Why `value` is outside `bound`; empty when it is inside."""
+    if bound.one_of is not UNSET and not any(fnmatch.fnmatchcase(str(value), allowed) for allowed in bound.one_of):
+        return f"is not one of {', '.join(bound.one_of)}"
+    try:
+        if bound.min is not UNSET and quantity.parse(str(value)) < quantity.parse(str(bound.min)):
+            return f"is below the minimum {bound.min}"
+        if bound.max is not UNSET and quantity.parse(str(value)) > quantity.parse(str(bound.max)):
+            return f"is above the maximum {bound.max}"
+    except InputError as error:
+        return error.message if bound.min is not UNSET or bound.max is not UNSET else ""
+    return ""
+
+
+def _layer_finding(rule: str, layer: Layer, path: str, message: str, hint: str) -> Finding:
+    return Finding(rule=rule, file=layer.file, path=f"{layer.place}.{path}", message=message, hint=hint)
+
+
+def _tag_finding(key: str, text: str, problem: str) -> Finding:
+    return Finding(
+        rule="tag-out-of-bounds",
+        path=f"tags.{key}",
+        message=f"the registry tag {key!r} is {text[:80]!r}: {problem}",
+        hint="set the tag to an allowed value in MLflow, or delete it there; the bounds are in m2g.yaml",
+    )

@@ -1,0 +1,1 @@
+"""Findings about what people wrote, the records, and what the overlays build to."""

@@ -1,0 +1,134 @@
+"""Where a person can change what stands at a place of a built object: component, record, model.yaml or m2g.yaml."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from m2g.core import safe_files, yaml_reader
+from m2g.core.config_types import intent_file
+from m2g.core.errors import M2gError
+from m2g.core.manifest import Manifest, at
+from m2g.core.model import Value
+from m2g.kustomize import Kustomization
+
+Place: TypeAlias = tuple[str | int, ...]
+
+_PREDICTOR = ("spec", "predictor")
+_MODEL = (*_PREDICTOR, "model")
+_SETTINGS: dict[Place, str] = {
+    **{(*_PREDICTOR, name): name for name in ("minReplicas", "maxReplicas", "scaleMetric", "scaleTarget")},
+    **{(*_PREDICTOR, name): name for name in ("containerConcurrency", "serviceAccountName", "nodeSelector")},
+    (*_PREDICTOR, "timeout"): "timeoutSeconds",
+    (*_PREDICTOR, "containers"): "image",
+    **{(*_MODEL, name): name for name in ("runtime", "resources", "env")},
+    (*_MODEL, "modelFormat"): "profile",
+    ("spec", "containers"): "image",
+    (*_MODEL, "startupProbe"): "startupSeconds",
+    ("metadata", "annotations", "serving.kserve.io/autoscalerClass"): "autoscaler",
+    ("metadata", "labels"): "labels",
+    ("metadata", "annotations"): "annotations",
+}
+_FROM_CONFIG: dict[Place, Place] = {
+    ("metadata", "annotations", "serving.kserve.io/deploymentMode"): ("kserve", "mode"),
+    ("metadata", "namespace"): ("environments",),
+    ("metadata", "name"): ("models", "slugs"),
+}
+
+
+class Source(Value, frozen=True, kw_only=True):
+    """A file, and a line of it from 1; 0 where no line can be told."""
+
+    file: str
+    line: int = 0
+
+
+def of(
+    root: Path, key: tuple[str, str], kustomizations: Sequence[Kustomization], item: Manifest, place: Place
+) -> Source:
+    """The source of a place in an object that the overlay `key` (slug, environment) builds to."""
+    slug, environment = key
+    custom = [found for found in kustomizations if found.data.get("kind") == "Component"]
+    for file, where, patched in _patched(custom):
+        if patched[: len(place)] == place or place[: len(patched)] == patched:
+            return Source(file=file, line=line(root, file, where))
+    service = at(item, "kind") == "InferenceService" and at(item, "metadata", "name") == slug
+    if not service and custom:
+        return Source(file=custom[0].file)
+    if place[:3] == (*_MODEL,) and place[3:4] == ("storageUri",):
+        return Source(file=f"models/{slug}/releases/{environment}.json")
+    return _setting(root, slug, environment, place)
+
+
+def _patched(custom: Sequence[Kustomization]) -> Iterator[tuple[str, Place, Place]]:
+    """(file, place in the file, place in the object) of all that components patch."""
+    for found in custom:
+        for key in ("patches", "patchesJson6902", "patchesStrategicMerge"):
+            entries = found.data.get(key)
+            for index, entry in enumerate(entries if isinstance(entries, list) else []):
+                path = at(entry, "path")
+                here: Place = (key, index)
+                file = found.file
+                if isinstance(path, str):
+                    file, here = posixpath.normpath(posixpath.join(posixpath.dirname(file), path)), ()
+                for patched, where in _places(at(entry, "documents")):
+                    yield file, here or where, patched
+
+
+def _places(patch: object) -> Iterator[tuple[Place, Place]]:
+    """(place in the object, place in the patch) of every operation and of every leaf of a strategic merge."""
+    for document in patch if isinstance(patch, list) else []:
+        if isinstance(document, list):
+            for index, operation in enumerate(document):
+                pointer = at(operation, "path")
+                if isinstance(pointer, str):
+                    yield _pointer(pointer), (index,)
+        elif isinstance(document, dict):
+            yield from ((leaf, leaf) for leaf in _leaves(document, ()) if leaf[0] not in ("apiVersion", "kind"))
+
+
+def _leaves(node: object, place: Place) -> Iterator[Place]:
+    if isinstance(node, dict) and node:
+        for key, value in node.items():
+            yield from _leaves(value, (*place, str(key)))
+    elif place[:2] != ("metadata", "name"):
+        yield place
+
+
+def _pointer(text: str) -> Place:
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in text.split("/")[1:]]
+    return tuple(int(step) if step.isdigit() else step for step in steps if step != "-")
+
+
+def _setting(root: Path, slug: str, environment: str, place: Place) -> Source:
+    """The file that sets it: model.yaml before m2g.yaml, the environment before all; else where it could be set."""
+    own = intent_file(slug)
+    for known, where in _FROM_CONFIG.items():
+        if place[: len(known)] == known:
+            return Source(file="m2g.yaml", line=line(root, "m2g.yaml", where))
+    name = next((name for known, name in _SETTINGS.items() if place[: len(known)] == known), "")
+    tries: list[tuple[str, Place]] = [
+        (own, ("environments", environment, "settings", name)),
+        (own, ("settings", name)),
+        ("m2g.yaml", ("environments", environment, "settings", name)),
+        ("m2g.yaml", ("defaults", name)),
+    ]
+    for file, where in tries if name else []:
+        document = _document(root, file)
+        if document is not None and where in document.lines:
+            return Source(file=file, line=document.line(where))
+    return Source(file=own if (root / own).is_file() else f"models/{slug}/overlays/{environment}")
+
+
+def line(root: Path, file: str, place: Place) -> int:
+    document = _document(root, file)
+    return document.line(place) if document is not None else 0
+
+
+def _document(root: Path, file: str) -> yaml_reader.Document | None:
+    try:
+        return yaml_reader.read(file, safe_files.read(root, file))
+    except (FileNotFoundError, M2gError):
+        return None

@@ -1,0 +1,9 @@
+"""Schemas of every kind that m2g writes, scaffolds or meets, and what an object breaks in them."""
+
+from __future__ import annotations
+
+from m2g.core.schema_errors import Violation
+from m2g.validation.schemas.catalogue import Catalogue
+from m2g.validation.schemas.kubernetes import KUBERNETES
+
+__all__ = ["KUBERNETES", "Catalogue", "Violation"]
