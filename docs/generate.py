@@ -18,7 +18,7 @@ sys.path.insert(0, str(DOCS.parent))  # run as a script, Python looks for module
 
 from docs._generate import findings, json_output, proof, types, words  # noqa: E402  # after the line above
 
-from m2g import cli
+from m2g import cli  # noqa: E402  # as above
 from m2g.commands import explain  # noqa: E402  # as above
 from m2g.core import errors  # noqa: E402  # as above
 from m2g.report import rules  # noqa: E402  # as above

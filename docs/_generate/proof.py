@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 from docs._generate.words import table
 
-from m2g.compat import catalogue
+from m2g.compat import catalogue, runtime
 from m2g.compat.check import verdict
 from m2g.core import sanitize
 from m2g.core.model import Mlmodel
@@ -54,7 +54,7 @@ def read() -> Outcome:
 
 def said(outcome: Outcome, row: Row, name: str) -> str:
     """The gate's answer for a row."""
-    found = catalogue.find(catalogue.stock(), name.rpartition("-")[0], outcome.kserve[name])
+    found = runtime.find(catalogue.stock(), name.rpartition("-")[0], outcome.kserve[name])
     if found is None:
         raise ValueError(f"no runtime {name} is described")
     return verdict(row.mlmodel, found, {}).answer

@@ -13,14 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from m2g.changes.update import RenderOptions
 from m2g.commands.merge import merge
-from m2g.commands.render import RenderOptions, WrongInput
 from m2g.commands.validate import Options, validate
 from m2g.core.errors import M2gError
 from m2g.core.finding import Report
 from m2g.core.shard import Shard
 from m2g.report.findings import whole
-from m2g.resolution.resolve import Scope
+from m2g.repository.load import WrongInput
+from m2g.repository.state import Scope
 from tests.kustomize.fleet import write
 from tests.render.fleet import CONFIG, FakeRegistry, model, release, repository, run, tree, write_record
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from m2g.commands.render import RenderOptions
+from m2g.changes.update import RenderOptions
 from m2g.core.errors import Exit
 from tests.render.fleet import FakeRegistry, release, repository, run, tree, write_record
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from m2g.commands.render import RenderOptions
+from m2g.changes.update import RenderOptions
 from m2g.core.errors import Exit
 from tests.diff.repository import commit, start
 from tests.render.fleet import FakeRegistry, release, repository, run, tree, write_record

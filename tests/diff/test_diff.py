@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from m2g.changes.update import RenderOptions
 from m2g.commands.diff import diff
-from m2g.commands.render import RenderOptions
 from m2g.core.errors import InputError
 from m2g.core.model import Dataset, Field, Flavor, Mlmodel, Release, Run, Signature
 from m2g.core.results import Kind

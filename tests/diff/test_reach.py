@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from m2g.changes.update import RenderOptions
 from m2g.commands.diff import diff
-from m2g.commands.render import RenderOptions
 from m2g.commands.validate import Options, validate
 from m2g.git import read as m2g_git
-from m2g.resolution.resolve import Scope
+from m2g.repository.state import Scope
 from m2g.review import Review, Risk, reach
 from m2g.validation.base import Against
 from tests.diff.repository import commit, start

@@ -13,11 +13,11 @@ import pytest
 from m2g import kustomize, mlmodel
 from m2g.commands import schemas as verb
 from m2g.core import yaml_reader
+from m2g.core.config_types import Protocol
 from m2g.core.errors import InputError, M2gError
 from m2g.core.stamp import body, mark, stamp
 from m2g.inference import request, without_example
-from m2g.repository import config, records
-from m2g.serving.spec import Protocol
+from m2g.repository import config, layout, records
 from m2g.validation.policies import load
 from m2g.validation.schemas import repository_schemas
 
@@ -51,7 +51,7 @@ def _document(_root: Path, content: bytes) -> object:
 
 
 def _config(root: Path, content: bytes) -> object:
-    put(root, config.FILE, content)
+    put(root, layout.CONFIG, content)
     return config.load(root)
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from m2g.commands.render import RenderOptions
+from m2g.changes.update import RenderOptions
 from m2g.core.errors import M2gError
 from tests.fuzz.bombs import CRDS, crd
 from tests.fuzz.targets import TARGETS, feed, put

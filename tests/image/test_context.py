@@ -12,14 +12,14 @@ import msgspec
 import pytest
 
 from m2g import cli
+from m2g.changes.update import RenderOptions
 from m2g.commands.image import ImageOptions, prepare, record, waiting
-from m2g.commands.render import RenderOptions
 from m2g.core.errors import InputError, OutsideError
 from m2g.core.model import Flavor, Image, Mlmodel
 from m2g.core.results import Prepared
 from m2g.image import context, output_folder
 from m2g.repository import records as releases
-from m2g.resolution.resolve import Scope
+from m2g.repository.state import Scope
 from tests.image.world import UV, instructions, wheel
 from tests.render.fleet import FakeRegistry, model, release, repository, run, tree, write_record
 

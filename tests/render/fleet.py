@@ -7,11 +7,11 @@ from pathlib import Path
 
 import msgspec
 
-from m2g.commands import render as verb
+from m2g.changes.update import RenderOptions, update
 from m2g.core.model import Flavor, Mlmodel, ModelVersion, RegisteredModel, Release, Run, VersionFacts
 from m2g.core.results import Outcome
 from m2g.core.stamp import stamp
-from m2g.resolution.resolve import Scope
+from m2g.repository.state import Scope
 
 CONFIG = """\
 version: 1
@@ -117,11 +117,11 @@ def repository(root: Path, config: str = CONFIG) -> Path:
     return root
 
 
-def run(root: Path, registry: FakeRegistry, options: verb.RenderOptions | None = None) -> Outcome:
+def run(root: Path, registry: FakeRegistry, options: RenderOptions | None = None) -> Outcome:
     """Render as the CLI does, with the registry at hand in place of the one that m2g.yaml names."""
-    return verb.render(
+    return update(
         root,
-        options or verb.RenderOptions(),
+        options or RenderOptions(),
         open_registry=lambda _config: registry,
         waiting=lambda: None,
     )

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from m2g.commands.render import read
 from m2g.core.interning import Alike, said
 from m2g.core.model import Field, Flavor, Mlmodel, Release, Run, Signature
+from m2g.repository import load
 from tests.render.fleet import FakeRegistry, model, release, repository, run
 
 
@@ -68,7 +68,7 @@ def test_what_several_say_is_there_once() -> None:
 def test_records_that_are_read_from_files_share(tmp_path: Path) -> None:
     root = repository(tmp_path)
     run(root, FakeRegistry([model(champion="1"), model("fraud", champion="2")]))
-    records = read(root).records
+    records = load.repository(root).records
     wine, fraud = (records[slug, "prod"].mlmodel for slug in ("wine", "fraud"))
     assert wine is not None
     assert fraud is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from m2g.commands.render import RenderOptions
+from m2g.changes.update import RenderOptions
 from m2g.commands.validate import Options, validate
 from m2g.core import manifest
 from m2g.core.finding import Finding

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from m2g.commands.render import RenderOptions
+from m2g.changes.update import RenderOptions
 from tests.render.fleet import FakeRegistry, run, tree
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -21,7 +21,8 @@ from m2g.core.model import Flavor, Mlmodel, Release, Run
 from m2g.core.stamp import Mark, mark, stamp
 from m2g.rendering.gitops.kustomization import patch
 from m2g.rendering.kserve import inference_service
-from m2g.rendering.model import Repository, desired, model_files
+from m2g.rendering.model import desired, model_files
+from m2g.repository.state import Repository
 from m2g.serving.spec import Serving, contradictions
 from m2g.validation import rules
 from m2g.validation.schemas import Catalogue

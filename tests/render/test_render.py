@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from m2g.commands.render import RenderOptions, WrongInput
+from m2g.changes.update import RenderOptions
 from m2g.commands.validate import Options, validate
 from m2g.core import manifest, process
 from m2g.core.errors import InputError
@@ -17,7 +17,8 @@ from m2g.core.finding import Severity
 from m2g.core.model import ModelVersion
 from m2g.core.results import Kind
 from m2g.repository import records
-from m2g.resolution.resolve import Scope
+from m2g.repository.load import WrongInput
+from m2g.repository.state import Scope
 from tests.render.fleet import CONFIG, FakeRegistry, model, release, repository, run, tree, write_record
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from m2g.changes import write
-from m2g.commands.render import WrongInput
 from m2g.core.errors import InputError, OutsideError
+from m2g.repository.load import WrongInput
 from tests.render.fleet import FakeRegistry, model, repository, run, tree
 
 OLD = {"models/a/base/x.yaml": b"old", "models/a/README.md": b"old", "fleet/dev/a.yaml": b"old"}

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import pytest
 
-from m2g.commands.render import RenderOptions
+from m2g.changes.update import RenderOptions
 from m2g.core.model import VersionFacts
 from m2g.core.stamp import Mark, mark
 from tests.render.fleet import CONFIG, MLMODEL, FakeRegistry, model, repository, run, tree
@@ -170,7 +170,7 @@ def test_an_example_that_contradicts_is_a_warning_and_the_model_goes_on(tmp_path
 
 
 def test_a_narrowed_run_leaves_the_other_environment_alone(tmp_path: Path) -> None:
-    from m2g.resolution.resolve import Scope
+    from m2g.repository.state import Scope
 
     root = repository(tmp_path)
     registry = WithExample([model(champion="1", challenger="1")])

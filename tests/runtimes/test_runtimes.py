@@ -15,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from m2g.cli import group
-from m2g.compat import catalogue, package_list
+from m2g.compat import catalogue, package_list, runtime
 from m2g.compat.check import verdict
 from m2g.compat.runtime import Runtime
 from m2g.core.errors import InputError
 from m2g.core.model import Flavor, Mlmodel
+from m2g.repository import runtimes
 
 FREEZE = """\
 mlserver==1.7.1
@@ -63,8 +64,8 @@ def ask(tmp_path: Path) -> Callable[..., tuple[int, str]]:
 def test_every_kserve_has_its_runtimes() -> None:
     for version in ("0.15", "0.16", "0.17", "0.18", "0.19", "0.20", "0.21"):
         for name in ("mlserver", "sklearnserver", "xgbserver", "lgbserver", "huggingfaceserver"):
-            assert catalogue.find(catalogue.stock(), f"kserve-{name}", version) is not None
-    old, new = (catalogue.find(catalogue.stock(), "kserve-mlserver", version) for version in ("0.17", "0.18"))
+            assert runtime.find(catalogue.stock(), f"kserve-{name}", version) is not None
+    old, new = (runtime.find(catalogue.stock(), "kserve-mlserver", version) for version in ("0.17", "0.18"))
     assert old is not None
     assert new is not None
     assert (old.version("mlflow"), new.version("mlflow"), new.python) == ("2.10.2", "2.19.0", "3.10.12")
@@ -74,7 +75,7 @@ def test_a_freeze_becomes_a_description(ask: Callable[..., tuple[int, str]], tmp
     (tmp_path / "freeze.txt").write_text(FREEZE)
     code, text = ask("import", "freeze.txt", "--name", "own-py312", "--python", "3.12.4", "--format", "json")
     assert (code, json.loads(text)["change"], json.loads(text)["packages"]) == (0, "added", 4)
-    made = catalogue.read(tmp_path)[0][0]
+    made = runtimes.read(tmp_path)[0][0]
     assert made.packages == {"mlflow": "3.17.2", "mlserver": "1.7.1", "own": "", "scikit-learn": "1.9.1"}
     assert (made.complete, made.has("xgboost"), made.protocols) == (True, False, ("v2", "invocations"))
     assert "same" in ask("import", "freeze.txt", "--name", "own-py312", "--python", "3.12.4")[1]
@@ -139,16 +140,16 @@ def test_the_repository_s_own_comes_first(tmp_path: Path) -> None:
     own = Runtime(name="kserve-mlserver", packages={"Scikit_Learn": "1.9.1"})
     (tmp_path / "runtimes/a.json").write_bytes(msgspec.json.encode(own))
     (tmp_path / "runtimes/b.json").write_text("[]")
-    known, findings = catalogue.read(tmp_path)
-    found = catalogue.find(known, "kserve-mlserver", "0.21")
+    known, findings = runtimes.read(tmp_path)
+    found = runtime.find(known, "kserve-mlserver", "0.21")
     assert found is not None
     assert found.version("scikit-learn") == "1.9.1"
     assert [(finding.rule, finding.file) for finding in findings] == [("runtime-invalid", "runtimes/b.json")]
 
 
 def test_xgbserver_takes_an_example_for_another_model() -> None:
-    described, _ = catalogue.read(None)
-    server = catalogue.find(described, "kserve-xgbserver", "0.21")
+    described, _ = runtimes.read(None)
+    server = runtime.find(described, "kserve-xgbserver", "0.21")
     assert server is not None
     flavors = (Flavor(name="xgboost", version=server.version("xgboost"), file="model.ubj"),)
     made = Mlmodel(sha256="0" * 64, flavors=flavors, python_version="3.11.7", requirements=())
@@ -159,7 +160,7 @@ def test_xgbserver_takes_an_example_for_another_model() -> None:
 
 
 def test_versions_that_differ_in_digest_and_example_alone_have_one_verdict_and_a_size_is_its_own() -> None:
-    described, _ = catalogue.read(None)
+    described, _ = runtimes.read(None)
     flavors = (Flavor(name="python_function"), Flavor(name="sklearn", version="1.5.2", file="model.pkl"))
     made = Mlmodel(sha256="0" * 64, flavors=flavors, python_version="3.10.12", requirements=(), size_bytes=1 << 20)
     other = msgspec.structs.replace(made, sha256="1" * 64, example='{"inputs": [1]}', with_example=True)

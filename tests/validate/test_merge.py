@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from m2g.changes.update import RenderOptions
 from m2g.cli import group, run
-from m2g.commands.render import RenderOptions
 from m2g.core.errors import Exit
 from tests.diff.repository import commit, git, start
 from tests.kustomize.fleet import write

@@ -9,14 +9,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from m2g.changes.update import RenderOptions
 from m2g.cli import group, run
 from m2g.commands.merge import merge
-from m2g.commands.render import RenderOptions
 from m2g.commands.validate import Options, validate
 from m2g.core.errors import Exit, InputError
 from m2g.core.shard import Shard, parse
 from m2g.report.findings import whole
-from m2g.resolution.resolve import Scope
+from m2g.repository.state import Scope
 from tests.kustomize.fleet import write
 from tests.render.fleet import CONFIG, FakeRegistry, model, release, repository, tree, write_record
 from tests.render.fleet import run as render

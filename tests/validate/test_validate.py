@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from m2g.commands.render import RenderOptions, WrongInput
+from m2g.changes.update import RenderOptions
 from m2g.commands.validate import Options, validate
 from m2g.core.errors import InputError, OutsideError
 from m2g.core.finding import Finding, Report, Severity
+from m2g.repository.load import WrongInput
 from tests.kustomize.fleet import write
 from tests.render.fleet import FakeRegistry, narrowed, release, repository, run, write_record
 

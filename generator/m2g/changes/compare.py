@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
+from m2g.changes.removal_cap import refuse_mass_removal
 from m2g.core import safe_files as reading
 from m2g.core.disk_tree import Spool, part
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.model import Value
 from m2g.core.stamp import Mark, Tree, mark, same, stamped
-from m2g.rendering.model import Desired, Key, Repository
-from m2g.repository import load, model_folder, ownership
-from m2g.repository.load import Holdings
+from m2g.rendering.model import Desired
+from m2g.repository import layout, load, model_folder, ownership
+from m2g.repository.load import Loaded
 from m2g.repository.model_folder import ModelFolder
-from m2g.resolution.resolve import Resolved, Scope
+from m2g.repository.state import Scope
+from m2g.resolution.resolve import Resolved
 
 
 class Allowed(Value, frozen=True, kw_only=True):
@@ -45,7 +46,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     right: list[bytes]
 
 
-def difference(root: Path, held: Holdings, resolved: Resolved, wanted: Desired, allowed: Allowed) -> Difference:
+def difference(root: Path, held: Loaded, resolved: Resolved, wanted: Desired, allowed: Allowed) -> Difference:
     """What differs from what is wanted. Raises InputError where a write would lose a person's work or a fleet."""
     state = held.repository
     concern = _Concern(
@@ -56,13 +57,13 @@ def difference(root: Path, held: Holdings, resolved: Resolved, wanted: Desired, 
     )
     found = _Found()
     paths = _by_slug(wanted.files)
-    for folder in load.folders_of(root, loose(held, resolved, allowed.scope)):
+    for folder in load.folders_of(root, to_render(held, resolved)):
         given = {path: wanted.files[path] for path in paths.get(folder.slug, ())}
         before = held.digests.get(folder.slug, model_folder.NOTHING)
         found.add(folder, _current(root, folder, given), given, concern, known=folder.digest == before)
-    gone = {(overlay[1], overlay[2]) for path in found.removals if (overlay := _OVERLAY.fullmatch(path))}
-    gone |= {*resolved.removed, *resolved.elsewhere, *_elsewhere(root, held, resolved, allowed.scope)}
-    _refuse_mass_removal(state, gone, resolved.empty, allowed)
+    gone = {key for path in found.removals if (key := layout.overlay_of(path)) and path == layout.overlay_file(*key)}
+    gone |= set(resolved.removed)
+    refuse_mass_removal(state, gone, empty=resolved.empty, cap=allowed.removals)
     notes = [ownership.foreign(path) for path in sorted(found.foreign)]
     if found.edited and not allowed.edits:
         if allowed.writes:
@@ -111,7 +112,7 @@ class _Found:
     ) -> None:
         """Compare one model's files. `known`: they are those that `given` was made for, untouched since."""
         changed = {path for path, content in given.items() if path not in current or not same(current[path], content)}
-        rebased = any(map(_BASE.match, changed))
+        rebased = any(_place(path).part == layout.BASE for path in changed)
         changed = {path for path in changed if concern.has(path, rebased=rebased)}
         stale = {path for path in current if path not in concern.kept and concern.has(path, rebased=rebased)}
         removals = {path for path in stale if mark(current[path]) is not Mark.FOREIGN}
@@ -124,10 +125,6 @@ class _Found:
         after = folder.changed({path: given[path] for path in changed}, removals)
         if known and given and after.owned() == sorted(given) and given.items() <= after.files.items():
             (self.coming if changed or removals else self.right).append(after.digest)
-
-
-_BASE = re.compile(r"models/[^/]+/base/")
-_OVERLAY = re.compile(r"models/([^/]+)/overlays/([^/]+)/kustomization\.yaml")
 
 
 def _is_edited(content: bytes) -> bool:
@@ -146,17 +143,12 @@ class _Concern(Value, frozen=True, kw_only=True):
 
     def has(self, path: str, *, rebased: bool) -> bool:
         """`rebased`: the base of its model changes, and all its overlays change with it or none fits."""
-        parts = path.split("/")
-        slug = _slug(path)
+        place = _place(path)
+        slug, environment = place.slug, place.environment
         if slug in self.frozen and path not in self.kept:
             return False
         if not self.scope.about(slug, self.names.get(slug, slug)):
             return False
-        environment = ""
-        if parts[0] == "fleet":
-            environment = parts[1]
-        elif len(parts) > 3 and parts[2] in ("overlays", "releases", "requests"):
-            environment = parts[3].removesuffix(".json")
         narrowed = environment and self.scope.environments and environment not in self.scope.environments
         return rebased or not narrowed
 
@@ -170,63 +162,21 @@ def _edited(paths: Collection[str]) -> InputError:
     )
 
 
-def _elsewhere(root: Path, held: Holdings, resolved: Resolved, scope: Scope) -> Iterator[Key]:
-    """The overlays that have no record any more in other parts of the fleet: other jobs will remove them."""
-    if scope.shard is None:
-        return
-    whole = msgspec.structs.replace(scope, shard=None)
-    names = {slug: record.model for (slug, _), record in held.repository.records.items()}
-    for slug in sorted(loose(held, resolved, whole) - loose(held, resolved, scope)):
-        for path, content in model_folder.part(root, slug, "overlays").files.items():
-            found = _OVERLAY.fullmatch(path)
-            key = (slug, found[2]) if found else None
-            if (
-                key
-                and key not in resolved.records
-                and whole.has(key, names.get(slug, slug))
-                and mark(content) is not Mark.FOREIGN
-            ):
-                yield key
-
-
-def _refuse_mass_removal(state: Repository, gone: Collection[Key], empty: bool, allowed: Allowed) -> None:
-    """A cap on removals: a wrong tracking URI, a wiped registry or lost records must not empty the clusters.
-
-    Of several parts of a fleet each counts what all of them remove: together they may do what one run may.
-    """
-    fleet = len(set(state.records) | set(gone))
-    cap = allowed.removals
-    if cap is None:
-        rule = state.config.removals
-        cap = 0 if empty else max(rule.max_count, fleet * rule.max_percent // 100)
-    if len(gone) > cap:
-        names = ", ".join(f"{slug} ({environment})" for slug, environment in sorted(gone)[:10])
-        who = "this run" if allowed.scope.shard is None else "all parts of this run together"
-        more = f" and {len(gone) - 10} more" if len(gone) > 10 else ""
-        raise InputError(
-            f"{who} would remove {len(gone)} of {fleet} releases: {names}{more}",
-            hint=f"if that is meant: --allow-removals {len(gone)}; else check registry.uri, aliases and models in "
-            "m2g.yaml, and that no record was deleted (the cap is removals in m2g.yaml)",
-        )
-
-
-def loose(held: Holdings, resolved: Resolved, scope: Scope) -> frozenset[str]:
-    """The models of this part of the fleet to render: whose files are not known to be right, and that moved."""
+def to_render(held: Loaded, resolved: Resolved) -> frozenset[str]:
+    """The models whose files are not known to be right, and those that moved."""
     state = held.repository
     before, after = state.records, resolved.records
     moved = {key[0] for key in {*before, *after} if before.get(key) != after.get(key)}
-    found = (state.slugs | {slug for slug, _ in after}) - state.settled | moved
-    return frozenset(slug for slug in found if scope.shard is None or scope.shard.has(slug))
+    return frozenset((state.slugs | {slug for slug, _ in after}) - state.settled | moved)
 
 
 def _by_slug(paths: Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for path in paths:
-        found[_slug(path)].append(path)
+        found[_place(path).slug].append(path)
     return found
 
 
-def _slug(path: str) -> str:
-    """The model that one of m2g's files is about."""
-    parts = path.split("/")
-    return parts[1] if parts[0] == "models" else parts[2].removesuffix(".yaml")
+def _place(path: str) -> layout.Place:
+    """The place of one of m2g's own files."""
+    return layout.place(path) or layout.Place(slug="")

@@ -20,10 +20,10 @@ import msgspec
 
 from m2g.core import safe_files
 from m2g.core.errors import InputError, OutsideError
+from m2g.core.finding import Finding
 from m2g.core.stamp import Tree
-from m2g.repository.model_folder import is_owned
+from m2g.repository.layout import FLEET, MODELS, STATE, is_owned
 
-STATE = ".m2g"
 _WRITE = f"{STATE}/write"
 _JOURNAL = f"{_WRITE}/journal.json"
 _MAX_JOURNAL = 1 << 30
@@ -199,7 +199,7 @@ def _move(source: str, target: str) -> None:
 
 def _prune(root: Path, folder: Path) -> None:
     """Remove folders that became empty, up to the model's own."""
-    while folder not in (root, root / "models", root / "fleet") and folder.parent != root / "fleet":
+    while folder not in (root, root / MODELS, root / FLEET) and folder.parent != root / FLEET:
         try:
             folder.rmdir()
         except OSError:
@@ -268,3 +268,17 @@ def _unwritable(place: Path, error: OSError) -> OutsideError:
     return OutsideError(
         f"{place} cannot be written: {error.strerror}", hint="free space or allow writing; the tree is as it was"
     )
+
+
+def unfinished_finding(root: Path) -> list[Finding]:
+    """A finding where a killed write waits to be finished: until then the tree is neither the old nor the new one."""
+    if not unfinished(root):
+        return []
+    return [
+        Finding(
+            rule="write-unfinished",
+            file=STATE,
+            message="an earlier write was killed after it was committed",
+            hint="run `m2g render` (or `m2g render --locked`): it finishes the write first",
+        )
+    ]

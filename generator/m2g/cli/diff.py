@@ -40,7 +40,7 @@ def diff(
     from m2g.report import diff as report
     from m2g.report import progress
     from m2g.repository import config
-    from m2g.resolution.resolve import Scope
+    from m2g.repository.state import Scope
 
     scope = Scope(models=frozenset(models), environments=frozenset(environments))
     with progress.shown("diff") as tell:

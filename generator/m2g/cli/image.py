@@ -11,6 +11,7 @@ import click
 
 from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORM, print_, say
 from m2g.core.errors import Exit, InputError
+from m2g.repository import load
 
 PROFILES = ("mlserver-image", "mlflow-image")
 
@@ -60,11 +61,10 @@ def image(
     m2g image --missing --format json        for CI: what is to be built
     """
     from m2g.commands import image as command
-    from m2g.commands import render as rendering
     from m2g.report import findings, progress, render
     from m2g.report import image as report
     from m2g.repository import config
-    from m2g.resolution.resolve import Scope
+    from m2g.repository.state import Scope
 
     _refuse(missing, name, output, number)
     root = config.find_root(folder)
@@ -93,7 +93,7 @@ def image(
             else:
                 print_(report.prepared(command.prepare(root, options, place, registry), form))
                 return Exit.DONE
-        except rendering.WrongInput as wrong:
+        except load.WrongInput as wrong:
             print_(findings.render(wrong.findings, form))
             return Exit.INPUT
     if outcome.findings and form != "json":

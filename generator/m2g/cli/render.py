@@ -8,14 +8,13 @@ from pathlib import Path
 import click
 
 from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORM, MODELS, NO_CACHE, memory, print_, say
-from m2g.cli.terminal import shard as shard_option
 from m2g.core.errors import Exit
+from m2g.repository import load
 
 
 @click.command(context_settings=CONTEXT)
 @MODELS
 @ENVIRONMENTS
-@shard_option("all parts write different files")
 @click.option("--locked", is_flag=True, help="From the committed records alone: no registry, no network.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 with a short diff when the tree is out of date.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; list what would be written.")
@@ -28,7 +27,6 @@ def render(
     folder: Path,
     models: Sequence[str],
     environments: Sequence[str],
-    shard: str | None,
     locked: bool,
     check: bool,
     dry_run: bool,
@@ -47,22 +45,20 @@ def render(
     m2g render --model wine --env dev one model in one environment
     m2g render --dry-run              what would be written
     m2g render --locked --check       in CI: is the tree what the records say? (no network)
-    m2g render --shard 2/8            the models of one of eight jobs; one commit of all their files
     """
+    from m2g.changes.update import RenderOptions
     from m2g.commands import render as command
-    from m2g.core import shard as shards
     from m2g.report import findings as report
     from m2g.report import progress, render
     from m2g.repository import config
-    from m2g.resolution.resolve import Scope
+    from m2g.repository.state import Scope
 
-    part = None if shard is None else shards.parse(shard)
     root = config.find_root(folder)
-    options = command.RenderOptions(
+    options = RenderOptions(
         locked=locked,
         check=check,
         dry_run=dry_run,
-        scope=Scope(models=frozenset(models), environments=frozenset(environments), shard=part),
+        scope=Scope(models=frozenset(models), environments=frozenset(environments)),
         allow_removals=allow_removals,
         discard_edits=discard_edits,
         cache=memory(root, forgets=no_cache),
@@ -72,10 +68,10 @@ def render(
             outcome = command.render(
                 root,
                 options,
-                open_registry=lambda found: command.registry_of(found, root, tell),
+                progress=tell,
                 waiting=lambda: say("another m2g is writing here; waiting for it …"),
             )
-    except command.WrongInput as wrong:
+    except load.WrongInput as wrong:
         print_(report.render(wrong.findings, form))
         return Exit.INPUT
     if form == "json":

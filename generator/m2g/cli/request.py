@@ -39,9 +39,9 @@ def request(
     m2g request wine --protocol invocations        for MLflow's own scoring server
     """
     from m2g.commands import request as command
+    from m2g.core.config_types import Protocol
     from m2g.core.errors import InputError
     from m2g.report import request as report
-    from m2g.serving.spec import Protocol
 
     given = context.find_root().params.get("folder")
     again = ("m2g", "-C", str(given), "request") if given else ("m2g", "request")

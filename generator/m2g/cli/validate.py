@@ -51,7 +51,7 @@ def validate(
     from m2g.core import shard as shards
     from m2g.report import findings, progress
     from m2g.repository import config
-    from m2g.resolution.resolve import Scope
+    from m2g.repository.state import Scope
     from m2g.validation.base import Against
 
     part = None if shard is None else shards.parse(shard)

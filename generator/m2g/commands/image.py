@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET
 
-from m2g.commands import render as rendering
+from m2g.changes.update import RenderOptions, update
 from m2g.core import tempdirs
 from m2g.core.config_types import Config, Profile
 from m2g.core.errors import InputError
@@ -20,9 +20,10 @@ from m2g.image import context, output_folder
 from m2g.image import lock as locks
 from m2g.image.pending import Subject, subject, waiting
 from m2g.registry import Registry, download
-from m2g.rendering.model import choose, serving_of
 from m2g.repository import config as configuration
-from m2g.resolution.resolve import Scope
+from m2g.repository.state import Scope
+from m2g.resolution.resolve import registry_of
+from m2g.serving.decide import choose, serving_of
 
 Open = Callable[[Config], Registry]
 _NAME = re.compile(
@@ -49,7 +50,7 @@ class ImageOptions(Value, frozen=True, kw_only=True):
 
 def opened(root: Path, tell: Callable[[str, int, int], None]) -> Open:
     """The registry that m2g.yaml names, opened when it is asked."""
-    return lambda config: rendering.registry_of(config, root, tell)
+    return lambda config: registry_of(config, root, tell)
 
 
 def prepare(root: Path, options: ImageOptions, to: Path, open_registry: Open) -> Prepared:
@@ -126,13 +127,13 @@ def record(root: Path, options: ImageOptions, name: str, of: Path | str, open_re
             hint="build one for the new version; the old one stays where it is recorded",
         )
     image = msgspec.convert({"name": name, "profile": profile}, Image)
-    asked = rendering.RenderOptions(
+    asked = RenderOptions(
         locked=options.locked,
         dry_run=options.dry_run,
         scope=Scope(models=frozenset([found.slug]), environments=found.beside | {options.environment}),
         images={(found.release.model, version): image},
     )
-    return rendering.render(root, asked, open_registry=open_registry)
+    return update(root, asked, open_registry=open_registry)
 
 
 def _allowed(config: Config, name: str) -> None:

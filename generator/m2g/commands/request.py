@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from m2g.commands import render as rendering
 from m2g.core import schema_errors
-from m2g.core.config_types import Profile
+from m2g.core.config_types import Profile, Protocol
 from m2g.core.errors import InputError
 from m2g.core.model import Mlmodel, Release, Value
 from m2g.core.results import Call
 from m2g.inference import Request, path, request, without_example
 from m2g.inference.curl import Target, forwarded, ingress
-from m2g.rendering.model import Repository, choose, serving_of
 from m2g.repository import config as configuration
-from m2g.resolution.resolve import Scope
-from m2g.serving.spec import Protocol
+from m2g.repository import load, state
+from m2g.repository.state import Repository, Scope
+from m2g.serving.decide import choose, serving_of
 
 _SPEAKS: Mapping[Profile, tuple[Protocol, ...]] = {
     "mlserver": ("v2", "invocations"),
@@ -43,7 +42,7 @@ def call(wish: Wish, here: Path) -> Call:
 
     Raises InputError where nothing fits, and for an example that contradicts its signature.
     """
-    repository = rendering.read(configuration.find_root(here))
+    repository = load.repository(configuration.find_root(here))
     slug, release = _release(repository, wish)
     chosen = choose(repository, slug, release)
     serving, _ = serving_of(repository, slug, release)
@@ -95,7 +94,7 @@ def _release(repository: Repository, wish: Wish) -> tuple[str, Release]:
     """The record of the model that is asked for by slug or name. Raises InputError where there is none."""
     places = list(repository.config.environments)
     if wish.environment:
-        rendering.known_environments(repository.config, Scope(environments=frozenset((wish.environment,))))
+        state.known_environments(repository.config, Scope(environments=frozenset((wish.environment,))))
         places = [wish.environment]
     found = {
         environment: (slug, release)

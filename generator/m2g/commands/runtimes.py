@@ -7,10 +7,11 @@ from pathlib import Path
 
 import msgspec
 
-from m2g.compat import catalogue, package_list
+from m2g.compat import package_list
 from m2g.compat.runtime import Runtime
 from m2g.core.errors import InputError, OutsideError
 from m2g.core.results import Imported
+from m2g.repository import layout, runtimes
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _PYTHON = re.compile(r"3\.\d{1,2}(\.\d{1,3})?")
@@ -18,7 +19,7 @@ _PYTHON = re.compile(r"3\.\d{1,2}(\.\d{1,3})?")
 
 def listed(root: Path | None) -> tuple[Runtime, ...]:
     """Every described runtime, the repository's own first."""
-    known, findings = catalogue.read(root)
+    known, findings = runtimes.read(root)
     if findings:
         raise InputError(f"{findings[0].file}: {findings[0].message}", hint=findings[0].hint)
     return known
@@ -59,9 +60,9 @@ def import_(root: Path, path: Path, described: Runtime) -> Imported:
         complete=True,
         source=path.name[:200],
     )
-    file = f"{catalogue.FOLDER}/{described.name}.json"
+    file = f"{layout.RUNTIMES}/{described.name}.json"
     content = msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n"
-    change = catalogue.save(root, file, content)
+    change = runtimes.save(root, file, content)
     return Imported(file=file, change=change, runtime=made.name, packages=len(made.packages), python=python)
 
 

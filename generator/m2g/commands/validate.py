@@ -11,22 +11,23 @@ from pathlib import Path
 import msgspec
 
 from m2g import kustomize
-from m2g.compat import catalogue
+from m2g.changes import write
 from m2g.core.cache import Cache
 from m2g.core.config_types import Config
 from m2g.core.errors import InputError
 from m2g.core.finding import Checked, Finding, Part, Report
 from m2g.core.model import Value
 from m2g.repository import config as configuration
-from m2g.repository import fingerprint, ownership
+from m2g.repository import fingerprint, ownership, runtimes
 from m2g.repository.known_folders import Remembered
-from m2g.resolution.resolve import Scope
+from m2g.repository.layout import FLEET, Key
+from m2g.repository.state import Scope
 from m2g.validation import cel_checks
 from m2g.validation.attribution import Belonging
 from m2g.validation.base import Against, Past, past
 from m2g.validation.models import Look, Unit, Units
-from m2g.validation.overlays import Court, Judgement, Judgements, Key, judge, plain
-from m2g.validation.platform_files import FLEET, Fleet, substituted
+from m2g.validation.overlays import Court, Judgement, Judgements, judge, plain
+from m2g.validation.platform_files import Fleet, substituted
 from m2g.validation.schemas import Catalogue
 from m2g.validation.schemas import repository_schemas as own_schemas
 
@@ -52,7 +53,7 @@ def validate(root: Path, options: Options, *, progress: kustomize.Progress = lam
         ground = fingerprint.of(root, cache)
         remembered = Remembered(cache, ground)
         config, findings = _config(root, remembered)
-        described, wrong = catalogue.read(root)
+        described, wrong = runtimes.read(root)
         scope = options.scope
         look = Look(root=root, salt=ground, config=config, runtimes=described)
         fleet = Fleet(root, Units(look, remembered, cache), scope.shard)
@@ -75,7 +76,7 @@ def validate(root: Path, options: Options, *, progress: kustomize.Progress = lam
         judged = _judged(court, fleet, scope, cache, progress)
         judged |= _beside(court, fleet.beside.files)
         findings += (*wrong, *fleet.beside.findings, *own.findings, *asked.findings)
-        findings += (*ownership.unfinished(root), *ownership.linked(root))
+        findings += (*write.unfinished_finding(root), *ownership.linked(root))
         unused = _unused(asked, scope, judged)
         findings += unused if scope.shard is None or scope.shard.count == 1 else ()
         report = _report(fleet, scope, judged, findings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from m2g.core.model import Value
@@ -68,3 +69,16 @@ def package_of(flavor: str) -> str:
 def module_of(package: str) -> str:
     """The package that has the same modules under its usual name."""
     return _SAME.get(package, package)
+
+
+def find(known: Iterable[Runtime], name: str, kserve: str) -> Runtime | None:
+    """The runtime of this name under this KServe version; None where nobody described it."""
+    return next((one for one in known if one.name == name and (not one.kserve or kserve in one.kserve)), None)
+
+
+def by_image(known: Sequence[Runtime], image: str) -> Runtime | None:
+    """The description of an image: with its tag and digest, or with the digest alone."""
+    digest = image.partition("@")[2]
+    return next(
+        (one for one in known if one.image and (one.image == image or (digest and one.image.endswith(digest)))), None
+    )

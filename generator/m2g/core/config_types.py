@@ -54,6 +54,9 @@ class Mode(StrEnum):
 Profile = Literal["mlserver", "mlserver-image", "mlflow-image", "native", "huggingface", "oci"]
 """How a model is served; docs/explanation/serving.md."""
 
+Protocol = Literal["v2", "v1", "invocations"]
+"""How a server is asked: Open Inference, KServe's first protocol, or MLflow's `/invocations`."""
+
 KserveVersion = Literal["0.15", "0.16", "0.17", "0.18", "0.19", "0.20", "0.21"]
 
 
@@ -278,11 +281,6 @@ class Pin(Value, frozen=True, kw_only=True):
     reason: Text | UnsetType = UNSET
     """Why the version is pinned; asked for, so that the next person knows when it may go."""
     settings: Settings = Settings()
-
-
-def intent_file(slug: str) -> str:
-    """Where people write what is about one model."""
-    return f"models/{slug}/model.yaml"
 
 
 class ModelIntent(Value, frozen=True, kw_only=True):

@@ -1,1 +1,1 @@
-"""The real git."""
+"""Everything that m2g asks of Git, by the real git."""

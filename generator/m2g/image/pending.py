@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 
-from m2g.commands import render as rendering
 from m2g.core.cache import Cache
 from m2g.core.config_types import Config
 from m2g.core.errors import InputError
@@ -13,10 +12,13 @@ from m2g.core.finding import Finding
 from m2g.core.model import Release, Value
 from m2g.core.results import Waiting
 from m2g.registry import Registry
-from m2g.rendering.model import Key, Repository, choose, model_files
-from m2g.repository import cache_location
-from m2g.resolution.resolve import Scope, resolve
-from m2g.resolution.targets import named
+from m2g.rendering.model import model_files
+from m2g.repository import cache_location, load, state
+from m2g.repository.layout import Key
+from m2g.repository.selection import named
+from m2g.repository.state import Repository, Scope
+from m2g.resolution.resolve import resolve
+from m2g.serving.decide import choose
 from m2g.serving.profile import WAITS
 
 Open = Callable[[Config], Registry]
@@ -33,8 +35,8 @@ class Subject(Value, frozen=True, kw_only=True):
 
 def subject(root: Path, model: str, environment: str, open_registry: Open, *, locked: bool) -> Subject:
     """What `environment` follows of one model. Raises InputError where that is nothing, with the reason."""
-    repository = rendering.read(root)
-    rendering.known_environments(repository.config, Scope(environments=frozenset([environment])))
+    repository = load.repository(root)
+    state.known_environments(repository.config, Scope(environments=frozenset([environment])))
     releases, findings = _releases(root, repository, Scope(models=frozenset([model])), open_registry, locked=locked)
     called = {key: release for key, release in releases.items() if model in (key[0], release.model)}
     found = [(key, release) for key, release in called.items() if key[1] == environment]
@@ -61,8 +63,8 @@ def waiting(root: Path, scope: Scope, open_registry: Open, *, locked: bool) -> t
 
     Raises InputError for a model that nobody knows.
     """
-    repository = rendering.read(root)
-    rendering.known_environments(repository.config, scope)
+    repository = load.repository(root)
+    state.known_environments(repository.config, scope)
     releases, findings = _releases(root, repository, scope, open_registry, locked=locked)
     unknown = next((finding for finding in findings if finding.rule == "model-unknown"), None)
     if unknown is not None:
@@ -91,15 +93,22 @@ def _releases(
             if scope.has(key, record.model) and key[1] in config.environments and named(config, record.model)
         }
         return kept, ()
-    seen: dict[Key, Release] = {}
+    with Cache(cache_location.place(root)) as cache:
+        resolved = resolve(repository, open_registry(repository.config), scope, cache)
+    findings = list(resolved.findings)
+    records: dict[Key, Release] = {}
+    for key, release in resolved.records.items():
+        if not scope.has(key, release.model):
+            continue
+        wrong = () if release == repository.records.get(key) else _wrong(repository, key[0], release)
+        findings += wrong
+        if all(finding.rule == WAITS for finding in wrong):
+            records[key] = release
+        elif key in repository.records:
+            records[key] = repository.records[key]
+    return records, findings
 
-    def problems(slug: str, releases: Mapping[str, Release]) -> dict[str, list[Finding]]:
-        found = {name: model_files(repository, slug, {name: release}).findings for name, release in releases.items()}
-        waits = {name for name, wrong in found.items() if all(finding.rule == WAITS for finding in wrong)}
-        seen.update(((slug, name), releases[name]) for name in waits)
-        return {name: wrong for name, wrong in found.items() if wrong}
 
-    with Cache(cache_location.place(root)) as remembered:
-        resolved = resolve(repository, open_registry(repository.config), scope, problems, remembered)
-    records = {key: record for key, record in resolved.records.items() if scope.has(key, record.model)}
-    return records | seen, resolved.findings
+def _wrong(repository: Repository, slug: str, release: Release) -> Collection[Finding]:
+    """Why a release that moves cannot be rendered."""
+    return model_files(repository, slug, {release.environment: release}).findings

@@ -6,13 +6,13 @@ from typing import Literal, assert_never
 
 import msgspec
 
+from m2g.core.config_types import Protocol
 from m2g.core.errors import InputError
 from m2g.core.model import Mlmodel, Value
 from m2g.inference import invocations, json_format, limits, v2
 from m2g.inference.example import made_up, read
 from m2g.inference.sample import Sample, described, undescribed
 from m2g.inference.tensor import DATATYPES
-from m2g.serving.spec import Protocol
 
 __all__ = ["Protocol", "Request", "asked", "path", "request", "without_example"]
 

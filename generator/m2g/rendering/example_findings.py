@@ -9,7 +9,8 @@ from m2g.core.finding import Finding, Severity
 from m2g.core.interning import said
 from m2g.core.model import Mlmodel, Release
 from m2g.inference import asked, request
-from m2g.rendering.model import Key, Repository
+from m2g.repository.layout import Key
+from m2g.repository.state import Repository
 
 
 def findings(repository: Repository, records: Mapping[Key, Release]) -> list[Finding]:

@@ -7,11 +7,10 @@ import json
 
 import msgspec
 
-from m2g.core.config_types import Requests
+from m2g.core.config_types import Protocol, Requests
 from m2g.core.errors import InputError
 from m2g.core.model import Mlmodel, Value
 from m2g.inference import Request, asked, request, without_example
-from m2g.serving.spec import Protocol
 
 _LARGEST = 256 << 10
 """Bytes of a file that is worth a place in Git."""

@@ -13,18 +13,18 @@ import msgspec
 from msgspec import UNSET
 
 from m2g.core import quantity, safe_files, schema_errors, yaml_reader
-from m2g.core.config_types import Bound, Config, Follow, ModelIntent, Settings, intent_file
+from m2g.core.config_types import Bound, Config, Follow, ModelIntent, Settings
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.model import Value
 from m2g.core.naming import RESERVED
 from m2g.core.schema_errors import Violation
+from m2g.repository.layout import CONFIG, model_yaml
 from m2g.repository.model_folder import ModelFolder, slugs
 
 if TYPE_CHECKING:
     import jsonschema_rs
 
-FILE = "m2g.yaml"
 _LARGEST = 1 << 63
 _T = TypeVar("_T", Config, ModelIntent)
 
@@ -39,27 +39,27 @@ class Loaded(Value, frozen=True, kw_only=True):
 def find_root(start: Path) -> Path:
     """The folder at or above `start` that has m2g.yaml. Raises InputError where there is none."""
     for folder in (start, *start.parents):
-        if (folder / FILE).is_file():
+        if (folder / CONFIG).is_file():
             return folder
     raise InputError(
-        f"no {FILE} in {start} or above",
+        f"no {CONFIG} in {start} or above",
         hint="run m2g inside a GitOps repository, name one with -C, or make one with `m2g init DIR`",
     )
 
 
 def load(root: Path) -> Loaded:
     """Read m2g.yaml; every finding has its line. Raises InputError where it is no YAML or cannot be read."""
-    return parsed(safe_files.read(root, FILE))
+    return parsed(safe_files.read(root, CONFIG))
 
 
 def parsed(content: bytes) -> Loaded:
     """As `load`, from the file's bytes."""
-    document = yaml_reader.read(FILE, content)
+    document = yaml_reader.read(CONFIG, content)
     config, findings = _converted(document, Config)
     if config is None:
         return Loaded(config=None, findings=tuple(findings))
     findings = [
-        Finding(file=FILE, line=document.line(place), path=".".join(place), rule="config-invalid", message=m, hint=h)
+        Finding(file=CONFIG, line=document.line(place), path=".".join(place), rule="config-invalid", message=m, hint=h)
         for place, m, h in _contradictions(config)
     ]
     return Loaded(config=config, findings=tuple(findings))
@@ -79,7 +79,7 @@ def intents(root: Path) -> tuple[dict[str, ModelIntent], list[Finding]]:
 
 def intent_of(root: Path, folder: ModelFolder) -> tuple[ModelIntent | None, list[Finding]]:
     """model.yaml of a model, None where it has none, and the findings of one that cannot be used."""
-    file = intent_file(folder.slug)
+    file = model_yaml(folder.slug)
     try:
         document = yaml_reader.read(file, folder.content(root, file))
     except FileNotFoundError:
@@ -95,7 +95,7 @@ def unknown_environments(config: Config, found: Mapping[str, ModelIntent]) -> It
         for name in sorted(set(intent.environments) - set(config.environments)):
             yield Finding(
                 rule="environment-unknown",
-                file=intent_file(slug),
+                file=model_yaml(slug),
                 path=f"environments.{name}",
                 message=f"m2g.yaml has no environment {name!r}",
                 hint=f"it has {', '.join(config.environments)}",
@@ -104,7 +104,7 @@ def unknown_environments(config: Config, found: Mapping[str, ModelIntent]) -> It
 
 def unreadable(error: InputError) -> Finding:
     """What a script reads where m2g.yaml is no YAML."""
-    return Finding(rule="yaml-invalid", file=FILE, message=error.message, hint=error.hint)
+    return Finding(rule="yaml-invalid", file=CONFIG, message=error.message, hint=error.hint)
 
 
 def registry_uri(config: Config) -> str:
@@ -114,7 +114,8 @@ def registry_uri(config: Config) -> str:
     uri = os.environ.get("MLFLOW_REGISTRY_URI") or os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
         raise InputError(
-            "no MLflow registry is named", hint=f"set registry.uri in {FILE}, or MLFLOW_TRACKING_URI in the environment"
+            "no MLflow registry is named",
+            hint=f"set registry.uri in {CONFIG}, or MLFLOW_TRACKING_URI in the environment",
         )
     return uri
 

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import msgspec
 
-from m2g.compat import catalogue
 from m2g.core import resources, safe_files
 from m2g.core.cache import Cache, digest_below, key
 from m2g.core.errors import M2gError
 from m2g.core.model import VersionFacts
-from m2g.repository.config import FILE
-from m2g.validation.policies import load
-from m2g.validation.schemas import repository_schemas
+from m2g.repository import shared_files
+from m2g.repository.layout import CONFIG
 
 _LIBRARIES = (
     "common_expression_language",
@@ -63,9 +61,9 @@ def of(root: Path, cache: Cache) -> bytes:
 
 def of_repository(root: Path) -> bytes:
     """m2g.yaml, and the repository's own policies, runtimes and schemas: what whoever reads them is given."""
-    shared = (*load.paths(root), *catalogue.paths(root), *repository_schemas.paths(root))
+    shared = (*shared_files.policy_files(root), *shared_files.runtime_files(root), *shared_files.schema_files(root))
     return key(
-        *_given(root, FILE), *(part for path in shared for part in _given(root, path.relative_to(root).as_posix()))
+        *_given(root, CONFIG), *(part for path in shared for part in _given(root, path.relative_to(root).as_posix()))
     )
 
 

@@ -9,10 +9,12 @@ import msgspec
 
 from m2g.core import safe_files
 from m2g.core.cache import Cache, key
-from m2g.core.config_types import Config, ModelIntent, intent_file
+from m2g.core.config_types import Config, ModelIntent
 from m2g.core.finding import Finding
 from m2g.repository import config as configuration
+from m2g.repository import layout
 from m2g.repository.config import Loaded
+from m2g.repository.layout import model_yaml
 from m2g.repository.model_folder import ModelFolder
 
 _CONFIG = msgspec.msgpack.Decoder(Config)
@@ -43,8 +45,8 @@ class Remembered:
 
     def config(self, root: Path) -> Loaded:
         """As `config.load`; a good m2g.yaml is not parsed again while its bytes are the same."""
-        content = safe_files.read(root, configuration.FILE)
-        place = key(self._written, configuration.FILE, content)
+        content = safe_files.read(root, layout.CONFIG)
+        place = key(self._written, layout.CONFIG, content)
         known = self._cache.read(place, _CONFIG)
         if known is not None:
             return Loaded(config=known)
@@ -55,7 +57,7 @@ class Remembered:
 
     def intent(self, root: Path, folder: ModelFolder) -> tuple[ModelIntent | None, list[Finding]]:
         """As `config.intent_of`; a good model.yaml is not parsed again while its bytes are the same."""
-        content = folder.files.get(intent_file(folder.slug))
+        content = folder.files.get(model_yaml(folder.slug))
         if content is None:
             return configuration.intent_of(root, folder)
         place = key(self._written, "model.yaml", content)

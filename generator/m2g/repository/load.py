@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
-from m2g.compat import catalogue
+from m2g.core.cache import Cache
 from m2g.core.config_types import Config, ModelIntent
+from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.interning import Alike
 from m2g.core.model import Release
-from m2g.rendering.model import Key, Repository
 from m2g.repository import config as configuration
-from m2g.repository import model_folder, ownership
+from m2g.repository import layout, model_folder, ownership, runtimes
 from m2g.repository import records as releases
 from m2g.repository.known_folders import Remembered
+from m2g.repository.layout import Key
 from m2g.repository.model_folder import ModelFolder
-from m2g.resolution.targets import misplaced
+from m2g.repository.records import misplaced
+from m2g.repository.state import Repository
 
 _TOGETHER = 20
 """Folders that are in memory together."""
-_COMPONENT = re.compile(r"models/([^/]+)/custom/([^/]+)/kustomization\.y.*ml")
 
 
-class Holdings(msgspec.Struct, frozen=True, kw_only=True):
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """`repository` as it is on disk, and what is wrong with it; `digests` are of the models' folders, by slug."""
 
     repository: Repository
@@ -34,7 +34,7 @@ class Holdings(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
 
 
-def read(root: Path, config: Config, remembered: Remembered) -> Holdings:
+def _read(root: Path, config: Config, remembered: Remembered) -> Loaded:
     """Every model's records, model.yaml and components, and what is wrong with them."""
     records: dict[Key, Release] = {}
     intents: dict[str, ModelIntent] = {}
@@ -59,7 +59,7 @@ def read(root: Path, config: Config, remembered: Remembered) -> Holdings:
             settled.add(folder.slug)
     findings += configuration.unknown_environments(config, intents)
     findings += misplaced(config, records)
-    described, wrong = catalogue.read(root)
+    described, wrong = runtimes.read(root)
     repository = Repository(
         config=config,
         records=records,
@@ -70,7 +70,7 @@ def read(root: Path, config: Config, remembered: Remembered) -> Holdings:
         slugs=frozenset(slugs),
         settled=frozenset(settled),
     )
-    return Holdings(repository=repository, digests=digests, findings=(*findings, *wrong))
+    return Loaded(repository=repository, digests=digests, findings=(*findings, *wrong))
 
 
 def folders_of(root: Path, slugs: Collection[str]) -> Iterator[ModelFolder]:
@@ -93,5 +93,39 @@ def _all(root: Path, remembered: Remembered) -> Iterator[tuple[ModelFolder, bool
 def components(folder: ModelFolder) -> Iterator[Key]:
     """(slug, environment) of every kustomize Component that people wrote."""
     for path in (*folder.files, *folder.odd):
-        if "/custom/" in path and (found := _COMPONENT.fullmatch(path)) is not None:
-            yield found[1], found[2]
+        if (found := layout.component_of(path)) is not None:
+            yield found
+
+
+class WrongInput(InputError):
+    """Findings in what people wrote stop the run before anything is done."""
+
+    def __init__(self, findings: Collection[Finding]) -> None:
+        self.findings = tuple(findings)
+        first = min(self.findings, default=None)
+        where = f"{first.file}:{first.line}" if first and first.line else first.file if first else ""
+        what = f"{first.path} {first.message}".strip() if first else ""
+        said = f": {where}: {what}" if first else ""
+        others = f", and {len(self.findings) - 1} more" if len(self.findings) > 1 else ""
+        hint = first.hint if first and first.hint else "`m2g validate` says what is wrong"
+        super().__init__(f"the repository's own files must be mended first{said}{others}", hint=hint)
+
+
+def repository(root: Path) -> Repository:
+    """What is committed. Raises WrongInput where people must mend it first."""
+    with Cache(None) as nothing:
+        return load(root, Remembered(nothing, b"")).repository
+
+
+def load(root: Path, remembered: Remembered) -> Loaded:
+    """As `repository`, with the digests of the models' folders. Raises WrongInput."""
+    try:
+        loaded = remembered.config(root)
+    except InputError as error:
+        raise WrongInput([configuration.unreadable(error)]) from error
+    if loaded.config is None or loaded.findings:
+        raise WrongInput(loaded.findings)
+    held = _read(root, loaded.config, remembered)
+    if held.findings:
+        raise WrongInput(held.findings)
+    return held

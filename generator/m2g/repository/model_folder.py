@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from m2g.core import safe_files
+from m2g.repository import layout
 
-_OWNED = re.compile(r"models/[^/]+/(README\.md|(base|overlays|releases|requests)/.+)|fleet/[^/]+/[^/]+\.yaml")
-_TOPS = ("models", "fleet")
+_TOPS = (layout.MODELS, layout.FLEET)
 _PIECE = 64 << 10
 """Bytes of a read: most files are one, and are not asked for their size first."""
 
@@ -21,7 +20,7 @@ _PIECE = 64 << 10
 class ModelFolder(msgspec.Struct, frozen=True, kw_only=True):
     """All files of one model: `models/<slug>/**` and `fleet/<environment>/<slug>.yaml`, by path.
 
-    `odd` are links and whatever else is no plain file of bounded size: m2g.core.safe_files.read says what is wrong with each.
+    `odd` are symlinks and whatever else is not a plain file of bounded size: safe_files.read says why.
     `digest` is of every path and content; empty where something is odd, so that nothing is known without a look.
     `hollow` are folders with nothing in them: one of a kustomization's name is in kustomize's way.
     """
@@ -35,11 +34,11 @@ class ModelFolder(msgspec.Struct, frozen=True, kw_only=True):
     def owned(self) -> list[str]:
         """The files in the places where m2g writes, sorted; people's files that lie there are among them."""
         linked = tuple(f"{path}/" for path in self.odd)
-        found = sorted(path for path in (*self.files, *self.odd) if _OWNED.fullmatch(path))
+        found = sorted(path for path in (*self.files, *self.odd) if layout.is_owned(path))
         return [path for path in found if not path.startswith(linked)] if linked else found
 
     def content(self, root: Path, path: str) -> bytes:
-        """The content of a file. Raises FileNotFoundError, InputError and OutsideError as m2g.core.safe_files.read does."""
+        """The content of a file. Raises what safe_files.read raises."""
         found = self.files.get(path)
         if found is None and self.digest and not any(file.startswith(f"{path}/") for file in self.files):
             raise FileNotFoundError(path)
@@ -47,7 +46,7 @@ class ModelFolder(msgspec.Struct, frozen=True, kw_only=True):
 
     def below(self, folder: str, ending: str) -> list[str]:
         """The files right in a folder of the model (`releases`) with this ending, sorted."""
-        start = f"models/{self.slug}/{folder}/"
+        start = f"{layout.model(self.slug)}/{folder}/"
         found = (path for path in (*self.files, *self.odd) if path.startswith(start) and path.endswith(ending))
         return sorted(path for path in found if "/" not in path[len(start) :])
 
@@ -61,19 +60,14 @@ class ModelFolder(msgspec.Struct, frozen=True, kw_only=True):
         return ModelFolder(slug=self.slug, files=after, odd=self.odd, hollow=hollow, digest=digest)
 
 
-def is_owned(path: str) -> bool:
-    """Whether m2g may write there."""
-    return _OWNED.fullmatch(path) is not None
-
-
 def slugs(root: Path) -> list[str]:
     """The folders below models/, sorted; links are not followed."""
-    return sorted(_folders(root / "models"))
+    return sorted(_folders(root / layout.MODELS))
 
 
 def environments(root: Path) -> list[str]:
     """The folders below fleet/, sorted."""
-    return sorted(_folders(root / "fleet"))
+    return sorted(_folders(root / layout.FLEET))
 
 
 def links(root: Path) -> list[str]:
@@ -89,15 +83,21 @@ def links(root: Path) -> list[str]:
     return sorted(found)
 
 
+def overlays(root: Path) -> frozenset[layout.Key]:
+    """(slug, environment) of every folder in an overlay's place."""
+    found = (root / layout.MODELS).glob(f"*/{layout.OVERLAYS}/*")
+    return frozenset((path.parts[-3], path.name) for path in found if path.is_dir())
+
+
 def read(root: Path, slug: str, fleet: Sequence[str]) -> ModelFolder:
     """Read one model's folder; `fleet` are the folders of `environments`. Never raises for what is wrong in it."""
     found: dict[str, bytes] = {}
     odd: list[str] = []
     hollow: list[str] = []
-    if os.path.lexists(f"{root}/models/{slug}"):
-        hollow = _walk(f"{root}/models/{slug}", len(str(root)) + 1, found, odd)
+    if os.path.lexists(f"{root}/{layout.model(slug)}"):
+        hollow = _walk(f"{root}/{layout.model(slug)}", len(str(root)) + 1, found, odd)
     for environment in fleet:
-        path = f"fleet/{environment}/{slug}.yaml"
+        path = layout.flux_file(slug, environment)
         _take(root, path, found, odd)
     return ModelFolder(
         slug=slug,
@@ -112,9 +112,10 @@ def part(root: Path, slug: str, name: str) -> ModelFolder:
     """One folder of a model (`releases`), without a digest."""
     found: dict[str, bytes] = {}
     odd: list[str] = []
-    place = f"{root}/models/{slug}/{name}"
+    folder = f"{layout.model(slug)}/{name}"
+    place = f"{root}/{folder}"
     if os.path.islink(place):
-        odd.extend(f"models/{slug}/{name}/{file}" for file in _listed(place))
+        odd.extend(f"{folder}/{file}" for file in _listed(place))
     elif os.path.isdir(place):
         _walk(place, len(str(root)) + 1, found, odd)
     return ModelFolder(slug=slug, files=found, odd=tuple(sorted(odd)))
@@ -124,7 +125,7 @@ def single(root: Path, slug: str, name: str) -> ModelFolder:
     """One file of a folder of a model (`releases/dev.json`), without a digest."""
     found: dict[str, bytes] = {}
     odd: list[str] = []
-    path = f"models/{slug}/{name}"
+    path = f"{layout.model(slug)}/{name}"
     if os.path.islink(os.path.dirname(f"{root}/{path}")):
         odd.append(path)
     else:
@@ -137,9 +138,9 @@ def strays(root: Path, fleet: Sequence[str], known: frozenset[str]) -> ModelFold
     found: dict[str, bytes] = {}
     odd: list[str] = []
     for environment in fleet:
-        for name in sorted(os.listdir(root / "fleet" / environment)):
+        for name in sorted(os.listdir(root / layout.FLEET / environment)):
             if name.endswith(".yaml") and name.removesuffix(".yaml") not in known:
-                _take(root, f"fleet/{environment}/{name}", found, odd)
+                _take(root, f"{layout.FLEET}/{environment}/{name}", found, odd)
     return ModelFolder(slug="", files=found, odd=tuple(sorted(odd)))
 
 
@@ -189,7 +190,7 @@ def _take(root: Path, path: str, found: dict[str, bytes], odd: list[str]) -> Non
 
 
 def plain(path: str) -> bytes | None:
-    """The bytes of a plain file; None for what only m2g.core.safe_files.read can speak of."""
+    """The bytes of a plain file; None for what only safe_files.read can speak of."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import msgspec
 
-from m2g.changes import write
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding, Severity
 from m2g.core.stamp import Mark, mark
-from m2g.repository import model_folder
+from m2g.repository import layout, model_folder
 from m2g.repository.model_folder import ModelFolder
 
 _ELSEWHERE = "move it to models/<slug>/custom/<env>/"
-_FOLDERS = ("base", "overlays", "releases", "requests")
 
 
 def findings(root: Path, folder: ModelFolder, slugs: Collection[str]) -> Iterator[Finding]:
     """Files in m2g's places that are not as m2g wrote them; records are told apart by m2g.repository.records."""
-    yield from (_linked(path) for name in _FOLDERS if (path := f"models/{folder.slug}/{name}") in folder.odd)
-    for path in (path for path in folder.owned() if "/releases/" not in path):
+    yield from (
+        _linked(path) for name in layout.OWNED_FOLDERS if (path := f"{layout.model(folder.slug)}/{name}") in folder.odd
+    )
+    for path in (path for path in folder.owned() if f"/{layout.RELEASES}/" not in path):
         try:
             state = mark(folder.content(root, path))
         except FileNotFoundError:
@@ -33,7 +33,7 @@ def findings(root: Path, folder: ModelFolder, slugs: Collection[str]) -> Iterato
             yield edited(path)
         elif state is Mark.CONFLICTED:
             yield _conflicted(path)
-        elif state is Mark.FOREIGN and (not path.startswith("fleet/") or Path(path).stem in slugs):
+        elif state is Mark.FOREIGN and (layout.top(path) != layout.FLEET or Path(path).stem in slugs):
             yield foreign(path)
 
 
@@ -79,17 +79,3 @@ def _conflicted(path: str) -> Finding:
         message="contains Git's merge-conflict markers",
         hint="run `m2g render --locked`: it writes the right one",
     )
-
-
-def unfinished(root: Path) -> list[Finding]:
-    """A finding where a killed write waits to be finished: until then the tree is neither the old nor the new one."""
-    if not write.unfinished(root):
-        return []
-    return [
-        Finding(
-            rule="write-unfinished",
-            file=write.STATE,
-            message="an earlier write was killed after it was committed",
-            hint="run `m2g render` (or `m2g render --locked`): it finishes the write first",
-        )
-    ]

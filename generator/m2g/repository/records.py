@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
+from m2g.core import naming
+from m2g.core.config_types import Config
 from m2g.core.errors import M2gError
 from m2g.core.finding import Finding
 from m2g.core.model import Release
 from m2g.core.stamp import Mark, body, mark
+from m2g.repository import layout
+from m2g.repository.layout import Key
 from m2g.repository.model_folder import ModelFolder, slugs
 from m2g.repository.model_folder import part as folder_of
+from m2g.repository.selection import slug_of
 
 _DECODER = msgspec.json.Decoder(Release)
 _HINTS = {
@@ -26,7 +32,7 @@ def read_all(root: Path) -> tuple[dict[tuple[str, str], Release], list[Finding]]
     records: dict[tuple[str, str], Release] = {}
     findings: list[Finding] = []
     for slug in slugs(root):
-        found, wrong = of(root, folder_of(root, slug, "releases"))
+        found, wrong = of(root, folder_of(root, slug, layout.RELEASES))
         records |= {(slug, environment): release for environment, release in found.items()}
         findings += wrong
     return records, findings
@@ -38,11 +44,13 @@ def of(root: Path, folder: ModelFolder, *, sure: bool = False) -> tuple[dict[str
     `sure`: it is known that the files are m2g's own, unchanged.
     """
     if sure:
-        return {_environment(file): decode(folder.files[file]) for file in folder.below("releases", ".json")}, []
+        return {
+            layout.environment_of(file): decode(folder.files[file]) for file in folder.below(layout.RELEASES, ".json")
+        }, []
     records: dict[str, Release] = {}
     findings: list[Finding] = []
-    for file in folder.below("releases", ".json"):
-        environment = _environment(file)
+    for file in folder.below(layout.RELEASES, ".json"):
+        environment = layout.environment_of(file)
         found = _read(root, folder, file, environment)
         if isinstance(found, Finding):
             findings.append(found)
@@ -54,10 +62,6 @@ def of(root: Path, folder: ModelFolder, *, sure: bool = False) -> tuple[dict[str
 def decode(content: bytes) -> Release:
     """A record from its bytes. Raises msgspec.DecodeError or ValidationError for anything else."""
     return _DECODER.decode(body(content))
-
-
-def _environment(file: str) -> str:
-    return file.rpartition("/")[2].removesuffix(".json")
 
 
 def _read(root: Path, folder: ModelFolder, file: str, environment: str) -> Release | Finding:
@@ -78,3 +82,19 @@ def _read(root: Path, folder: ModelFolder, file: str, environment: str) -> Relea
         message = f"is the record of {release.environment!r}, not of {environment!r}"
         return Finding(rule="record-misplaced", file=file, message=message, hint="run `git checkout` on the file")
     return release
+
+
+def misplaced(config: Config, records: Mapping[Key, Release]) -> list[Finding]:
+    """A finding for each record that lies in another model's folder: it would be served under that name."""
+    return [
+        Finding(
+            rule="record-misplaced",
+            file=layout.release(slug, environment),
+            model=record.model,
+            environment=environment,
+            message=f"is the record of {record.model!r}, which has the slug {slug_of(config, record.model)!r}",
+            hint="remove it here; or, if the slug was changed: git mv the model's folder to the new one",
+        )
+        for (slug, environment), record in sorted(records.items())
+        if slug not in (slug_of(config, record.model), naming.slug(record.model))
+    ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from m2g.core.config_types import intent_file
 from m2g.core.finding import Finding, Severity
-from m2g.rendering.model import Key, Repository
+from m2g.repository import layout
+from m2g.repository.layout import Key, model_yaml
+from m2g.repository.state import Repository
 
 
 def unused(repository: Repository, records: Iterable[Key]) -> list[Finding]:
@@ -16,7 +17,7 @@ def unused(repository: Repository, records: Iterable[Key]) -> list[Finding]:
     """
     released = {slug for slug, _ in records}
     written = {slug: _component(slug, environment) for slug, environment in sorted(repository.components)}
-    written |= {slug: intent_file(slug) for slug in repository.intents}
+    written |= {slug: model_yaml(slug) for slug in repository.intents}
     return [
         *(
             Finding(
@@ -46,4 +47,4 @@ def unused(repository: Repository, records: Iterable[Key]) -> list[Finding]:
 
 
 def _component(slug: str, environment: str) -> str:
-    return f"models/{slug}/custom/{environment}/kustomization.yaml"
+    return f"{layout.component(slug, environment)}/kustomization.yaml"

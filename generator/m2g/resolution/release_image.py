@@ -11,8 +11,9 @@ from m2g.core.errors import M2gError
 from m2g.core.model import Image, Release
 from m2g.core.stamp import Mark, mark
 from m2g.git import read
-from m2g.rendering.model import Repository, choose, serving_of
 from m2g.repository import records
+from m2g.repository.state import Repository
+from m2g.serving.decide import choose, serving_of
 from m2g.serving.spec import Serving
 
 _MOST = 300

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeAlias
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import msgspec
+from msgspec import UNSET
 
 from m2g.core.cache import Cache
 from m2g.core.config_types import Config
@@ -14,48 +15,26 @@ from m2g.core.errors import InputError
 from m2g.core.finding import Finding, Severity
 from m2g.core.interning import Alike
 from m2g.core.model import ModelVersion, RegisteredModel, Release, Value, VersionFacts
-from m2g.core.shard import Shard
-from m2g.registry import Registry
-from m2g.rendering.model import Key, Repository
+from m2g.registry import Progress, Registry, open_registry
+from m2g.repository.config import registry_uri
+from m2g.repository.layout import Key
+from m2g.repository.selection import named, selected, slug_of
+from m2g.repository.state import Repository, Scope
 from m2g.resolution import version_facts
 from m2g.resolution.release_image import kept, remembered
 from m2g.resolution.release_record import recorded
-from m2g.resolution.targets import Plan, Target, plan, selected, slug_of
-
-Problems: TypeAlias = Callable[[str, Mapping[str, Release]], Mapping[str, list[Finding]]]
-"""Slug, and its new releases by environment → why those that cannot be rendered cannot."""
-
-
-class Scope(Value, frozen=True, kw_only=True):
-    """What a run is about: registered-model names or slugs, environments, a part of the fleet; empty is all."""
-
-    models: frozenset[str] = frozenset()
-    environments: frozenset[str] = frozenset()
-    shard: Shard | None = None
-
-    def has(self, key: Key, name: str) -> bool:
-        """Whether the run is about this slug and environment of the registered model `name`."""
-        slug, environment = key
-        return self.about(slug, name) and (not self.environments or environment in self.environments)
-
-    def about(self, slug: str, name: str) -> bool:
-        """Whether the run is about the registered model `name`, whose slug is `slug`."""
-        if self.shard is not None and not self.shard.has(slug):
-            return False
-        return not self.models or bool(self.models & {slug, name})
+from m2g.resolution.targets import Plan, Target, plan, stale_pins
 
 
 class Resolved(Value, frozen=True, kw_only=True):
-    """The records after this run; `removed` are gone from it with the registry's word for it.
+    """The records that should follow; `removed` are gone, by the registry's own word.
 
-    `elsewhere` will be gone from other parts of the fleet, as far as this run can tell.
     `empty` says that the registry has no model at all: a wiped or a wrong one, until a person says otherwise.
     """
 
     records: dict[Key, Release]
     removed: tuple[Key, ...]
     findings: tuple[Finding, ...]
-    elsewhere: tuple[Key, ...] = ()
     empty: bool = False
 
 
@@ -66,43 +45,46 @@ class Listing(Value, frozen=True, kw_only=True):
     versions: list[ModelVersion]
 
 
-def resolve(
-    repository: Repository,
-    registry: Registry,
-    scope: Scope,
-    problems: Problems,
-    cache: Cache,
-) -> Resolved:
+def resolve(repository: Repository, registry: Registry, scope: Scope, cache: Cache) -> Resolved:
     """Ask the registry what each environment follows now.
 
-    A version that cannot be read or rendered (`problems`) leaves its record as it was, with a finding.
+    A version that cannot be read leaves its record as it was, with a finding.
     Raises OutsideError where the registry does not answer completely: then nothing may change.
     """
     records = repository.records
     asked = _asked(repository, registry, scope, cache)
-    findings = list(asked.findings)
-    result = dict(records)
-    moved: dict[str, dict[str, Release]] = defaultdict(dict)
-    for (slug, environment), release in asked.fresh.items():
-        if release != records.get((slug, environment)):
-            moved[slug][environment] = release
-    for slug in tuple(moved):
-        releases = moved.pop(slug)
-        refused = problems(slug, releases)
-        findings += (finding for found in refused.values() for finding in found)
-        result |= {(slug, name): release for name, release in releases.items() if name not in refused}
-    whole = msgspec.structs.replace(scope, shard=None)
-    gone = [key for key in asked.removals if whole.has(key, records[key].model)]
-    removed = tuple(key for key in gone if scope.has(key, records[key].model))
+    removed = tuple(key for key in asked.removals if scope.has(key, records[key].model))
+    result = {**records, **asked.fresh}
     for key in removed:
         del result[key]
-    return Resolved(
-        records=dict(sorted(result.items())),
-        removed=removed,
-        findings=tuple(findings),
-        elsewhere=tuple(key for key in gone if key not in removed),
-        empty=asked.empty,
+    return Resolved(records=dict(sorted(result.items())), removed=removed, findings=asked.findings, empty=asked.empty)
+
+
+def from_records(repository: Repository, scope: Scope) -> Resolved:
+    """What the committed records say, without the registry: a model that m2g.yaml no longer selects is removed."""
+    config, records = repository.config, repository.records
+    removed = tuple(
+        key for key, record in records.items() if key[1] not in config.environments or not named(config, record.model)
     )
+    others = msgspec.structs.replace(repository, images={})
+    kept = {
+        key: as_wished(repository if scope.has(key, record.model) else others, record)
+        for key, record in records.items()
+        if key not in removed
+    }
+    return Resolved(
+        records=kept,
+        removed=removed,
+        findings=(*stale_pins(repository.intents, kept), *unknown(repository, (), scope)),
+    )
+
+
+def registry_of(config: Config, root: Path, progress: Progress) -> Registry:
+    """The registry that m2g.yaml or the environment names. A relative path in m2g.yaml starts at `root`."""
+    if config.registry.uri is not UNSET:
+        os.chdir(root)
+    workspace = "" if config.registry.workspace is UNSET else config.registry.workspace
+    return open_registry(registry_uri(config), workspace=workspace, progress=progress)
 
 
 class _Answer(Value, frozen=True, kw_only=True):
@@ -237,8 +219,6 @@ def _acting(config: Config, model: Mapping[str, str], version: Mapping[str, str]
 
 
 def _concerns(finding: Finding, scope: Scope, config: Config) -> bool:
-    if scope.shard is not None and finding.model and not scope.shard.has(slug_of(config, finding.model)):
-        return False
     return not scope.models or finding.model in scope.models or any(slug in finding.message for slug in scope.models)
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
 
 from msgspec import UNSET
 
 from m2g.core import naming
-from m2g.core.config_types import Config, Environment, ModelIntent, intent_file
+from m2g.core.config_types import Config, Environment, ModelIntent
 from m2g.core.finding import Finding, Severity
 from m2g.core.model import ModelVersion, RegisteredModel, Release, Value
-
-Key: TypeAlias = tuple[str, str]
-"""(slug, environment)."""
+from m2g.repository.layout import Key, model_yaml
+from m2g.repository.selection import named, selected, slug_of
 
 
 class Target(Value, frozen=True, kw_only=True):
@@ -93,7 +90,7 @@ def stale_pins(intents: Mapping[str, ModelIntent], records: Mapping[Key, Release
             findings.append(
                 Finding(
                     rule="pin-not-rendered",
-                    file=intent_file(slug),
+                    file=model_yaml(slug),
                     path=f"environments.{environment}.version",
                     model=record.model if record else slug,
                     environment=environment,
@@ -102,40 +99,6 @@ def stale_pins(intents: Mapping[str, ModelIntent], records: Mapping[Key, Release
                 )
             )
     return findings
-
-
-def misplaced(config: Config, records: Mapping[Key, Release]) -> list[Finding]:
-    """A finding for each record that lies in another model's folder: it would be served under that name."""
-    return [
-        Finding(
-            rule="record-misplaced",
-            file=f"models/{slug}/releases/{environment}.json",
-            model=record.model,
-            environment=environment,
-            message=f"is the record of {record.model!r}, which has the slug {slug_of(config, record.model)!r}",
-            hint="remove it here; or, if the slug was changed: git mv the model's folder to the new one",
-        )
-        for (slug, environment), record in sorted(records.items())
-        if slug not in (slug_of(config, record.model), naming.slug(record.model))
-    ]
-
-
-def named(config: Config, name: str) -> bool:
-    """Whether m2g.yaml's include and exclude patterns take a registered model of this name."""
-    rule = config.models
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in rule.include) and not any(
-        fnmatch.fnmatchcase(name, pattern) for pattern in rule.exclude
-    )
-
-
-def selected(config: Config, model: RegisteredModel) -> bool:
-    """Whether m2g.yaml's `models` takes this registered model into the fleet."""
-    return named(config, model.name) and all(model.tags.get(key) == value for key, value in config.models.tags.items())
-
-
-def slug_of(config: Config, name: str) -> str:
-    """The slug of a registered model: m2g.yaml's own word for it, else the general law."""
-    return config.models.slugs.get(name) or naming.slug(name)
 
 
 def _claims(

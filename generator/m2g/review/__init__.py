@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterator
 from m2g.core.manifest import at, identity
 from m2g.core.model import Release
 from m2g.core.results import Kind
+from m2g.repository.layout import Key
 from m2g.review import facts, objects, signature
 from m2g.review.values import (
     Change,
     Concern,
     Contract,
-    Key,
     Metric,
     Moved,
     ObjectChange,

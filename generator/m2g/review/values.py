@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TypeAlias
 
 from m2g.core.manifest import Manifest
 from m2g.core.model import Release, Value
 from m2g.core.results import Kind
+from m2g.repository.layout import Key
 from m2g.serving.spec import Chosen
-
-Key: TypeAlias = tuple[str, str]
-"""(slug, environment)."""
 
 
 class Overlay(Value, frozen=True, kw_only=True):

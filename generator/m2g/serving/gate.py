@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from m2g.compat import catalogue
 from m2g.compat.check import verdict
-from m2g.compat.runtime import Runtime
+from m2g.compat.runtime import Runtime, by_image, find
 from m2g.compat.verdict import Reason, Verdict
 from m2g.core.finding import Finding, Severity
 from m2g.core.manifest import Manifest, at
@@ -54,7 +53,7 @@ def of_object(
     texts = {str(key): str(value) for key, value in limits.items()} if isinstance(limits, dict) else {}
     for other in overlay:
         if at(other, "kind") == "ServingRuntime" and at(other, "metadata", "name") == name:
-            described = catalogue.by_image(known, str(at(other, "spec", "containers", 0, "image")))
+            described = by_image(known, str(at(other, "spec", "containers", 0, "image")))
             return None if described is None else verdict(release.mlmodel, described, texts)
     wrong = _strange(at(item, *_MODEL, "modelFormat", "name"), name, kserve, known)
     return wrong or _of(release, name, texts, kserve, known)
@@ -62,7 +61,7 @@ def of_object(
 
 def _strange(model_format: object, name: str, kserve: str, known: Sequence[Runtime]) -> Verdict | None:
     """The verdict where KServe itself would refuse the runtime: it is for other models than those of MLflow."""
-    runtime = catalogue.find(known, name, kserve)
+    runtime = find(known, name, kserve)
     if model_format != "mlflow" or runtime is None or "mlflow" in runtime.formats:
         return None
     what = f"{name} is for the model format {' and '.join(runtime.formats)}, and KServe refuses it for mlflow"
@@ -108,7 +107,7 @@ def words(answer: Verdict) -> str:
 
 
 def _of(release: Release, name: str, limits: Mapping[str, str], kserve: str, known: Sequence[Runtime]) -> Verdict:
-    runtime = catalogue.find(known, name, kserve)
+    runtime = find(known, name, kserve)
     if runtime is None or release.mlmodel is None:
         reason = Reason(
             text=f"nobody has described the runtime {name}",

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import msgspec
 
 from m2g.compat.verdict import Verdict
-from m2g.core.config_types import Profile
+from m2g.core.config_types import Profile, Protocol
 from m2g.core.finding import Finding, Severity
 from m2g.core.model import Mlmodel, Release, Value
 from m2g.serving import batch_source
-from m2g.serving.spec import RUNTIMES, Chosen, Protocol, Serving
+from m2g.serving.spec import RUNTIMES, Chosen, Serving
 
 __all__ = ["PROTOCOLS", "STOCK", "WAITS", "Chosen", "Subject", "base", "chosen", "runtimes"]
 

@@ -13,11 +13,12 @@ import msgspec
 from msgspec import UNSET
 
 from m2g.core import quantity
-from m2g.core.config_types import Batch, Bound, Config, Kserve, Mode, ModelIntent, Resources, Settings, intent_file
+from m2g.core.config_types import Batch, Bound, Config, Kserve, Mode, ModelIntent, Resources, Settings
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.interning import said
 from m2g.core.model import Release, Value
+from m2g.repository.layout import model_yaml
 from m2g.serving.batch_run import BatchRun
 from m2g.serving.spec import Serving, contradictions
 
@@ -52,7 +53,7 @@ def layers(
     if environment:
         env = config.environments[environment]
         result.append(Layer(settings=env.settings, file="m2g.yaml", place=f"environments.{environment}.settings"))
-    file = intent_file(slug)
+    file = model_yaml(slug)
     if intent.settings != _NOTHING:
         result.append(Layer(settings=intent.settings, file=file, place="settings", bounded=True))
     pin = intent.environments.get(environment)

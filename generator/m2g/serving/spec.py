@@ -11,7 +11,7 @@ from typing import Literal
 
 from m2g.compat.verdict import Verdict
 from m2g.core import quantity
-from m2g.core.config_types import Kserve, Mode, Profile
+from m2g.core.config_types import Kserve, Mode, Profile, Protocol
 from m2g.core.finding import Finding
 from m2g.core.model import Value
 from m2g.serving.batch_run import BatchRun, problems
@@ -20,10 +20,6 @@ _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 _OURS = ("m2g.dev/", "serving.kserve.io/deploymentMode", "serving.kserve.io/autoscalerClass", "app.kubernetes.io/name")
-
-
-Protocol = Literal["v2", "v1", "invocations"]
-"""How a server is asked: Open Inference, KServe's first protocol, or MLflow's `/invocations`."""
 
 
 RUNTIMES: Mapping[Profile, str] = {
@@ -69,7 +65,7 @@ class Serving(Value, frozen=True, kw_only=True):
 
 
 class Chosen(Value, frozen=True, kw_only=True):
-    """How one release is served and why (`m2g.serving.profile`). `verdict` is the runtime's; None where an image serves.
+    """How one release is served and why. `verdict` is the runtime's; None where an image serves.
 
     `model_format`, `runtime`, `image` and `storage_uri` are empty where the profile has none; `batch_image` and
     `batch_model` (a URI, or a path in the image) where there is no batch. `waits_for` is a profile without its image.

@@ -8,19 +8,20 @@ from pathlib import Path
 import msgspec
 
 from m2g import mlmodel
-from m2g.commands import render as rendering
-from m2g.compat import catalogue
+from m2g.compat import catalogue, runtime
 from m2g.compat.runtime import Runtime
 from m2g.core import tempdirs
-from m2g.core.config_types import Kserve, intent_file
+from m2g.core.config_types import Kserve
 from m2g.core.errors import InputError
 from m2g.core.model import Mlmodel, Release, Value
 from m2g.core.naming import slug as slug_of
 from m2g.git import read
 from m2g.registry import download
-from m2g.rendering.model import Repository, choose, serving_of
 from m2g.repository import config as configuration
-from m2g.resolution.resolve import Scope
+from m2g.repository import load, state
+from m2g.repository.layout import model_yaml
+from m2g.repository.state import Repository, Scope
+from m2g.serving.decide import choose, serving_of
 from m2g.serving.spec import RUNTIMES
 
 _FILES = ("MLmodel", "requirements.txt", "python_env.yaml", "conda.yaml", "serving_input_example.json")
@@ -89,7 +90,7 @@ def _alone(wish: Wish, folder: Path, root: Path) -> Trial:
         version=wish.version,
         profile=profile,
         mlmodel=facts,
-        runtime=catalogue.find(catalogue.stock(), RUNTIMES["mlserver"], Kserve().version),
+        runtime=runtime.find(catalogue.stock(), RUNTIMES["mlserver"], Kserve().version),
         folder=folder,
         root=root,
     )
@@ -97,8 +98,8 @@ def _alone(wish: Wish, folder: Path, root: Path) -> Trial:
 
 def _of_records(root: Path, wish: Wish) -> list[Trial]:
     """One for each version and way of serving that the records name. Raises InputError where that is none."""
-    repository = rendering.read(root)
-    rendering.known_environments(repository.config, Scope(environments=frozenset(wish.environments)))
+    repository = load.repository(root)
+    state.known_environments(repository.config, Scope(environments=frozenset(wish.environments)))
     changed = read.changed(root, read.merge_base(root, wish.base)) if wish.base else None
     found: dict[tuple[str, ...], Trial] = {}
     for (slug, environment), release in sorted(repository.records.items()):
@@ -106,7 +107,7 @@ def _of_records(root: Path, wish: Wish) -> list[Trial]:
             continue
         if changed is not None and not changed & {
             f"models/{slug}/releases/{environment}.json",
-            intent_file(slug),
+            model_yaml(slug),
         }:
             continue
         trial = _trial(root, repository, slug, release, wish)
@@ -147,7 +148,7 @@ def _trial(root: Path, repository: Repository, slug: str, release: Release, wish
         profile=wish.profile or choose(repository, slug, release).profile,
         mlmodel=facts,
         variables=serving.env,
-        runtime=catalogue.find(repository.runtimes, name, serving.kserve.version),
+        runtime=runtime.find(repository.runtimes, name, serving.kserve.version),
         runtime_name=name,
         limits=serving.limits,
         folder=wish.folder,

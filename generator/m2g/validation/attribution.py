@@ -9,8 +9,8 @@ import msgspec
 
 from m2g.core.finding import Finding
 from m2g.core.shard import Shard
-from m2g.resolution.resolve import Scope
-from m2g.validation.platform_files import FLEET
+from m2g.repository.layout import FLEET
+from m2g.repository.state import Scope
 
 _BY_ENVIRONMENT = ("overlays", "releases", "requests", "custom")
 

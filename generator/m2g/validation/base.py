@@ -9,14 +9,14 @@ from typing import TypeAlias
 import msgspec
 
 from m2g import kustomize
-from m2g.commands import diff
 from m2g.core.config_types import Config, Kserve, Removals
 from m2g.core.finding import Finding, Since
 from m2g.core.manifest import Identity, Manifest, identity
 from m2g.core.model import Value
-from m2g.repository.config import FILE
-from m2g.resolution.resolve import Scope
-from m2g.review import Key, Side
+from m2g.repository.layout import CONFIG, Key
+from m2g.repository.state import Scope
+from m2g.review import Side
+from m2g.review.compare import compared
 from m2g.validation import rules
 from m2g.validation.rules import FLEET, INFERENCE_SERVICE
 
@@ -78,12 +78,12 @@ def removals(gone: Collection[str], allowed: int) -> list[Finding]:
     removed = [f"{name} ({environment})" for environment, name in places]
     item: Manifest = {"kind": FLEET, "removed": list(removed), "allowed": allowed}
     subject = rules.Subject(item=item, kserve=Kserve().version)
-    return [msgspec.structs.replace(finding, file=FILE) for finding in rules.check(subject)]
+    return [msgspec.structs.replace(finding, file=CONFIG) for finding in rules.check(subject)]
 
 
 def past(root: Path, against: str, scope: Scope, progress: kustomize.Progress) -> Past:
     """Ask Git. Raises InputError for a ref or history that is not there, OutsideError where git or kustomize fails."""
-    found = diff.compared(root, against, scope, progress=progress)
+    found = compared(root, against, scope, progress=progress)
     # Where an overlay does not build, that is said; its missing objects are no news.
     broken = {key for key, overlay in found.new.overlays.items() if overlay.error}
     return Past(

@@ -16,6 +16,7 @@ from m2g.core.finding import Finding
 from m2g.core.manifest import Manifest, path_text, place_of
 from m2g.core.model import Release
 from m2g.repository import fingerprint
+from m2g.repository.layout import Key
 from m2g.validation import origin
 from m2g.validation.policies import cel, load, policy
 from m2g.validation.policies.cel_types import Answer, Ending, Question, Wanted
@@ -23,8 +24,6 @@ from m2g.validation.policies.policy import Rule, Subject, Waiver
 from m2g.validation.schemas import Catalogue
 from m2g.validation.schemas.crd_rules import Demand
 
-Key: TypeAlias = tuple[str, str]
-"""(slug, environment)."""
 Locate: TypeAlias = Callable[[tuple[str | int, ...]], tuple[str, int]]
 """A place in an object → file and line where a person can change it."""
 

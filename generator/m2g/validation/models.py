@@ -16,14 +16,17 @@ from m2g.core.finding import Finding
 from m2g.core.model import Release, Value
 from m2g.core.shard import Shard
 from m2g.rendering import example_findings
-from m2g.rendering.model import Repository, desired, located
+from m2g.rendering.model import desired
 from m2g.repository import config as configuration
 from m2g.repository import load, model_folder, ownership
 from m2g.repository import records as releases
 from m2g.repository.known_folders import Remembered
+from m2g.repository.locate import located
 from m2g.repository.model_folder import ModelFolder
+from m2g.repository.records import misplaced
+from m2g.repository.state import Repository
 from m2g.repository.unused_files import unused
-from m2g.resolution.targets import misplaced, stale_pins
+from m2g.resolution.targets import stale_pins
 
 
 class Unit(msgspec.Struct, frozen=True, kw_only=True):

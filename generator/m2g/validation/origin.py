@@ -7,12 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from m2g.core import safe_files, yaml_reader
-from m2g.core.config_types import intent_file
-from m2g.core.errors import M2gError
 from m2g.core.manifest import Manifest, at
 from m2g.core.model import Value
 from m2g.kustomize import Kustomization
+from m2g.repository import locate
+from m2g.repository.layout import model_yaml
 
 Place: TypeAlias = tuple[str | int, ...]
 
@@ -53,7 +52,7 @@ def of(
     custom = [found for found in kustomizations if found.data.get("kind") == "Component"]
     for file, where, patched in _patched(custom):
         if patched[: len(place)] == place or place[: len(patched)] == patched:
-            return Source(file=file, line=line(root, file, where))
+            return Source(file=file, line=locate.line(root, file, where))
     service = at(item, "kind") == "InferenceService" and at(item, "metadata", "name") == slug
     if not service and custom:
         return Source(file=custom[0].file)
@@ -104,10 +103,10 @@ def _pointer(text: str) -> Place:
 
 def _setting(root: Path, slug: str, environment: str, place: Place) -> Source:
     """The file that sets it: model.yaml before m2g.yaml, the environment before all; else where it could be set."""
-    own = intent_file(slug)
+    own = model_yaml(slug)
     for known, where in _FROM_CONFIG.items():
         if place[: len(known)] == known:
-            return Source(file="m2g.yaml", line=line(root, "m2g.yaml", where))
+            return Source(file="m2g.yaml", line=locate.line(root, "m2g.yaml", where))
     name = next((name for known, name in _SETTINGS.items() if place[: len(known)] == known), "")
     tries: list[tuple[str, Place]] = [
         (own, ("environments", environment, "settings", name)),
@@ -116,19 +115,7 @@ def _setting(root: Path, slug: str, environment: str, place: Place) -> Source:
         ("m2g.yaml", ("defaults", name)),
     ]
     for file, where in tries if name else []:
-        document = _document(root, file)
+        document = locate.document(root, file)
         if document is not None and where in document.lines:
             return Source(file=file, line=document.line(where))
     return Source(file=own if (root / own).is_file() else f"models/{slug}/overlays/{environment}")
-
-
-def line(root: Path, file: str, place: Place) -> int:
-    document = _document(root, file)
-    return document.line(place) if document is not None else 0
-
-
-def _document(root: Path, file: str) -> yaml_reader.Document | None:
-    try:
-        return yaml_reader.read(file, safe_files.read(root, file))
-    except (FileNotFoundError, M2gError):
-        return None

@@ -14,7 +14,8 @@ from m2g.core.config_types import Config, External, Kserve
 from m2g.core.finding import Finding
 from m2g.core.manifest import Manifest, at, place_of
 from m2g.core.model import Value
-from m2g.repository import model_folder, records
+from m2g.repository import locate, model_folder, records
+from m2g.repository.layout import Key
 from m2g.serving import gate
 from m2g.validation import cel_checks, origin, rules
 from m2g.validation import models as units
@@ -22,9 +23,6 @@ from m2g.validation.base import Past
 from m2g.validation.cel_checks import Asked
 from m2g.validation.external_files import Outside
 from m2g.validation.schemas import Catalogue
-
-Key = tuple[str, str]
-"""(slug, environment)."""
 
 _WAITING = 10 * kustomize.BATCH
 """Overlays whose objects wait in memory until CEL is asked about all of them."""
@@ -233,7 +231,7 @@ def _kustomization(
     if alone and not findings and len(court.right) < _ALIKE:
         court.right.add((alone, subject.kserve))
     for finding in findings:
-        line = origin.line(court.root, found.file, place_of(finding.path))
+        line = locate.line(court.root, found.file, place_of(finding.path))
         yield msgspec.structs.replace(finding, file=found.file, line=line)
 
 

@@ -10,14 +10,8 @@ import msgspec
 from m2g.core import safe_files, schema_errors, yaml_reader
 from m2g.core.errors import M2gError
 from m2g.core.finding import Finding
+from m2g.repository import shared_files
 from m2g.validation.policies.policy import PolicyFile, Rule, Waiver
-
-FOLDER = "policies"
-
-
-def paths(root: Path) -> list[Path]:
-    """The files that may hold policies."""
-    return sorted([*(root / FOLDER).glob("*.yaml"), *(root / FOLDER).glob("*.yml")])
 
 
 class Policies(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +27,7 @@ def read(root: Path) -> Policies:
     rules: dict[str, Rule] = {}
     waivers: list[Waiver] = []
     findings: list[Finding] = []
-    for path in paths(root):
+    for path in shared_files.policy_files(root):
         name = path.relative_to(root).as_posix()
         try:
             document = yaml_reader.read(name, safe_files.read(root, name))

@@ -2,7 +2,7 @@
 
 `schemas/<group>.json` holds the kinds of an API group, `schemas/serving.kserve.io/<minor>.json` those of one KServe
 version (all derived, see schemas/derive); `x-kinds` in a file maps `<apiVersion> <kind>` to a name under `$defs`.
-Schemas of the user's own repository come first (m2g.validation.schemas.repository_schemas). Everything else is Kubernetes' own.
+Schemas of the user's own repository come first (`repository_schemas`). Everything else is Kubernetes' own.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import msgspec
 from m2g.core import resources, safe_files
 from m2g.core.errors import InputError, M2gError, OutsideError
 from m2g.core.finding import Finding
+from m2g.repository import shared_files
 from m2g.validation.schemas import dedupe
 from m2g.validation.schemas.crd import Kind
 from m2g.validation.schemas.kubernetes import Json
@@ -52,18 +53,13 @@ class _Common(msgspec.Struct, frozen=True, kw_only=True):
     defs: dict[str, dict[str, object]] = msgspec.field(name="$defs")
 
 
-def paths(root: Path) -> list[Path]:
-    """The files that may be schemas of a repository."""
-    return sorted((root / FOLDER).glob("*/*.json"))
-
-
 def read(root: Path) -> Own:
     """All schema files of the repository, and a finding for each that cannot be used."""
     schemas: dict[str, Json] = {}
     places: dict[str, str] = {}
     sources: dict[str, Source] = {}
     findings: list[Finding] = []
-    for path in paths(root):
+    for path in shared_files.schema_files(root):
         name = path.relative_to(root).as_posix()
         try:
             content = safe_files.read(root, name)

@@ -1,0 +1,65 @@
+"""How the releases that a run writes are served, and how they were served before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from m2g.core.manifest import read_all
+from m2g.core.model import Release
+from m2g.core.results import Served
+from m2g.rendering.gitops import kustomization
+from m2g.repository import layout
+from m2g.repository.layout import Key
+from m2g.repository.state import Repository
+from m2g.serving.decide import choose
+from m2g.serving.spec import Chosen
+
+_PROFILE = "/metadata/annotations/m2g.dev~1profile"
+
+
+def served(
+    repository: Repository,
+    records: Mapping[Key, Release],
+    moved: Mapping[Key, Chosen],
+    before: Mapping[str, bytes],
+    after: Mapping[str, bytes],
+) -> tuple[Served, ...]:
+    """One value for each release of `moved` (with how it is served), and for each that has another profile than before.
+
+    `before` and `after` are the files that the run writes, as they were and as they will be.
+    """
+    found: list[Served] = []
+    for path in sorted(after):
+        place = layout.place(path) if path.endswith(f"/{kustomization.PATCH}") else None
+        if place is None or place.part != layout.OVERLAYS or (key := (place.slug, place.environment)) not in records:
+            continue
+        old = _profile(before.get(path, b""))
+        if key not in moved and not old:
+            continue
+        chosen = moved.get(key) or choose(repository, key[0], records[key])
+        if key not in moved and old == chosen.profile:
+            continue
+        found.append(
+            Served(
+                slug=key[0],
+                model=records[key].model,
+                environment=key[1],
+                profile=chosen.profile,
+                protocol=chosen.protocol,
+                reason=chosen.reason,
+                before="" if old == chosen.profile else old,
+            )
+        )
+    return tuple(found)
+
+
+def _profile(patch: bytes) -> str:
+    """The profile that an overlay's patch sets; empty for what is no patch of m2g's."""
+    try:
+        documents = read_all(patch.decode())
+    except ValueError:
+        return ""
+    operations = [one for document in documents if isinstance(document, list) for one in document]
+    return next(
+        (str(one.get("value")) for one in operations if isinstance(one, dict) and one.get("path") == _PROFILE), ""
+    )

@@ -1,0 +1,132 @@
+"""Where everything lies in a GitOps repository: the one module that knows its paths, all relative to the root."""
+
+from __future__ import annotations
+
+import re
+
+from m2g.core.model import Value
+
+Key = tuple[str, str]
+"""(slug, environment)."""
+
+CONFIG = "m2g.yaml"
+MODELS, FLEET, PLATFORM = "models", "fleet", "platform"
+POLICIES, RUNTIMES, SCHEMAS = "policies", "runtimes", "schemas"
+STATE = ".m2g"
+"""m2g's own folder, which Git ignores: the lock and a write that is under way."""
+
+BASE, OVERLAYS, RELEASES, REQUESTS, CUSTOM = "base", "overlays", "releases", "requests", "custom"
+OWNED_FOLDERS = (BASE, OVERLAYS, RELEASES, REQUESTS)
+"""The folders of a model that m2g writes."""
+CARD = "README.md"
+RELEASE = "release"
+"""Below an overlay with a component: m2g's own layer, so that the person's component comes last."""
+
+_BY_ENVIRONMENT = (OVERLAYS, RELEASES, REQUESTS, CUSTOM)
+_OWNED = re.compile(r"models/[^/]+/(README\.md|(base|overlays|releases|requests)/.+)|fleet/[^/]+/[^/]+\.yaml")
+_COMPONENT = re.compile(r"models/([^/]+)/custom/([^/]+)/kustomization\.y.*ml")
+
+
+def model(slug: str) -> str:
+    """The folder of one model."""
+    return f"{MODELS}/{slug}"
+
+
+def model_yaml(slug: str) -> str:
+    """What people set for one model."""
+    return f"{MODELS}/{slug}/model.yaml"
+
+
+def card(slug: str) -> str:
+    """The model card."""
+    return f"{MODELS}/{slug}/{CARD}"
+
+
+def base(slug: str) -> str:
+    """The Kustomize base."""
+    return f"{MODELS}/{slug}/{BASE}"
+
+
+def overlay(slug: str, environment: str) -> str:
+    """The Kustomize overlay of one environment."""
+    return f"{MODELS}/{slug}/{OVERLAYS}/{environment}"
+
+
+def overlay_file(slug: str, environment: str) -> str:
+    """The overlay's kustomization."""
+    return f"{overlay(slug, environment)}/kustomization.yaml"
+
+
+def component(slug: str, environment: str) -> str:
+    """A person's Kustomize component."""
+    return f"{MODELS}/{slug}/{CUSTOM}/{environment}"
+
+
+def releases(slug: str) -> str:
+    """The folder of a model's release records."""
+    return f"{MODELS}/{slug}/{RELEASES}"
+
+
+def release(slug: str, environment: str) -> str:
+    """The release record."""
+    return f"{MODELS}/{slug}/{RELEASES}/{environment}.json"
+
+
+def request(slug: str, environment: str) -> str:
+    """The sample request."""
+    return f"{MODELS}/{slug}/{REQUESTS}/{environment}.json"
+
+
+def flux_file(slug: str, environment: str) -> str:
+    """The Flux Kustomization that applies one overlay."""
+    return f"{FLEET}/{environment}/{slug}.yaml"
+
+
+class Place(Value, frozen=True, kw_only=True):
+    """What a path belongs to. `part` is the folder or file below the model's (`overlays`), `fleet` for a Flux file.
+
+    `environment` is empty where the path is about all of them.
+    """
+
+    slug: str
+    part: str = ""
+    environment: str = ""
+
+
+def place(path: str) -> Place | None:
+    """The model and environment that a path belongs to; None for what belongs to no model."""
+    parts = path.split("/")
+    if parts[0] == MODELS and len(parts) > 1:
+        part = parts[2] if len(parts) > 2 else ""
+        environment = parts[3].removesuffix(".json") if len(parts) > 3 and part in _BY_ENVIRONMENT else ""
+        return Place(slug=parts[1], part=part, environment=environment)
+    if parts[0] == FLEET and len(parts) == 3:
+        return Place(slug=parts[2].removesuffix(".yaml"), part=FLEET, environment=parts[1])
+    return None
+
+
+def overlay_of(path: str) -> Key | None:
+    """(slug, environment) of the overlay that a file lies in."""
+    parts = path.split("/")
+    return (parts[1], parts[3]) if len(parts) > 4 and parts[0] == MODELS and parts[2] == OVERLAYS else None
+
+
+def environment_of(record: str) -> str:
+    """The environment of a release record, by its file."""
+    return record.rpartition("/")[2].removesuffix(".json")
+
+
+def top(path: str) -> str:
+    """The first folder of a path."""
+    return path.partition("/")[0]
+
+
+def is_owned(path: str) -> bool:
+    """Whether m2g may write there."""
+    return _OWNED.fullmatch(path) is not None
+
+
+def component_of(path: str) -> Key | None:
+    """(slug, environment) where the path is the kustomization of a person's component."""
+    found = _COMPONENT.fullmatch(path) if f"/{CUSTOM}/" in path else None
+    return None if found is None else (found[1], found[2])

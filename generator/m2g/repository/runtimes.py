@@ -1,0 +1,50 @@
+"""Described serving runtimes of a repository: `runtimes/*.json`, which come before m2g's own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from m2g.compat.catalogue import HINT, decode, stock
+from m2g.compat.runtime import Runtime
+from m2g.core import safe_files
+from m2g.core.errors import InputError, M2gError, OutsideError
+from m2g.core.finding import Finding
+from m2g.repository import layout, shared_files
+
+
+def read(root: Path | None) -> tuple[tuple[Runtime, ...], list[Finding]]:
+    """The repository's own, then m2g's; and a finding for each file that describes none."""
+    own: list[Runtime] = []
+    findings: list[Finding] = []
+    for path in shared_files.runtime_files(root) if root is not None else ():
+        file = f"{layout.RUNTIMES}/{path.name}"
+        try:
+            own.append(decode(safe_files.read(path.parents[1], file)))
+        except FileNotFoundError:
+            findings.append(Finding(rule="runtime-invalid", file=file, message="is a link to nothing", hint=HINT))
+        except M2gError as error:
+            findings.append(Finding(rule="runtime-invalid", file=file, message=error.message, hint=error.hint or HINT))
+    return (*own, *stock()), findings
+
+
+def save(root: Path, file: str, content: bytes) -> Literal["added", "changed", "same"]:
+    """Write one description whole or not at all; says whether it is added, changed or same.
+
+    Raises InputError where a symbolic link leads out of the repository, OutsideError where it cannot be written.
+    """
+    target = root / file
+    if target.parent.is_symlink() or target.is_symlink():
+        raise InputError(f"{file} leads through a symbolic link; m2g writes through none", hint="put a folder there")
+    draft = target.with_name(f".{target.name}.m2g")
+    try:
+        before = target.read_bytes() if target.is_file() else None
+        if before != content:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            draft.unlink(missing_ok=True)
+            draft.write_bytes(content)
+            os.replace(draft, target)
+    except OSError as error:
+        raise OutsideError(f"{file} cannot be written: {error.strerror}") from error
+    return "added" if before is None else "same" if before == content else "changed"

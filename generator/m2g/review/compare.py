@@ -1,0 +1,183 @@
+"""The working tree and its merge base with a ref, both built: the two states that a review compares."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import msgspec
+
+from m2g import kustomize
+from m2g.core import tempdirs
+from m2g.core.errors import M2gError
+from m2g.core.manifest import Manifest, read_all
+from m2g.core.model import Release, Value
+from m2g.git import read as git
+from m2g.repository import config as configuration
+from m2g.repository import layout, model_folder, runtimes
+from m2g.repository import records as releases
+from m2g.repository.layout import Key
+from m2g.repository.state import Repository, Scope
+from m2g.review import reach
+from m2g.review.values import Overlay, Side
+from m2g.serving.decide import choose
+from m2g.serving.spec import Chosen
+
+
+class Compared(Value, frozen=True, kw_only=True):
+    """Both sides, with the overlays that are made of a changed file; `fleet` is how many overlays the old side has.
+
+    `elsewhere` are overlays of other parts of the fleet that are no more.
+    """
+
+    against: str
+    base: str
+    old: Side
+    new: Side
+    fleet: int
+    elsewhere: frozenset[Key]
+    files: frozenset[str]
+    notes: frozenset[str]
+
+
+class _Half(Value, frozen=True, kw_only=True):
+    """One side before it is built. `folder` is where its files lie."""
+
+    folder: Path
+    records: Mapping[Key, Release]
+    overlays: frozenset[Key]
+    notes: tuple[str, ...]
+
+
+def compared(
+    root: Path, against: str, scope: Scope, *, progress: kustomize.Progress = lambda what, done, total: None
+) -> Compared:
+    """The two sides of `diff`, built. Raises what it raises."""
+    ref = against or git.usual_base(root)
+    base = git.merge_base(root, ref)
+    changed = git.changed(root, base)
+    entries = git.files(root, base)
+    models = {key[0] for key in model_folder.overlays(root)}
+    models |= {_in_model(path, entry) for path, entry in entries.items()} - {""}
+    led = reach.beyond(root, entries) if changed else {}
+    slugs = frozenset(_slug(path, models) for path in changed) - {""} | reach.touched(led, changed)
+    places = frozenset(place for slug in slugs for place in led.get(slug, ()))
+    with tempdirs.folder() as folder:
+        git.extract(root, {path: entry for path, entry in entries.items() if _needed(path, slugs, places)}, folder)
+        old, new = _half(folder, slugs, f" at {ref}"), _half(root.resolve(), slugs, "")
+        names = {key: record.model for key, record in (*old.records.items(), *new.records.items())}
+        keys = {key for key in old.overlays | new.overlays if scope.has(key, names.get(key, key[0]))}
+        whole = msgspec.structs.replace(scope, shard=None)
+        lost = {key for key in old.overlays - new.overlays if whole.has(key, names.get(key, key[0]))} - keys
+        wanted = _touched(old, new, keys, changed)
+        sides = [_built(half, wanted & half.overlays, scope, names, progress) for half in (old, new)]
+    return Compared(
+        against=f"{ref} ({base[:12]})",
+        base=base,
+        old=sides[0],
+        new=sides[1],
+        fleet=len({overlay for path in entries if (overlay := layout.overlay_of(path))}),
+        elsewhere=frozenset(lost),
+        files=frozenset(path for path in changed if not _slug(path, models)),
+        notes=frozenset((*old.notes, *new.notes)),
+    )
+
+
+def _in_model(path: str, entry: git.Entry) -> str:
+    """The slug of the model that a path of a commit belongs to; empty for none. A model's folder can be a symlink."""
+    place = layout.place(path)
+    if place is None or place.part == layout.FLEET or not (place.part or entry.is_link):
+        return ""
+    return place.slug
+
+
+def _slug(path: str, models: Collection[str]) -> str:
+    """The model that a file belongs to; empty for none."""
+    place = layout.place(path)
+    if place is None or not (place.slug in models or place.part not in ("", layout.FLEET)):
+        return ""
+    return place.slug if place.part != layout.FLEET or path.endswith(".yaml") else ""
+
+
+def _needed(path: str, slugs: Collection[str], places: Collection[str]) -> bool:
+    """Whether the overlays of these models can refer to it, or it says how they are applied."""
+    if layout.top(path) not in (layout.MODELS, layout.FLEET) or _slug(path, slugs) in slugs:
+        return True
+    return path in places or any(folder in places for folder in reach.above(path))
+
+
+def _half(folder: Path, slugs: Collection[str], where: str) -> _Half:
+    records: dict[Key, Release] = {}
+    notes: list[str] = []
+    for slug in sorted(slugs):
+        found = model_folder.part(folder, slug, layout.RELEASES)
+        for file in found.below(layout.RELEASES, ".json"):
+            if file in found.odd:
+                continue  # a symlink may lead anywhere
+            try:
+                records[slug, layout.environment_of(file)] = releases.decode(found.files[file])
+            except (msgspec.DecodeError, ValueError, RecursionError):
+                notes.append(f"{file}{where} is not a release record, so its facts are missing")
+    overlays = frozenset(key for key in model_folder.overlays(folder) if key[0] in slugs)
+    return _Half(folder=folder, records=records, overlays=overlays, notes=tuple(notes))
+
+
+def _touched(old: _Half, new: _Half, keys: Collection[Key], changed: Collection[str]) -> frozenset[Key]:
+    """The overlays that are made of a changed file, on either side, or cannot be read."""
+    readers = [(half, kustomize.Reader(half.folder)) for half in (old, new)]
+    found = {key for key in keys if (key in old.overlays) != (key in new.overlays)}
+    for key in set(keys) - found:
+        graphs = [reader.graph(layout.overlay(*key)) for half, reader in readers if key in half.overlays]
+        if layout.flux_file(*key) in changed or any(_may_differ(graph, changed) for graph in graphs):
+            found.add(key)
+    return frozenset(found)
+
+
+def _may_differ(graph: kustomize.Graph, changed: Collection[str]) -> bool:
+    return bool(graph.problem) or graph.linked or graph.plugins or not graph.files.keys().isdisjoint(changed)
+
+
+def _built(
+    half: _Half, keys: Collection[Key], scope: Scope, names: Mapping[Key, str], progress: kustomize.Progress
+) -> Side:
+    folders = {key: layout.overlay(*key) for key in sorted(keys)}
+    built = kustomize.build(half.folder, list(folders.values()), progress=progress)
+    how = _choices(half.folder, {key: half.records[key] for key in keys if key in half.records})
+    return Side(
+        releases={key: record for key, record in half.records.items() if scope.has(key, names.get(key, key[0]))},
+        overlays={
+            key: Overlay(
+                objects=(*built[folder].objects, *_flux(half.folder, key)),
+                error=built[folder].error,
+                chosen=how.get(key),
+            )
+            for key, folder in folders.items()
+        },
+    )
+
+
+def _flux(folder: Path, key: Key) -> list[Manifest]:
+    """The Flux Kustomization that applies the overlay, where there is one."""
+    path = folder / layout.flux_file(*key)
+    if path.is_symlink() or not path.is_file():
+        return []
+    try:
+        return [item for item in read_all(path.read_text()) if isinstance(item, dict)]
+    except (OSError, ValueError):
+        return []
+
+
+def _choices(root: Path, records: Mapping[Key, Release]) -> dict[Key, Chosen]:
+    """How these releases are served by the files at `root`; nothing where its m2g.yaml cannot be used."""
+    try:
+        config = configuration.load(root).config
+        intents, _ = configuration.intents(root)
+    except (M2gError, FileNotFoundError):
+        return {}
+    if config is None:
+        return {}
+    known, _ = runtimes.read(root)
+    repository = Repository(
+        config=config, records=dict(records), intents=intents, components=frozenset(), runtimes=known
+    )
+    return {key: choose(repository, key[0], record) for key, record in records.items() if key[1] in config.environments}
