@@ -1,7 +1,7 @@
-"""Write the pages of docs/reference that the package itself knows: `python docs/generate.py`.
+"""Write the pages of docs/reference that come from the package: `python docs/generate.py`.
 
-With --check nothing is written, and the exit code says whether the pages are what the package says. Words that the
-package does not have are in docs/_generate; a word for what no longer exists, or none for what does, is an error.
+With --check it writes nothing, and the exit code says whether the pages are current. docs/_generate holds the texts
+that the package does not have. A missing text and a text that nothing uses are errors.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 DOCS = Path(__file__).parent
-sys.path.insert(0, str(DOCS.parent))  # run as a script, Python looks for modules in docs/ only
+sys.path.insert(0, str(DOCS.parent))  # as a script, Python finds only modules in docs/
 
 from docs._generate import findings, json_output, proof, types, words  # noqa: E402  # after the line above
 
@@ -26,8 +26,8 @@ from m2g.report import rules  # noqa: E402  # as above
 REFERENCE = DOCS / "reference"
 _COMMANDS = """# Command line
 
-What `--help` says. How each command ends is in [exit-codes.md](exit-codes.md); what `--format json` prints is in
-[json-output.md](json-output.md).
+This page shows the output of `--help`. See [exit-codes.md](exit-codes.md) for exit codes and
+[json-output.md](json-output.md) for `--format json`.
 """
 _HEAD = "<!-- Written by docs/generate.py from the package; do not edit. -->\n"
 
@@ -47,7 +47,7 @@ def pages() -> dict[Path, str]:
         "release-record.md": types.record(fields),
     }
     texts = {REFERENCE / name: f"{_HEAD}{text.rstrip()}\n" for name, text in found.items()}
-    # Its own head says where it comes from.
+    # It has a header of its own.
     texts[REFERENCE / "rules.md"] = rules.markdown(explain.pages())
     for name, schema in json_output.schemas(fields).items():
         texts[REFERENCE / f"schemas/{name}.schema.json"] = json.dumps(schema, indent=1) + "\n"
@@ -67,10 +67,10 @@ def _exit_codes(given: Mapping[str, str]) -> str:
     texts = words.literal_texts(errors).get("Exit", {})
     rows = [(f"`{code.value}`", texts.get(code.name) or given[f"Exit.{code.name}"]) for code in errors.Exit]
     return (
-        "# Exit codes\n\nEvery command ends with one of these.\n\n"
+        "# Exit codes\n\nEvery command exits with one of these codes.\n\n"
         + words.table(("code", "meaning"), rows)
-        + "\nWarnings alone do not change the code. After `1`, what could be written is written; a model with an error "
-        "kept the files\nit had. After `2` and `3` the tree is as it was.\n"
+        + "\nWarnings alone do not change the code. After `1`, m2g has written what it could; a model with an error "
+        "keeps its files.\nAfter `2` and `3`, the tree is unchanged.\n"
     )
 
 

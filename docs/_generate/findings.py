@@ -17,8 +17,8 @@ from m2g.validation import rules as checks
 
 PACKAGE = Path(inspect.getfile(m2g)).parent
 _GROUPS = {
-    "input": "What people wrote (`render` and `validate`)",
-    "registry": "What the registry says (`render`)",
+    "input": "Files that people write (`render` and `validate`)",
+    "registry": "Facts from the registry (`render`)",
     "model": "One model's settings and storage (`render`)",
     "tree": "The tree and its records (`render` and `validate`)",
     "validate": "Overlays (`validate`)",
@@ -26,9 +26,9 @@ _GROUPS = {
 }
 _FINDINGS = """# Findings
 
-A finding names a rule, a file, a line where there is one, the place inside the file or object, and what to do. Errors
-make the command end with 1 (2 where the input itself is wrong), warnings do not. A model with an error keeps the files
-it had; the others go on. `m2g explain NAME` says the same on the command line.
+A finding names a rule, a file, a line if it is known, the place inside the file or object, and what to do. Errors
+make the command exit with 1 (with 2 if the input itself is wrong); warnings do not. A model with an error keeps its
+files, and the others continue. `m2g explain NAME` prints the same text.
 """
 
 
@@ -90,11 +90,11 @@ def _tabled(tree: ast.Module) -> Iterator[str]:
 def page(words: Mapping[str, Mapping[str, str]]) -> str:
     ids, rules = rule_ids(), {rule.id: rule for rule in checks.RULES}
     if missing := sorted(set(ids) - set(words) - set(rules)):
-        raise Stale(f"m2g/checks/findings.yaml has no words for {', '.join(missing)}")
+        raise Stale(f"m2g/validation/rules/findings.yaml has no words for {', '.join(missing)}")
     if left := sorted(set(words) - set(ids)):
-        raise Stale(f"m2g/checks/findings.yaml has words for nothing: {', '.join(left)}")
+        raise Stale(f"m2g/validation/rules/findings.yaml has words for nothing: {', '.join(left)}")
     if wrong := sorted(name for name, text in words.items() if text.get("severity", "error") != ids[name]):
-        raise Stale(f"m2g/checks/findings.yaml has another severity for {', '.join(wrong)}")
+        raise Stale(f"m2g/validation/rules/findings.yaml has another severity for {', '.join(wrong)}")
     said = {
         name: words.get(name) or {"from": "rule", "meaning": rules[name].summary, "fix": _sentence(rules[name].fix)}
         for name in ids
@@ -108,7 +108,7 @@ def page(words: Mapping[str, Mapping[str, str]]) -> str:
         ]
         parts += [f"\n## {about}\n", table(("rule", "severity", "meaning", "what to do"), rows)]
     if unknown := {text["from"] for text in said.values()} - set(_GROUPS):
-        raise Stale(f"m2g/checks/findings.yaml: no group {unknown}")
+        raise Stale(f"m2g/validation/rules/findings.yaml: no group {unknown}")
     return "\n".join(parts)
 
 

@@ -18,22 +18,23 @@ from m2g.validation.rules.page import Page
 _SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 _JSON = """# JSON output
 
-`--format json` prints one object on stdout; talk and progress go to stderr. `version` is 1: fields may be added, but a
-field that goes or changes its meaning brings another number. The text is ASCII, other characters are escaped.
+`--format json` prints one object on stdout. Messages and progress go to stderr. `version` is 1. New fields may
+appear; if a field is removed or changes its meaning, the number changes. The text is ASCII, and other characters are
+escaped.
 
-Fields that a schema does not require are left out where they are empty.
+Fields that a schema does not require are left out if they are empty.
 """
 
 
 class Summary(finding.Checked, frozen=True, kw_only=True):
-    """How many findings there are of each severity, and how much was looked at."""
+    """How many findings of each severity there are, and how much was checked."""
 
     errors: int
     warnings: int
 
 
 class Validation(msgspec.Struct, frozen=True, kw_only=True):
-    """What `m2g validate --format json` prints; `render` prints the same where it refuses its input (exit code 2)."""
+    """What `m2g validate --format json` prints; `render` prints the same if it refuses its input (exit code 2)."""
 
     shard: str
     part: finding.Part | None
@@ -59,7 +60,7 @@ _SHAPES: dict[str, tuple[type[msgspec.Struct], Mapping[str, Any]]] = {
     "runtimes-list": (results.Runtimes, {}),
     "runtimes-show": (Runtime, {}),
     "runtimes-import": (results.Imported, {}),
-    "diff": (values.Review, {"verdict": {"type": "string", "description": "The answer in one line."}}),
+    "diff": (values.Review, {"verdict": {"type": "string", "description": "The verdict in one line."}}),
 }
 _WHOLE = (finding.Checked, finding.Part, finding.Since, Summary, Validation, Explanation)
 """Printed with all their fields, whatever their own settings say."""
@@ -94,7 +95,7 @@ def schemas(fields: Fields) -> dict[str, object]:
 def page(fields: Fields) -> str:
     parts, shown = [_JSON], set[type[msgspec.Struct]]()
     for name, (kind, extra) in _SHAPES.items():
-        rows = [("`version`", "`1`", "The version of this shape; another shape gets another number.")]
+        rows = [("`version`", "`1`", "The version of this format.")]
         rows += [(f"`{key}`", "text", schema["description"]) for key, schema in extra.items()]
         parts.append(
             f"## m2g {_verb(name)}\n\nJSON Schema: [schemas/{name}.schema.json](schemas/{name}.schema.json).\n"

@@ -15,11 +15,12 @@ from m2g.core.model import Mlmodel
 OUTCOME = Path(__file__).parents[2] / "tests/proof/outcome.json"
 _PAGE = """# The gate, proved
 
-Models of these kinds were saved by several MLflows, then loaded and asked once in environments with the packages that
-[runtimes](../how-to/describe-a-runtime.md) have, by MLServer's own MLflow runtime or as KServe's native servers load a
-file (`make proof`). Each cell has what m2g says before anybody tries, and what happened. `unknown` is said where the
-facts do not decide it: a pickle of another scikit-learn loads or does not, and only a trial tells. `m2g smoke`, in the
-packages of KServe's newest MLServer, ended for every model as the first table says.
+For this test (`make proof`), several MLflow versions saved models of these kinds. Each model was loaded and called
+once in environments with the packages of the [runtimes](../how-to/describe-a-runtime.md), by MLServer's own MLflow
+runtime or in the way that KServe's native servers load a file. Each row shows the gate's verdict, made before the
+test, and what happened. The verdict is `unknown` if the facts do not decide it: a pickle from another scikit-learn
+may load or not, and only a test shows it. `m2g smoke`, with the packages of KServe's newest MLServer, had the results
+of the first table for every model.
 """
 
 
@@ -75,5 +76,7 @@ def page() -> str:
             )
             for row in outcome.rows
         ]
-        parts.append(f"## {name}\n\n" + table(("saved by", "kind", "m2g says", "it", "error"), rows))
+        parts.append(
+            f"## {name}\n\n" + table(("saved by", "kind", "verdict of the gate", "what happened", "error"), rows)
+        )
     return "\n".join(parts)

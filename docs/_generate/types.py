@@ -14,37 +14,40 @@ from m2g.serving.settings import resolve
 
 _CONFIG = """# m2g.yaml
 
-The file that says what m2g does. People write it, m2g only reads it, and `m2g validate` names the line of each mistake.
-Editors know it by `schemas/m2g.schema.json`, which the scaffold puts beside it.
+`m2g.yaml` configures m2g. People write it, m2g only reads it, and `m2g validate` names the line of each mistake.
+Editors check it with `schemas/m2g.schema.json`, which the scaffold adds to the repository.
 
 """
 _LAYERS = """
 ## How a setting is found
 
-Later layers win, field by field. Maps are merged key by key, `resources` by request and limit.
+m2g merges these layers field by field; later layers win. Maps are merged key by key, `resources` by request and limit.
 
-1. what m2g itself takes: the defaults in the table of [Settings](#settings)
+1. m2g's defaults in the table of [Settings](#settings)
 2. `defaults`
 3. `environments.<environment>.settings`
 4. `settings` in `models/<slug>/model.yaml`
 5. `environments.<environment>.settings` in `models/<slug>/model.yaml`
-6. registry tags that `tags` allows, in the order of their keys; a version's tag wins over its registered model's
+6. registry tags that `tags` allows, in the order of their keys; a tag of a version wins over a tag of its registered
+   model
 
-`bounds` hold for layers 4 to 6. A value outside is a finding, and that model keeps the files it had. Limits of `cpu`
-and `memory` that nobody sets are raised to a higher request, requests that nobody sets are lowered to a lower limit.
+`bounds` apply to layers 4 to 6. A value outside its bounds is a finding, and that model keeps its files. If nobody
+sets a limit of `cpu` or `memory`, m2g raises it to a higher request. If nobody sets a request, m2g lowers it to a
+lower limit.
 """
 _MODEL_YAML = """# model.yaml
 
-`models/<slug>/model.yaml`: what people want for one model. It may be missing. The first line
-`# yaml-language-server: $schema=../../schemas/model.schema.json` tells editors what it may hold. The fields of
-`settings` are those of [m2g.yaml](m2g-yaml.md#settings); [layers](m2g-yaml.md#how-a-setting-is-found) say what wins.
+`models/<slug>/model.yaml` configures one model. It is optional. The first line `# yaml-language-server:
+$schema=../../schemas/model.schema.json` lets editors check it. `settings` has the same fields as in
+[m2g.yaml](m2g-yaml.md#settings). [Layers](m2g-yaml.md#how-a-setting-is-found) decide which value wins.
 
 """
 _RECORD = """# Release record
 
-`models/<slug>/releases/<environment>.json`: which version runs in one environment, and all that rendering needs of it.
-m2g writes it, people review it. Nothing in it depends on the clock or on the machine. Empty fields are left out. The
-first line, `generated`, is m2g's mark: it carries a digest of all other lines.
+`models/<slug>/releases/<environment>.json` says which version runs in one environment, and holds everything that
+rendering needs to know about it. m2g writes it, people review it. Nothing in it depends on the clock or on the
+machine. Empty fields are left out. The first line, `generated`, is m2g's [stamp](repository-layout.md#the-stamp): it
+contains a digest of all other lines.
 
 """
 _NOTHING = (mi.type_info(msgspec.UnsetType), mi.type_info(None))

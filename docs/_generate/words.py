@@ -1,4 +1,4 @@
-"""The words of the generated pages: those in the package's source, and those of this folder for what has none."""
+"""The texts of the generated pages: docstrings of the package, and the files of this folder for the rest."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ HERE = Path(__file__).parent
 
 
 class Stale(Exception):
-    """The words in this folder do not fit the package."""
+    """The texts in this folder do not match the package."""
 
 
 def read(name: str) -> dict[str, Any]:
-    """A file of words."""
+    """A file of texts."""
     found: dict[str, Any] = ryaml.loads((HERE / f"{name}.yaml").read_text())
     return found
 
@@ -37,7 +37,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 class Fields:
-    """The words for each field of a type: those under it in the source, else those of docs/_generate/fields.yaml."""
+    """The text of each field of a type: its docstring in the source, else the entry in docs/_generate/fields.yaml."""
 
     def __init__(self, words: Mapping[str, str]) -> None:
         self._words = words
@@ -47,24 +47,26 @@ class Fields:
             self._source |= literal_texts(module)
 
     def text(self, kind: type[msgspec.Struct], field: str) -> str:
-        """The words for a field. Raises Stale for none."""
+        """The text of a field. Raises Stale if there is none."""
         name = f"{kind.__name__}.{field}"
         text = self._source.get(kind.__name__, {}).get(field)
         if text is None and name in self._words:
             self._used.add(name)
             text = self._words[name]
         if text is None:
-            raise Stale(f"no words for {name}: write them under the field, or in docs/_generate/fields.yaml")
+            raise Stale(
+                f"no text for {name}: add a docstring under the field, or an entry in docs/_generate/fields.yaml"
+            )
         return text
 
     def check(self) -> None:
-        """Raises Stale where a word in fields.yaml was not needed."""
+        """Raises Stale if fields.yaml has an entry that nothing uses."""
         if left := sorted(set(self._words) - self._used):
-            raise Stale(f"docs/_generate/fields.yaml has words for nothing: {', '.join(left)}")
+            raise Stale(f"docs/_generate/fields.yaml has entries that nothing uses: {', '.join(left)}")
 
 
 def literal_texts(module: ModuleType) -> dict[str, dict[str, str]]:
-    """Class to field to the text under it in the source."""
+    """Class to field to its docstring in the source."""
     found: dict[str, dict[str, str]] = {}
     for node in (node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.ClassDef)):
         for field, text in zip(node.body, node.body[1:], strict=False):

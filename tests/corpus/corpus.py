@@ -21,8 +21,8 @@ FOLDER = Path(__file__).parent
 BY = {
     "schema": "the API server, by the kind's own schema",
     "webhook": "KServe's admission webhook",
-    "later": "nobody; it is accepted and then breaks, drifts or is ignored",
-    "m2g": "nobody; it is a matter of the house, such as a secret in Git",
+    "later": "nobody: the cluster accepts it, and it breaks, drifts or is ignored",
+    "m2g": "nobody: it is a rule of m2g, such as no secrets in Git",
 }
 _HEAD = re.compile(r"# (kserve|external|finds|by): (.+)")
 

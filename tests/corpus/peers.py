@@ -139,7 +139,7 @@ def _asked_all() -> bool:
 def page(found: Sequence[Case], verdicts: Mapping[str, Verdicts], columns: Sequence[Peer]) -> str:
     """The page of the documentation."""
     right = [case for case in found if case.right]
-    groups = {"right: wrongly refused": right} | {
+    groups = {"correct: wrongly refused": right} | {
         f"wrong: {who}": [case for case in found if case.by == who] for who in BY
     }
     rules = sorted({rule for case in found for rule, _ in case.expected})
@@ -148,15 +148,16 @@ def page(found: Sequence[Case], verdicts: Mapping[str, Verdicts], columns: Seque
     lines = [
         "# Validation compared",
         "",
-        f"{len(found)} manifests, written for this (`tests/corpus/`): {len(right)} right ones that use every field",
-        f"family in KServe 0.15 to 0.21, {len(found) - len(right)} with one fault each. A number is how many a tool",
-        "refuses; of right ones that should be none, of wrong ones all. In brackets: how many more it cannot judge,",
-        "because it has no schema for the kind. The public catalogue of CRD schemas, which kubeconform can fetch from",
-        "the network, is not in it: it ends with KServe 0.16. This page is written by `make peers`.",
+        f"`make peers` writes this page. It compares tools on {len(found)} manifests (`tests/corpus/`): {len(right)}",
+        "correct ones that use every group of fields in KServe 0.15 to 0.21, and",
+        f"{len(found) - len(right)} with one fault each. Each number is how many manifests a tool refuses. It should",
+        "refuse no correct manifest and every wrong one. The number in parentheses is how many it cannot check,",
+        "because it has no schema for the kind. The comparison leaves out the public catalogue of CRD schemas, which",
+        "kubeconform can download: it ends with KServe 0.16.",
         "",
         *(f"- **{peer.name}**: {peer.about}" for peer in columns),
         "",
-        "Who finds the fault where nobody validates before the merge:",
+        "The rows say who would find the fault without a check before the merge:",
         "",
         *(f"- **{who}**: {words}" for who, words in BY.items()),
         "",
@@ -164,7 +165,7 @@ def page(found: Sequence[Case], verdicts: Mapping[str, Verdicts], columns: Seque
         "",
         "## By rule",
         "",
-        "`schema` is everything that one field's schema says: names, types, ranges, choices.",
+        "`schema` stands for everything in the schema of one field: names, types, ranges, choices.",
         "",
         *_table("rule", by_rule, names, verdicts),
     ]

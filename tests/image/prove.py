@@ -28,12 +28,12 @@ _HEAD = """\
 <!-- Written by `make images`; do not edit. -->
 # Images, proved
 
-What `make images` did: it saved a scikit-learn model with MLflow's defaults (skops, which the stock MLServer cannot
-load), let `m2g image` write the build context, ran the Dockerfile's own `pip install` in a new environment of the same
-Python, then its `CMD` with its `ENV`, and asked the server. No Docker engine took part: base image and user are not
-proved here.
+For this test, `make images` saved a scikit-learn model with MLflow's defaults (skops, which the stock MLServer cannot
+load) and let `m2g image` write the build context. It ran the Dockerfile's own `pip install` in a new environment of the
+same Python, then its `CMD` with its `ENV`, and sent a request. It used no Docker engine, so the test does not cover the
+base image and the user.
 
-| profile | Python | packages locked | installed in | ready in | asked at | equals pyfunc |
+| profile | Python | packages locked | installed in | ready in | requests go to | equals pyfunc |
 |---|---|---|---|---|---|---|
 """
 
