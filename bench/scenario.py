@@ -16,7 +16,7 @@ from bench.measure import Place, Sample, run
 from m2g.core.cache import FILE, Cache
 from m2g.registry import open_registry
 from m2g.resolution.version_facts import remember
-from tests.mlflow_store import PYTHON3, Server
+from tests.support.mlflow_store import PYTHON3, Server
 
 LOOP = """\
 import os, sys

@@ -13,8 +13,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-ROOT = Path(__file__).parents[1]
-_OFFLINE = Path(__file__).parent / "offline/sitecustomize.py"
+from tests.support.paths import ROOT
+
+_OFFLINE = ROOT / "tests/support/offline/sitecustomize.py"
 # Settings of the person or the CI that starts the tests; none may change what they find.
 _FOREIGN = (
     "ARM_ AWS_ AZURE_ CI CLICOLOR COLUMNS COPIER_ DATABRICKS_ FORCE_COLOR GIT_ GITHUB_ GITLAB_ GOOGLE_ KUBE KUSTOMIZE_ "

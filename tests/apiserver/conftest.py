@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.apiserver.judges import Judges
-from tests.apiserver.judges import judges as both
-from tests.apiserver.server import ASSETS
+from tests.support.apiserver.judges import Judges
+from tests.support.apiserver.judges import judges as both
+from tests.support.apiserver.server import ASSETS
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from m2g.validation.schemas import Catalogue
-from tests.apiserver.judges import Judges
-from tests.apiserver.server import ASSETS
-from tests.corpus.corpus import Case, cases
+from tests.support.apiserver.judges import Judges
+from tests.support.apiserver.server import ASSETS
+from tests.support.corpus import Case, cases
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(900)]
 

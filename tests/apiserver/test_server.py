@@ -12,12 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.apiserver.server import ASSETS, serve, until
+from tests.support.apiserver.server import ASSETS, serve, until
+from tests.support.paths import ROOT
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("programs")]
 
-_ROOT = Path(__file__).parents[2]
-_SERVE = "from tests.apiserver.server import serve\nwith serve() as s: print(s.folder, flush=True); input()"
+_SERVE = "from tests.support.apiserver.server import serve\nwith serve() as s: print(s.folder, flush=True); input()"
 
 
 def _commands(folder: Path) -> list[str]:
@@ -46,7 +46,7 @@ def test_a_stranger_is_refused() -> None:
 
 
 def test_a_killed_test_run_leaves_nothing() -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     run = subprocess.Popen(
         [sys.executable, "-c", _SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     )

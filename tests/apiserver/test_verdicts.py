@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.apiserver import objects
-from tests.apiserver.judges import Difference, Judges
-from tests.apiserver.objects import Fault
+from tests.support.apiserver import objects
+from tests.support.apiserver.judges import Difference, Judges
+from tests.support.apiserver.objects import Fault
 
 VERSIONS = ("0.15", "0.21")
 """The oldest and the newest."""

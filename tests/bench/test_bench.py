@@ -11,7 +11,7 @@ from bench import page, results
 from bench.measure import Place, Sample, run
 from bench.results import Results
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
 
 
 def made(**walls: float) -> Results:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.render.fleet import CONFIG, release, repository, tree, write_record
+from tests.support.fleet import CONFIG, release, repository, tree, write_record
 
 M2G = (sys.executable, "-m", "m2g")
 

@@ -22,10 +22,10 @@ import kubernetes_validate
 import msgspec
 
 from m2g.validation.schemas import Catalogue
-from tests.corpus.corpus import BY, Case, cases
-from tests.rules.world import answers
+from tests.support.corpus import BY, Case, cases
+from tests.support.paths import ROOT
+from tests.support.rule_objects import answers
 
-ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/reference/validation-compared.md"
 KUBECONFORM = ROOT / ".tools/bin/kubeconform"
 SERVER = ROOT / ".tools/apiserver/corpus.json"

@@ -9,8 +9,8 @@ import pytest
 
 from m2g.validation.rules import COMPONENT, FLEET, RULES
 from m2g.validation.schemas import Catalogue
-from tests.corpus.corpus import BY, FOLDER, Case, cases
-from tests.rules.world import answers
+from tests.support.corpus import BY, FOLDER, Case, cases
+from tests.support.rule_objects import answers
 
 CASES = cases()
 _ELSEWHERE = {

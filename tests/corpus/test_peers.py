@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.corpus import peers
-from tests.corpus.corpus import cases
 from tests.corpus.peers import Peer, Verdict
+from tests.support.corpus import cases
 
 CASES = cases()
 

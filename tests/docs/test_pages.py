@@ -10,8 +10,8 @@ import msgspec
 import pytest
 import ryaml
 
-from tests.docs.pages import DOCS, PAGES, Block, blocks
-from tests.docs.reader import Reader
+from tests.support.docs_pages import DOCS, PAGES, Block, blocks
+from tests.support.docs_reader import Reader
 
 TUTORIAL = DOCS / "tutorial/first-repository.md"
 HOW_TO = sorted(DOCS.glob("how-to/*.md"))

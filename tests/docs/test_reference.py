@@ -17,13 +17,13 @@ from docs._generate import findings
 from docs._generate.words import Stale
 
 from m2g.commands import explain
-from tests.docs.pages import DOCS, PAGES, ROOT, anchors, links
+from tests.support.docs_pages import DOCS, PAGES, anchors, links
+from tests.support.paths import GOLDEN, ROOT
 
 PACKAGE = ROOT / "generator/m2g"
 _CALL = (
     r"(registered-models|model-versions|runs|experiments|artifacts)/[a-z-]+|/(ajax-)?api/.+/.*|(/[a-z-]+)?/get-[a-z-]+"
 )
-GOLDEN = ROOT / "tests/golden"
 
 
 def m2g(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -16,7 +16,7 @@ _OPTIONS = ("-max_len=8192", "-timeout=20", "-rss_limit_mb=3072", "-print_final_
 
 def main(runs: str, found: str, chosen: Sequence[str]) -> int:
     """Fuzz one door after the other, each in a process of its own; what breaks one is kept in `found`."""
-    from tests.fuzz.targets import TARGETS
+    from tests.support.doors import TARGETS
 
     broken = []
     for target in chosen or TARGETS:
@@ -32,8 +32,8 @@ def fuzz(runs: str, found: str, target: str) -> None:
     import atheris  # type: ignore[import-untyped]  # only `make fuzz` installs it
 
     with atheris.instrument_imports(include=["m2g", "ruamel.yaml"], enable_loader_override=False):
-        from tests.fuzz.targets import feed
-        from tests.fuzz.test_any import SEEDS
+        from tests.support.doors import feed
+        from tests.support.fuzz_seeds import SEEDS
     with tempfile.TemporaryDirectory() as folder:
         seeds = Path(folder, "seeds")
         seeds.mkdir()

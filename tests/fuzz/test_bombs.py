@@ -11,9 +11,9 @@ import pytest
 
 from m2g.core.stamp import Mark, body, mark
 from m2g.core.yaml_reader import refuse_costly
-from tests.conftest import ROOT
-from tests.fuzz.bombs import BOMBS
-from tests.fuzz.targets import TARGETS
+from tests.support.bombs import BOMBS
+from tests.support.doors import TARGETS
+from tests.support.paths import ROOT
 
 SECONDS = 10
 """For each bomb of a megabyte; a machine of CI is slow and shared."""
@@ -22,7 +22,7 @@ SECONDS = 10
 @pytest.mark.parametrize("target", TARGETS)
 def test_no_bomb_costs_much(tmp_path: Path, target: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz.child", target, str(tmp_path)],
+        [sys.executable, "-m", "tests.support.bomb_process", target, str(tmp_path)],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from m2g.core.errors import M2gError
 from m2g.core.model import ModelVersion
 from m2g.registry import Registry, open_registry
-from tests.fuzz.bombs import BOMBS
-from tests.registry.fake import Answer, Asked, fake
+from tests.support.bombs import BOMBS
+from tests.support.fake_server import Answer, Asked, fake
 
 KEYS = (
     "registered_models model_versions registered_model name version creation_timestamp source run_id status tags "

@@ -19,10 +19,11 @@ import msgspec
 from m2g import mlmodel
 from m2g.commands.image import ImageOptions, prepare
 from m2g.core.config_types import Profile
-from tests.image.world import SERVERS, TRAIN, Instructions, free_port, instructions, post, started
-from tests.render.fleet import FakeRegistry, release, repository, write_record
+from tests.support.fleet import FakeRegistry, release, repository, write_record
+from tests.support.images import SERVERS, TRAIN, Instructions, free_port, instructions, post, started
+from tests.support.paths import ROOT
 
-PAGE = Path(__file__).parents[2] / "docs/reference/images-proved.md"
+PAGE = ROOT / "docs/reference/images-proved.md"
 _CONFIG = 'version: 1\nregistry: {uri: "http://mlflow.test"}\nenvironments: {prod: {namespace: models}}\n'
 _HEAD = """\
 <!-- Written by `make images`; do not edit. -->

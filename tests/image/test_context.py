@@ -20,8 +20,8 @@ from m2g.core.results import Prepared
 from m2g.image import context, output_folder
 from m2g.repository import records as releases
 from m2g.repository.state import Scope
-from tests.image.world import UV, instructions, wheel
-from tests.render.fleet import FakeRegistry, model, release, repository, run, tree, write_record
+from tests.support.fleet import FakeRegistry, model, release, repository, run, tree, write_record
+from tests.support.images import UV, instructions, wheel
 
 DIGEST = "@sha256:" + "5f" * 32
 CONFIG = """\

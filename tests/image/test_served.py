@@ -17,8 +17,8 @@ from m2g.rendering.kserve.batch import beside
 from m2g.rendering.kserve.common import Subject
 from m2g.serving.batch_run import BatchRun
 from m2g.serving.spec import Serving
-from tests.image.world import SERVERS, TRAIN, Instructions, free_port, instructions, post, started
-from tests.render.fleet import release
+from tests.support.fleet import release
+from tests.support.images import SERVERS, TRAIN, Instructions, free_port, instructions, post, started
 
 
 class Trained:

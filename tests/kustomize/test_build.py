@@ -11,7 +11,7 @@ import pytest
 from m2g import kustomize
 from m2g.core.errors import OutsideError
 from m2g.core.manifest import at
-from tests.kustomize.fleet import component, model, write
+from tests.support.handmade_fleet import component, model, write
 
 COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
 

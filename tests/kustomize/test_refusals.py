@@ -15,7 +15,7 @@ import pytest
 from hypothesis import strategies as st
 
 from m2g import kustomize
-from tests.kustomize.fleet import component, model, write
+from tests.support.handmade_fleet import component, model, write
 
 COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
 FOLDER = "models/wine/overlays/dev"

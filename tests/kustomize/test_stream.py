@@ -10,8 +10,8 @@ import pytest
 from m2g import kustomize
 from m2g.kustomize import batches
 from m2g.kustomize.graph import Graph, Reader
-from tests.kustomize.fleet import component, model, write
-from tests.kustomize.test_counted import counted
+from tests.support.counted_kustomize import counted
+from tests.support.handmade_fleet import component, model, write
 
 SIZE = 12
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from m2g import kustomize
-from tests.kustomize.fleet import write
+from tests.support.handmade_fleet import write
 
 OVERLAY = "models/a/overlays/prod"
 

@@ -12,7 +12,7 @@ import pytest
 from m2g.core.errors import InputError, M2gError, OutsideError
 from m2g.core.model import ModelVersion
 from m2g.registry import Registry, open_registry
-from tests.registry.fake import API, Answer, Asked, Fake, Script, fake, good, no, page
+from tests.support.fake_server import API, Answer, Asked, Fake, Script, fake, good, no, page
 
 MODELS = f"{API}registered-models/search"
 VERSIONS = f"{API}model-versions/search"

@@ -15,7 +15,7 @@ from m2g import mlmodel
 from m2g.core.errors import InputError
 from m2g.core.model import Dataset, Field, ModelVersion, Signature, VersionFacts
 from m2g.registry import Registry, open_registry
-from tests.mlflow_store import KINDS, ORDINARY, PYTHON3, WEIRD, Kind, Server, store
+from tests.support.mlflow_store import KINDS, ORDINARY, PYTHON3, WEIRD, Kind, Server, store
 
 pytestmark = pytest.mark.timeout(400)  # the first test of a kind starts a server and fills it
 

@@ -14,7 +14,7 @@ import pytest
 
 from m2g.kustomize import build
 from m2g.validation.schemas import Catalogue
-from tests.scaffold.scene import at, documents, fleet, mapping, scaffold, sequence
+from tests.support.scaffolded import at, documents, fleet, mapping, scaffold, sequence
 
 # The clusters' Secrets as the clusters generator sees them: name, server, and the label of ours, if it has one.
 CLUSTERS = [

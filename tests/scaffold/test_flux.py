@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from tests.scaffold.scene import at, documents, fleet, mapping, program, scaffold
+from tests.support.scaffolded import at, documents, fleet, mapping, program, scaffold
 
 FLUX = "kustomize.toolkit.fluxcd.io/v1"
 

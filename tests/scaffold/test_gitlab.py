@@ -17,8 +17,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from tests.scaffold.pipeline import Remote, Store, gitlab, scaffolded
-from tests.scaffold.scene import at, commit, documents, git, mapping, sequence
+from tests.support.pipelines import Remote, Store, gitlab, scaffolded
+from tests.support.scaffolded import at, commit, documents, git, mapping, sequence
 
 pytestmark = pytest.mark.usefixtures("kustomize")
 M2G = "m2g@noreply.localhost"

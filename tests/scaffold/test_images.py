@@ -9,11 +9,11 @@ import pytest
 
 from m2g.image import context
 from m2g.mlmodel import parse
-from tests.image.world import UV, wheel
-from tests.render.fleet import MLMODEL
-from tests.scaffold.pipeline import Remote, Store, gitlab, scaffolded
-from tests.scaffold.scene import commit, git, scaffold
-from tests.scaffold.test_workflow import GitHub
+from tests.support.fake_github import GitHub
+from tests.support.fleet import MLMODEL
+from tests.support.images import UV, wheel
+from tests.support.pipelines import Remote, Store, gitlab, scaffolded
+from tests.support.scaffolded import commit, git, scaffold
 
 pytestmark = pytest.mark.usefixtures("kustomize")
 DIGEST = "sha256:" + "5f" * 32

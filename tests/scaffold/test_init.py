@@ -11,7 +11,8 @@ import pytest
 
 from m2g.commands.init import init
 from m2g.core.errors import InputError, OutsideError
-from tests.scaffold.scene import ROOT, at, commit, documents, program, scaffold
+from tests.support.paths import ROOT
+from tests.support.scaffolded import at, commit, documents, program, scaffold
 
 
 def test_the_packaged_template_makes_a_repository(tmp_path: Path) -> None:

@@ -19,7 +19,19 @@ from m2g.core.config_types import Config
 from m2g.core.errors import InputError
 from m2g.repository import config
 from m2g.validation.schemas import Catalogue
-from tests.scaffold.scene import ROOT, at, commit, documents, fleet, git, mapping, program, scaffold, sequence, strings
+from tests.support.paths import ROOT
+from tests.support.scaffolded import (
+    at,
+    commit,
+    documents,
+    fleet,
+    git,
+    mapping,
+    program,
+    scaffold,
+    sequence,
+    strings,
+)
 
 CATALOGUE = Catalogue()
 COMBINATIONS = [

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.render.fleet import tree
-from tests.scaffold.scene import ROOT, at, commit, documents, fleet, git, program, scaffold
+from tests.support.fleet import tree
+from tests.support.paths import ROOT
+from tests.support.scaffolded import at, commit, documents, fleet, git, program, scaffold
 
 ANSWERS = {"environments": "dev, prod", "sync": "both", "repository_name": "ml"}
 COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"

@@ -19,8 +19,8 @@ from m2g import mlmodel
 from m2g.compat.runtime import Runtime
 from m2g.core.model import Flavor, Mlmodel
 from m2g.image.context import like
-from tests.render.fleet import CONFIG, release, write_record
-from tests.smoke.world import SERVERS, models, smoke, wheels
+from tests.support.fleet import CONFIG, release, write_record
+from tests.support.smoke_runs import SERVERS, models, smoke, wheels
 
 QUICK = ("--requests", "2", "--rest-only", "--format", "json")
 ALONE = ("--url", "http://127.0.0.1:9", "--format", "json")

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.smoke.world import SERVERS, models, smoke, started_by
+from tests.support.smoke_runs import SERVERS, models, smoke, started_by
 
 OURS = ("--environment", str(SERVERS), "--requests", "3", "--format", "json")
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from m2g.smoke import environment, server
 from m2g.smoke.client import Client, Door
-from tests.smoke.world import SERVERS, models, smoke
+from tests.support.smoke_runs import SERVERS, models, smoke
 
 OURS = ("--environment", str(SERVERS), "--requests", "1", "--timeout", "30", "--version", "7")
 NOW = datetime.datetime.now(datetime.UTC)

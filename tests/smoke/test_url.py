@@ -12,7 +12,7 @@ import pytest
 
 from m2g.smoke import environment, server
 from m2g.smoke.client import Client, Door
-from tests.smoke.world import SERVERS, models, smoke
+from tests.support.smoke_runs import SERVERS, models, smoke
 
 OURS = ("--environment", str(SERVERS), "--requests", "2", "--timeout", "20")
 

@@ -1,7 +1,7 @@
 """The sample as a body of the Open Inference Protocol (v2), in the encodings that MLServer 1.7.1 takes for MLflow.
 
-What it takes was tried type by type (tests/request): an INT64 is refused for a double, an offset in a datetime, a list
-of values for an array column that does not say `pd_json`.
+What it takes was tried type by type (tests/inference): an INT64 is refused for a double, an offset in a datetime, a
+list of values for an array column that does not say `pd_json`.
 """
 
 from __future__ import annotations

@@ -1,1 +1,0 @@
-"""What the schemas promise, held against a real Kubernetes API server (`make apiserver`)."""

@@ -1,1 +1,0 @@
-"""Tests of CEL, and of the policies that are written in it."""

@@ -1,0 +1,26 @@
+"""`make demo`: the whole story, as a new user sees it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.paths import ROOT
+
+
+def test_the_story_ends_with_a_prediction_and_has_no_warning(tmp_path: Path) -> None:
+    folder = tmp_path / "a demo"
+    command = [sys.executable, str(ROOT / "demo/demo.py"), str(folder)]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning" not in (done.stdout + done.stderr).lower()
+    assert done.stdout.count("served by mlserver: kserve-mlserver loads it") == 3
+    assert "~ wine-quality in prod: version 1 → 2" in done.stdout
+    assert "REST  equals pyfunc" in done.stdout
+    assert "gRPC  equals pyfunc" in done.stdout
+    assert done.stdout.rindex("1 of 1 served as pyfunc says") < done.stdout.index("── Next steps ──")
+    again = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False)
+    assert again.returncode == 2
+    assert "is not empty" in again.stdout

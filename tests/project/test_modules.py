@@ -1,0 +1,48 @@
+"""The house's shape: short modules that say their job, imports that point one way."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+
+_PINS = re.compile(
+    r"([a-z0-9-]+(\[[a-z0-9,-]+\])?==\S+( ; .+)? \\\n(    --hash=sha256:[0-9a-f]{64}( \\)?\n)+(    #.*\n)*)+"
+)
+MODULES = sorted(ROOT.glob("generator/m2g/**/*.py"))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT / "generator")))
+def test_a_module_is_short_and_says_its_job(module: Path) -> None:
+    text = module.read_text()
+    assert text.count("\n") <= 300, "over 300 lines: is it two rooms?"
+    opening = (ast.get_docstring(ast.parse(text)) or "").split("\n\n")[0]
+    assert "\n" not in opening, "a module opens with one line"
+    assert len(opening) > 20
+
+
+def test_imports_follow_the_design() -> None:
+    done = subprocess.run(
+        ["lint-imports", "--no-logo", "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_lock_pins_by_hash_and_names_no_address() -> None:
+    locks = sorted(ROOT.glob("requirements/*.txt"))
+    assert [lock.stem for lock in locks] == sorted(source.stem for source in ROOT.glob("requirements/*.in"))
+    for lock in locks:
+        text = lock.read_text()
+        assert "://" not in text
+        assert _PINS.fullmatch(text), lock.name
+
+
+def test_the_house_has_few_verbs() -> None:
+    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert all(line.startswith("  make ") for line in listed)
+    assert len(listed) <= 8

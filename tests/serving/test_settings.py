@@ -1,0 +1,120 @@
+"""Layers of settings: who wins, what is bounded, and where a mistake is to be mended."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from m2g.core.config_types import Config, Kserve, ModelIntent, Pin, Resources, Settings
+from m2g.core.finding import Finding
+from m2g.serving.settings import layers, resolve
+from m2g.serving.spec import Serving
+from tests.support.fleet import CONFIG, release
+
+_CONFIG = msgspec.yaml.decode(CONFIG, type=Config)
+
+
+def settled(
+    config: Config, intent: ModelIntent | None = None, tags: dict[str, str] | None = None
+) -> tuple[Serving, list[Finding]]:
+    given, findings = layers(config, "wine", "prod", intent or ModelIntent(), release(tags=tags or {}))
+    serving, wrong = resolve(given, config.bounds, Kserve())
+    return serving, findings + wrong
+
+
+def test_later_layers_win_field_by_field_and_maps_key_by_key() -> None:
+    config = msgspec.structs.replace(
+        _CONFIG,
+        defaults=Settings(max_replicas=1, labels={"a": "1", "b": "1"}, resources=Resources(limits={"cpu": 1})),
+        tags={"mem": "resources.limits.memory"},
+    )
+    intent = ModelIntent(
+        settings=Settings(labels={"b": "2"}, scale_target=60),
+        environments={"prod": Pin(settings=Settings(labels={"c": "3"}, scale_target=70))},
+    )
+    serving, findings = settled(config, intent, {"mem": "4Gi"})
+    assert findings == []
+    assert serving.labels == {"a": "1", "b": "2", "c": "3"}
+    assert (serving.min_replicas, serving.max_replicas, serving.scale_target) == (2, 4, 70)
+    assert serving.limits == {"cpu": "1", "memory": "4Gi"}
+    assert serving.requests == {"cpu": "500m", "memory": "1Gi"}
+
+
+def test_a_request_above_the_default_limit_raises_the_limit_and_the_other_way_round() -> None:
+    config = msgspec.structs.replace(
+        _CONFIG, defaults=Settings(resources=Resources(requests={"memory": "6Gi"}, limits={"cpu": "250m"}))
+    )
+    serving, findings = settled(config)
+    assert findings == []
+    assert (serving.requests, serving.limits) == (
+        {"cpu": "250m", "memory": "6Gi"},
+        {"cpu": "250m", "memory": "6Gi"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("intent", "rule", "path"),
+    [
+        (
+            {"settings": {"resources": {"limits": {"memory": "lots"}}}},
+            "setting-invalid",
+            "settings.resources.limits.memory",
+        ),
+        ({"settings": {"maxReplicas": 99}}, "setting-out-of-bounds", "settings.maxReplicas"),
+        (
+            {"environments": {"prod": {"settings": {"image": "evil.example/x"}}}},
+            "setting-out-of-bounds",
+            "environments.prod.settings.image",
+        ),
+    ],
+)
+def test_a_mistake_in_model_yaml_is_placed_there(intent: object, rule: str, path: str) -> None:
+    config = msgspec.yaml.decode(
+        CONFIG + 'bounds: {maxReplicas: {max: 10}, image: {oneOf: ["ghcr.io/acme/*"]}}\n', type=Config
+    )
+    _, findings = settled(config, msgspec.convert(intent, ModelIntent))
+    assert [(f.rule, f.file, f.path) for f in findings] == [(rule, "models/wine/model.yaml", path)]
+    assert findings[0].hint
+
+
+def test_m2g_yaml_itself_is_not_bounded() -> None:
+    config = msgspec.yaml.decode(CONFIG + "bounds: {maxReplicas: {max: 1}}\n", type=Config)
+    assert settled(config)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "bound", "value", "words"),
+    [
+        ("maxReplicas", "{max: 5}", "6", "above the maximum 5"),
+        ("maxReplicas", "{max: 5}", "many", "must be a whole number"),
+        ("maxReplicas", "{max: 5}", "5\n---\nkind: Pod", "must be a whole number"),
+        ("maxReplicas", "{max: 5}", "9" * 400, "too large"),
+        ("minReplicas", "{min: 1}", "0", "below the minimum 1"),
+        ("resources.limits.memory", "{max: 8Gi}", "8193Mi", "above the maximum 8Gi"),
+        ("resources.limits.memory", "{max: 8Gi}", "8 GB", "not a quantity"),
+        ("autoscaler", "{oneOf: [hpa, none]}", "keda", "not one of hpa, none"),
+        ("image", '{oneOf: ["ghcr.io/acme/*"]}', "ghcr.io/acme.evil/x", "not one of"),
+        ("runtime", '{oneOf: ["*"]}', "../x", "Kubernetes name"),
+    ],
+)
+def test_a_tag_out_of_bounds_names_the_tag(setting: str, bound: str, value: str, words: str) -> None:
+    config = msgspec.yaml.decode(f"{CONFIG}tags: {{t: {setting}}}\nbounds: {{{setting}: {bound}}}\n", type=Config)
+    _, findings = settled(config, tags={"t": value})
+    assert findings
+    assert {finding.rule for finding in findings} == {"tag-out-of-bounds"}
+    assert all("'t'" in finding.message for finding in findings)
+    assert words in findings[0].message
+
+
+def test_a_tag_that_is_not_allowed_does_nothing() -> None:
+    assert settled(_CONFIG, tags={"m2g.dev/max-replicas": "1000"}) == settled(_CONFIG)
+
+
+def test_two_states_of_one_file_are_told_apart_where_they_are_equal() -> None:
+    """`m2g diff` looks at both in one process."""
+    whole, rounded = (
+        settled(msgspec.structs.replace(_CONFIG, defaults=Settings(resources=Resources(limits={"memory": amount}))))
+        for amount in (10**16, 1e16)
+    )
+    assert whole[0].limits["memory"] == "10P"
+    assert [finding.message for finding in rounded[1]] == ["'1e+16' is not a quantity"]

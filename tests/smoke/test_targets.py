@@ -1,0 +1,136 @@
+"""`m2g smoke --env`, `--version`, `--changed-against`: versions of a real MLflow server, in a rendered repository."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.mlflow_store import PYTHON3, Server
+from tests.support.smoke_runs import SERVERS, smoke
+
+OURS = ("--environment", str(SERVERS), "--requests", "1", "--rest-only", "--format", "json")
+CONFIG = """\
+version: 1
+registry: {{uri: "{uri}"}}
+environments:
+  dev: {{namespace: models-dev, follow: {{alias: challenger}}}}
+  prod: {{namespace: models-prod, follow: {{alias: champion}}}}
+storage: {{rewrites: [{{from: "mlflow-artifacts:/", to: "s3://models/"}}]}}
+"""
+REGISTER = """
+import sys, mlflow, numpy, importlib.metadata
+from sklearn.linear_model import LinearRegression
+mlflow.set_tracking_uri(sys.argv[1])
+client = mlflow.MlflowClient()
+needs = [f"scikit-learn=={importlib.metadata.version('scikit-learn')}", f"mlflow=={mlflow.__version__}"]
+for name, slopes in (("wine", (1.0, 2.0)), ("rose", (3.0,))):
+    for slope in slopes:
+        x = numpy.arange(6.0).reshape(2, 3)
+        with mlflow.start_run():
+            fitted = LinearRegression().fit(x, x[:, 0] * slope)
+            signature = mlflow.models.infer_signature(x, fitted.predict(x))
+            mlflow.sklearn.log_model(fitted, name="model", registered_model_name=name, signature=signature,
+                input_example=x, pip_requirements=needs, serialization_format="cloudpickle")
+    client.set_registered_model_alias(name, "champion", "1")
+"""
+
+
+class World:
+    """The server, and the repository of what its aliases say: version 1 of two models in prod."""
+
+    def __init__(self, folder: Path, server: Server) -> None:
+        self.root, self.uri = folder, server.url
+        (folder / "m2g.yaml").write_text(CONFIG.format(uri=server.url))
+        self.git("init", "--quiet")
+        self.render()
+
+    def git(self, *arguments: str) -> None:
+        subprocess.run(["git", *arguments], cwd=self.root, check=True, capture_output=True)
+
+    def render(self) -> None:
+        done = subprocess.run(["m2g", "render"], cwd=self.root, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", "rendered")
+
+    def ask(self, *arguments: str) -> tuple[list[dict[str, Any]], int, str]:
+        done = smoke(*arguments, *OURS, place=("-C", str(self.root)))
+        return json.loads(done.stdout)["tests"] if done.stdout else [], done.returncode, done.stderr
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("records")
+    server = Server(PYTHON3).wait()
+    command = [str(SERVERS / "bin/python"), "-c", REGISTER, server.url]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    yield World(folder, server)
+    server.stop()
+
+
+def said(tests: list[dict[str, Any]]) -> list[tuple[str, str, str, bool]]:
+    return [(test["model"], test["version"], ",".join(test["environments"]), test["passed"]) for test in tests]
+
+
+def test_the_version_of_the_record_is_downloaded_and_served(world: World) -> None:
+    tests, code, talk = world.ask("wine", "--env", "prod")
+    assert code == 0, (tests, talk)
+    assert said(tests) == [("wine", "1", "prod", True)]
+    assert tests[0]["answersVersion"] == "1"
+    assert (tests[0]["profile"], tests[0]["packages"], tests[0]["runtime"]) == ("mlserver", "given", "kserve-mlserver")
+    assert "downloading wine version 1 …" in talk
+
+
+def test_another_version_is_asked_of_the_registry(world: World) -> None:
+    tests, code, talk = world.ask("wine", "--env", "prod", "--version", "2")
+    assert code == 0, (tests, talk)
+    assert said(tests) == [("wine", "2", "prod", True)]
+    assert tests[0]["answersVersion"] == "2"
+    tests, code, talk = world.ask("wine", "--env", "prod", "--version", "99")
+    assert code == 3
+    assert "mlflow cannot download version 99 of 'wine'" in talk
+    assert "Traceback" not in talk
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("wine", "--env", "dev"), "wine has no release record in dev"),
+        (("wine", "--env", "nowhere"), "nowhere"),
+        (("port", "--env", "prod"), "port has no release record in prod"),
+        ((), "which model?"),
+        (("--changed-against", "no-such-ref"), "no-such-ref"),
+        (("--changed-against", "--upload-pack=x"), "--upload-pack=x"),
+    ],
+)
+def test_what_no_record_has_is_refused(world: World, arguments: tuple[str, ...], words: str) -> None:
+    tests, code, talk = world.ask(*arguments)
+    assert code == 2, (tests, talk)
+    assert words in talk
+    assert "Traceback" not in talk
+
+
+def test_only_what_a_branch_changes_is_served(world: World) -> None:
+    world.git("branch", "base")
+    tests, code, _ = world.ask("--changed-against", "base")
+    assert (tests, code) == ([], 0)
+    done = smoke("--changed-against", "base", place=("-C", str(world.root)))
+    assert done.stdout == "nothing to test: no model changed\n"
+    alias = "import sys, mlflow; mlflow.MlflowClient(sys.argv[1]).set_registered_model_alias('wine', 'champion', '2')"
+    subprocess.run([sys.executable, "-c", alias, world.uri], check=True, capture_output=True)
+    world.render()
+    (world.root / "notes.md").write_text("something else\n")
+    world.git("add", "--all")
+    world.git("commit", "--quiet", "--message", "notes")
+    tests, code, talk = world.ask("--changed-against", "base")
+    assert code == 0, (tests, talk)
+    assert said(tests) == [("wine", "2", "prod", True)]
+    tests, code, _ = world.ask("rose", "--changed-against", "base")
+    assert (tests, code) == ([], 0)

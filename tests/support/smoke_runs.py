@@ -1,0 +1,73 @@
+"""What smoke tests stand on: saved models, the command, and who is still running."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tests.support.paths import ROOT
+
+SERVERS = ROOT / ".venv-mlserver"
+
+
+def models(folder: Path, *names: str) -> Path:
+    """The models of tests/support/smoke_zoo.py, all or those."""
+    script = str(Path(__file__).with_name("smoke_zoo.py"))
+    subprocess.run([str(SERVERS / "bin/python"), script, str(folder), *names], capture_output=True, check=True)
+    return folder
+
+
+def wheels(folder: Path, **versions: str) -> Path:
+    """A folder of wheels that pip installs offline: empty, but that mlserver brings all that .venv-mlserver has."""
+    folder.mkdir(exist_ok=True)
+    site = next(SERVERS.glob("lib/python3*/site-packages"))
+    for name, version in versions.items():
+        info = f"{name}-{version}.dist-info"
+        with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+            if name == "mlserver":
+                wheel.writestr("servers.pth", f"{site}\n")
+            if name == "cellar":
+                wheel.writestr("cellar.py", "")
+            wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+            wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            wheel.writestr(f"{info}/RECORD", "")
+    return folder
+
+
+def smoke(
+    *arguments: str,
+    cache: Path | None = None,
+    before: Callable[[], None] | None = None,
+    place: Sequence[str] = (),
+    **variables: str,
+) -> subprocess.CompletedProcess[str]:
+    """`m2g smoke`, with a PATH that has no uv, and more variables; `place` is m2g's -C."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", **variables}
+    if cache is not None:
+        environment["M2G_CACHE_DIR"] = str(cache)
+    return subprocess.run(
+        ["m2g", *place, "smoke", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=170,
+        env=environment,
+        preexec_fn=before,
+    )
+
+
+def started_by(place: Path) -> list[int]:
+    """The processes, but m2g itself, whose arguments or environment name a folder in `place`."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            said = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if f"{place}/m2g-smoke-".encode() in said:
+            found.append(int(entry.name))
+    return found
