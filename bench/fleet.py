@@ -14,7 +14,7 @@ from mlflow.store.model_registry.dbmodels import models as registry
 from mlflow.store.tracking.dbmodels import models as tracking
 
 from m2g.core.model import ModelVersion, Run, VersionFacts
-from m2g.core.naming import slug
+from m2g.core.naming import slugify
 
 VERSIONS = 2
 ENVIRONMENTS = ("dev", "staging", "prod")
@@ -145,7 +145,10 @@ def facts(index: int, version: int) -> VersionFacts:
 def settings(size: int) -> Iterator[tuple[str, str]]:
     """The model.yaml of every tenth model, by path."""
     for index in range(0, size, 10):
-        yield f"models/{slug(name(index))}/model.yaml", f"settings: {{minReplicas: {index % 3 + 1}, maxReplicas: 4}}\n"
+        yield (
+            f"models/{slugify(name(index))}/model.yaml",
+            f"settings: {{minReplicas: {index % 3 + 1}, maxReplicas: 4}}\n",
+        )
 
 
 def configuration(uri: str) -> str:

@@ -21,7 +21,7 @@ from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
 from bench.fleet import ALIASES, BUCKET, ENVIRONMENTS
-from m2g.core.naming import slug
+from m2g.core.naming import slugify
 from m2g.validation.schemas import Catalogue
 
 BASE = """\
@@ -79,9 +79,9 @@ def main(uri: str, root: Path, names: list[str]) -> int:
     judge = jsonschema.Draft202012Validator(schema or {})
     wrong = 0
     for name in names:
-        model = root / "models" / slug(name)
+        model = root / "models" / slugify(name)
         _write(model / "base/kustomization.yaml", KUSTOMIZATION, resource="inferenceservice.yaml")
-        _write(model / "base/inferenceservice.yaml", BASE, slug=slug(name), name=name)
+        _write(model / "base/inferenceservice.yaml", BASE, slug=slugify(name), name=name)
         for environment, alias in zip(ENVIRONMENTS, ALIASES, strict=True):
             version = client.get_model_version_by_alias(name, alias)
             overlay = model / "overlays" / environment
@@ -94,7 +94,7 @@ def main(uri: str, root: Path, names: list[str]) -> int:
             _write(
                 overlay / "patch.yaml",
                 PATCH,
-                slug=slug(name),
+                slug=slugify(name),
                 environment=environment,
                 version=version.version,
                 run=str(version.run_id),

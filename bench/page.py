@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.measure import Sample
 from bench.results import Results
-from m2g.core.sanitize import markdown as escaped
+from m2g.core.sanitize import escape_markdown as escaped
 
 PAGE = Path(__file__).parents[1] / "docs/performance.md"
 PROSE = Path(__file__).parent / "prose.md"

@@ -10,7 +10,7 @@ import jinja2
 from bench import naive
 from bench.fleet import ENVIRONMENTS, name
 from bench.measure import Place, Sample, run
-from m2g.core.naming import slug
+from m2g.core.naming import slugify
 from tests.corpus.peers import KUBECONFORM, our_schemas
 
 OBJECTS = 3000
@@ -31,7 +31,7 @@ sys.exit(len(wrong))
 def kubeconform(folder: Path) -> dict[str, Sample]:
     """The same objects through kubeconform with m2g's schemas, and through m2g's own schema check."""
     template = jinja2.Template(naive.BASE)
-    documents = (template.render(slug=f"{slug(name(index))}", name=name(index)) for index in range(OBJECTS))
+    documents = (template.render(slug=f"{slugify(name(index))}", name=name(index)) for index in range(OBJECTS))
     file = folder / "objects.yaml"
     file.write_text("---\n".join(f"{text}\n" for text in documents))
     schemas = folder / "schemas"
@@ -54,7 +54,7 @@ def template(folder: Path) -> dict[str, Sample]:
     (source / "copier.yml").write_text("name: {type: str}\nslug: {type: str}\n")
     total = Sample(wall=0, cpu=0)
     for index in range(MODELS):
-        data = [f"--data=name={name(index)}", f"--data=slug={slug(name(index))}"]
+        data = [f"--data=name={name(index)}", f"--data=slug={slugify(name(index))}"]
         target = str(folder / f"copied/{index}")
         total += run(["copier", "copy", "--defaults", "--quiet", *data, str(source), target], Place(folder=folder))
     return {"copier copy, a model": Sample(wall=total.wall / MODELS, cpu=total.cpu / MODELS, peak=total.peak)}

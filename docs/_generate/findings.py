@@ -12,7 +12,7 @@ from docs._generate.words import Stale, table
 
 import m2g
 from m2g.core import finding
-from m2g.core.stamp import Mark
+from m2g.core.stamp import StampState
 from m2g.validation import rules as checks
 
 PACKAGE = Path(inspect.getfile(m2g)).parent
@@ -53,7 +53,7 @@ def _ids(expression: ast.expr, tree: ast.Module) -> Iterator[str]:
         case ast.IfExp():
             yield from (*_ids(expression.body, tree), *_ids(expression.orelse, tree))
         case ast.JoinedStr(values=[ast.Constant(value=str(prefix)), ast.FormattedValue()]):  # record-<mark>
-            yield from (f"{prefix}{mark}" for mark in Mark if mark is not Mark.OURS)
+            yield from (f"{prefix}{mark}" for mark in StampState if mark is not StampState.OURS)
         case ast.Name(id=name):
             found = [*_handed(name, tree), *_tabled(tree)]
             if not found:

@@ -50,16 +50,16 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SHAPES: dict[str, tuple[type[msgspec.Struct], Mapping[str, Any]]] = {
-    "render": (results.Outcome, {}),
+    "render": (results.RenderResult, {}),
     "validate": (Validation, {}),
     "explain": (Explanation, {}),
-    "image": (results.Prepared, {}),
-    "image-missing": (results.Missing, {}),
-    "request": (results.Call, {}),
-    "smoke": (results.Smoke, {}),
-    "runtimes-list": (results.Runtimes, {}),
+    "image": (results.PreparedImage, {}),
+    "image-missing": (results.MissingImages, {}),
+    "request": (results.SampleRequest, {}),
+    "smoke": (results.SmokeResult, {}),
+    "runtimes-list": (results.RuntimeList, {}),
     "runtimes-show": (Runtime, {}),
-    "runtimes-import": (results.Imported, {}),
+    "runtimes-import": (results.RuntimeImport, {}),
     "diff": (values.Review, {"verdict": {"type": "string", "description": "The verdict in one line."}}),
 }
 _WHOLE = (finding.Checked, finding.Part, finding.Since, Summary, Validation, Explanation)

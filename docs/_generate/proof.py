@@ -8,7 +8,7 @@ import msgspec
 from docs._generate.words import table
 
 from m2g.compat import catalogue, runtime
-from m2g.compat.check import verdict
+from m2g.compat.check import check_runtime
 from m2g.core import sanitize
 from m2g.core.model import Mlmodel
 
@@ -55,10 +55,10 @@ def read() -> Outcome:
 
 def said(outcome: Outcome, row: Row, name: str) -> str:
     """The gate's answer for a row."""
-    found = runtime.find(catalogue.stock(), name.rpartition("-")[0], outcome.kserve[name])
+    found = runtime.find_runtime(catalogue.read_stock(), name.rpartition("-")[0], outcome.kserve[name])
     if found is None:
         raise ValueError(f"no runtime {name} is described")
-    return verdict(row.mlmodel, found, {}).answer
+    return check_runtime(row.mlmodel, found, {}).answer
 
 
 def page() -> str:
@@ -72,7 +72,7 @@ def page() -> str:
                 row.kind,
                 f"**{said(outcome, row, name)}**",
                 row.outcomes[name].outcome,
-                sanitize.code(row.outcomes[name].error, 100) if row.outcomes[name].error else "",
+                sanitize.format_code(row.outcomes[name].error, 100) if row.outcomes[name].error else "",
             )
             for row in outcome.rows
         ]

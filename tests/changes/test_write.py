@@ -17,7 +17,7 @@ import pytest
 
 from m2g.changes import write
 from m2g.core.errors import InputError, OutsideError
-from m2g.repository.load import WrongInput
+from m2g.repository.load import InvalidRepository
 from tests.support.fleet import FakeRegistry, model, repository, run, tree
 from tests.support.paths import ROOT
 
@@ -260,7 +260,7 @@ class TestHostileRepository:
         for target in (secret, Path("/dev/zero"), tmp_path / "nothing", record):
             record.unlink(missing_ok=True)
             record.symlink_to(target)
-            with pytest.raises(WrongInput) as caught:
+            with pytest.raises(InvalidRepository) as caught:
                 run(root, FakeRegistry())
             assert [finding.rule for finding in caught.value.findings] == ["record-unreadable"]
             assert "password" not in caught.value.findings[0].message
@@ -269,7 +269,7 @@ class TestHostileRepository:
         root = repository(tmp_path)
         (root / "m2g.yaml").unlink()
         os.mkfifo(root / "m2g.yaml")
-        with pytest.raises(WrongInput) as caught:
+        with pytest.raises(InvalidRepository) as caught:
             run(root, FakeRegistry())
         assert "no regular file" in caught.value.findings[0].message
 

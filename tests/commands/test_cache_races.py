@@ -142,7 +142,7 @@ def test_what_another_m2g_has_left_is_not_there(root: Path, tmp_path: Path, valu
 
 
 def test_the_form_of_facts_is_told_by_what_they_are() -> None:
-    assert fingerprint.of_facts() == fingerprint.of_facts() != fingerprint.of_m2g()
+    assert fingerprint.digest_facts_code() == fingerprint.digest_facts_code() != fingerprint.digest_m2g()
 
 
 def odd(path: Path, what: str) -> None:

@@ -13,7 +13,7 @@ from m2g.changes.update import RenderOptions
 from m2g.commands.diff import diff
 from m2g.core.errors import InputError
 from m2g.core.model import Dataset, Field, Flavor, Mlmodel, Release, Run, Signature
-from m2g.core.results import Kind
+from m2g.core.results import ChangeKind
 from m2g.report import diff as report
 from m2g.review import Review, Risk, Verdict
 from tests.support.fleet import FakeRegistry, narrowed, release, repository, run, write_record
@@ -74,7 +74,12 @@ def test_a_new_version_with_its_facts_and_objects(root: Path) -> None:
     )
     rendered(root, release("wine", "prod", "2", mlmodel=mlmodel("a", digest="2"), run=new))
     (change,) = compare(root).changes
-    assert (change.kind, change.risk, change.slug, change.environment) == (Kind.CHANGED, Risk.ROUTINE, "wine", "prod")
+    assert (change.kind, change.risk, change.slug, change.environment) == (
+        ChangeKind.CHANGED,
+        Risk.ROUTINE,
+        "wine",
+        "prod",
+    )
     assert (change.before, change.after) == ("1", "2")
     rmse = next(metric for metric in change.metrics if metric.name == "rmse")
     assert (rmse.before, rmse.after, round(rmse.delta or 0, 6)) == (0.5, 0.4, -0.1)
@@ -95,7 +100,7 @@ def test_a_new_version_with_its_facts_and_objects(root: Path) -> None:
         "InferenceService",
         "models-prod",
         "wine",
-        Kind.CHANGED,
+        ChangeKind.CHANGED,
     )
     assert "+      storageUri: s3://mlflow/1/models/m-2/artifacts/" in item.diff
 
@@ -115,7 +120,7 @@ def test_the_riskiest_come_first(root: Path) -> None:
         (Risk.ROUTINE, "beer", "dev"),
         (Risk.ROUTINE, "tea", "dev"),
     ]
-    assert found.changes[3].kind is Kind.ADDED
+    assert found.changes[3].kind is ChangeKind.ADDED
     assert report.render(found, "text").splitlines()[0] == "4 changes in 3 models: 2 breaking, 2 routine"
 
 
@@ -123,10 +128,10 @@ def test_a_removed_model_is_breaking(root: Path) -> None:
     shutil.rmtree(root / "models/beer")
     changes = compare(root).changes
     assert [(item.kind, item.risk, item.environment) for item in changes] == [
-        (Kind.REMOVED, Risk.BREAKING, "dev"),
-        (Kind.REMOVED, Risk.BREAKING, "prod"),
+        (ChangeKind.REMOVED, Risk.BREAKING, "dev"),
+        (ChangeKind.REMOVED, Risk.BREAKING, "prod"),
     ]
-    assert {item.kind for change in changes for item in change.objects} == {Kind.REMOVED}
+    assert {item.kind for change in changes for item in change.objects} == {ChangeKind.REMOVED}
 
 
 @pytest.mark.parametrize(

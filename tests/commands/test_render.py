@@ -15,9 +15,9 @@ from m2g.core import manifest, process
 from m2g.core.errors import InputError
 from m2g.core.finding import Severity
 from m2g.core.model import ModelVersion
-from m2g.core.results import Kind
+from m2g.core.results import ChangeKind
 from m2g.repository import records
-from m2g.repository.load import WrongInput
+from m2g.repository.load import InvalidRepository
 from m2g.repository.state import Scope
 from tests.support.fleet import CONFIG, FakeRegistry, model, release, repository, run, tree, write_record
 
@@ -26,8 +26,8 @@ def test_a_version_reaches_the_environments_whose_alias_names_it(tmp_path: Path)
     root = repository(tmp_path)
     outcome = run(root, FakeRegistry([model(champion="1", challenger="2")]))
     assert [(c.kind, c.environment, c.after) for c in outcome.releases] == [
-        (Kind.ADDED, "dev", "2"),
-        (Kind.ADDED, "prod", "1"),
+        (ChangeKind.ADDED, "dev", "2"),
+        (ChangeKind.ADDED, "prod", "1"),
     ]
     record = json.loads((root / "models/wine/releases/prod.json").read_bytes())
     assert (record["version"], record["run"]["id"], record["follows"]) == ("1", "run-1", "alias champion")
@@ -159,7 +159,7 @@ class TestRemoval:
         (root / "models/wine/custom/dev/notes.txt").write_text("mine")
         registry.known[0] = model(champion="1")
         outcome = run(root, registry)
-        assert [(c.kind, c.environment) for c in outcome.releases] == [(Kind.REMOVED, "dev")]
+        assert [(c.kind, c.environment) for c in outcome.releases] == [(ChangeKind.REMOVED, "dev")]
         assert not (root / "models/wine/overlays/dev").exists()
         assert not (root / "fleet/dev/wine.yaml").exists()
         assert (root / "models/wine/overlays/prod/patch.yaml").exists()
@@ -171,7 +171,7 @@ class TestRemoval:
         run(root, registry)
         shutil.rmtree(root / "models/wine")
         outcome = run(root, registry)
-        assert {change.kind for change in outcome.files} == {Kind.ADDED}
+        assert {change.kind for change in outcome.files} == {ChangeKind.ADDED}
         assert (root / "fleet/prod/wine.yaml").exists()
         assert run(root, registry, RenderOptions(check=True)).files == ()
 
@@ -393,7 +393,7 @@ class TestPeoplesFiles:
         root = repository(tmp_path)
         write_record(root, "wine", release()).write_bytes(content)
         before = tree(root)
-        with pytest.raises(WrongInput) as caught:
+        with pytest.raises(InvalidRepository) as caught:
             run(root, FakeRegistry([model(champion="1")]))
         assert [(f.rule, f.file) for f in caught.value.findings] == [(rule, "models/wine/releases/prod.json")]
         assert caught.value.findings[0].hint
@@ -438,10 +438,10 @@ class TestPeopleHaveTheLastWord:
         (folder / "extra.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: extra}\n")
         run(root, FakeRegistry([model(champion="1")]))
         built = process.run([str(kustomize), "build", str(root / "models/wine/overlays/prod")])
-        objects = {str(manifest.at(item, "kind")): item for item in manifest.read_all(built.stdout.decode())}
-        assert manifest.at(objects["InferenceService"], "spec", "predictor", "maxReplicas") == 9
-        assert manifest.at(objects["InferenceService"], "spec", "predictor", "minReplicas") == 2
-        assert {manifest.at(item, "metadata", "namespace") for item in objects.values()} == {"models-prod"}
+        objects = {str(manifest.get_at(item, "kind")): item for item in manifest.read_all(built.stdout.decode())}
+        assert manifest.get_at(objects["InferenceService"], "spec", "predictor", "maxReplicas") == 9
+        assert manifest.get_at(objects["InferenceService"], "spec", "predictor", "minReplicas") == 2
+        assert {manifest.get_at(item, "metadata", "namespace") for item in objects.values()} == {"models-prod"}
 
     def test_a_component_that_comes_or_goes_moves_the_patch(self, tmp_path: Path) -> None:
         root = repository(tmp_path)
@@ -487,7 +487,7 @@ class TestPeopleHaveTheLastWord:
         config = root / "m2g.yaml"
         config.write_text(config.read_text() + "models: {exclude: [wine]}\n")
         for options in (RenderOptions(locked=True, check=True), RenderOptions()):
-            assert [(c.kind, c.slug) for c in run(root, registry, options).releases] == [(Kind.REMOVED, "wine")]
+            assert [(c.kind, c.slug) for c in run(root, registry, options).releases] == [(ChangeKind.REMOVED, "wine")]
 
 
 class TestNarrowedRuns:
@@ -519,7 +519,9 @@ class TestIdentity:
         registry.known[0] = model("wine", champion="1")
         outcome = run(root, registry)
         assert outcome.findings == ()
-        assert [(c.kind, c.model, c.before, c.after) for c in outcome.releases] == [(Kind.CHANGED, "wine", "1", "1")]
+        assert [(c.kind, c.model, c.before, c.after) for c in outcome.releases] == [
+            (ChangeKind.CHANGED, "wine", "1", "1")
+        ]
 
     def test_another_model_under_the_slug_of_one_that_is_gone_changes_nothing(self, tmp_path: Path) -> None:
         root = repository(tmp_path)
@@ -534,7 +536,7 @@ class TestIdentity:
     def test_a_record_in_another_models_folder_stops_the_run(self, tmp_path: Path) -> None:
         root = repository(tmp_path)
         write_record(root, "beer", release("wine"))
-        with pytest.raises(WrongInput) as caught:
+        with pytest.raises(InvalidRepository) as caught:
             run(root, FakeRegistry(), RenderOptions(locked=True))
         assert [finding.rule for finding in caught.value.findings] == ["record-misplaced"]
 
@@ -544,8 +546,8 @@ class TestIdentity:
         run(root, registry)
         (root / "m2g.yaml").write_text(CONFIG + "models: {slugs: {wine: vino}}\n")
         assert {(c.kind, c.slug) for c in run(root, registry).releases} == {
-            (Kind.REMOVED, "wine"),
-            (Kind.ADDED, "vino"),
+            (ChangeKind.REMOVED, "wine"),
+            (ChangeKind.ADDED, "vino"),
         }
 
 

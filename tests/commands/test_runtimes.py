@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from m2g.cli import group
 from m2g.compat import catalogue, package_list, runtime
-from m2g.compat.check import verdict
+from m2g.compat.check import check_runtime
 from m2g.compat.runtime import Runtime
 from m2g.core.errors import InputError
 from m2g.core.model import Flavor, Mlmodel
@@ -64,8 +64,10 @@ def ask(tmp_path: Path) -> Callable[..., tuple[int, str]]:
 def test_every_kserve_has_its_runtimes() -> None:
     for version in ("0.15", "0.16", "0.17", "0.18", "0.19", "0.20", "0.21"):
         for name in ("mlserver", "sklearnserver", "xgbserver", "lgbserver", "huggingfaceserver"):
-            assert runtime.find(catalogue.stock(), f"kserve-{name}", version) is not None
-    old, new = (runtime.find(catalogue.stock(), "kserve-mlserver", version) for version in ("0.17", "0.18"))
+            assert runtime.find_runtime(catalogue.read_stock(), f"kserve-{name}", version) is not None
+    old, new = (
+        runtime.find_runtime(catalogue.read_stock(), "kserve-mlserver", version) for version in ("0.17", "0.18")
+    )
     assert old is not None
     assert new is not None
     assert (old.version("mlflow"), new.version("mlflow"), new.python) == ("2.10.2", "2.19.0", "3.10.12")
@@ -141,7 +143,7 @@ def test_the_repository_s_own_comes_first(tmp_path: Path) -> None:
     (tmp_path / "runtimes/a.json").write_bytes(msgspec.json.encode(own))
     (tmp_path / "runtimes/b.json").write_text("[]")
     known, findings = runtimes.read(tmp_path)
-    found = runtime.find(known, "kserve-mlserver", "0.21")
+    found = runtime.find_runtime(known, "kserve-mlserver", "0.21")
     assert found is not None
     assert found.version("scikit-learn") == "1.9.1"
     assert [(finding.rule, finding.file) for finding in findings] == [("runtime-invalid", "runtimes/b.json")]
@@ -149,12 +151,12 @@ def test_the_repository_s_own_comes_first(tmp_path: Path) -> None:
 
 def test_xgbserver_takes_an_example_for_another_model() -> None:
     described, _ = runtimes.read(None)
-    server = runtime.find(described, "kserve-xgbserver", "0.21")
+    server = runtime.find_runtime(described, "kserve-xgbserver", "0.21")
     assert server is not None
     flavors = (Flavor(name="xgboost", version=server.version("xgboost"), file="model.ubj"),)
     made = Mlmodel(sha256="0" * 64, flavors=flavors, python_version="3.11.7", requirements=())
-    assert verdict(made, server, {}).answer != "fails"
-    answer = verdict(msgspec.structs.replace(made, with_example=True), server, {})
+    assert check_runtime(made, server, {}).answer != "fails"
+    answer = check_runtime(msgspec.structs.replace(made, with_example=True), server, {})
     assert answer.answer == "fails"
     assert "input example" in answer.reasons[0].text
 
@@ -166,9 +168,9 @@ def test_versions_that_differ_in_digest_and_example_alone_have_one_verdict_and_a
     other = msgspec.structs.replace(made, sha256="1" * 64, example='{"inputs": [1]}', with_example=True)
     bare = msgspec.structs.replace(made, sha256="2" * 64, with_example=True)
     for server in described:
-        assert verdict(other, server, {}) == verdict(bare, server, {})
+        assert check_runtime(other, server, {}) == check_runtime(bare, server, {})
     server = next(one for one in described if one.name == "kserve-mlserver")
     huge = msgspec.structs.replace(made, size_bytes=5 << 30)
-    answers = [verdict(one, server, {"memory": "2Gi"}).answer for one in (made, huge)]
+    answers = [check_runtime(one, server, {"memory": "2Gi"}).answer for one in (made, huge)]
     assert answers[0] != "fails"
     assert answers[1] == "fails"

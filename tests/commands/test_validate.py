@@ -11,7 +11,7 @@ from m2g.changes.update import RenderOptions
 from m2g.commands.validate import Options, validate
 from m2g.core.errors import InputError, OutsideError
 from m2g.core.finding import Finding, Report, Severity
-from m2g.repository.load import WrongInput
+from m2g.repository.load import InvalidRepository
 from tests.support.fleet import FakeRegistry, narrowed, release, repository, run, write_record
 from tests.support.handmade_fleet import write
 
@@ -156,7 +156,7 @@ def test_a_link_in_the_place_of_a_folder_is_named(tmp_path: Path, place: str) ->
     found = check(root).findings
     assert [(item.file, item.severity) for item in found if item.rule == "linked-folder"] == [(place, Severity.ERROR)]
     if place != "models/wine/base":
-        with pytest.raises(WrongInput, match=f"{place}: is a link"):
+        with pytest.raises(InvalidRepository, match=f"{place}: is a link"):
             run(root, FakeRegistry(), RenderOptions(locked=True))
 
 

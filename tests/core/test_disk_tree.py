@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m2g.core.disk_tree import Spool, part
+from m2g.core.disk_tree import DiskTree, select_paths
 from m2g.core.errors import OutsideError
 
 LARGE = bytes(range(256)) * 3000
@@ -19,7 +19,7 @@ LARGE = bytes(range(256)) * 3000
 
 @given(st.lists(st.dictionaries(st.text(max_size=3), st.sampled_from([b"", b"a", b"\x00b", LARGE]), max_size=4)))
 def test_the_last_content_of_a_path_comes_back(trees: list[dict[str, bytes]]) -> None:
-    spool, expected = Spool(), dict[str, bytes]()
+    spool, expected = DiskTree(), dict[str, bytes]()
     for tree in trees:
         spool.put(tree)
         expected |= tree
@@ -28,15 +28,15 @@ def test_the_last_content_of_a_path_comes_back(trees: list[dict[str, bytes]]) ->
 
 
 def test_a_part_has_its_own_paths_alone() -> None:
-    spool = Spool()
+    spool = DiskTree()
     spool.put({"a": b"1", "b": b"2", "c": b"3"})
-    some = part(spool, ["c", "a"])
+    some = select_paths(spool, ["c", "a"])
     assert dict(some) == {"c": b"3", "a": b"1"}
     assert list(some) == ["c", "a"]
     assert "b" not in some
     with pytest.raises(KeyError):
         some["b"]
-    assert part(spool, ["c", "b", "a"]) == spool
+    assert select_paths(spool, ["c", "b", "a"]) == spool
 
 
 def test_no_room_is_said_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +46,7 @@ def test_no_room_is_said_with_the_way_out(tmp_path: Path, monkeypatch: pytest.Mo
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         try:
-            Spool().put({"a": LARGE, "b": LARGE})
+            DiskTree().put({"a": LARGE, "b": LARGE})
         except OutsideError as error:
             os._exit(7 if str(tmp_path) in error.message and "TMPDIR" in error.hint else 8)
         os._exit(9)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from m2g.core.interning import Alike, said
+from m2g.core.interning import Interner, canonical
 from m2g.core.model import Field, Flavor, Mlmodel, Release, Run, Signature
 from m2g.repository import load
 from tests.support.fleet import FakeRegistry, model, release, repository, run
@@ -41,16 +41,16 @@ def test_every_record_is_what_it_was() -> None:
         msgspec.structs.replace(_record("none", "1", "dev"), mlmodel=None, run=None),
         _record("wine", "1", "dev"),
     ]
-    alike = Alike()
+    alike = Interner()
     assert [alike.of(record) for record in records] == records
 
 
 def test_equal_is_not_the_same() -> None:
-    assert len({said(value) for value in (1, 1.0, True, "1", "\ud800", "\ud801", 10**30)}) == 7
+    assert len({canonical(value) for value in (1, 1.0, True, "1", "\ud800", "\ud801", 10**30)}) == 7
 
 
 def test_what_several_say_is_there_once() -> None:
-    alike = Alike()
+    alike = Interner()
     dev, prod, stage = (alike.of(_record("wine", *key)) for key in (("2", "dev"), ("1", "prod"), ("2", "stage")))
     assert dev.run is stage.run
     assert dev.mlmodel is stage.mlmodel
@@ -68,7 +68,7 @@ def test_what_several_say_is_there_once() -> None:
 def test_records_that_are_read_from_files_share(tmp_path: Path) -> None:
     root = repository(tmp_path)
     run(root, FakeRegistry([model(champion="1"), model("fraud", champion="2")]))
-    records = load.repository(root).records
+    records = load.read_repository(root).records
     wine, fraud = (records[slug, "prod"].mlmodel for slug in ("wine", "fraud"))
     assert wine is not None
     assert fraud is not None

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from m2g import kustomize
 from m2g.core.errors import InputError
-from m2g.core.manifest import at, read_all
+from m2g.core.manifest import get_at, read_all
 from m2g.core.yaml_writer import Plain, dump
 from tests.support.yaml_traps import REFUSED, TRAPS
 
@@ -32,7 +32,7 @@ def through_kustomize(root: Path, value: Plain) -> object:
     built = kustomize.build(root.parent, [root.name])[root.name]
     assert not built.error, built.error
     (found,) = built.objects
-    return at(found, "spec")
+    return get_at(found, "spec")
 
 
 def test_the_corpus_is_large_enough() -> None:
@@ -70,7 +70,7 @@ def test_traps_survive_a_patch_by_kustomize(tmp_path: Path) -> None:
     patches: Plain = [{"path": "patch.yaml", "target": {"kind": "Trap"}}]
     (root / "kustomization.yaml").write_text(dump({"resources": ["trap.yaml"], "patches": patches}))
     (item,) = kustomize.build(tmp_path, ["k"])["k"].objects
-    assert at(item, "spec") == value
+    assert get_at(item, "spec") == value
 
 
 def test_numbers_and_words_keep_their_type(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_numbers_and_words_keep_their_type(tmp_path: Path) -> None:
     }
     found = through_kustomize(tmp_path / "k", value)
     assert found == value
-    numbers = at(found, "numbers")
+    numbers = get_at(found, "numbers")
     assert isinstance(numbers, list)
     assert [type(item) for item in numbers] == [type(item) for item in NUMBERS]
 

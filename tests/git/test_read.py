@@ -22,10 +22,10 @@ def test_resolves_branches_tags_and_commits(root: Path) -> None:
     first = commit(root)
     git(root, "tag", "v1")
     second = commit(root)
-    assert m2g_git.resolve(root, "v1") == first
-    assert m2g_git.resolve(root, "main") == second
-    assert m2g_git.resolve(root, "HEAD~1") == first
-    assert m2g_git.resolve(root, first[:10]) == first
+    assert m2g_git.resolve_ref(root, "v1") == first
+    assert m2g_git.resolve_ref(root, "main") == second
+    assert m2g_git.resolve_ref(root, "HEAD~1") == first
+    assert m2g_git.resolve_ref(root, first[:10]) == first
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_resolves_branches_tags_and_commits(root: Path) -> None:
 def test_refs_that_are_none_are_refused(root: Path, ref: str) -> None:
     commit(root)
     with pytest.raises(InputError):
-        m2g_git.merge_base(root, ref)
+        m2g_git.find_merge_base(root, ref)
     assert sorted(path.name for path in root.iterdir()) == [".git"]
 
 
@@ -58,17 +58,17 @@ def test_the_merge_base_is_where_the_branches_parted(root: Path) -> None:
     git(root, "switch", "-q", "main")
     commit(root, "main")
     git(root, "switch", "-q", "work")
-    assert m2g_git.merge_base(root, "main") == base
+    assert m2g_git.find_merge_base(root, "main") == base
 
 
 def test_no_repository_and_no_commit(tmp_path: Path, root: Path) -> None:
     with pytest.raises(InputError, match="no Git repository") as caught:
-        m2g_git.merge_base(tmp_path, "main")
+        m2g_git.find_merge_base(tmp_path, "main")
     assert "git init" in caught.value.hint
     with pytest.raises(InputError, match="no Git repository"):
-        m2g_git.usual_base(tmp_path)
+        m2g_git.find_default_base(tmp_path)
     with pytest.raises(InputError, match="knows no commit"):
-        m2g_git.merge_base(root, "main")
+        m2g_git.find_merge_base(root, "main")
 
 
 def test_a_shallow_clone_says_what_to_do(tmp_path: Path, root: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_shallow_clone_says_what_to_do(tmp_path: Path, root: Path) -> None:
     git(tmp_path, "clone", "-q", "--depth=1", "--no-single-branch", "--branch=work", f"file://{root}", str(clone))
     for ref in (first, "origin/main"):
         with pytest.raises(InputError) as caught:
-            m2g_git.merge_base(clone, ref)
+            m2g_git.find_merge_base(clone, ref)
         assert "fetch-depth: 0" in caught.value.hint
 
 
@@ -89,18 +89,18 @@ def test_unrelated_histories(root: Path) -> None:
     git(root, "switch", "-q", "--orphan", "other")
     commit(root, "other")
     with pytest.raises(InputError, match="no common commit"):
-        m2g_git.merge_base(root, "main")
+        m2g_git.find_merge_base(root, "main")
 
 
 def test_the_usual_base(tmp_path: Path, root: Path) -> None:
     commit(root)
-    assert m2g_git.usual_base(root) == "main"
+    assert m2g_git.find_default_base(root) == "main"
     git(root, "branch", "-m", "trunk")
     with pytest.raises(InputError, match="to compare with"):
-        m2g_git.usual_base(root)
+        m2g_git.find_default_base(root)
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", str(root), str(clone))
-    assert m2g_git.usual_base(clone) == "origin/trunk"
+    assert m2g_git.find_default_base(clone) == "origin/trunk"
 
 
 STRANGE = [
@@ -122,10 +122,10 @@ def test_reads_files_of_a_commit_in_bulk(root: Path) -> None:
     sha = commit(root)
     for path in contents:
         (root / path).unlink()
-    found = m2g_git.read(root, m2g_git.files(root, sha))
+    found = m2g_git.read_files(root, m2g_git.list_files(root, sha))
     assert {path: data.decode() for path, data in found.items() if path != "bytes"} == contents
     assert found["bytes"] == b"\0\xff\n\n" * 5000
-    assert set(m2g_git.files(root, sha, ["folder"])) == {"folder/*.yaml"}
+    assert set(m2g_git.list_files(root, sha, ["folder"])) == {"folder/*.yaml"}
 
 
 def test_a_root_below_the_top_of_the_repository(root: Path) -> None:
@@ -133,9 +133,9 @@ def test_a_root_below_the_top_of_the_repository(root: Path) -> None:
     sha = commit(root)
     write(root, {"gitops/models/x": "y", "outside": "p", "gitops/new": "n"})
     inner = root / "gitops"
-    assert set(m2g_git.files(inner, sha)) == {"m2g.yaml", "models/x"}
-    assert m2g_git.changed(inner, sha) == {"models/x", "new"}
-    assert m2g_git.read(inner, m2g_git.files(inner, sha))["models/x"] == b"x"
+    assert set(m2g_git.list_files(inner, sha)) == {"m2g.yaml", "models/x"}
+    assert m2g_git.list_changed(inner, sha) == {"models/x", "new"}
+    assert m2g_git.read_files(inner, m2g_git.list_files(inner, sha))["models/x"] == b"x"
 
 
 def test_changed_files_committed_staged_modified_new_removed(root: Path) -> None:
@@ -149,7 +149,7 @@ def test_changed_files_committed_staged_modified_new_removed(root: Path) -> None
     write(root, {"modified": "2", "new folder/new\nfile": "2", "ignored": "2", STRANGE[3]: "2"})
     (root / "removed").unlink()
     expected = {"committed", "staged", "modified", "removed", "new folder/new\nfile", STRANGE[3]}
-    assert m2g_git.changed(root, sha) == expected
+    assert m2g_git.list_changed(root, sha) == expected
 
 
 def test_extracts_files_and_links(tmp_path: Path, root: Path) -> None:
@@ -159,7 +159,7 @@ def test_extracts_files_and_links(tmp_path: Path, root: Path) -> None:
     sha = commit(root)
     out = tmp_path / "out"
     out.mkdir()
-    m2g_git.extract(root, m2g_git.files(root, sha), out)
+    m2g_git.extract(root, m2g_git.list_files(root, sha), out)
     assert (out / "models/wine/link/b.yaml").read_text() == "b"
     assert os.readlink(out / "evil") == "/etc"
 
@@ -171,7 +171,7 @@ def test_a_tree_that_climbs_out_is_refused(tmp_path: Path, root: Path) -> None:
     outer = git(root, "mktree", stdin=f"040000 tree {inner}\tmodels\n")
     sha = git(root, "commit-tree", outer, "-m", "evil")
     with pytest.raises(InputError, match="unsafe"):
-        m2g_git.extract(root, m2g_git.files(root, sha), tmp_path)
+        m2g_git.extract(root, m2g_git.list_files(root, sha), tmp_path)
 
 
 def test_the_repository_s_own_configuration_starts_nothing(root: Path) -> None:
@@ -184,7 +184,7 @@ def test_the_repository_s_own_configuration_starts_nothing(root: Path) -> None:
     for key in ("core.fsmonitor", "diff.external", "diff.evil.command", "diff.evil.textconv"):
         git(root, "config", key, str(script))
     write(root, {"a.yaml": "2"})
-    assert m2g_git.changed(root, sha) == {"a.yaml"}
+    assert m2g_git.list_changed(root, sha) == {"a.yaml"}
     assert not proof.exists()
 
 
@@ -206,7 +206,7 @@ def test_files_with_new_dates_are_not_changed_and_git_s_folder_is_not_written(ro
         git(root, "config", "core.splitIndex", "true")
         git(root, "update-index", "--split-index")
     before = states(root / ".git")
-    assert m2g_git.changed(root, sha) == {"mode.sh", "changed.yaml", "other"}
+    assert m2g_git.list_changed(root, sha) == {"mode.sh", "changed.yaml", "other"}
     assert states(root / ".git") == before
 
 
@@ -230,5 +230,5 @@ def test_a_merge_in_conflict(root: Path) -> None:
     commit(root)
     with pytest.raises(AssertionError):
         git(root, "merge", "-q", "work")
-    assert m2g_git.changed(root, base) == {"a.yaml"}
-    assert m2g_git.changed(root, "HEAD") == {"a.yaml"}
+    assert m2g_git.list_changed(root, base) == {"a.yaml"}
+    assert m2g_git.list_changed(root, "HEAD") == {"a.yaml"}

@@ -16,7 +16,7 @@ from m2g.changes.update import RenderOptions
 from m2g.commands.image import ImageOptions, prepare, record, waiting
 from m2g.core.errors import InputError, OutsideError
 from m2g.core.model import Flavor, Image, Mlmodel
-from m2g.core.results import Prepared
+from m2g.core.results import PreparedImage
 from m2g.image import context, output_folder
 from m2g.repository import records as releases
 from m2g.repository.state import Scope
@@ -79,7 +79,7 @@ def nobody(_config: object) -> FakeRegistry:
     raise AssertionError("the registry was asked")
 
 
-def prepared(root: Path, to: Path, **options: object) -> Prepared:
+def prepared(root: Path, to: Path, **options: object) -> PreparedImage:
     asked = ImageOptions(model="wine", environment="prod", locked=True)
     return prepare(root, msgspec.structs.replace(asked, **options), to, nobody)
 

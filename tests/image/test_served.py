@@ -78,7 +78,7 @@ def test_a_batch_is_what_the_job_would_run(trained: Trained, tmp_path: Path) -> 
         model="wine", profile="mlflow-image", release=release(), batch_image="x", batch_model="/opt/ml/model"
     )
     job = beside("wine", subject, Serving(kserve=Kserve(), batch=settings))["batch.yaml"]
-    command = manifest.at(job, "spec", "template", "spec", "containers", 0, "command")
+    command = manifest.get_at(job, "spec", "template", "spec", "containers", 0, "command")
     assert isinstance(command, list)
     rows = [",".join(trained.names), *[",".join(str(value) for value in trained.row)] * 2]
     given = tmp_path / "new rows.csv"

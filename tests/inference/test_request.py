@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from m2g.core.errors import InputError
 from m2g.core.model import Field, Flavor, Mlmodel, Signature
-from m2g.inference import Protocol, asked, request, without_example
+from m2g.inference import Protocol, drop_example, keep_request_facts, make_request
 
 PROTOCOLS: tuple[Protocol, ...] = ("v2", "v1", "invocations")
 ARRAY = (Field(name="", type="float64", shape=(-1,)),)
@@ -45,7 +45,7 @@ def split(**row: object) -> Mapping[str, object]:
 
 def v2(mlmodel: Mlmodel) -> Sequence[Mapping[str, object]]:
     """The inputs of the v2 body."""
-    inputs = json.loads(request(mlmodel, "v2").body)["inputs"]
+    inputs = json.loads(make_request(mlmodel, "v2").body)["inputs"]
     assert isinstance(inputs, list)
     return inputs
 
@@ -113,7 +113,7 @@ def test_an_example_that_contradicts_the_signature_names_the_column(
     word: str, value: object, protocol: Protocol
 ) -> None:
     with pytest.raises(InputError) as caught:
-        request(model([column("double", "good"), column(word, "bad")], split(good=1.0, bad=value)), protocol)
+        make_request(model([column("double", "good"), column(word, "bad")], split(good=1.0, bad=value)), protocol)
     assert "'bad'" in caught.value.message
     assert "infer_signature" in caught.value.hint
     assert len(caught.value.message) < 400
@@ -124,12 +124,12 @@ def test_a_required_column_must_be_in_the_example_and_an_optional_one_need_not()
     assert [item["name"] for item in v2(model(fields, split(a=1.0, b=None)))] == ["a"]
     assert [item["name"] for item in v2(model(fields, split(c=1, a=1.0, more=2)))] == ["a", "c"]
     with pytest.raises(InputError, match=r"column 'a' is required, and the example does not have it"):
-        request(model(fields, split(b="x")), "invocations")
+        make_request(model(fields, split(b="x")), "invocations")
 
 
 def test_a_null_is_sent_where_servers_take_one_and_made_up_where_they_do_not() -> None:
     fields = [column("double", "a"), column("string", "b"), column("datetime", "c")]
-    made = request(model(fields, '{"dataframe_split":{"columns":["a","b","c"],"data":[[NaN,null,null]]}}'), "v2")
+    made = make_request(model(fields, '{"dataframe_split":{"columns":["a","b","c"],"data":[[NaN,null,null]]}}'), "v2")
     assert [item["data"] for item in json.loads(made.body)["inputs"]] == [[None], [None], ["2026-01-01T00:00:00"]]
     assert "'c'" in made.notes[0]
     assert "NaN" not in made.body
@@ -151,9 +151,9 @@ def test_a_null_is_sent_where_servers_take_one_and_made_up_where_they_do_not() -
 def test_every_form_of_an_example_gives_the_same_row(example: object) -> None:
     fields = [column("double", "a"), column("string", "b")]
     assert [item["data"] for item in v2(model(fields, example))] == [[1.0], ["x"]]
-    body = json.loads(request(model(fields, example), "invocations").body)
+    body = json.loads(make_request(model(fields, example), "invocations").body)
     assert body == {"dataframe_split": {"columns": ["a", "b"], "data": [[1.0, "x"]]}}
-    assert json.loads(request(model(fields, example), "v1").body) == {"instances": [{"a": [1.0], "b": ["x"]}]}
+    assert json.loads(make_request(model(fields, example), "v1").body) == {"instances": [{"a": [1.0], "b": ["x"]}]}
 
 
 def test_tensors_have_the_batch_dimension_and_one_row() -> None:
@@ -162,7 +162,9 @@ def test_tensors_have_the_batch_dimension_and_one_row() -> None:
     assert (found["shape"], found["datatype"], found["data"]) == ([1, 3], "FP64", [1.0, 2.0, 3.0])
     (found,) = v2(model(wine))
     assert (found["name"], found["shape"], found["data"]) == ("input-0", [1, 3], [0.5] * 3)
-    assert json.loads(request(model(wine, split(a=1, b=2, c=3)), "invocations").body) == {"inputs": [[1.0, 2.0, 3.0]]}
+    assert json.loads(make_request(model(wine, split(a=1, b=2, c=3)), "invocations").body) == {
+        "inputs": [[1.0, 2.0, 3.0]]
+    }
     batch = [Field(name="", type="int64", shape=(2, 2))]
     assert v2(model(batch, {"inputs": [[1, 2]]}))[0]["data"] == [1, 2, 1, 2]
     named = [Field(name="a", type="float32", shape=(-1, 2)), Field(name="b", type="int32", shape=(-1,))]
@@ -171,7 +173,7 @@ def test_tensors_have_the_batch_dimension_and_one_row() -> None:
         ("a", "FP32", [1, 2]),
         ("b", "INT32", [1]),
     ]
-    assert json.loads(request(made, "invocations").body) == {"inputs": {"a": [[1.0, 2.0]], "b": [7]}}
+    assert json.loads(make_request(made, "invocations").body) == {"inputs": {"a": [[1.0, 2.0]], "b": [7]}}
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,7 @@ def test_tensors_have_the_batch_dimension_and_one_row() -> None:
 )
 def test_a_tensor_of_another_shape_or_type_is_refused(field: Field, value: object, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        request(model([field], {"inputs": value}), "v2")
+        make_request(model([field], {"inputs": value}), "v2")
 
 
 def test_parameters_have_the_example_s_value_or_their_default() -> None:
@@ -201,23 +203,23 @@ def test_parameters_have_the_example_s_value_or_their_default() -> None:
     ]
     made = model([column("double")], {**split(x=1.0), "params": {"mode": "b", "unknown": 1}}, params=params)
     sent = {"k": 1.0, "mode": "b", "flags": [1, 2]}
-    asked = request(made, "v2")
+    asked = make_request(made, "v2")
     assert json.loads(asked.body)["parameters"] == {"content_type": "pd", **sent}
     assert any("content_type" in note for note in asked.notes)
-    assert json.loads(request(made, "invocations").body)["params"] == {**sent, "content_type": "mine"}
-    assert "parameters" in request(made, "v1").notes[0]
+    assert json.loads(make_request(made, "invocations").body)["params"] == {**sent, "content_type": "mine"}
+    assert "parameters" in make_request(made, "v1").notes[0]
     with pytest.raises(InputError, match="parameter 'k'"):
-        request(model([column("double")], {**split(x=1.0), "params": {"k": "a"}}, params=params), "v2")
+        make_request(model([column("double")], {**split(x=1.0), "params": {"k": "a"}}, params=params), "v2")
 
 
 def test_without_names_the_inputs_are_numbered_and_a_hinted_object_is_taken_apart() -> None:
     hint = [column("string", "")]
     assert v2(model(hint, {"inputs": ["a", "b"]}))[0]["name"] == "input-0"
-    assert json.loads(request(model(hint, {"inputs": ["a", "b"]}), "invocations").body) == {"inputs": ["a"]}
+    assert json.loads(make_request(model(hint, {"inputs": ["a", "b"]}), "invocations").body) == {"inputs": ["a"]}
     message = [column("object{role: string, n?: long, tags: array<string>}", "")]
     made = model(message, {"inputs": [{"role": "user", "tags": ["x"]}]})
     assert [(item["name"], item["data"]) for item in v2(made)] == [("role", ["user"]), ("tags", ['["x"]'])]
-    assert json.loads(request(made, "invocations").body) == {"inputs": [{"role": "user", "tags": ["x"]}]}
+    assert json.loads(make_request(made, "invocations").body) == {"inputs": [{"role": "user", "tags": ["x"]}]}
     assert v2(model([column("map<double>", "")]))[0]["data"] == ['{"key": 0.5}']
     assert v2(model([column("array<double>", "")], {"inputs": [[1, 2]]}))[0]["data"] == ["[1.0, 2.0]"]
     both = model([column("double", ""), column("string", "")], {"dataframe_split": {"data": [[1.0, "a"]]}})
@@ -225,15 +227,15 @@ def test_without_names_the_inputs_are_numbered_and_a_hinted_object_is_taken_apar
 
 
 def test_without_a_signature_the_example_is_sent_and_the_note_says_what_to_log() -> None:
-    made = request(model(None, split(a=1.5, n=2, b=True, s="x", o=[1])), "v2")
+    made = make_request(model(None, split(a=1.5, n=2, b=True, s="x", o=[1])), "v2")
     assert made.origin == "example"
     body = json.loads(made.body)
     assert body["parameters"] == {"content_type": "pd"}
     assert [item["datatype"] for item in body["inputs"]] == ["FP64", "INT64", "BOOL", "BYTES", "BYTES"]
     assert "signature=infer_signature" in made.notes[0]
-    tensor = json.loads(request(model(None, {"inputs": [[1, 2.5]]}), "v2").body)
+    tensor = json.loads(make_request(model(None, {"inputs": [[1, 2.5]]}), "v2").body)
     assert tensor["parameters"] == {"content_type": "np"}
-    nothing = request(model(None), "v2")
+    nothing = make_request(model(None), "v2")
     assert (nothing.body, nothing.origin) == ("", "none")
     assert "input_example" in nothing.notes[0]
 
@@ -246,16 +248,16 @@ def test_what_mlserver_cannot_answer_is_said() -> None:
         (model([Field(name="", type="complex64", shape=(-1,))]), "complex64"),
     ]
     for mlmodel, words in said:
-        assert any(words in note for note in request(mlmodel, "v2").notes), words
-        assert not any(words in note for note in request(mlmodel, "invocations").notes)
-    assert request(model([column("double")]), "v2").notes == ()
+        assert any(words in note for note in make_request(mlmodel, "v2").notes), words
+        assert not any(words in note for note in make_request(mlmodel, "invocations").notes)
+    assert make_request(model([column("double")]), "v2").notes == ()
 
 
 def test_a_body_without_an_envelope_stays_one() -> None:
     chat = {"messages": [{"role": "user", "content": "Hi"}], "temperature": 1.0}
     fields = [column("array<object{content?: string, role: string}>", "messages")]
     fields.append(column("double", "temperature", required=False))
-    assert json.loads(request(model(fields, chat), "invocations").body) == chat
+    assert json.loads(make_request(model(fields, chat), "invocations").body) == chat
     assert [item["name"] for item in v2(model(fields, chat))] == ["messages", "temperature"]
 
 
@@ -265,7 +267,7 @@ def test_a_body_without_an_envelope_stays_one() -> None:
 )
 def test_what_is_no_example_is_refused(example: str) -> None:
     with pytest.raises(InputError, match="example"):
-        request(model([column("double")], example), "v2")
+        make_request(model([column("double")], example), "v2")
 
 
 def test_deep_and_wide_models_are_bounded() -> None:
@@ -276,22 +278,22 @@ def test_deep_and_wide_models_are_bounded() -> None:
             model([column("double", f"column {n}") for n in range(5000)]),
             model([Field(name="", type="float32", shape=(-1, 1000, 1000))]),
         ):
-            assert json.loads(request(wide, protocol).body)
-        assert request(model([Field(name="", type="float32", shape=(-1, 1 << 40))]), protocol).origin == "none"
+            assert json.loads(make_request(wide, protocol).body)
+        assert make_request(model([Field(name="", type="float32", shape=(-1, 1 << 40))]), protocol).origin == "none"
         try:
-            json.loads(request(model([column("any")], deep), protocol).body)
+            json.loads(make_request(model([column("any")], deep), protocol).body)
         except InputError as error:
             assert "deep" in error.message or "JSON" in error.message
         long = model([column("string")], split(x="ж" * 100_000))
-        assert "ж" * 100_000 in json.dumps(json.loads(request(long, protocol).body), ensure_ascii=False)
+        assert "ж" * 100_000 in json.dumps(json.loads(make_request(long, protocol).body), ensure_ascii=False)
     assert time.monotonic() - began < 20
 
 
 def test_a_body_is_ascii_over_lines_and_always_the_same() -> None:
     fields = [column("string", 'ж"\n\u202e\ud800'), column("double", "b")]
-    for made in (model(fields), without_example(model(fields, split(b=1.0)))):
-        body = request(made, "v2").body
-        assert body == request(made, "v2").body
+    for made in (model(fields), drop_example(model(fields, split(b=1.0)))):
+        body = make_request(made, "v2").body
+        assert body == make_request(made, "v2").body
         assert body.isascii()
         assert body.startswith("{\n")
         assert body.endswith("}\n")
@@ -337,10 +339,10 @@ def test_whatever_was_logged_a_body_is_json_or_a_clear_error(
     text = None if example is None else json.dumps(example)
     for protocol in PROTOCOLS:
         try:
-            made = request(model(fields, text, params=params), protocol)
+            made = make_request(model(fields, text, params=params), protocol)
         except InputError:
             continue
-        assert made == request(asked(_odd(model(fields, text, params=params))), protocol)
+        assert made == make_request(keep_request_facts(_odd(model(fields, text, params=params))), protocol)
         assert made.notes if not made.body else isinstance(json.loads(made.body, parse_constant=pytest.fail), dict)
 
 
@@ -353,18 +355,18 @@ def test_whatever_was_logged_a_body_is_json_or_a_clear_error(
 )
 def test_a_number_or_a_moment_beyond_all_bounds_is_a_clear_error(field: Field, example: object) -> None:
     with pytest.raises(InputError, match="contradicts the signature"):
-        request(model([field], example), "v2")
+        make_request(model([field], example), "v2")
 
 
 def test_a_default_that_is_not_of_its_own_type_is_left_out() -> None:
     odd = Field(name="k", type="long", required=False, default='"NaN"')
     for columns in ([column("double")], [Field(name="", type="float64", shape=(-1, 2))]):
-        made = request(model(columns, params=[odd]), "v2")
+        made = make_request(model(columns, params=[odd]), "v2")
         assert "k" not in json.loads(made.body)["parameters"]
         assert any("'k'" in note for note in made.notes)
 
 
 def test_texts_without_a_name_are_no_data_frame_to_a_server_that_takes_texts() -> None:
     """KServe's Hugging Face server tokenizes a list of texts, and makes a data frame where the request says `pd`."""
-    assert "parameters" not in json.loads(request(model([column("string", "")]), "v2").body)
-    assert json.loads(request(model(None, {"inputs": ["text"]}), "v2").body)["parameters"]
+    assert "parameters" not in json.loads(make_request(model([column("string", "")]), "v2").body)
+    assert json.loads(make_request(model(None, {"inputs": ["text"]}), "v2").body)["parameters"]

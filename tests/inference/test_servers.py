@@ -15,7 +15,7 @@ from m2g import mlmodel
 from m2g.core.config_types import Requests
 from m2g.core.model import Mlmodel
 from m2g.core.stamp import stamp
-from m2g.inference import Protocol, Request, request, without_example
+from m2g.inference import Protocol, Request, drop_example, make_request
 from m2g.rendering.sample_request import sample
 from m2g.smoke import compare
 from tests.support import inference_servers
@@ -60,13 +60,13 @@ class World:
             if made.example:
                 found.append((kind, "example", made, known.answer))
             if made.signature is not None:
-                own = request(without_example(made), "invocations")
+                own = make_request(drop_example(made), "invocations")
                 status, said = inference_servers.post(
                     f"{self.scoring}/{kind}/pyfunc", own.body, self.folder / "zoo.log"
                 )
                 assert status == 200, (kind, own.body[:2000], said)
                 assert isinstance(said, dict)
-                found.append((kind, "made up", without_example(made), said["answer"]))
+                found.append((kind, "made up", drop_example(made), said["answer"]))
         return found
 
 
@@ -93,7 +93,7 @@ def test_mlserver_answers_as_pyfunc_or_the_note_says_why_not(world: World) -> No
     for kind, origin, made, expected in world.asked:
         loaded = world.load(kind)
         refused = world.kinds[kind].v2 == "note"
-        asked = request(made, "v2")
+        asked = make_request(made, "v2")
         if refused != _warns(asked):
             wrong.append((kind, origin, f"the notes are {asked.notes}"))
         if refused and (loaded != 200 or not asked.body):
@@ -115,7 +115,7 @@ def _warns(asked: Request) -> bool:
 def test_mlflow_s_scoring_server_answers_as_pyfunc(world: World) -> None:
     wrong = []
     for kind, origin, made, expected in world.asked:
-        asked = request(made, "invocations")
+        asked = make_request(made, "invocations")
         status, answer = inference_servers.post(f"{world.scoring}/{kind}/invocations", asked.body)
         if status == 200 and isinstance(answer, dict) and "predictions" not in answer:
             answer = {"predictions": answer}  # chat and agents: no envelope
@@ -163,16 +163,16 @@ def test_mlflow_models_serve_takes_the_body_too(world: World) -> None:
     ]
     with inference_servers.running(command, world.folder, f"{url}/ping"):
         status, answer = inference_servers.post(
-            f"{url}/invocations", request(world.model("scalars"), "invocations").body
+            f"{url}/invocations", make_request(world.model("scalars"), "invocations").body
         )
     assert status == 200, answer
     assert not differences(world.kinds["scalars"].answer, answer, v2=False)
 
 
 def test_the_tutorial_of_old_is_refused_and_ours_is_not(world: World) -> None:
-    data = json.loads(request(world.model("wine"), "v2").body)["inputs"][0]["data"]
+    data = json.loads(make_request(world.model("wine"), "v2").body)["inputs"][0]["data"]
     old = {"inputs": [{"name": "input", "shape": [13], "datatype": "FP32", "data": data}]}
     infer = f"{world.mlserver}/v2/models/wine/infer"
     world.load("wine")
     assert inference_servers.post(infer, json.dumps(old))[0] == 500
-    assert inference_servers.post(infer, request(world.model("wine"), "v2").body)[0] == 200
+    assert inference_servers.post(infer, make_request(world.model("wine"), "v2").body)[0] == 200

@@ -10,7 +10,7 @@ import pytest
 
 from m2g import kustomize
 from m2g.core.errors import OutsideError
-from m2g.core.manifest import at
+from m2g.core.manifest import get_at
 from tests.support.handmade_fleet import component, model, write
 
 COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
@@ -24,7 +24,7 @@ def fleet(root: Path, count: int) -> list[str]:
 
 def counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A kustomize that leaves a line for each start."""
-    real = kustomize.find()
+    real = kustomize.find_command()
     log, program = tmp_path / "starts", tmp_path / Path(real[0]).name
     program.write_text(f'#!/bin/sh\necho x >> "{log}"\nexec "{real[0]}" "$@"\n')
     program.chmod(0o755)
@@ -39,8 +39,8 @@ def test_builds_each_overlay_in_the_order_asked(tmp_path: Path) -> None:
     built = kustomize.build(tmp_path, folders, progress=lambda what, done, total: steps.append((done, total)))
     assert list(built) == folders
     (service,) = built["models/model-2/overlays/dev"].objects
-    assert at(service, "spec", "predictor", "model", "storageUri") == "s3://models/model-2/3/"
-    assert at(service, "metadata", "namespace") == "models-dev"
+    assert get_at(service, "spec", "predictor", "model", "storageUri") == "s3://models/model-2/3/"
+    assert get_at(service, "metadata", "namespace") == "models-dev"
     assert steps[-1] == (6, 6)
 
 
@@ -82,7 +82,7 @@ def test_error_in_a_component_names_it(tmp_path: Path, monkeypatch: pytest.Monke
     patch = 'patches:\n- target: {kind: InferenceService}\n  patch: \'[{"op": "remove", "path": "/spec/nope"}]\'\n'
     component(tmp_path, "wine", "dev", COMPONENT + patch)
     if logged:
-        program, real = tmp_path / "kustomize", kustomize.find()
+        program, real = tmp_path / "kustomize", kustomize.find_command()
         program.write_text(
             f'#!/bin/sh\nout=$("{real[0]}" {real[1]} . 2>&1 | sed \'s/"/\\\\"/g; s/^Error: //\')\n'
             'printf \'E1120 18:41:55.9 1 run.go:72] "command failed" err="%s"\\n\' "$out" >&2\nexit 1\n'
@@ -169,13 +169,13 @@ def test_without_any_kustomize_the_error_says_what_to_install(tmp_path: Path, mo
 def test_m2g_kustomize_names_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("M2G_KUSTOMIZE", str(tmp_path / "nothing"))
     with pytest.raises(OutsideError, match="M2G_KUSTOMIZE"):
-        kustomize.find()
+        kustomize.find_command()
     monkeypatch.setenv("M2G_KUSTOMIZE", sys.executable)
-    assert kustomize.find()[1:] == ("build", ".")
+    assert kustomize.find_command()[1:] == ("build", ".")
 
 
 def test_kubectl_is_the_second_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = kustomize.find()[0]
+    real = kustomize.find_command()[0]
     program = tmp_path / "bin" / "kubectl"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\ntest "$1" = kustomize || exit 9\nshift\nexec "{real}" build "$@"\n')
@@ -183,5 +183,5 @@ def test_kubectl_is_the_second_choice(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.delenv("M2G_KUSTOMIZE", raising=False)
     folder = fleet(tmp_path, 1)[0]
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}/bin")
-    assert kustomize.find() == (str(program), "kustomize", ".")
+    assert kustomize.find_command() == (str(program), "kustomize", ".")
     assert kustomize.build(tmp_path, [folder])[folder].objects

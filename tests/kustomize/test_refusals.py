@@ -47,7 +47,7 @@ def listener() -> Iterator[Listener]:
     server.socket.close()
 
 
-def build(root: Path, text: str, **files: str) -> kustomize.Built:
+def build(root: Path, text: str, **files: str) -> kustomize.BuildResult:
     write(root, model("wine", dev=1))
     component(root, "wine", "dev", COMPONENT + text, **files)
     return kustomize.build(root, [FOLDER])[FOLDER]
@@ -283,5 +283,5 @@ VALUES = st.recursive(
 def test_any_kustomization_is_read_or_refused(tmp_path: Path, content: dict[str, object]) -> None:
     write(tmp_path, {"base/kustomization.yaml": "resources: []\n", "a/b/x.yaml": "- a\n"})
     write(tmp_path, {"a/b/kustomization.yaml": json.dumps(content)})
-    graph = kustomize.Reader(tmp_path).graph("a/b")
+    graph = kustomize.GraphReader(tmp_path).graph("a/b")
     assert graph.problem or graph.kustomizations

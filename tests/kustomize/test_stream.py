@@ -9,7 +9,7 @@ import pytest
 
 from m2g import kustomize
 from m2g.kustomize import batches
-from m2g.kustomize.graph import Graph, Reader
+from m2g.kustomize.graph import Graph, GraphReader
 from tests.support.counted_kustomize import counted
 from tests.support.handmade_fleet import component, model, write
 
@@ -27,7 +27,7 @@ def test_processes_are_full_and_every_overlay_comes_once(tmp_path: Path, monkeyp
     folders = fleet(tmp_path / "repository")
     log = counted(tmp_path, monkeypatch)
     monkeypatch.setattr(batches, "BATCH", 4)
-    built = [one for batch in kustomize.stream(tmp_path / "repository", folders) for one in batch]
+    built = [one for batch in kustomize.stream_builds(tmp_path / "repository", folders) for one in batch]
     assert sorted(one.folder for one in built) == sorted(folders)
     assert [one.folder for one in built if one.error] == ["models/model-3/overlays/dev"]
     assert log.read_text().count("\n") == 9  # 35 overlays can be built, 4 to a process
@@ -45,7 +45,9 @@ def test_the_first_is_there_before_the_last_is_read(tmp_path: Path, monkeypatch:
             taken.append(folder)
             yield folder
 
-    coming = kustomize.stream(tmp_path, reading(), progress=lambda what, done, total: steps.append((done, total)))
+    coming = kustomize.stream_builds(
+        tmp_path, reading(), progress=lambda what, done, total: steps.append((done, total))
+    )
     assert next(coming)
     assert len(taken) <= 3
     assert sum(map(len, coming)) == len(folders) - 1
@@ -58,7 +60,7 @@ def test_who_stops_asking_stops_the_building(tmp_path: Path, monkeypatch: pytest
     log = counted(tmp_path, monkeypatch)
     monkeypatch.setattr(batches, "BATCH", 1)
     monkeypatch.setattr("m2g.kustomize.build.os.cpu_count", lambda: 1)
-    coming = kustomize.stream(tmp_path / "repository", folders)
+    coming = kustomize.stream_builds(tmp_path / "repository", folders)
     next(coming)
     coming.close()
     assert log.read_text().count("\n") <= 4
@@ -70,7 +72,7 @@ def test_overlays_that_build_the_same_object_share_no_process(tmp_path: Path, mo
         file.write_text(file.read_text().replace(f"models-{file.parent.name}", "models"))
     log = counted(tmp_path, monkeypatch)
     monkeypatch.setattr(batches, "BATCH", 4)
-    built = [one for batch in kustomize.stream(tmp_path / "repository", folders) for one in batch]
+    built = [one for batch in kustomize.stream_builds(tmp_path / "repository", folders) for one in batch]
     assert sorted(one.folder for one in built) == sorted(folders)
     assert [one.folder for one in built if one.error] == ["models/model-3/overlays/dev"]
     assert log.read_text().count("\n") == 9  # three environments of 12, 4 to a process; one overlay is not built
@@ -86,13 +88,13 @@ def test_no_more_than_some_batches_are_held_back(tmp_path: Path, monkeypatch: py
 
     def graphs() -> Iterator[Graph]:
         nonlocal taken
-        reader = Reader(tmp_path)
+        reader = GraphReader(tmp_path)
         for folder in folders:
             taken += 1
             yield reader.graph(folder)
 
     built = 0
-    for batch in batches.batches(graphs()):
+    for batch in batches.make_batches(graphs()):
         built += len(batch)
         assert taken - built <= 8
     assert built == len(folders)
@@ -102,6 +104,6 @@ def test_a_process_starts_when_enough_models_are_read(tmp_path: Path, monkeypatc
     monkeypatch.setattr(batches, "BATCH", 6)
     write(tmp_path, model("model-0", dev=1, prod=1, staging=1) | model("model-1", dev=1, prod=1, staging=1))
     folders = [f"models/model-{number}/overlays/{env}" for number in range(2) for env in ("dev", "prod", "staging")]
-    assert [[graph.folder for graph in batch] for batch in batches.batches(map(Reader(tmp_path).graph, folders))] == [
-        folders
-    ]
+    assert [
+        [graph.folder for graph in batch] for batch in batches.make_batches(map(GraphReader(tmp_path).graph, folders))
+    ] == [folders]

@@ -13,8 +13,8 @@ import pytest
 
 from m2g.core.errors import InputError, OutsideError
 from m2g.registry import open_registry
-from m2g.registry.address import address
-from m2g.registry.database import Snapshot, check
+from m2g.registry.address import parse_address
+from m2g.registry.database import Snapshot, check_schema
 
 TABLES = ("registered_models", "model_versions", "runs")
 
@@ -54,7 +54,7 @@ def test_a_database_of_a_newer_mlflow(tmp_path: Path) -> None:
 
 
 def test_a_snapshot_goes_with_its_owner(tmp_path: Path) -> None:
-    snapshot = Snapshot(address(database(tmp_path / "a.db", revision="x")))
+    snapshot = Snapshot(parse_address(database(tmp_path / "a.db", revision="x")))
     copy = Path(snapshot.uri.removeprefix("sqlite:///"))
     assert copy.is_file()
     del snapshot
@@ -63,12 +63,12 @@ def test_a_snapshot_goes_with_its_owner(tmp_path: Path) -> None:
 
 def test_a_shared_database_is_never_migrated(tmp_path: Path) -> None:
     """What PostgreSQL and MySQL get, tried on SQLite: the schema must be the installed package's own."""
-    place = address(database(tmp_path / "a.db", revision="0123"))
+    place = parse_address(database(tmp_path / "a.db", revision="0123"))
     with pytest.raises(InputError, match=r"another schema \(0123\)") as raised:
-        check(place, _migrations())
+        check_schema(place, _migrations())
     assert "MLflow server" in raised.value.hint
     with pytest.raises(InputError, match="not a database of MLflow"):
-        check(address(database(tmp_path / "b.db")), _migrations())
+        check_schema(parse_address(database(tmp_path / "b.db")), _migrations())
 
 
 def test_a_shared_database_without_its_driver_or_server_says_so_without_the_password() -> None:

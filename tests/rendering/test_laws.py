@@ -18,7 +18,7 @@ from m2g.core import manifest, naming, process, quantity
 from m2g.core.config_types import Config, Kserve, Mode, ModelIntent, Resources, Settings
 from m2g.core.errors import InputError
 from m2g.core.model import Flavor, Mlmodel, Release, Run
-from m2g.core.stamp import Mark, mark, stamp
+from m2g.core.stamp import StampState, check_stamp, stamp
 from m2g.rendering.gitops.kustomization import patch
 from m2g.rendering.kserve import inference_service
 from m2g.rendering.model import desired, model_files
@@ -35,31 +35,31 @@ _NAMES = st.text(min_size=1, max_size=300).filter(lambda name: "/" not in name a
 
 @given(_NAMES)
 def test_a_slug_is_a_dns_1035_label_whatever_the_name(name: str) -> None:
-    made = naming.slug(name)
+    made = naming.slugify(name)
     assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", made)
     assert len(made) <= naming.SLUG_MAX
-    assert naming.slug(made) == made
+    assert naming.slugify(made) == made
 
 
 def test_slugs_that_people_expect() -> None:
-    assert naming.slug("wine") == "wine"
-    assert naming.slug("kustomization").startswith("kustomization-")  # to Flux an index
-    assert naming.slug("Wine Quality") == naming.slug("wine_quality") == "wine-quality"
-    long = [naming.slug("a" * 50 + tail) for tail in "xy"]
+    assert naming.slugify("wine") == "wine"
+    assert naming.slugify("kustomization").startswith("kustomization-")  # to Flux an index
+    assert naming.slugify("Wine Quality") == naming.slugify("wine_quality") == "wine-quality"
+    long = [naming.slugify("a" * 50 + tail) for tail in "xy"]
     assert len(set(long)) == 2
-    assert naming.slug("модель") != naming.slug("моделъ")
+    assert naming.slugify("модель") != naming.slugify("моделъ")
 
 
 @given(st.text(alphabet=string.printable, max_size=400), st.sampled_from(["a.yaml", "a.md"]))
 def test_a_stamp_is_known_again_and_an_edit_is_seen(text: str, path: str) -> None:
     data = stamp(path, text.replace("\r", ""))
-    if mark(data) is Mark.CONFLICTED:
+    if check_stamp(data) is StampState.CONFLICTED:
         return
-    assert mark(data) is Mark.OURS
-    assert mark(data + b"x") is Mark.EDITED
+    assert check_stamp(data) is StampState.OURS
+    assert check_stamp(data + b"x") is StampState.EDITED
 
 
-_REGISTRY_TEXT = st.text(max_size=40).filter(lambda text: not naming.unprintable(text))
+_REGISTRY_TEXT = st.text(max_size=40).filter(lambda text: not naming.find_unprintable(text))
 
 
 @given(model=_REGISTRY_TEXT, run=_REGISTRY_TEXT, follows=_REGISTRY_TEXT, seed=st.randoms(use_true_random=False))
@@ -140,15 +140,15 @@ def test_what_is_rendered_builds_to_the_object_that_was_meant(
     assert built.code == 0, built.stderr
     objects = [item for item in manifest.read_all(built.stdout.decode()) if isinstance(item, dict)]
     (item,) = (found for found in objects if found["kind"] == "InferenceService")
-    assert manifest.at(item, "metadata", "namespace") == "models-prod"
-    assert manifest.at(item, "metadata", "annotations", "m2g.dev/model-name") == name
+    assert manifest.get_at(item, "metadata", "namespace") == "models-prod"
+    assert manifest.get_at(item, "metadata", "annotations", "m2g.dev/model-name") == name
     word = inference_service.mode_name(Serving(kserve=config.kserve))
-    assert manifest.at(item, "metadata", "annotations", "serving.kserve.io/deploymentMode") == word
-    limits = manifest.at(item, "spec", "predictor", "model", "resources", "limits") or manifest.at(
+    assert manifest.get_at(item, "metadata", "annotations", "serving.kserve.io/deploymentMode") == word
+    limits = manifest.get_at(item, "spec", "predictor", "model", "resources", "limits") or manifest.get_at(
         item, "spec", "predictor", "containers", 0, "resources", "limits"
     )
     assert isinstance(limits, dict)
-    assert all(quantity.canonical(text) == text for text in limits.values())
+    assert all(quantity.canonicalize(text) == text for text in limits.values())
     for found in objects:
         assert _CATALOGUE.violations(found, kserve=version.version) == []
         assert rules.check(rules.Subject(item=found, kserve=version.version, overlay=tuple(objects))) == []
@@ -193,8 +193,8 @@ def test_a_patch_makes_the_second_of_the_first(before: dict[str, object], after:
 )
 def test_a_canonical_quantity_is_the_same_amount_and_stays(sign: str, number: object, suffix: str) -> None:
     text = f"{sign}{number}{suffix}"
-    made = quantity.canonical(text)
-    assert quantity.canonical(made) == made
+    made = quantity.canonicalize(text)
+    assert quantity.canonicalize(made) == made
     assert 0 <= quantity.parse(made) - quantity.parse(text) < quantity.parse("1m")
 
 
@@ -211,13 +211,13 @@ def test_quantities_as_kubernetes_spells_them() -> None:
         "1024": "1024",
         "2.0": "2",
     }
-    assert {text: quantity.canonical(text) for text in pairs} == pairs
+    assert {text: quantity.canonicalize(text) for text in pairs} == pairs
 
 
 @pytest.mark.parametrize("text", ["", "1 Gi", "Gi", "1g", "-1", "1e999999999", "٣", "1" * 99, "NaN"])
 def test_what_is_no_quantity_is_refused(text: str) -> None:
     with pytest.raises(InputError) as caught:
-        quantity.canonical(text)
+        quantity.canonicalize(text)
     assert caught.value.hint
 
 

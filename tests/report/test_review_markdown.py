@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from m2g.core.results import Kind
+from m2g.core.results import ChangeKind
 from m2g.report import diff as report
 from m2g.report.review_markdown import BUDGET
 from m2g.review import Change, Concern, Contract, Metric, Moved, ObjectChange, Review, Risk, Verdict
@@ -57,10 +57,15 @@ HOSTILE = [
 def review(text: str) -> Review:
     """`text` wherever text can come from outside."""
     item = ObjectChange(
-        kind=Kind.CHANGED, api_version=text, object_kind=text, namespace=text, name=text, diff=(f"-{text}", f"+{text}")
+        kind=ChangeKind.CHANGED,
+        api_version=text,
+        object_kind=text,
+        namespace=text,
+        name=text,
+        diff=(f"-{text}", f"+{text}"),
     )
     change = Change(
-        kind=Kind.CHANGED,
+        kind=ChangeKind.CHANGED,
         risk=Risk.BREAKING,
         slug="wine",
         model=text,
@@ -151,11 +156,16 @@ def test_no_control_character_reaches_a_terminal_and_no_command_a_runner(text: s
 
 def test_a_large_review_keeps_the_riskiest_and_says_what_it_dropped() -> None:
     item = ObjectChange(
-        kind=Kind.CHANGED, api_version="v1", object_kind="X", namespace="n", name="x", diff=("+" + "y" * 300,) * 200
+        kind=ChangeKind.CHANGED,
+        api_version="v1",
+        object_kind="X",
+        namespace="n",
+        name="x",
+        diff=("+" + "y" * 300,) * 200,
     )
     changes = [
         Change(
-            kind=Kind.CHANGED,
+            kind=ChangeKind.CHANGED,
             risk=Risk.BREAKING if number < 2 else Risk.ROUTINE,
             slug=f"m{number}",
             model=f"m{number}",

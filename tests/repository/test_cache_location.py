@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from m2g.core.cache import Cache, key
-from m2g.repository.cache_location import place
+from m2g.repository.cache_location import find_cache_folder
 from tests.support.cached_fleet import cached_fleet
 
 
@@ -42,12 +42,12 @@ def root(tmp_path: Path) -> Path:
 def test_in_the_repository_only_what_git_does_not_have(root: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     folder = root.parent / where
     monkeypatch.setenv("M2G_CACHE_DIR", str(folder))
-    assert place(root) == folder  # nothing there yet
+    assert find_cache_folder(root) == folder  # nothing there yet
     filled(folder)
-    assert place(root) == folder
+    assert find_cache_folder(root) == folder
     if ".." not in where:
         git(root.parent, "add", "--force", f"{where}/found.db")
-        assert place(root) is None
+        assert find_cache_folder(root) is None
 
 
 @pytest.mark.parametrize("bring", ["link to the folder", "link to the file", "journal", "submodule"])
@@ -71,13 +71,13 @@ def test_what_a_branch_brings_otherwise(root: Path, monkeypatch: pytest.MonkeyPa
         git(folder, "add", ".")
         git(folder, "commit", "-qm", "a")
     git(root, "add", ".")
-    assert place(root) is None
+    assert find_cache_folder(root) is None
 
 
 def test_where_git_cannot_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "plain"
     monkeypatch.setenv("M2G_CACHE_DIR", str(filled(root / ".m2g-cache")))
-    assert place(root) is None
+    assert find_cache_folder(root) is None
 
 
 def test_the_command_says_so_and_goes_without(kustomize: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

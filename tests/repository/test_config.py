@@ -79,7 +79,7 @@ def test_whatever_stands_at_a_field_it_is_taken_or_named(field: str, value: obje
     outer, _, inner = field.partition(".")
     pinned = {"environments": {"prod": {outer: {inner: value} if inner else value}}}
     folder = ModelFolder(slug="wine", files={"models/wine/model.yaml": json.dumps(pinned).encode()})
-    intent, findings = config.intent_of(Path(), folder)
+    intent, findings = config.read_intent(Path(), folder)
     assert (intent is None) == bool(findings)
     assert all(finding.message and finding.line == 1 for finding in findings if finding.rule != "yaml-invalid")
 
@@ -143,7 +143,7 @@ def test_model_yaml_findings_name_file_and_line(tmp_path: Path) -> None:
     path = root / "models/wine/model.yaml"
     path.parent.mkdir(parents=True)
     path.write_text("settings:\n  minReplicas: 1\n  minReplica: 2\nenvironments:\n  prod: {version: latest}\n")
-    found, findings = config.intents(root)
+    found, findings = config.read_intents(root)
     assert found == {}
     assert [(f.file, f.line, f.path) for f in findings] == [
         ("models/wine/model.yaml", 5, "environments.prod.version"),
@@ -158,11 +158,11 @@ def test_an_unknown_environment_in_model_yaml_is_named(tmp_path: Path) -> None:
     path.write_text("environments: {production: {version: 1}}\n")
     loaded = config.load(root)
     assert loaded.config is not None
-    (finding,) = config.unknown_environments(loaded.config, config.intents(root)[0])
+    (finding,) = config.find_unknown_environments(loaded.config, config.read_intents(root)[0])
     assert "dev, prod" in finding.hint
 
 
 def test_the_schemas_for_editors_are_what_the_types_say() -> None:
-    derive = runpy.run_path(str(resources.root() / "schemas/derive/intent.py"))
+    derive = runpy.run_path(str(resources.find_root() / "schemas/derive/intent.py"))
     for path, text in derive["documents"]().items():
         assert path.read_text() == text

@@ -144,7 +144,7 @@ def test_what_the_readme_shows_works(tmp_path: Path) -> None:
     assert [len(shown), len(settings)] == [3, 2]
     for text in settings:
         (repository / "models/wine/model.yaml").write_text(text)
-        found, findings = config.intents(repository)
+        found, findings = config.read_intents(repository)
         assert not findings
         assert found["wine"].environments
     (component,) = set(shown) - set(settings)

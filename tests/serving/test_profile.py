@@ -254,9 +254,9 @@ def test_every_profile_is_valid_for_every_kserve_in_both_modes(tmp_path: Path, k
     }.items():
         item = built(kustomize, root, f"models/{slug}/overlays/e1")["InferenceService"]
         place = ("spec", "predictor", "model")
-        assert manifest.at(item, *place, "runtime") == runtime
-        assert manifest.at(item, *place, "modelFormat", "name") == format_
-        assert manifest.at(item, *place, "protocolVersion") == "v2"
+        assert manifest.get_at(item, *place, "runtime") == runtime
+        assert manifest.get_at(item, *place, "modelFormat", "name") == format_
+        assert manifest.get_at(item, *place, "protocolVersion") == "v2"
 
 
 def built(kustomize: Path, root: Path, folder: str) -> dict[str, manifest.Manifest]:
@@ -278,8 +278,8 @@ def test_our_runtime_is_found_through_a_component_of_a_person_too(tmp_path: Path
     )
     run(root, FakeRegistry(), RenderOptions(locked=True))
     objects = built(kustomize, root, "models/wine/overlays/prod")
-    assert manifest.at(objects["ServingRuntime"], "metadata", "labels", "team") == "wine"
-    assert manifest.at(objects["ServingRuntime"], "metadata", "namespace") == "models-prod"
+    assert manifest.get_at(objects["ServingRuntime"], "metadata", "labels", "team") == "wine"
+    assert manifest.get_at(objects["ServingRuntime"], "metadata", "namespace") == "models-prod"
     assert [finding.rule for finding in validate(root, Options()).findings] == []
 
 
@@ -375,9 +375,9 @@ def test_a_model_called_kserve_does_not_replace_the_runtime_of_all_others(tmp_pa
     built = manifest.read_all(
         process.run([str(kustomize), "build", "models/kserve/overlays/prod"], cwd=root).stdout.decode()
     )
-    ours, service = sorted(built, key=lambda item: str(manifest.at(item, "kind")), reverse=True)
-    assert manifest.at(ours, "metadata", "name") == "kserve-own-mlserver"
-    assert manifest.at(service, "spec", "predictor", "model", "runtime") == "kserve-own-mlserver"
+    ours, service = sorted(built, key=lambda item: str(manifest.get_at(item, "kind")), reverse=True)
+    assert manifest.get_at(ours, "metadata", "name") == "kserve-own-mlserver"
+    assert manifest.get_at(service, "spec", "predictor", "model", "runtime") == "kserve-own-mlserver"
 
 
 def test_a_runtime_that_kserve_refuses_for_mlflow_fails(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from m2g.commands.validate import Options, validate
 from m2g.core.errors import M2gError
 from m2g.core.finding import Report
 from m2g.core.shard import Shard
-from m2g.repository.load import WrongInput
+from m2g.repository.load import InvalidRepository
 from m2g.repository.state import Scope
 from tests.support.fleet import FakeRegistry, release, repository, run, write_record
 from tests.support.handmade_fleet import COMPONENT, write
@@ -56,7 +56,7 @@ def report(root: Path, cache: Path | None, shard: Shard | None = None) -> Report
 def rendered(root: Path, cache: Path | None, *, check: bool = False) -> object:
     try:
         return msgspec.to_builtins(run(root, FakeRegistry(), RenderOptions(locked=True, check=check, cache=cache)))
-    except WrongInput as wrong:
+    except InvalidRepository as wrong:
         return wrong.findings
     except (M2gError, FileNotFoundError) as error:
         return str(error)

@@ -84,7 +84,7 @@ class Reader:
     def _check(self, block: Block) -> None:
         """What people write is read as m2g reads it."""
         loaded = config.load(self.folder)
-        _, wrong = config.intents(self.folder)
+        _, wrong = config.read_intents(self.folder)
         findings = [*loaded.findings, *wrong]
         assert not findings, f"{block}:\n{msgspec.json.encode(findings).decode()}"
 

@@ -15,8 +15,8 @@ from m2g.commands import schemas as verb
 from m2g.core import yaml_reader
 from m2g.core.config_types import Protocol
 from m2g.core.errors import InputError, M2gError
-from m2g.core.stamp import body, mark, stamp
-from m2g.inference import request, without_example
+from m2g.core.stamp import check_stamp, stamp, strip_stamp
+from m2g.inference import drop_example, make_request
 from m2g.repository import config, layout, records
 from m2g.validation.policies import load
 from m2g.validation.schemas import repository_schemas
@@ -57,7 +57,7 @@ def _config(root: Path, content: bytes) -> object:
 
 def _model_yaml(root: Path, content: bytes) -> object:
     put(root, "models/wine/model.yaml", content)
-    return config.intents(root)
+    return config.read_intents(root)
 
 
 def _record(root: Path, content: bytes) -> object:
@@ -69,7 +69,7 @@ def _record(root: Path, content: bytes) -> object:
 
 
 def _stamp(_root: Path, content: bytes) -> object:
-    return mark(content), body(content)
+    return check_stamp(content), strip_stamp(content)
 
 
 def _mlmodel(_root: Path, content: bytes) -> object:
@@ -90,8 +90,8 @@ def _requests(file: bytes, example: bytes) -> list[str]:
     found = []
     for protocol in get_args(Protocol):
         with contextlib.suppress(InputError):
-            found.append(request(made, protocol).body)
-        found.append(request(without_example(made), protocol).body)
+            found.append(make_request(made, protocol).body)
+        found.append(make_request(drop_example(made), protocol).body)
     for body_ in filter(None, found):
         assert body_.isascii()
         json.loads(body_, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
@@ -100,18 +100,18 @@ def _requests(file: bytes, example: bytes) -> list[str]:
 
 def _component(root: Path, content: bytes) -> object:
     put(root, "models/wine/custom/dev/kustomization.yaml", content)
-    return kustomize.Reader(root).graph("models/wine/custom/dev")
+    return kustomize.GraphReader(root).graph("models/wine/custom/dev")
 
 
 def _resource(root: Path, content: bytes) -> object:
     put(root, "models/wine/custom/dev/kustomization.yaml", b"resources: [x.yaml]\npatches: [{path: x.yaml}]\n")
     put(root, "models/wine/custom/dev/x.yaml", content)
-    return kustomize.Reader(root).graph("models/wine/custom/dev")
+    return kustomize.GraphReader(root).graph("models/wine/custom/dev")
 
 
 def _plain(root: Path, content: bytes) -> object:
     put(root, "platform/x.yaml", content)
-    return kustomize.read_plain(root, "platform")
+    return kustomize.read_folder(root, "platform")
 
 
 def _policy(root: Path, content: bytes) -> object:

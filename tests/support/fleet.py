@@ -9,7 +9,7 @@ import msgspec
 
 from m2g.changes.update import RenderOptions, update
 from m2g.core.model import Flavor, Mlmodel, ModelVersion, RegisteredModel, Release, Run, VersionFacts
-from m2g.core.results import Outcome
+from m2g.core.results import RenderResult
 from m2g.core.stamp import stamp
 from m2g.repository.state import Scope
 
@@ -117,7 +117,7 @@ def repository(root: Path, config: str = CONFIG) -> Path:
     return root
 
 
-def run(root: Path, registry: FakeRegistry, options: RenderOptions | None = None) -> Outcome:
+def run(root: Path, registry: FakeRegistry, options: RenderOptions | None = None) -> RenderResult:
     """Render as the CLI does, with the registry at hand in place of the one that m2g.yaml names."""
     return update(
         root,

@@ -121,7 +121,7 @@ def _subject(item: Manifest, given: Given) -> Subject:
         kserve=given.kserve,
         overlay=(item, *others) if ("metadata" in item or others) and item.get("kind") not in _PLATFORM else None,
         release=release,
-        verdict=gate.of_object(item, others, release, given.kserve, catalogue.stock()),
+        verdict=gate.of_object(item, others, release, given.kserve, catalogue.read_stock()),
         external=msgspec.convert(given.external, External),
         before=before if isinstance(before, dict) and same else None,
         substituted=given.substituted,

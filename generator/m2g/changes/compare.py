@@ -11,14 +11,14 @@ import msgspec
 
 from m2g.changes.removal_cap import refuse_mass_removal
 from m2g.core import safe_files as reading
-from m2g.core.disk_tree import Spool, part
+from m2g.core.disk_tree import DiskTree, select_paths
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.model import Value
-from m2g.core.stamp import Mark, Tree, mark, same, stamped
+from m2g.core.stamp import StampState, Tree, check_stamp, has_stamp, is_same
 from m2g.rendering.model import Desired
 from m2g.repository import layout, load, model_folder, ownership
-from m2g.repository.load import Loaded
+from m2g.repository.load import LoadedRepository
 from m2g.repository.model_folder import ModelFolder
 from m2g.repository.state import Scope
 from m2g.resolution.resolve import Resolved
@@ -46,7 +46,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     right: list[bytes]
 
 
-def difference(root: Path, held: Loaded, resolved: Resolved, wanted: Desired, allowed: Allowed) -> Difference:
+def difference(root: Path, held: LoadedRepository, resolved: Resolved, wanted: Desired, allowed: Allowed) -> Difference:
     """What differs from what is wanted. Raises InputError where a write would lose a person's work or a fleet."""
     state = held.repository
     concern = _Concern(
@@ -57,20 +57,22 @@ def difference(root: Path, held: Loaded, resolved: Resolved, wanted: Desired, al
     )
     found = _Found()
     paths = _by_slug(wanted.files)
-    for folder in load.folders_of(root, to_render(held, resolved)):
+    for folder in load.read_folders(root, to_render(held, resolved)):
         given = {path: wanted.files[path] for path in paths.get(folder.slug, ())}
-        before = held.digests.get(folder.slug, model_folder.NOTHING)
+        before = held.digests.get(folder.slug, model_folder.EMPTY_DIGEST)
         found.add(folder, _current(root, folder, given), given, concern, known=folder.digest == before)
-    gone = {key for path in found.removals if (key := layout.overlay_of(path)) and path == layout.overlay_file(*key)}
+    gone = {
+        key for path in found.removals if (key := layout.parse_overlay_path(path)) and path == layout.overlay_file(*key)
+    }
     gone |= set(resolved.removed)
     refuse_mass_removal(state, gone, empty=resolved.empty, cap=allowed.removals)
-    notes = [ownership.foreign(path) for path in sorted(found.foreign)]
+    notes = [ownership.describe_foreign_file(path) for path in sorted(found.foreign)]
     if found.edited and not allowed.edits:
         if allowed.writes:
             raise _edited(sorted(found.edited))
-        notes += [ownership.edited(path) for path in sorted(found.edited)]
+        notes += [ownership.describe_hand_edit(path) for path in sorted(found.edited)]
     return Difference(
-        files=part(wanted.files, sorted(found.changed)),
+        files=select_paths(wanted.files, sorted(found.changed)),
         removals=found.removals,
         notes=notes,
         current=found.current,
@@ -95,7 +97,7 @@ class _Found:
         self.removals: set[str] = set()
         self.foreign: set[str] = set()
         self.edited: set[str] = set()
-        self.current = Spool()
+        self.current = DiskTree()
         self.right: list[bytes] = []
         """Digests of folders that are what is wanted already."""
         self.coming: list[bytes] = []
@@ -111,11 +113,13 @@ class _Found:
         known: bool,
     ) -> None:
         """Compare one model's files. `known`: they are those that `given` was made for, untouched since."""
-        changed = {path for path, content in given.items() if path not in current or not same(current[path], content)}
+        changed = {
+            path for path, content in given.items() if path not in current or not is_same(current[path], content)
+        }
         rebased = any(_place(path).part == layout.BASE for path in changed)
         changed = {path for path in changed if concern.has(path, rebased=rebased)}
         stale = {path for path in current if path not in concern.kept and concern.has(path, rebased=rebased)}
-        removals = {path for path in stale if mark(current[path]) is not Mark.FOREIGN}
+        removals = {path for path in stale if check_stamp(current[path]) is not StampState.FOREIGN}
         touched = {path: current[path] for path in changed | removals if path in current}
         self.changed |= changed
         self.removals |= removals
@@ -129,8 +133,12 @@ class _Found:
 
 def _is_edited(content: bytes) -> bool:
     """Whether a person's work would be lost. Both sides of a merge of m2g's own output are in Git."""
-    state = mark(content)
-    return state is Mark.EDITED or state is Mark.FOREIGN or (state is Mark.CONFLICTED and not stamped(content))
+    state = check_stamp(content)
+    return (
+        state is StampState.EDITED
+        or state is StampState.FOREIGN
+        or (state is StampState.CONFLICTED and not has_stamp(content))
+    )
 
 
 class _Concern(Value, frozen=True, kw_only=True):
@@ -162,7 +170,7 @@ def _edited(paths: Collection[str]) -> InputError:
     )
 
 
-def to_render(held: Loaded, resolved: Resolved) -> frozenset[str]:
+def to_render(held: LoadedRepository, resolved: Resolved) -> frozenset[str]:
     """The models whose files are not known to be right, and those that moved."""
     state = held.repository
     before, after = state.records, resolved.records
@@ -177,6 +185,6 @@ def _by_slug(paths: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
-def _place(path: str) -> layout.Place:
+def _place(path: str) -> layout.Location:
     """The place of one of m2g's own files."""
-    return layout.place(path) or layout.Place(slug="")
+    return layout.parse_path(path) or layout.Location(slug="")

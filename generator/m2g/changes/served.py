@@ -30,7 +30,7 @@ def served(
     """
     found: list[Served] = []
     for path in sorted(after):
-        place = layout.place(path) if path.endswith(f"/{kustomization.PATCH}") else None
+        place = layout.parse_path(path) if path.endswith(f"/{kustomization.PATCH}") else None
         if place is None or place.part != layout.OVERLAYS or (key := (place.slug, place.environment)) not in records:
             continue
         old = _profile(before.get(path, b""))

@@ -16,17 +16,17 @@ from m2g.core.cache import Cache
 from m2g.core.config_types import Config
 from m2g.core.finding import Finding, Severity
 from m2g.core.model import Image, Release, Value
-from m2g.core.results import FileChange, Kind, Outcome, ReleaseChange
+from m2g.core.results import ChangeKind, FileChange, ReleaseChange, RenderResult
 from m2g.registry import Registry
 from m2g.rendering import example_findings
 from m2g.rendering.admit import Admitted, admit
 from m2g.rendering.model import desired
 from m2g.repository import fingerprint, layout, load
-from m2g.repository.known_folders import Remembered
+from m2g.repository.known_folders import KnownFolders
 from m2g.repository.layout import Key
-from m2g.repository.locate import located
-from m2g.repository.state import Repository, Scope, known_environments
-from m2g.repository.unused_files import unused
+from m2g.repository.locate import add_lines
+from m2g.repository.state import Repository, Scope, check_environments
+from m2g.repository.unused_files import find_unused
 from m2g.resolution.resolve import from_records, resolve
 from m2g.serving import gate
 
@@ -52,7 +52,7 @@ def update(
     *,
     open_registry: Callable[[Config], Registry],
     waiting: Callable[[], None] = lambda: None,
-) -> Outcome:
+) -> RenderResult:
     """Bring the tree to what registry, records and m2g.yaml say.
 
     `open_registry` is only called where the registry is asked; `waiting` when another run holds the repository.
@@ -63,10 +63,10 @@ def update(
     writes = not (options.check or options.dry_run)
     guard = write.locked(root, waiting=waiting) if writes else contextlib.nullcontext()
     with guard, Cache(options.cache) as cache:
-        remembered = Remembered(cache, fingerprint.of(root, cache))
+        remembered = KnownFolders(cache, fingerprint.digest_inputs(root, cache))
         held = load.load(root, remembered)
         state = msgspec.structs.replace(held.repository, images=options.images)
-        known_environments(state.config, options.scope)
+        check_environments(state.config, options.scope)
         admitted = _admitted(state, options, open_registry, cache)
         resolved = admitted.resolved
         concerned = to_render(held, resolved)
@@ -80,8 +80,8 @@ def update(
             write.write(root, different.files, different.removals)
         for digest in different.right:
             remembered.add_right(digest)
-        findings = [*resolved.findings, *located(root, wanted.findings), *different.notes]
-        findings += unused(state, resolved.records)
+        findings = [*resolved.findings, *add_lines(root, wanted.findings), *different.notes]
+        findings += find_unused(state, resolved.records)
         findings += write.unfinished_finding(root)
         settled = _settled(state.records, resolved.records, wanted.frozen, different.files)
         changes = _release_changes(state.records, settled)
@@ -91,7 +91,7 @@ def update(
         chosen = {key: admitted.choose(state, key, release) for key, release in there.items()}
         findings += gate.findings({key: (there[key], made) for key, made in chosen.items()})
         findings += example_findings.findings(state, there)
-        return Outcome(
+        return RenderResult(
             releases=changes,
             served=served(state, resolved.records, chosen, different.current, different.files),
             files=_file_changes(different.current, different.files, different.removals, with_diff=options.check),
@@ -145,7 +145,7 @@ def _release_changes(before: Mapping[Key, Release], after: Mapping[Key, Release]
             continue
         changes.append(
             ReleaseChange(
-                kind=Kind.ADDED if old is None else Kind.REMOVED if new is None else Kind.CHANGED,
+                kind=ChangeKind.ADDED if old is None else ChangeKind.REMOVED if new is None else ChangeKind.CHANGED,
                 slug=key[0],
                 model=new.model if new else old.model if old else "",
                 environment=key[1],
@@ -162,7 +162,7 @@ def _file_changes(
 ) -> tuple[FileChange, ...]:
     changes = []
     for path in sorted([*files, *removals]):
-        kind = Kind.REMOVED if path in removals else Kind.CHANGED if path in current else Kind.ADDED
+        kind = ChangeKind.REMOVED if path in removals else ChangeKind.CHANGED if path in current else ChangeKind.ADDED
         diff = _diff(path, current.get(path, b""), files.get(path, b"")) if with_diff else ()
         changes.append(FileChange(kind=kind, path=path, diff=diff))
     return tuple(changes)

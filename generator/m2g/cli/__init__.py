@@ -58,14 +58,14 @@ for _verb in (
 
 def run(call: Callable[[], object]) -> Exit:
     """Call a verb; every way it can end becomes an exit code and, where it failed, words on stderr."""
-    from m2g.core.sanitize import visible
+    from m2g.core.sanitize import make_visible
 
     try:
         answer = call()
     except M2gError as error:
-        say("m2g: " + "\n".join(visible(line, 2000) for line in error.message.splitlines()))
+        say("m2g: " + "\n".join(make_visible(line, 2000) for line in error.message.splitlines()))
         if error.hint:
-            say(f"  → {visible(error.hint, 2000)}")
+            say(f"  → {make_visible(error.hint, 2000)}")
         return error.exit_code
     except click.exceptions.Exit as error:
         return Exit(error.exit_code)

@@ -93,7 +93,7 @@ def image(
             else:
                 print_(report.prepared(command.prepare(root, options, place, registry), form))
                 return Exit.DONE
-        except load.WrongInput as wrong:
+        except load.InvalidRepository as wrong:
             print_(findings.render(wrong.findings, form))
             return Exit.INPUT
     if outcome.findings and form != "json":

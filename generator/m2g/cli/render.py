@@ -71,7 +71,7 @@ def render(
                 progress=tell,
                 waiting=lambda: say("another m2g is writing here; waiting for it …"),
             )
-    except load.WrongInput as wrong:
+    except load.InvalidRepository as wrong:
         print_(report.render(wrong.findings, form))
         return Exit.INPUT
     if form == "json":

@@ -55,7 +55,7 @@ def explain(rule: str) -> Page:
         raise InputError(f"{rule} is no single rule", hint=hint)
     if rule in known:
         return known[rule]
-    near = schema_errors.near(rule, list(known))
+    near = schema_errors.suggest(rule, list(known))
     hint = f"did you mean {near}?" if near else "`m2g explain` lists all rules"
     raise InputError(f"there is no rule {rule[:80]!r}", hint=hint)
 

@@ -15,7 +15,7 @@ from m2g.core import tempdirs
 from m2g.core.config_types import Config, Profile
 from m2g.core.errors import InputError
 from m2g.core.model import Image, Mlmodel, Value
-from m2g.core.results import Outcome, Prepared
+from m2g.core.results import PreparedImage, RenderResult
 from m2g.image import context, output_folder
 from m2g.image import lock as locks
 from m2g.image.pending import Subject, subject, waiting
@@ -53,7 +53,7 @@ def opened(root: Path, tell: Callable[[str, int, int], None]) -> Open:
     return lambda config: registry_of(config, root, tell)
 
 
-def prepare(root: Path, options: ImageOptions, to: Path, open_registry: Open) -> Prepared:
+def prepare(root: Path, options: ImageOptions, to: Path, open_registry: Open) -> PreparedImage:
     """Write the build context of the version that an environment follows to the folder `to`.
 
     Raises InputError for a model that no image can be made of and for a folder that is somebody's; OutsideError for
@@ -84,14 +84,14 @@ def prepare(root: Path, options: ImageOptions, to: Path, open_registry: Open) ->
     notes = (
         wanted.notes if "@sha256:" in base else (*wanted.notes, f"{base} may move: pin it by images.bases in m2g.yaml")
     )
-    with tempdirs.folder() as place:
+    with tempdirs.open_folder() as place:
         copies = _copies(root, found, options, place) if profile == "mlflow-image" else {}
         cleaned = _cleaned(copies)
         files = context.files(order, tuple(copies)) | cleaned
         copies = {path: file for path, file in copies.items() if path not in cleaned}
         if not options.dry_run:
             output_folder.write(to, files, copies)
-    return Prepared(
+    return PreparedImage(
         model=release.model,
         slug=found.slug,
         environment=release.environment,
@@ -105,7 +105,7 @@ def prepare(root: Path, options: ImageOptions, to: Path, open_registry: Open) ->
     )
 
 
-def record(root: Path, options: ImageOptions, name: str, of: Path | str, open_registry: Open) -> Outcome:
+def record(root: Path, options: ImageOptions, name: str, of: Path | str, open_registry: Open) -> RenderResult:
     """Note the image that was built, and render with it. `of` is the context's folder, or the version as text.
 
     Raises InputError for a name without a digest, outside of images.registry, or of another version than is followed.
@@ -201,8 +201,10 @@ def _copies(root: Path, found: Subject, options: ImageOptions, place: Path) -> d
     release = found.release
     source = options.model_dir
     if source is None:
-        uri = configuration.registry_uri(found.repository.config)
-        source = download.version(download.Wanted(name=release.model, number=release.version), uri, place, root=root)
+        uri = configuration.find_registry_uri(found.repository.config)
+        source = download.download_version(
+            download.ModelDownload(name=release.model, number=release.version), uri, place, root=root
+        )
     files = output_folder.contents(source)
     digest = hashlib.sha256(files["MLmodel"].read_bytes()).hexdigest() if "MLmodel" in files else "no MLmodel"
     if release.mlmodel is None or digest != release.mlmodel.sha256:

@@ -24,7 +24,7 @@ def init(destination: Path, *, template: str | None, data: Sequence[str], defaul
     Raises InputError for answers and a destination that cannot be used, OutsideError for Git and the disk.
     """
     answers = dict(_answer(item) for item in data)
-    files = create.scaffold(destination, template=template, answers=answers, defaults=defaults)
+    files = create.create_repository(destination, template=template, answers=answers, defaults=defaults)
     in_git = any((folder / ".git").exists() for folder in (destination, *destination.absolute().parents))
     return InitDone(folder=str(destination), files=files, in_git=in_git)
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from m2g.changes.update import RenderOptions, update
-from m2g.core.results import Outcome
+from m2g.core.results import RenderResult
 from m2g.registry import Progress
 from m2g.resolution.resolve import registry_of
 
 
-def render(root: Path, options: RenderOptions, *, progress: Progress, waiting: Callable[[], None]) -> Outcome:
+def render(root: Path, options: RenderOptions, *, progress: Progress, waiting: Callable[[], None]) -> RenderResult:
     """Render what `options` ask for, from the registry that m2g.yaml names. Raises what `update` raises.
 
     `waiting` is called when another run holds the repository.

@@ -9,9 +9,9 @@ from m2g.core import schema_errors
 from m2g.core.config_types import Profile, Protocol
 from m2g.core.errors import InputError
 from m2g.core.model import Mlmodel, Release, Value
-from m2g.core.results import Call
-from m2g.inference import Request, path, request, without_example
-from m2g.inference.curl import Target, forwarded, ingress
+from m2g.core.results import SampleRequest
+from m2g.inference import Request, drop_example, find_path, make_request
+from m2g.inference.curl import Endpoint, format_ingress_call, format_port_forward_call
 from m2g.repository import config as configuration
 from m2g.repository import load, state
 from m2g.repository.state import Repository, Scope
@@ -37,12 +37,12 @@ class Wish(Value, frozen=True, kw_only=True):
     again: tuple[str, ...] = ("m2g", "request")
 
 
-def call(wish: Wish, here: Path) -> Call:
+def call(wish: Wish, here: Path) -> SampleRequest:
     """How the model is asked. Without an environment, in the first that has it, which is the furthest from production.
 
     Raises InputError where nothing fits, and for an example that contradicts its signature.
     """
-    repository = load.repository(configuration.find_root(here))
+    repository = load.read_repository(configuration.find_root(here))
     slug, release = _release(repository, wish)
     chosen = choose(repository, slug, release)
     serving, _ = serving_of(repository, slug, release)
@@ -50,7 +50,7 @@ def call(wish: Wish, here: Path) -> Call:
     if release.mlmodel is None:
         hint = "register what mlflow.<flavor>.log_model made; then `m2g render`"
         raise InputError(f"{release.model} version {release.version} has no MLmodel file, so nobody knows", hint=hint)
-    mlmodel = release.mlmodel if repository.config.requests.values == "example" else without_example(release.mlmodel)
+    mlmodel = release.mlmodel if repository.config.requests.values == "example" else drop_example(release.mlmodel)
     made = _request(mlmodel, protocol, release)
     notes = list(made.notes)
     if protocol not in _SPEAKS[chosen.profile]:
@@ -58,16 +58,16 @@ def call(wish: Wish, here: Path) -> Call:
         notes.insert(0, f"{release.environment} is served by the profile {chosen.profile}, which speaks {spoken} alone")
     if chosen.profile == "huggingface":
         notes.append("a model that generates text is asked at /openai/v1/chat/completions or /openai/v1/completions")
-    target = Target(
+    target = Endpoint(
         slug=slug,
         namespace=repository.config.environments[release.environment].namespace,
-        path=path(slug, protocol),
+        path=find_path(slug, protocol),
         knative=serving.knative,
         local=serving.visibility == "cluster-local",
     )
     again = (*wish.again, slug, "--env", release.environment)
     body = (*again, *(("--protocol", protocol) if wish.protocol else ()), "--body") if made.body else "request.json"
-    return Call(
+    return SampleRequest(
         model=release.model,
         slug=slug,
         environment=release.environment,
@@ -78,14 +78,14 @@ def call(wish: Wish, here: Path) -> Call:
         body=made.body,
         origin=made.origin,
         notes=tuple(notes),
-        ingress=ingress(target, body),
-        port_forward=forwarded(target, body),
+        ingress=format_ingress_call(target, body),
+        port_forward=format_port_forward_call(target, body),
     )
 
 
 def _request(mlmodel: Mlmodel, protocol: Protocol, release: Release) -> Request:
     try:
-        return request(mlmodel, protocol)
+        return make_request(mlmodel, protocol)
     except InputError as error:
         raise InputError(f"{release.model} version {release.version}: {error.message}", hint=error.hint) from error
 
@@ -94,7 +94,7 @@ def _release(repository: Repository, wish: Wish) -> tuple[str, Release]:
     """The record of the model that is asked for by slug or name. Raises InputError where there is none."""
     places = list(repository.config.environments)
     if wish.environment:
-        state.known_environments(repository.config, Scope(environments=frozenset((wish.environment,))))
+        state.check_environments(repository.config, Scope(environments=frozenset((wish.environment,))))
         places = [wish.environment]
     found = {
         environment: (slug, release)
@@ -108,6 +108,6 @@ def _release(repository: Repository, wish: Wish) -> tuple[str, Release]:
         hint = f"it has one in {', '.join(sorted(found))}"
         raise InputError(f"{wish.model} has no release record in {wish.environment}", hint=hint)
     known = sorted({name for (slug, _), release in repository.records.items() for name in (slug, release.model)})
-    close = schema_errors.near(wish.model, known)
+    close = schema_errors.suggest(wish.model, known)
     hint = f"did you mean {close}?" if close else "`m2g render` makes records"
     raise InputError(f"this repository has no release record of {wish.model!r}", hint=hint)

@@ -10,7 +10,7 @@ import msgspec
 from m2g.compat import package_list
 from m2g.compat.runtime import Runtime
 from m2g.core.errors import InputError, OutsideError
-from m2g.core.results import Imported
+from m2g.core.results import RuntimeImport
 from m2g.repository import layout, runtimes
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -38,7 +38,7 @@ def show(root: Path | None, name: str, kserve: str) -> Runtime:
     return own or max(known, key=lambda one: [int(part) for part in one.kserve[-1].split(".")])
 
 
-def import_(root: Path, path: Path, described: Runtime) -> Imported:
+def import_(root: Path, path: Path, described: Runtime) -> RuntimeImport:
     """Describe a runtime by what a file says: `described` has the rest (name, image, Python).
 
     Raises InputError for nonsense, OutsideError where nothing can be written.
@@ -63,7 +63,7 @@ def import_(root: Path, path: Path, described: Runtime) -> Imported:
     file = f"{layout.RUNTIMES}/{described.name}.json"
     content = msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n"
     change = runtimes.save(root, file, content)
-    return Imported(file=file, change=change, runtime=made.name, packages=len(made.packages), python=python)
+    return RuntimeImport(file=file, change=change, runtime=made.name, packages=len(made.packages), python=python)
 
 
 def _content(path: Path) -> bytes:

@@ -12,7 +12,7 @@ import msgspec
 
 from m2g.core import process, resources, schema_errors
 from m2g.core.errors import InputError, M2gError, OutsideError
-from m2g.core.manifest import at, read_all
+from m2g.core.manifest import get_at, read_all
 from m2g.validation.schemas import KUBERNETES, Catalogue, crd, repository_schemas
 
 MAX_BYTES = 64 << 20
@@ -69,7 +69,7 @@ def listed(root: Path | None) -> list[Listed]:
     """Every kind with a schema; those of the repository at `root` in place of ours. Kubernetes' own are one row."""
     mine = repository_schemas.read(root) if root else repository_schemas.Own()
     catalogue = Catalogue(own=mine)
-    lock = msgspec.json.decode((resources.root() / "schemas/lock.json").read_bytes(), type=_Lock)
+    lock = msgspec.json.decode((resources.find_root() / "schemas/lock.json").read_bytes(), type=_Lock)
     packages = {
         entry.name: next((source for source in entry.sources if not source.package.startswith(_PODS)), None)
         for entry in lock.files
@@ -117,7 +117,7 @@ def show(root: Path | None, kind: str, kserve: str) -> Mapping[str, object]:
     if found:
         choices = ", ".join(f"{version}/{name}" for version in found)
         raise InputError(f"several API groups have the kind {name}", hint=f"name one of: {choices}")
-    near = schema_errors.near(name, sorted({known.split()[1] for known, _, _ in catalogue.kinds()}))
+    near = schema_errors.suggest(name, sorted({known.split()[1] for known, _, _ in catalogue.kinds()}))
     hint = f"did you mean {near}?" if near else "`m2g schemas list` shows those that are there"
     raise InputError(f"no schema is known for {kind[:100]!r}", hint=hint)
 
@@ -172,8 +172,8 @@ def _crds(name: str, content: bytes) -> Iterator[object]:
     waiting = list(reversed(documents))
     while waiting:
         document = waiting.pop()
-        items = at(document, "items")
-        if at(document, "kind") == _CRD:
+        items = get_at(document, "items")
+        if get_at(document, "kind") == _CRD:
             yield document
         elif isinstance(items, list):
             waiting += reversed(items)
@@ -185,10 +185,10 @@ def _write(root: Path, found: Sequence[tuple[str, object]], only: Sequence[str])
     for source, document in found:
         try:
             kinds = crd.kinds(document)
-            digest = hashlib.sha256(msgspec.json.encode(at(document, "spec"), order="sorted")).hexdigest()
+            digest = hashlib.sha256(msgspec.json.encode(get_at(document, "spec"), order="sorted")).hexdigest()
         except (M2gError, TypeError) as error:  # TypeError: a key that is no text
             message = error.message if isinstance(error, M2gError) else "it has a key that is no text"
-            refused.append(f"{str(at(document, 'metadata', 'name') or source)[:100]}: {message[:500]}")
+            refused.append(f"{str(get_at(document, 'metadata', 'name') or source)[:100]}: {message[:500]}")
             continue
         for kind in kinds:
             if not only or any(fnmatchcase(f"{kind.group}/{kind.kind}", glob) for glob in only):

@@ -13,8 +13,8 @@ import msgspec
 from m2g.compat.verdict import Verdict
 from m2g.core.errors import Exit, InputError, M2gError, OutsideError
 from m2g.core.model import Value
-from m2g.core.results import Asked, Smoke, Smoked
-from m2g.inference import Protocol, path
+from m2g.core.results import ApiTest, SmokeResult, SmokeTest
+from m2g.inference import Protocol, find_path
 from m2g.registry import download
 from m2g.smoke import compare, probes, server
 from m2g.smoke import packages as installed
@@ -41,7 +41,7 @@ class SmokeOptions(Value, frozen=True, kw_only=True):
     rest_only: bool = False
 
 
-def smoke(trials: Sequence[Trial], options: SmokeOptions, tell: Tell) -> tuple[Smoke, Exit]:
+def smoke(trials: Sequence[Trial], options: SmokeOptions, tell: Tell) -> tuple[SmokeResult, Exit]:
     """Every trial to its end; the exit code is that of the gravest failure."""
     done = []
     code = Exit.DONE
@@ -49,10 +49,10 @@ def smoke(trials: Sequence[Trial], options: SmokeOptions, tell: Tell) -> tuple[S
         tested, grade = _tried(trial, options, tell)
         done.append(tested)
         code = max(code, grade)
-    return Smoke(tests=tuple(done)), code
+    return SmokeResult(tests=tuple(done)), code
 
 
-def _tried(trial: Trial, options: SmokeOptions, tell: Tell) -> tuple[Smoked, Exit]:
+def _tried(trial: Trial, options: SmokeOptions, tell: Tell) -> tuple[SmokeTest, Exit]:
     """One trial; what is known of it is told also where it fails."""
     said = installed.gate(trial)
     told = _blank(trial, said)
@@ -78,9 +78,9 @@ def _tried(trial: Trial, options: SmokeOptions, tell: Tell) -> tuple[Smoked, Exi
     return told, code
 
 
-def _blank(trial: Trial, said: Verdict | None) -> Smoked:
+def _blank(trial: Trial, said: Verdict | None) -> SmokeTest:
     """What is known before anything was asked."""
-    return Smoked(
+    return SmokeTest(
         model=trial.model,
         slug=trial.slug,
         version=trial.version,
@@ -92,13 +92,13 @@ def _blank(trial: Trial, said: Verdict | None) -> Smoked:
     )
 
 
-def _served(trial: Trial, options: SmokeOptions, environment: Environment, told: Smoked, tell: Tell) -> Smoked:
+def _served(trial: Trial, options: SmokeOptions, environment: Environment, told: SmokeTest, tell: Tell) -> SmokeTest:
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(server.workplace())
         if options.keep_logs is not None:
             stack.callback(_keep, place, options.keep_logs / trial.slug)
         # A runtime's mlflow may be older than the registry's, and know less of where it keeps things.
-        old = told.packages == "runtime" and download.available()
+        old = told.packages == "runtime" and download.has_mlflow()
         folder = _folder(trial, None if old else environment.python, place, tell)
         plan = server.Plan(
             model=trial.model,
@@ -132,8 +132,8 @@ def _folder(trial: Trial, python: Path | None, place: Path, tell: Tell) -> Path:
     tell(f"downloading {trial.named} …")
     to = place / "model"
     to.mkdir()
-    wanted = download.Wanted(name=trial.model, number=trial.version, python=python)
-    return download.version(wanted, trial.registry, to, root=trial.root)
+    wanted = download.ModelDownload(name=trial.model, number=trial.version, python=python)
+    return download.download_version(wanted, trial.registry, to, root=trial.root)
 
 
 def _keep(place: Path, to: Path) -> None:
@@ -154,7 +154,7 @@ class _Found(Value, frozen=True, kw_only=True):
     problem: str
     hint: str
     notes: tuple[str, ...]
-    asked: tuple[Asked, ...]
+    asked: tuple[ApiTest, ...]
 
 
 class _Test:
@@ -201,7 +201,7 @@ class _Test:
 
     @property
     def _path(self) -> str:
-        return path(self.trial.slug, self._protocol)
+        return find_path(self.trial.slug, self._protocol)
 
     @property
     def _protocol(self) -> Protocol:
@@ -219,23 +219,23 @@ class _Test:
         stack.callback(client.close)
         return client, running
 
-    def _rest(self, client: Client, body: str, answer: compare.Json, expected: Sequence[compare.Column]) -> Asked:
+    def _rest(self, client: Client, body: str, answer: compare.Json, expected: Sequence[compare.Column]) -> ApiTest:
         """The first answer is judged, the others are timed."""
         read = compare.of_invocations if self.trial.profile == "mlflow-image" else compare.of_v2
         wrong = compare.differences(expected, read(answer))
         return _asked("rest", wrong, [client.post(self._path, body)[1] for _ in range(self.options.requests)])
 
-    def _refused(self, error: OutsideError) -> Asked:
+    def _refused(self, error: OutsideError) -> ApiTest:
         """MLServer keeps the reason of a refusal to its log."""
         words = f"{error.message}; {error.hint}" if error.hint else error.message
         told = server.last_words(self.place / "server.log").splitlines()
-        return Asked(way="rest", answer="failed", problems=(words, *(line.strip() for line in told if line.strip())))
+        return ApiTest(way="rest", answer="failed", problems=(words, *(line.strip() for line in told if line.strip())))
 
-    def _grpc(self, address: str, body: str, expected: Sequence[compare.Column]) -> Asked:
+    def _grpc(self, address: str, body: str, expected: Sequence[compare.Column]) -> ApiTest:
         to = probes.Addressed(address=address, times=self.options.requests)
         said = probes.grpc(self.plan, self.environment, self.place, body, to)
         if said.problem:
-            return Asked(way="grpc", answer="failed", problems=(said.problem,))
+            return ApiTest(way="grpc", answer="failed", problems=(said.problem,))
         return _asked("grpc", compare.differences(expected, compare.of_v2(said.answer)), said.seconds)
 
     def _other_version(self, said: str) -> tuple[str, str]:
@@ -262,8 +262,8 @@ def _version(answer: compare.Json) -> str:
     return said if isinstance(said, str) else ""
 
 
-def _asked(way: Literal["rest", "grpc"], wrong: Sequence[str], took: Sequence[float]) -> Asked:
-    made = Asked(way=way, answer="different" if wrong else "equal", problems=tuple(wrong), requests=len(took))
+def _asked(way: Literal["rest", "grpc"], wrong: Sequence[str], took: Sequence[float]) -> ApiTest:
+    made = ApiTest(way=way, answer="different" if wrong else "equal", problems=tuple(wrong), requests=len(took))
     if not took:
         return made
     p50, p90, p99, longest = (compare.percentile(took, share) for share in (0.5, 0.9, 0.99, 1.0))

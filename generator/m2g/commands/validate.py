@@ -19,7 +19,7 @@ from m2g.core.finding import Checked, Finding, Part, Report
 from m2g.core.model import Value
 from m2g.repository import config as configuration
 from m2g.repository import fingerprint, ownership, runtimes
-from m2g.repository.known_folders import Remembered
+from m2g.repository.known_folders import KnownFolders
 from m2g.repository.layout import FLEET, Key
 from m2g.repository.state import Scope
 from m2g.validation import cel_checks
@@ -50,8 +50,8 @@ def validate(root: Path, options: Options, *, progress: kustomize.Progress = lam
     Raises InputError for a scope or ref that matches nothing, OutsideError where kustomize or git is missing.
     """
     with Cache(options.cache) as cache:
-        ground = fingerprint.of(root, cache)
-        remembered = Remembered(cache, ground)
+        ground = fingerprint.digest_inputs(root, cache)
+        remembered = KnownFolders(cache, ground)
         config, findings = _config(root, remembered)
         described, wrong = runtimes.read(root)
         scope = options.scope
@@ -76,14 +76,14 @@ def validate(root: Path, options: Options, *, progress: kustomize.Progress = lam
         judged = _judged(court, fleet, scope, cache, progress)
         judged |= _beside(court, fleet.beside.files)
         findings += (*wrong, *fleet.beside.findings, *own.findings, *asked.findings)
-        findings += (*write.unfinished_finding(root), *ownership.linked(root))
+        findings += (*write.unfinished_finding(root), *ownership.find_symlinked_folders(root))
         unused = _unused(asked, scope, judged)
         findings += unused if scope.shard is None or scope.shard.count == 1 else ()
         report = _report(fleet, scope, judged, findings)
         if scope.shard is None:
             return report
         part = Part(
-            m2g=fingerprint.of_m2g().hex(),
+            m2g=fingerprint.digest_m2g().hex(),
             tree=fleet.digest().hex(),
             models=tuple(sorted(scope.models)),
             environments=tuple(sorted(scope.environments)),
@@ -133,11 +133,11 @@ def _plain_files(fleet: Fleet, scope: Scope) -> int:
     return len(fleet.beside.files) if scope.shard is None or scope.shard.index == 1 else 0
 
 
-def _config(root: Path, remembered: Remembered) -> tuple[Config | None, list[Finding]]:
+def _config(root: Path, remembered: KnownFolders) -> tuple[Config | None, list[Finding]]:
     try:
         loaded = remembered.config(root)
     except InputError as error:
-        return None, [configuration.unreadable(error)]
+        return None, [configuration.describe_unreadable(error)]
     return loaded.config, list(loaded.findings)
 
 
@@ -168,9 +168,9 @@ def _keys(unit: Unit, scope: Scope) -> list[Key]:
     return [key for key in keys if scope.has(key, unit.name)]
 
 
-def _beside(court: Court, beside: Sequence[kustomize.PlainFile]) -> dict[Key, Judgement]:
+def _beside(court: Court, beside: Sequence[kustomize.RawFile]) -> dict[Key, Judgement]:
     """A judgement on the files that are applied as they are and belong to no overlay, by environment (empty: none)."""
-    files: dict[str, list[kustomize.PlainFile]] = defaultdict(list)
+    files: dict[str, list[kustomize.RawFile]] = defaultdict(list)
     for file in beside:
         parts = file.file.split("/")
         files[parts[1] if parts[0] == FLEET and len(parts) == 3 else ""].append(file)

@@ -6,7 +6,7 @@ import functools
 
 import msgspec
 
-from m2g.compat.runtime import Runtime, normal
+from m2g.compat.runtime import Runtime, normalize_name
 from m2g.core import resources
 from m2g.core.errors import InputError
 
@@ -16,9 +16,9 @@ HINT = "see docs/how-to/describe-a-runtime.md, or describe it again: m2g runtime
 
 
 @functools.cache
-def stock() -> tuple[Runtime, ...]:
+def read_stock() -> tuple[Runtime, ...]:
     """Those of KServe, as they ship with m2g."""
-    found = sorted((resources.root() / "schemas/runtimes").glob("*.json"))
+    found = sorted((resources.find_root() / "schemas/runtimes").glob("*.json"))
     return tuple(_DECODER.decode(path.read_bytes()) for path in found)
 
 
@@ -32,4 +32,4 @@ def decode(content: bytes) -> Runtime:
         raise InputError(f"describes no runtime: {str(error)[:300]}", hint=HINT) from error
     if not found.name:
         raise InputError("describes a runtime without a name", hint=HINT)
-    return msgspec.structs.replace(found, packages={normal(key): text for key, text in found.packages.items()})
+    return msgspec.structs.replace(found, packages={normalize_name(key): text for key, text in found.packages.items()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m2g.compat.reason import Case, Ground, form, numbers
+from m2g.compat.reason import CheckResult, ModelOnRuntime, find_format, parse_version
 
 _CODE_MODEL = "mlflow.pyfunc.loaders.code_model"
 _CODE_MODEL_SINCE = (2, 12, 2)
@@ -13,7 +13,7 @@ _TYPES = {"any": (2, 20), "map<": (2, 13), "object{": (2, 10), "array<": (2, 10)
 _AS_CODE = "log the class as code (mlflow.pyfunc.log_model(python_model='model.py')), which is not pickled"
 
 
-def grounds(case: Case) -> Iterator[Ground]:
+def check_code(case: ModelOnRuntime) -> Iterator[CheckResult]:
     """What only concerns pyfunc, then what concerns every pickle."""
     if case.runtime.loads == "pyfunc":
         yield from _loader(case)
@@ -22,18 +22,18 @@ def grounds(case: Case) -> Iterator[Ground]:
         yield from _bytecode(case)
     if case.runtime.loads == "file" and case.mlmodel.code:
         text = f"the model brings code of its own, which {case.runtime.name} does not put on the path"
-        yield Ground(answer="unknown", text=text)
+        yield CheckResult(answer="unknown", text=text)
 
 
-def _loader(case: Case) -> Iterator[Ground]:
-    has = numbers(case.runtime.version("mlflow"))
+def _loader(case: ModelOnRuntime) -> Iterator[CheckResult]:
+    has = parse_version(case.runtime.version("mlflow"))
     if case.mlmodel.loader_module == _CODE_MODEL and has and has < _CODE_MODEL_SINCE:
         text = f"the model was logged as code, which mlflow loads since 2.12.2; {case.runtime.name} has an older one"
-        yield Ground(answer="fails", text=text)
+        yield CheckResult(answer="fails", text=text)
 
 
-def _types(case: Case) -> Iterator[Ground]:
-    has, signature = numbers(case.runtime.version("mlflow")), case.mlmodel.signature
+def _types(case: ModelOnRuntime) -> Iterator[CheckResult]:
+    has, signature = parse_version(case.runtime.version("mlflow")), case.mlmodel.signature
     sides = (signature.inputs, signature.outputs, signature.params) if signature is not None else ()
     types = [field.type for fields in sides for field in fields or ()]
     for word, since in _TYPES.items():
@@ -41,21 +41,21 @@ def _types(case: Case) -> Iterator[Ground]:
             name = word.rstrip("<{")
             text = f"the signature has the type {name}, which mlflow knows since {since[0]}.{since[1]}"
             text += f"; {case.runtime.name} has an older one"
-            yield Ground(answer="fails", text=text, fix="give the column another type")
+            yield CheckResult(answer="fails", text=text, fix="give the column another type")
 
 
-def _bytecode(case: Case) -> Iterator[Ground]:
+def _bytecode(case: ModelOnRuntime) -> Iterator[CheckResult]:
     """cloudpickle writes the bytecode of what it cannot import, which another minor version of Python cannot read."""
     made, has = case.mlmodel.python_version, case.runtime.python
     if case.python_model:
         if case.other_python and not case.mlmodel.code:
             text = f"the model is a class that was pickled with Python {made}; {case.runtime.name} has {has}"
-            yield Ground(answer="fails", text=text, fix=_AS_CODE)
+            yield CheckResult(answer="fails", text=text, fix=_AS_CODE)
         elif case.other_python or not made or not has:
             text = f"the model is a class pickled with Python {made or 'unknown'}, {case.runtime.name} has "
             text += f"{has or 'an unknown one'}; only a class from its own code files would load"
-            yield Ground(answer="unknown", text=text, fix=_AS_CODE)
-    elif case.other_python and any(form(flavor) == "cloudpickle" for flavor in case.mlmodel.flavors):
+            yield CheckResult(answer="unknown", text=text, fix=_AS_CODE)
+    elif case.other_python and any(find_format(flavor) == "cloudpickle" for flavor in case.mlmodel.flavors):
         text = f"it was pickled with Python {made}, {case.runtime.name} has {has}: functions and classes of your own"
         fix = "log it with that Python, or with serialization_format='pickle', which takes in no code"
-        yield Ground(answer="unknown", text=f"{text} inside it do not load, all else does", fix=fix)
+        yield CheckResult(answer="unknown", text=f"{text} inside it do not load, all else does", fix=fix)

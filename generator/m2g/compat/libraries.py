@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m2g.compat.reason import PYFUNC, Case, Ground, form, minor, numbers
-from m2g.compat.runtime import module_of, package_of
+from m2g.compat.reason import PYFUNC, CheckResult, ModelOnRuntime, find_format, parse_minor, parse_version
+from m2g.compat.runtime import find_package, resolve_variant
 from m2g.core.model import Flavor
 
 _OWN_FORMAT = frozenset({"xgboost", "lightgbm", "catboost", "onnx", "tensorflow", "keras"})
@@ -19,7 +19,7 @@ _NUMPY = (1, 26)
 """The first numpy that reads what numpy 2 pickled (it has the name numpy._core)."""
 
 
-def grounds(case: Case) -> Iterator[Ground]:
+def check_libraries(case: ModelOnRuntime) -> Iterator[CheckResult]:
     """Only where a model is loaded from its own files."""
     if case.runtime.loads == "hub":
         return
@@ -31,52 +31,54 @@ def grounds(case: Case) -> Iterator[Ground]:
         yield from _missing(case)
 
 
-def _library(case: Case, flavor: Flavor) -> Iterator[Ground]:
-    package = package_of(flavor.name)
+def _library(case: ModelOnRuntime, flavor: Flavor) -> Iterator[CheckResult]:
+    package = find_package(flavor.name)
     if not flavor.version or flavor.name == PYFUNC:
         return
     if case.runtime.has(package) is False:
-        yield Ground(
+        yield CheckResult(
             answer="fails", text=f"the model needs {package} {flavor.version}, which {case.runtime.name} lacks"
         )
         return
     has, made = case.runtime.version(package), flavor.version
     if not has:
         text = f"it was saved by {package} {made}; which one {case.runtime.name} has is not known"
-        yield Ground(answer="unknown", text=text)
-    elif minor(has) != minor(made) and not _reads(flavor, has, made):
+        yield CheckResult(answer="unknown", text=text)
+    elif parse_minor(has) != parse_minor(made) and not _reads(flavor, has, made):
         text = f"it was saved by {package} {made}, and {case.runtime.name} has {has}"
-        yield Ground(answer="unknown", text=text, fix=f"train it with {package} {'.'.join(map(str, minor(has)))}")
+        yield CheckResult(
+            answer="unknown", text=text, fix=f"train it with {package} {'.'.join(map(str, parse_minor(has)))}"
+        )
 
 
 def _reads(flavor: Flavor, has: str, made: str) -> bool:
     """Whether the library reads its own older files, and those of its own major version."""
-    pickled = form(flavor) or flavor.file.endswith((".pkl", ".pickle", ".joblib", ".skops"))
+    pickled = find_format(flavor) or flavor.file.endswith((".pkl", ".pickle", ".joblib", ".skops"))
     if pickled or flavor.name not in _OWN_FORMAT:
         return False
-    return numbers(has)[:1] >= numbers(made)[:1]
+    return parse_version(has)[:1] >= parse_version(made)[:1]
 
 
-def _numpy(case: Case) -> Iterator[Ground]:
-    made, has = numbers(case.required.get("numpy", "")), numbers(case.runtime.version("numpy"))
-    pickled = case.python_model or any(form(flavor) for flavor in case.mlmodel.flavors)
+def _numpy(case: ModelOnRuntime) -> Iterator[CheckResult]:
+    made, has = parse_version(case.required.get("numpy", "")), parse_version(case.runtime.version("numpy"))
+    pickled = case.python_model or any(find_format(flavor) for flavor in case.mlmodel.flavors)
     if pickled and made and has and made[0] >= 2 and has < _NUMPY:
         text = f"its arrays were pickled by numpy {case.required['numpy']}, {case.runtime.name} has an older one"
-        yield Ground(answer="fails", text=text, fix="train it with the runtime's numpy")
+        yield CheckResult(answer="fails", text=text, fix="train it with the runtime's numpy")
 
 
-def _missing(case: Case) -> Iterator[Ground]:
+def _missing(case: ModelOnRuntime) -> Iterator[CheckResult]:
     if case.mlmodel.requirements is None:
         text = "the model's requirements are not known yet"
-        yield Ground(answer="unknown", text=text, fix="run `m2g render`, which asks the registry for them")
+        yield CheckResult(answer="unknown", text=text, fix="run `m2g render`, which asks the registry for them")
         return
-    own = {package_of(flavor.name) for flavor in case.mlmodel.flavors}
-    needed = [name for name in case.required if module_of(name) not in _TOOLS | own]
-    lacking = [name for name in needed if case.runtime.has(module_of(name)) is False]
+    own = {find_package(flavor.name) for flavor in case.mlmodel.flavors}
+    needed = [name for name in case.required if resolve_variant(name) not in _TOOLS | own]
+    lacking = [name for name in needed if case.runtime.has(resolve_variant(name)) is False]
     if lacking:
         text = f"it requires {', '.join(lacking[:8])}, which {case.runtime.name} lacks and never installs"
-        yield Ground(answer="fails", text=text)
-    unsure = [name for name in needed if case.runtime.has(module_of(name)) is None]
+        yield CheckResult(answer="fails", text=text)
+    unsure = [name for name in needed if case.runtime.has(resolve_variant(name)) is None]
     if unsure:
         text = f"it requires {', '.join(unsure[:8])}; whether {case.runtime.name} has them is not known"
-        yield Ground(answer="unknown", text=text, fix="describe the image whole: m2g runtimes import")
+        yield CheckResult(answer="unknown", text=text, fix="describe the image whole: m2g runtimes import")

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import msgspec
 
-from m2g.compat.runtime import normal
+from m2g.compat.runtime import normalize_name
 from m2g.core.errors import InputError
 
 MAX_BYTES = 64 << 20
 """An SBOM of a CUDA image has 20 MB."""
-MOST = 10_000
+MAX_PACKAGES = 10_000
 _HINT = "write one with: docker run --rm IMAGE pip freeze --all > freeze.txt; or: syft IMAGE -o cyclonedx-json"
 _PURL = re.compile(r"pkg:pypi/([A-Za-z0-9._-]{1,200})@([^?#]{1,100})")
 _PINNED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,199})(?:\[[^\]]{0,200}\])?\s*(?:===?\s*([0-9][^\s;#]{0,99})|@\s)")
@@ -20,7 +20,7 @@ _VERSION = re.compile(r"[0-9][0-9A-Za-z.!+_-]{0,99}")
 _PYTHON = re.compile(r"pkg:(?:generic|docker|deb/[a-z]+)/python(?:3(?:\.\d+)?)?@(3\.\d{1,2}(?:\.\d{1,3})?)")
 
 
-class Inventory(msgspec.Struct, frozen=True, kw_only=True):
+class PackageList(msgspec.Struct, frozen=True, kw_only=True):
     """Packages by name, and the Python version where the source says it."""
 
     packages: dict[str, str]
@@ -52,21 +52,21 @@ class _Kind(msgspec.Struct, frozen=True, rename="camel"):
     spdx_version: str = msgspec.field(name="spdxVersion", default="")
 
 
-def read(name: str, content: bytes) -> Inventory:
+def read(name: str, content: bytes) -> PackageList:
     """The packages of a file. Raises InputError that names it for what is neither, or lists no Python package."""
     if len(content) > MAX_BYTES:
         raise InputError(f"{name} is larger than {MAX_BYTES >> 20} MiB", hint=_HINT)
     if content.lstrip()[:1] == b"{":
         locators = list(_locators(name, content))
-        found = {normal(one[1]): one[2] for text in locators if (one := _PURL.match(text))}
+        found = {normalize_name(one[1]): one[2] for text in locators if (one := _PURL.match(text))}
         pythons = sorted({one[1] for text in locators if (one := _PYTHON.match(text))})
-        made = Inventory(packages=_sound(found), python=pythons[0] if len(pythons) == 1 else "")
+        made = PackageList(packages=_sound(found), python=pythons[0] if len(pythons) == 1 else "")
     else:
-        made = Inventory(packages=_sound(dict(_frozen(name, content))))
+        made = PackageList(packages=_sound(dict(_frozen(name, content))))
     if not made.packages:
         raise InputError(f"{name} lists no Python package with its version", hint=_HINT)
-    if len(made.packages) > MOST:
-        raise InputError(f"{name} lists more than {MOST} packages", hint="is it of one image?")
+    if len(made.packages) > MAX_PACKAGES:
+        raise InputError(f"{name} lists more than {MAX_PACKAGES} packages", hint="is it of one image?")
     return made
 
 
@@ -93,7 +93,7 @@ def _frozen(name: str, content: bytes) -> Iterator[tuple[str, str]]:
     for line in lines:
         found = _PINNED.match(line.strip())
         if found is not None:
-            yield normal(found[1]), found[2] or ""
+            yield normalize_name(found[1]), found[2] or ""
 
 
 def _sound(packages: dict[str, str]) -> dict[str, str]:

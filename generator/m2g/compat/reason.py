@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from m2g.compat.runtime import Runtime, normal
+from m2g.compat.runtime import Runtime, normalize_name
 from m2g.core.model import Flavor, Mlmodel
 
 _REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(?:(@)|([=<>!~]=?=?)\s*([0-9][^\s,;]*))?")
@@ -19,7 +19,7 @@ _OWN_FILES = (".lgb", ".ubj", ".json")
 """MLflow notes a format for LightGBM's own file, too, which takes none."""
 
 
-class Ground(msgspec.Struct, frozen=True, kw_only=True):
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     """One reason: what it makes of the answer, and the way out. `serves` is a remark that changes nothing."""
 
     answer: Literal["fails", "unknown", "serves"]
@@ -27,7 +27,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     fix: str = ""
 
 
-class Case(msgspec.Struct, frozen=True, kw_only=True):
+class ModelOnRuntime(msgspec.Struct, frozen=True, kw_only=True):
     """One model for one runtime. Digest, size and example of the model are left out: its versions share the grounds."""
 
     mlmodel: Mlmodel
@@ -50,7 +50,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def other_python(self) -> bool:
         """Whether model and runtime are known to have different minor versions of Python."""
-        made, has = minor(self.mlmodel.python_version), minor(self.runtime.python)
+        made, has = parse_minor(self.mlmodel.python_version), parse_minor(self.runtime.python)
         return len(made) == len(has) == 2 and made != has
 
     @property
@@ -65,12 +65,12 @@ def _pinned(requirements: tuple[str, ...]) -> Mapping[str, str]:
     for line in requirements:
         parts = _REQUIREMENT.match(line)
         if parts is not None and "://" not in line.split()[0] and not line.startswith((".", "/")):
-            found[normal(parts[1])] = parts[4] if parts[3] in ("==", "===") else ""
+            found[normalize_name(parts[1])] = parts[4] if parts[3] in ("==", "===") else ""
     return found
 
 
 @functools.lru_cache(maxsize=1 << 12)
-def numbers(version: str) -> tuple[int, ...]:
+def parse_version(version: str) -> tuple[int, ...]:
     """The leading numbers of a version: (1, 5, 2) of `1.5.2.post1`."""
     found = []
     for part in version.split("+", maxsplit=1)[0].split("."):
@@ -83,11 +83,11 @@ def numbers(version: str) -> tuple[int, ...]:
     return tuple(found)
 
 
-def minor(version: str) -> tuple[int, ...]:
+def parse_minor(version: str) -> tuple[int, ...]:
     """Major and minor."""
-    return numbers(version)[:2]
+    return parse_version(version)[:2]
 
 
-def form(flavor: Flavor) -> str:
+def find_format(flavor: Flavor) -> str:
     """How a library's object was serialized (pickle, cloudpickle, skops, pt2); empty for a library's own file."""
     return "" if flavor.file.endswith(_OWN_FILES) else flavor.serialization_format

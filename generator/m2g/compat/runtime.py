@@ -48,35 +48,35 @@ class Runtime(Value, frozen=True, kw_only=True):
 
     def version(self, package: str) -> str:
         """The version of a package; empty where it is not there or not known."""
-        return self.packages.get(normal(package), "")
+        return self.packages.get(normalize_name(package), "")
 
     def has(self, package: str) -> bool | None:
         """Whether it has a package; None where nobody knows."""
-        return True if normal(package) in self.packages else False if self.complete else None
+        return True if normalize_name(package) in self.packages else False if self.complete else None
 
 
 @functools.lru_cache(maxsize=1 << 12)
-def normal(package: str) -> str:
+def normalize_name(package: str) -> str:
     """A package's name as PyPI compares it."""
     return _SEPARATORS.sub("-", package).lower()
 
 
-def package_of(flavor: str) -> str:
+def find_package(flavor: str) -> str:
     """The package of a flavor of MLflow."""
     return _FLAVORS.get(flavor, flavor)
 
 
-def module_of(package: str) -> str:
+def resolve_variant(package: str) -> str:
     """The package that has the same modules under its usual name."""
     return _SAME.get(package, package)
 
 
-def find(known: Iterable[Runtime], name: str, kserve: str) -> Runtime | None:
+def find_runtime(known: Iterable[Runtime], name: str, kserve: str) -> Runtime | None:
     """The runtime of this name under this KServe version; None where nobody described it."""
     return next((one for one in known if one.name == name and (not one.kserve or kserve in one.kserve)), None)
 
 
-def by_image(known: Sequence[Runtime], image: str) -> Runtime | None:
+def find_by_image(known: Sequence[Runtime], image: str) -> Runtime | None:
     """The description of an image: with its tag and digest, or with the digest alone."""
     digest = image.partition("@")[2]
     return next(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
-from m2g.compat.reason import Ground
+from m2g.compat.reason import CheckResult
 from m2g.compat.runtime import Runtime
 from m2g.core import quantity
 from m2g.core.errors import InputError
@@ -16,7 +16,7 @@ _DEFAULT = "1Gi"
 """KServe's ClusterStorageContainer `default`, 0.15 to 0.21."""
 
 
-def grounds(mlmodel: Mlmodel, runtime: Runtime, limits: Mapping[str, str]) -> Iterator[Ground]:
+def check_size(mlmodel: Mlmodel, runtime: Runtime, limits: Mapping[str, str]) -> Iterator[CheckResult]:
     """Nothing where MLflow did not write the size."""
     size = mlmodel.size_bytes
     if not size or runtime.loads == "hub":
@@ -25,13 +25,13 @@ def grounds(mlmodel: Mlmodel, runtime: Runtime, limits: Mapping[str, str]) -> It
     limit = _bytes(limits.get("memory", ""))
     if limit is not None and limit < size:
         text = f"{words}, more than the container's memory of {limits['memory']}"
-        yield Ground(answer="fails", text=text, fix="raise resources.limits.memory in model.yaml")
+        yield CheckResult(answer="fails", text=text, fix="raise resources.limits.memory in model.yaml")
     carrier = limits.get(STORAGE_INITIALIZER, _DEFAULT)
     room = _bytes(carrier)
     if room is not None and room < size:
         text = f"{words}, more than the {carrier} of memory that KServe's storage initializer has"
         fix = "name a ClusterStorageContainer with more memory (storageContainerName), or serve it from an OCI image"
-        yield Ground(answer="unknown", text=text, fix=fix)
+        yield CheckResult(answer="unknown", text=text, fix=fix)
 
 
 def _bytes(text: str) -> Decimal | None:

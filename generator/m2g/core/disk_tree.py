@@ -34,7 +34,7 @@ class _Listed(Mapping[str, bytes], Generic[_Place]):
         return path in self._places
 
 
-class Spool(_Listed[int]):
+class DiskTree(_Listed[int]):
     """Path to content. The file is in TMPDIR, has no name and ends with the process."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Spool(_Listed[int]):
         if len(self._tail) > _IN_MEMORY:
             try:
                 if self._file is None:
-                    self._file = tempdirs.file()
+                    self._file = tempdirs.open_file()
                 self._start += _written(self._file, self._tail)
             except OSError as error:
                 raise _failed(error) from error
@@ -76,7 +76,7 @@ class Spool(_Listed[int]):
         return content
 
 
-def part(tree: Tree, paths: Collection[str]) -> Tree:
+def select_paths(tree: Tree, paths: Collection[str]) -> Tree:
     """Some files of a tree; each path is in it, and given once."""
     return tree if len(paths) == len(tree) else _Part(tree, paths)
 
@@ -99,5 +99,5 @@ def _written(file: IO[bytes], data: bytearray) -> int:
     return len(data)
 
 
-def _failed(error: OSError) -> tempdirs.NoRoom:
-    return tempdirs.refused(error, "what is rendered cannot be kept")
+def _failed(error: OSError) -> tempdirs.NoSpace:
+    return tempdirs.describe_no_space(error, "what is rendered cannot be kept")

@@ -12,7 +12,7 @@ from m2g.core.model import Flavor, Mlmodel, Release, Signature
 _T = TypeVar("_T")
 
 
-class Alike:
+class Interner:
     """The records of one run, as they come."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Alike:
         )
 
 
-def said(value: object) -> bytes:
+def canonical(value: object) -> bytes:
     """What a value says: the same bytes for the same, others for 1 and 1.0. Of bytes nobody can foresee the hash."""
     try:
         return msgspec.json.encode(value)
@@ -66,5 +66,5 @@ def said(value: object) -> bytes:
 
 def _one(seen: dict[int, _T], value: _T) -> _T:
     """The value that was seen before, where it is equal."""
-    other = seen.setdefault(hash(said(value)), value)
+    other = seen.setdefault(hash(canonical(value)), value)
     return other if other == value else value

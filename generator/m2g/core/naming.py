@@ -22,7 +22,7 @@ _UNPRINTABLE = re.compile(
 
 
 @functools.lru_cache(maxsize=1 << 15)
-def slug(name: str) -> str:
+def slugify(name: str) -> str:
     """The folder and InferenceService name of a registered model: DNS-1035, at most `SLUG_MAX` long.
 
     A name that fits is kept. Case, spaces and punctuation become hyphens. Where letters are lost (too long,
@@ -40,7 +40,7 @@ def slug(name: str) -> str:
     return f"{(text or 'model')[: SLUG_MAX - 9].rstrip('-')}-{digest}"
 
 
-def unprintable(text: str) -> str:
+def find_unprintable(text: str) -> str:
     """The first character that kustomize would corrupt or refuse, as `U+0085`; empty when there is none.
 
     C0 other than tab and newline, DEL, C1, surrogates and non-characters (measured: kustomize re-emits them raw).

@@ -30,7 +30,7 @@ def parse(text: str) -> Decimal:
 
 
 @functools.lru_cache(maxsize=1 << 10)
-def canonical(text: str) -> str:
+def canonicalize(text: str) -> str:
     """The spelling that Kubernetes gives back. Raises InputError for what is no quantity."""
     amount = parse(text)
     if text.endswith("i"):

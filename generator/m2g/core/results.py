@@ -9,7 +9,7 @@ from m2g.core.finding import Finding
 from m2g.core.model import Value
 
 
-class Kind(StrEnum):
+class ChangeKind(StrEnum):
     ADDED = "added"
     CHANGED = "changed"
     REMOVED = "removed"
@@ -18,7 +18,7 @@ class Kind(StrEnum):
 class ReleaseChange(Value, frozen=True, kw_only=True, omit_defaults=False):
     """One model in one environment moved; a version is empty where there is none."""
 
-    kind: Kind
+    kind: ChangeKind
     slug: str
     model: str
     environment: str
@@ -42,12 +42,12 @@ class Served(Value, frozen=True, kw_only=True, omit_defaults=False):
 class FileChange(Value, frozen=True, kw_only=True, omit_defaults=False):
     """One file of the tree; `diff` are unified diff lines, only where they were asked for."""
 
-    kind: Kind
+    kind: ChangeKind
     path: str
     diff: tuple[str, ...] = ()
 
 
-class Outcome(Value, frozen=True, kw_only=True, omit_defaults=False):
+class RenderResult(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The result of `m2g render`. `written` is false for --check and --dry-run."""
 
     releases: tuple[ReleaseChange, ...] = ()
@@ -59,7 +59,7 @@ class Outcome(Value, frozen=True, kw_only=True, omit_defaults=False):
     check: bool = False
 
 
-class Prepared(Value, frozen=True, kw_only=True, omit_defaults=False):
+class PreparedImage(Value, frozen=True, kw_only=True, omit_defaults=False):
     """A build context: what it is for, where it is, its files, and what a person should know."""
 
     model: str
@@ -74,7 +74,7 @@ class Prepared(Value, frozen=True, kw_only=True, omit_defaults=False):
     written: bool
 
 
-class Waiting(Value, frozen=True, kw_only=True, omit_defaults=False):
+class MissingImage(Value, frozen=True, kw_only=True, omit_defaults=False):
     """A version that has no image for its profile yet, and the environments that wait for it."""
 
     model: str
@@ -84,13 +84,13 @@ class Waiting(Value, frozen=True, kw_only=True, omit_defaults=False):
     environments: tuple[str, ...]
 
 
-class Missing(Value, frozen=True, kw_only=True, omit_defaults=False):
+class MissingImages(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The versions that wait for an image, by slug."""
 
-    missing: tuple[Waiting, ...] = ()
+    missing: tuple[MissingImage, ...] = ()
 
 
-class Asked(Value, frozen=True, kw_only=True, omit_defaults=False):
+class ApiTest(Value, frozen=True, kw_only=True, omit_defaults=False):
     """One way of asking a server: what became of it, and how long answers took, in milliseconds."""
 
     way: Literal["rest", "grpc"]
@@ -103,7 +103,7 @@ class Asked(Value, frozen=True, kw_only=True, omit_defaults=False):
     longest: float = 0
 
 
-class Smoked(Value, frozen=True, kw_only=True, omit_defaults=False):
+class SmokeTest(Value, frozen=True, kw_only=True, omit_defaults=False):
     """One version that was served and asked. `problem` says why that did not come to an end, with the way out.
 
     `packages` is empty where nothing was installed yet; `runtime` and `gate` are empty where no described runtime
@@ -126,16 +126,16 @@ class Smoked(Value, frozen=True, kw_only=True, omit_defaults=False):
     problem: str = ""
     hint: str = ""
     notes: tuple[str, ...] = ()
-    asked: tuple[Asked, ...] = ()
+    asked: tuple[ApiTest, ...] = ()
 
 
-class Smoke(Value, frozen=True, kw_only=True, omit_defaults=False):
+class SmokeResult(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The result of `m2g smoke`."""
 
-    tests: tuple[Smoked, ...] = ()
+    tests: tuple[SmokeTest, ...] = ()
 
 
-class Call(Value, frozen=True, kw_only=True, omit_defaults=False):
+class SampleRequest(Value, frozen=True, kw_only=True, omit_defaults=False):
     """How one deployed model is asked. `origin` says where the values of `body` (JSON text) are from; empty: there is
     none, and the notes say why. `ingress` and `port_forward` are the lines of shell commands that send it.
     """
@@ -154,7 +154,7 @@ class Call(Value, frozen=True, kw_only=True, omit_defaults=False):
     port_forward: tuple[str, ...] = ()
 
 
-class Described(Value, frozen=True, kw_only=True, omit_defaults=False):
+class RuntimeSummary(Value, frozen=True, kw_only=True, omit_defaults=False):
     """One serving runtime that is described: m2g's own, or one of the repository (`kserve` is empty)."""
 
     name: str
@@ -171,14 +171,14 @@ class Described(Value, frozen=True, kw_only=True, omit_defaults=False):
     """How many Python packages are named."""
 
 
-class Runtimes(Value, frozen=True, kw_only=True, omit_defaults=False):
+class RuntimeList(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The result of `m2g runtimes list`."""
 
-    runtimes: tuple[Described, ...]
+    runtimes: tuple[RuntimeSummary, ...]
     """The repository's own first."""
 
 
-class Imported(Value, frozen=True, kw_only=True, omit_defaults=False):
+class RuntimeImport(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The result of `m2g runtimes import`."""
 
     file: str

@@ -15,7 +15,7 @@ _INVISIBLE = frozenset("Cc Cf Cs Co Cn Zl Zp".split())
 DEFAULT_LIMIT = 200
 
 
-def visible(text: str, limit: int = DEFAULT_LIMIT) -> str:
+def make_visible(text: str, limit: int = DEFAULT_LIMIT) -> str:
     """One line of at most `limit` characters in which nothing is hidden.
 
     Control, format (bidi, zero-width), surrogate and unassigned characters are shown as `\\uXXXX`, so that neither a
@@ -27,14 +27,14 @@ def visible(text: str, limit: int = DEFAULT_LIMIT) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
-def markdown(text: str, limit: int = DEFAULT_LIMIT) -> str:
+def escape_markdown(text: str, limit: int = DEFAULT_LIMIT) -> str:
     """`text` as plain words in a Markdown table cell: no markup, HTML, mention, issue number or link comes of it."""
     return _cell(text[: limit + 1], limit)
 
 
 @functools.lru_cache(maxsize=1 << 10)  # environments, versions, metrics and reasons come again and again
 def _cell(text: str, limit: int) -> str:
-    return _MARKUP.sub(_harmless, visible(text, limit))
+    return _MARKUP.sub(_harmless, make_visible(text, limit))
 
 
 def _harmless(found: re.Match[str]) -> str:
@@ -44,15 +44,15 @@ def _harmless(found: re.Match[str]) -> str:
     return _ENTITIES.get(mark) or f"\\{mark}"
 
 
-def code(text: str, limit: int = DEFAULT_LIMIT) -> str:
+def format_code(text: str, limit: int = DEFAULT_LIMIT) -> str:
     """`text` as a code span for a table cell; pipes and backticks cannot end it."""
-    shown = visible(text, limit).replace("|", "\\|")
+    shown = make_visible(text, limit).replace("|", "\\|")
     fence = _fence(shown, 1)
     pad = " " if shown[:1] == "`" or shown[-1:] == "`" or not shown else ""
     return f"{fence}{pad}{shown}{pad}{fence}"
 
 
-def fenced(text: str, language: str = "") -> str:
+def format_code_block(text: str, language: str = "") -> str:
     """`text` as a fenced block whose fence is longer than any run of backticks inside."""
     fence = _fence(text, 3)
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
@@ -62,6 +62,6 @@ def _fence(text: str, least: int) -> str:
     return "`" * max(least, max(map(len, _TICKS.findall(text)), default=0) + 1)
 
 
-def without_password(text: str) -> str:
+def hide_passwords(text: str) -> str:
     """`text` with user and password of every URI in it hidden."""
     return _USERINFO.sub("//***@", text)

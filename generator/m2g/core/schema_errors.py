@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
+from m2g.core.field_path import FieldPath, format_path
+
 if TYPE_CHECKING:
     from jsonschema_rs import ValidationError
 
-Place: TypeAlias = Sequence[str | int]
-Elsewhere: TypeAlias = Callable[[Place, str], str]
+FieldLookup: TypeAlias = Callable[[FieldPath, str], str]
 """(pointer to a schema, field) → where that field exists, such as `KServe 0.20`; empty when nowhere."""
 
 _NAMES = {
@@ -26,7 +27,6 @@ _NAMES = {
     "object": "a mapping",
     "null": "null",
 }
-_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _SHOWN = 60
 _LISTED = 12
 
@@ -41,20 +41,20 @@ class Violation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def path(self) -> str:
         """`where` as people read it, such as `spec.canary[0].predictor.name`."""
-        return place(self.where)
+        return format_path(self.where)
 
 
-def nowhere_else(_pointer: Place, _field: str) -> str:
+def find_nowhere(_pointer: FieldPath, _field: str) -> str:
     """For data with one version: no other schema has the field."""
     return ""
 
 
-def ordered(found: Iterable[Violation]) -> list[Violation]:
+def sort_violations(found: Iterable[Violation]) -> list[Violation]:
     """Each violation once, by path."""
     return sorted(set(found), key=lambda violation: (violation.path, violation.message, violation.hint))
 
 
-def violations(error: ValidationError, schema: object, elsewhere: Elsewhere = nowhere_else) -> Iterator[Violation]:
+def explain_error(error: ValidationError, schema: object, elsewhere: FieldLookup = find_nowhere) -> Iterator[Violation]:
     """What one error means; `schema` is the whole compiled schema that the error points into."""
     rules = _at(schema, error.schema_path[:-1])
     value = getattr(error.kind, "value", None)
@@ -75,25 +75,12 @@ def violations(error: ValidationError, schema: object, elsewhere: Elsewhere = no
             yield _limit(error, error.instance_path, rules)
 
 
-def place(path: Place) -> str:
-    """`["spec", "canary", 0, "a/b"]` → `spec.canary[0]["a/b"]`; the root is empty."""
-    parts = []
-    for step in path:
-        if isinstance(step, int):
-            parts.append(f"[{step}]")
-        elif _PLAIN_KEY.fullmatch(step):
-            parts.append(f".{step}")
-        else:
-            parts.append(f"[{json.dumps(step, ensure_ascii=False)}]")
-    return "".join(parts).removeprefix(".")
-
-
-def _unknown(error: ValidationError, field: str, schema: object, elsewhere: Elsewhere) -> Violation:
+def _unknown(error: ValidationError, field: str, schema: object, elsewhere: FieldLookup) -> Violation:
     known = sorted(_dict(_at(schema, error.schema_path[:-1]).get("properties")))
     hint = ""
     if where := elsewhere(error.schema_path[:-1], field):
         hint = f"{where} has this field"
-    elif meant := near(field, known):
+    elif meant := suggest(field, known):
         hint = f"did you mean {meant}?"
     elif home := _home(error, field, schema):
         hint = f"it belongs at {home}"
@@ -104,13 +91,13 @@ def _unknown(error: ValidationError, field: str, schema: object, elsewhere: Else
 
 def _home(error: ValidationError, field: str, schema: object) -> str:
     """Where a misplaced field belongs: in the mapping around this one, or in one of those inside it."""
-    around: Place = error.instance_path[:-1]
+    around: FieldPath = error.instance_path[:-1]
     if error.instance_path and field in _dict(_subschema(schema, around).get("properties")):
-        return place([*around, field])
+        return format_path([*around, field])
     for key, value in _dict(error.instance).items():
         inside = [*error.instance_path, key]
         if isinstance(value, dict) and field in _dict(_subschema(schema, inside).get("properties")):
-            return place([*inside, field])
+            return format_path([*inside, field])
     return ""
 
 
@@ -119,7 +106,7 @@ def _key(error: ValidationError, rules: dict[str, object]) -> Violation:
     return _limit(inner, [*error.instance_path, str(inner.instance)], rules)
 
 
-def _closest(error: ValidationError, schema: object, elsewhere: Elsewhere) -> Iterator[Violation]:
+def _closest(error: ValidationError, schema: object, elsewhere: FieldLookup) -> Iterator[Violation]:
     """The branch that fits best speaks: the one whose first error lies deepest, then the one with fewest."""
     branches = [list(branch) for branch in getattr(error.kind, "context", []) if branch]
     if not branches:
@@ -128,7 +115,7 @@ def _closest(error: ValidationError, schema: object, elsewhere: Elsewhere) -> It
         return
     best = min(branches, key=lambda branch: (-max(len(e.instance_path) for e in branch), len(branch)))
     for inner in best:
-        yield from violations(inner, schema, elsewhere)
+        yield from explain_error(inner, schema, elsewhere)
 
 
 def _type(error: ValidationError, wanted: list[str]) -> Violation:
@@ -147,7 +134,7 @@ def _type(error: ValidationError, wanted: list[str]) -> Violation:
 
 def _choice(error: ValidationError, options: list[object]) -> Violation:
     words = [str(option) for option in options if option is not None]
-    meant = near(str(error.instance), words)
+    meant = suggest(str(error.instance), words)
     return Violation(
         where=tuple(error.instance_path),
         message=f"is {_shown(error.instance)}; it must be one of: {', '.join(words)}",
@@ -160,7 +147,7 @@ def _quoted(value: object, words: Sequence[str]) -> str:
     return f'write it in quotes, such as "{words[-1]}"' if isinstance(value, int | float) and words else ""
 
 
-def _limit(error: ValidationError, path: Place, rules: dict[str, object]) -> Violation:
+def _limit(error: ValidationError, path: FieldPath, rules: dict[str, object]) -> Violation:
     shown, limit, hint = _shown(error.instance), getattr(error.kind, "value", None), ""
     length = len(error.instance) if isinstance(error.instance, str | list | dict) else 0
     match error.kind.name:
@@ -182,7 +169,7 @@ def _limit(error: ValidationError, path: Place, rules: dict[str, object]) -> Vio
     return Violation(where=tuple(path), message=message, hint=hint)
 
 
-def near(word: str, known: Sequence[str]) -> str:
+def suggest(word: str, known: Sequence[str]) -> str:
     """The known word that a person meant: another case or punctuation first, then the closest spelling."""
     folded = {_folded(item): item for item in known}
     close = difflib.get_close_matches(_folded(word), folded, n=1, cutoff=0.7)
@@ -219,7 +206,7 @@ def _shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
-def _at(schema: object, pointer: Place) -> dict[str, object]:
+def _at(schema: object, pointer: FieldPath) -> dict[str, object]:
     for step in pointer:
         if isinstance(schema, dict):
             schema = schema.get(str(step))
@@ -228,7 +215,7 @@ def _at(schema: object, pointer: Place) -> dict[str, object]:
     return _dict(schema)
 
 
-def _subschema(schema: object, path: Place) -> dict[str, object]:
+def _subschema(schema: object, path: FieldPath) -> dict[str, object]:
     """The schema of what lies at a place of the object; empty where that is left open."""
     root, here = schema, _resolved(schema, _dict(schema))
     for step in path:

@@ -8,7 +8,7 @@ import re
 from m2g.core.errors import InputError
 from m2g.core.model import Value
 
-MOST = 1000
+MAX_SHARDS = 1000
 
 
 class Shard(Value, frozen=True, kw_only=True):
@@ -30,6 +30,6 @@ def parse(text: str) -> Shard:
     """`2/8`. Raises InputError for anything else."""
     found = re.fullmatch(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})", text)
     index, count = (int(found[1]), int(found[2])) if found else (0, 0)
-    if not 1 <= index <= count <= MOST:
-        raise InputError(f"{text[:40]!r} is no part of a fleet", hint=f"like 2/8: part 2 of 8 (at most {MOST})")
+    if not 1 <= index <= count <= MAX_SHARDS:
+        raise InputError(f"{text[:40]!r} is no part of a fleet", hint=f"like 2/8: part 2 of 8 (at most {MAX_SHARDS})")
     return Shard(index=index, count=count)

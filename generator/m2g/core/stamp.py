@@ -28,7 +28,7 @@ _LINES = {
 }
 
 
-class Mark(StrEnum):
+class StampState(StrEnum):
     """Whose a file is, judged by its stamp alone."""
 
     OURS = "ours"
@@ -54,33 +54,35 @@ def stamp(path: str, text: str) -> bytes:
     return data[:2] + line + data[2:] if suffix == ".json" else line + data
 
 
-def body(data: bytes) -> bytes:
+def strip_stamp(data: bytes) -> bytes:
     """`data` without its stamp and with line ends folded: what the digest is of."""
     data = _folded(data)
     found = _stamp(data)
     return data if found is None else data[: found[0]] + data[found[1] :]
 
 
-def stamped(data: bytes) -> bool:
+def has_stamp(data: bytes) -> bool:
     """Whether a stamp is anywhere in it, also between the markers of a merge conflict."""
     return _stamp(_folded(data)) is not None
 
 
-def same(data: bytes | None, content: bytes) -> bool:
+def is_same(data: bytes | None, content: bytes) -> bool:
     """Whether a file has this content already; line ends that Git turned are no difference."""
     return data == content or (data is not None and _folded(data) == content)
 
 
-def mark(data: bytes) -> Mark:
+def check_stamp(data: bytes) -> StampState:
     """Whose file this is; line ends are folded first, so that Git's autocrlf is no edit."""
     if any(marker in data for marker in _MARKERS) and _CONFLICT.search(data):
-        return Mark.CONFLICTED
+        return StampState.CONFLICTED
     data = _folded(data)
     found = _stamp(data)
     if found is None:
-        return Mark.FOREIGN
+        return StampState.FOREIGN
     start, end, digest = found
-    return Mark.OURS if hashlib.sha256(data[:start] + data[end:]).hexdigest()[:16] == digest else Mark.EDITED
+    return (
+        StampState.OURS if hashlib.sha256(data[:start] + data[end:]).hexdigest()[:16] == digest else StampState.EDITED
+    )
 
 
 def _folded(data: bytes) -> bytes:

@@ -51,7 +51,7 @@ def load(file: str, text: str) -> tuple[object, Lines]:
     return _plain(loaded, (), lines, file), lines
 
 
-def explodes(text: str) -> bool:
+def expands_too_far(text: str) -> bool:
     """Whether the text with its aliases written out is longer than MAX_EXPANDED. Raises ValueError for no YAML."""
     try:
         return _expanded(text) > MAX_EXPANDED

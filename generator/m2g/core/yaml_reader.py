@@ -7,15 +7,13 @@ What needs it lies in `m2g.core.yaml_parser`, which is imported where there is s
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import TypeAlias
 
 import msgspec
 
 from m2g.core.errors import InputError
-from m2g.core.stamp import Mark, mark
+from m2g.core.field_path import FieldPath
+from m2g.core.stamp import StampState, check_stamp
 
-Place: TypeAlias = Sequence[str | int]
 MAX_BYTES = 1 << 20
 MAX_BRACKETS = 30_000
 _ANCHOR = re.compile(r"&([0-9A-Za-z_-]+)")
@@ -31,7 +29,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     data: object
     lines: dict[tuple[str | int, ...], int]
 
-    def line(self, place: Place) -> int:
+    def line(self, place: FieldPath) -> int:
         """The line of `place`, or of the nearest place around it that the file has."""
         key = tuple(place)
         while key and key not in self.lines:
@@ -46,7 +44,7 @@ def read(file: str, content: bytes) -> Document:
     """
     if len(content) > MAX_BYTES:
         raise InputError(f"{file}: larger than {MAX_BYTES >> 10} KiB", hint="a file that people edit is small")
-    if mark(content) is Mark.CONFLICTED:
+    if check_stamp(content) is StampState.CONFLICTED:
         raise InputError(f"{file}: contains Git's merge-conflict markers", hint="resolve the merge first")
     try:
         text = content.decode()
@@ -58,7 +56,7 @@ def read(file: str, content: bytes) -> Document:
     return Document(file=file, data=data, lines=lines)
 
 
-def refuse_costly(text: str) -> None:
+def reject_costly(text: str) -> None:
     """Raises ValueError for what ryaml would take minutes or all memory to read; call it before ryaml.
 
     Its time goes with the square of the brackets that are open at once, and it copies what an alias stands for. No
@@ -72,11 +70,11 @@ def refuse_costly(text: str) -> None:
     if not set(_ANCHOR.findall(text)).isdisjoint(_ALIAS.findall(text)):
         from m2g.core import yaml_parser
 
-        if yaml_parser.explodes(text):
+        if yaml_parser.expands_too_far(text):
             raise ValueError("it has too many YAML aliases")
 
 
-def tagged_binary(text: str) -> bool:
+def has_binary(text: str) -> bool:
     """Whether a value is in base64 behind the tag `!!binary`, however that is spelt; also where it is too long to say.
 
     In quotes and blocks the same word is only text.

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from m2g.core import memo
 from m2g.core.errors import InputError
-from m2g.core.naming import unprintable
+from m2g.core.naming import find_unprintable
 
 Plain: TypeAlias = Mapping[str, "Plain"] | Sequence["Plain"] | str | int | float | bool | None
 """What a manifest is made of: JSON's values, with text keys."""
@@ -108,7 +108,7 @@ def _scalar(value: Plain) -> str:
 def _text(text: str) -> str:
     if (_PLAIN_WORD.fullmatch(text) and text.lower() not in _RESERVED) or _QUANTITY.fullmatch(text):
         return text
-    bad = unprintable(text)
+    bad = find_unprintable(text)
     if bad:
         raise InputError(
             f"the text {text[:80]!r} contains {bad}, which kustomize corrupts",

@@ -33,7 +33,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return self.mode == _LINK
 
 
-def resolve(root: Path, ref: str) -> str:
+def resolve_ref(root: Path, ref: str) -> str:
     """The commit that `ref` names.
 
     Raises InputError where it names none, is an option in disguise, or `root` is in no Git repository.
@@ -44,11 +44,11 @@ def resolve(root: Path, ref: str) -> str:
     if ran.code == 0:
         return ran.stdout.decode().strip()
     _inside(root)
-    hint = _SHALLOW if shallow(root) else "fetch it first (git fetch origin), or name another ref"
+    hint = _SHALLOW if is_shallow(root) else "fetch it first (git fetch origin), or name another ref"
     raise InputError(f"Git knows no commit {ref!r} here", hint=hint)
 
 
-def usual_base(root: Path) -> str:
+def find_default_base(root: Path) -> str:
     """What a pull request is usually compared with: origin's default branch, else main or master.
 
     Raises InputError where none of them exists.
@@ -61,20 +61,20 @@ def usual_base(root: Path) -> str:
     raise InputError("there is no origin/main, main or master to compare with", hint="name a ref with --against REF")
 
 
-def merge_base(root: Path, ref: str) -> str:
+def find_merge_base(root: Path, ref: str) -> str:
     """The commit where HEAD left `ref`: what a pull request is compared with.
 
     Raises InputError where `ref` or HEAD names no commit, or the two have no common history here.
     """
-    commit = resolve(root, ref)
-    ran = _run(root, "merge-base", commit, resolve(root, "HEAD"))
+    commit = resolve_ref(root, ref)
+    ran = _run(root, "merge-base", commit, resolve_ref(root, "HEAD"))
     if ran.code == 0:
         return ran.stdout.decode().split()[0]
-    hint = _SHALLOW if shallow(root) else "name a ref of the same history with --against REF"
+    hint = _SHALLOW if is_shallow(root) else "name a ref of the same history with --against REF"
     raise InputError(f"HEAD and {ref!r} have no common commit here", hint=hint)
 
 
-def head(root: Path) -> str:
+def read_head(root: Path) -> str:
     """The commit that is checked out; empty where there is none, or no Git."""
     try:
         ran = _run(root, "rev-parse", "--verify", "--quiet", "HEAD")
@@ -83,12 +83,12 @@ def head(root: Path) -> str:
     return ran.stdout.decode().strip() if ran.code == 0 else ""
 
 
-def shallow(root: Path) -> bool:
+def is_shallow(root: Path) -> bool:
     """Whether the clone has only the newest commits."""
     return _run(root, "rev-parse", "--is-shallow-repository").stdout.strip() == b"true"
 
 
-def files(root: Path, commit: str, under: Sequence[str] = ()) -> dict[str, Entry]:
+def list_files(root: Path, commit: str, under: Sequence[str] = ()) -> dict[str, Entry]:
     """Every file of a commit below `root`, or below some folders of it; paths are relative to `root`."""
     found: dict[str, Entry] = {}
     for record in _output(root, "ls-tree", "-r", "-z", "--end-of-options", commit, *under).split(b"\0"):
@@ -99,14 +99,14 @@ def files(root: Path, commit: str, under: Sequence[str] = ()) -> dict[str, Entry
     return found
 
 
-def read(root: Path, entries: Mapping[str, Entry]) -> dict[str, bytes]:
+def read_files(root: Path, entries: Mapping[str, Entry]) -> dict[str, bytes]:
     """The content of the regular files among `entries`, by one process; links and submodules are left out."""
     wanted = {path: entry.oid for path, entry in entries.items() if entry.mode in _FILE}
     blobs = _blobs(root, wanted.values())
     return {path: blobs[oid] for path, oid in wanted.items()}
 
 
-def links(root: Path, entries: Mapping[str, Entry]) -> dict[str, str]:
+def read_symlinks(root: Path, entries: Mapping[str, Entry]) -> dict[str, str]:
     """Where the symbolic links among `entries` lead."""
     wanted = {path: entry.oid for path, entry in entries.items() if entry.is_link}
     blobs = _blobs(root, wanted.values())
@@ -121,17 +121,17 @@ def extract(root: Path, entries: Mapping[str, Entry], folder: Path) -> None:
     for path in entries:
         if any(part in ("", ".", "..") or part.lower() == ".git" for part in path.split("/")) or os.path.isabs(path):
             raise InputError(f"the commit has a file with an unsafe name: {path!r}")
-    for path, content in read(root, entries).items():
+    for path, content in read_files(root, entries).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
-    for path, target in links(root, entries).items():
+    for path, target in read_symlinks(root, entries).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         os.symlink(target, folder / path)
 
 
-def changed(root: Path, commit: str) -> frozenset[str]:
+def list_changed(root: Path, commit: str) -> frozenset[str]:
     """Paths below `root` that differ between a commit and the working tree; files that Git ignores do not count."""
-    with tempdirs.folder() as folder:
+    with tempdirs.open_folder() as folder:
         listed = _output(
             *(root, "diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv"),
             *("--ignore-submodules", "--relative", commit, "--"),
@@ -159,7 +159,7 @@ def _index(root: Path, folder: Path) -> Mapping[str, str]:
     return {"GIT_INDEX_FILE": str(copy)}
 
 
-def past(root: Path, folder: str, refs: Sequence[str], most: int) -> list[bytes]:
+def read_history(root: Path, folder: str, refs: Sequence[str], most: int) -> list[bytes]:
     """What the files below `folder` were in the last `most` commits of `refs` that changed them, newest first.
 
     A ref that does not exist is left out.
@@ -178,7 +178,7 @@ def past(root: Path, folder: str, refs: Sequence[str], most: int) -> list[bytes]
     return [blobs[oid] for oid in dict.fromkeys(oids)]
 
 
-def tracked(folder: Path) -> frozenset[str] | None:
+def list_tracked(folder: Path) -> frozenset[str] | None:
     """The files below a folder that Git has in its index, seen from there; None where Git cannot tell."""
     try:
         ran = _run(folder, "ls-files", "-z", "--cached")
@@ -226,6 +226,6 @@ def _output(
 
 def _run(
     root: Path, *arguments: str, stdin: bytes | None = None, environment: Mapping[str, str] | None = None
-) -> process.Ran:
+) -> process.Completed:
     variables = {**_QUIET, **(environment or {})}
     return process.run(["git", *_READING, *arguments], cwd=root, stdin=stdin, environment=variables)

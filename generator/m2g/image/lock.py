@@ -27,7 +27,7 @@ def lock(lines: Sequence[str], indexes: Sequence[str], *, python: str, before: s
 
     Raises InputError for requirements that cannot hold together, by name; OutsideError for uv and the index.
     """
-    with tempdirs.folder() as folder:
+    with tempdirs.open_folder() as folder:
         source = folder / "requirements.in"
         source.write_text("".join(f"{line}\n" for line in (*indexes, *lines)), encoding="utf-8")
         ran = process.run(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from m2g.core import safe_files as reading
 from m2g.core.errors import InputError, M2gError, OutsideError
-from m2g.core.stamp import Mark, mark
+from m2g.core.stamp import StampState, check_stamp
 
 _MOST_FILES = 20_000
 
@@ -36,7 +36,7 @@ def own(folder: Path, marker: str) -> bytes | None:
         content = reading.read(folder, marker)
     except (FileNotFoundError, M2gError):
         return None
-    return content if mark(content) is Mark.OURS else None
+    return content if check_stamp(content) is StampState.OURS else None
 
 
 def write(folder: Path, contents: Mapping[str, bytes], copies: Mapping[str, Path]) -> None:

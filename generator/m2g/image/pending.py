@@ -10,12 +10,12 @@ from m2g.core.config_types import Config
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.model import Release, Value
-from m2g.core.results import Waiting
+from m2g.core.results import MissingImage
 from m2g.registry import Registry
 from m2g.rendering.model import model_files
 from m2g.repository import cache_location, load, state
 from m2g.repository.layout import Key
-from m2g.repository.selection import named
+from m2g.repository.selection import matches_name
 from m2g.repository.state import Repository, Scope
 from m2g.resolution.resolve import resolve
 from m2g.serving.decide import choose
@@ -35,8 +35,8 @@ class Subject(Value, frozen=True, kw_only=True):
 
 def subject(root: Path, model: str, environment: str, open_registry: Open, *, locked: bool) -> Subject:
     """What `environment` follows of one model. Raises InputError where that is nothing, with the reason."""
-    repository = load.repository(root)
-    state.known_environments(repository.config, Scope(environments=frozenset([environment])))
+    repository = load.read_repository(root)
+    state.check_environments(repository.config, Scope(environments=frozenset([environment])))
     releases, findings = _releases(root, repository, Scope(models=frozenset([model])), open_registry, locked=locked)
     called = {key: release for key, release in releases.items() if model in (key[0], release.model)}
     found = [(key, release) for key, release in called.items() if key[1] == environment]
@@ -58,13 +58,13 @@ def subject(root: Path, model: str, environment: str, open_registry: Open, *, lo
     return Subject(repository=repository, slug=slug, release=release, beside=beside)
 
 
-def waiting(root: Path, scope: Scope, open_registry: Open, *, locked: bool) -> tuple[Waiting, ...]:
+def waiting(root: Path, scope: Scope, open_registry: Open, *, locked: bool) -> tuple[MissingImage, ...]:
     """Every version that waits, once for all its environments, in the order of the slugs.
 
     Raises InputError for a model that nobody knows.
     """
-    repository = load.repository(root)
-    state.known_environments(repository.config, scope)
+    repository = load.read_repository(root)
+    state.check_environments(repository.config, scope)
     releases, findings = _releases(root, repository, scope, open_registry, locked=locked)
     unknown = next((finding for finding in findings if finding.rule == "model-unknown"), None)
     if unknown is not None:
@@ -76,7 +76,7 @@ def waiting(root: Path, scope: Scope, open_registry: Open, *, locked: bool) -> t
             found.setdefault((slug, release.version, chosen.waits_for), []).append(environment)
     names = {key[0]: release.model for key, release in releases.items()}
     return tuple(
-        Waiting(model=names[slug], slug=slug, version=version, profile=profile, environments=tuple(environments))
+        MissingImage(model=names[slug], slug=slug, version=version, profile=profile, environments=tuple(environments))
         for (slug, version, profile), environments in found.items()
     )
 
@@ -90,10 +90,10 @@ def _releases(
         kept = {
             key: record
             for key, record in repository.records.items()
-            if scope.has(key, record.model) and key[1] in config.environments and named(config, record.model)
+            if scope.has(key, record.model) and key[1] in config.environments and matches_name(config, record.model)
         }
         return kept, ()
-    with Cache(cache_location.place(root)) as cache:
+    with Cache(cache_location.find_cache_folder(root)) as cache:
         resolved = resolve(repository, open_registry(repository.config), scope, cache)
     findings = list(resolved.findings)
     records: dict[Key, Release] = {}

@@ -10,11 +10,11 @@ from m2g.core.config_types import Protocol
 from m2g.core.errors import InputError
 from m2g.core.model import Mlmodel, Value
 from m2g.inference import invocations, json_format, limits, v2
-from m2g.inference.example import made_up, read
-from m2g.inference.sample import Sample, described, undescribed
+from m2g.inference.example import make_agent_example, read
+from m2g.inference.sample import Sample, make_sample, make_untyped_sample
 from m2g.inference.tensor import DATATYPES
 
-__all__ = ["Protocol", "Request", "asked", "path", "request", "without_example"]
+__all__ = ["Protocol", "Request", "drop_example", "find_path", "keep_request_facts", "make_request"]
 
 _LOG = "log it again with signature=infer_signature(example, model.predict(example)) and input_example=example"
 _LARGEST = 16 << 20
@@ -30,7 +30,7 @@ class Request(Value, frozen=True, kw_only=True):
     origin: Literal["example", "signature", "none"]
 
 
-def path(slug: str, protocol: Protocol) -> str:
+def find_path(slug: str, protocol: Protocol) -> str:
     """Where a deployed model of this name is asked."""
     match protocol:
         case "v2":
@@ -43,7 +43,7 @@ def path(slug: str, protocol: Protocol) -> str:
             assert_never(protocol)
 
 
-def request(mlmodel: Mlmodel, protocol: Protocol) -> Request:
+def make_request(mlmodel: Mlmodel, protocol: Protocol) -> Request:
     """The sample request of a model in a protocol.
 
     Raises InputError where the input example contradicts the signature, or is nothing that MLflow writes.
@@ -54,7 +54,7 @@ def request(mlmodel: Mlmodel, protocol: Protocol) -> Request:
         raise InputError("the input example is nested too deep", hint="log the model with a flatter example") from None
 
 
-def asked(mlmodel: Mlmodel) -> Mlmodel:
+def keep_request_facts(mlmodel: Mlmodel) -> Mlmodel:
     """The part of a model that its requests depend on; most versions of a model are alike in it."""
     return Mlmodel(
         sha256="",
@@ -66,7 +66,7 @@ def asked(mlmodel: Mlmodel) -> Mlmodel:
     )
 
 
-def without_example(mlmodel: Mlmodel) -> Mlmodel:
+def drop_example(mlmodel: Mlmodel) -> Mlmodel:
     """The model as if it had been logged without an input example: the request's values are made up."""
     return msgspec.structs.replace(mlmodel, example="")
 
@@ -74,14 +74,14 @@ def without_example(mlmodel: Mlmodel) -> Mlmodel:
 def _request(mlmodel: Mlmodel, protocol: Protocol) -> Request:
     example = read(mlmodel.example)
     signature = mlmodel.signature
-    limited = tuple(limits.v2(mlmodel)) if protocol == "v2" else ()
+    limited = tuple(limits.find_v2_limits(mlmodel)) if protocol == "v2" else ()
     if signature is None or not signature.inputs:
         missing = "the model has no signature, so its server checks nothing and types are guessed"
         if example is None:
             note = f"the model has no signature and no input example: m2g cannot know what it takes; {_LOG}"
             return Request(protocol=protocol, body="", notes=(note, *limited), origin="none")
-        return _made(undescribed(example), protocol, (f"{missing}; {_LOG}", *limited))
-    found = described(signature, example or made_up(mlmodel))
+        return _made(make_untyped_sample(example), protocol, (f"{missing}; {_LOG}", *limited))
+    found = make_sample(signature, example or make_agent_example(mlmodel))
     if found is not None and example is None:
         found = msgspec.structs.replace(found, origin="signature")
     if found is None:
@@ -96,14 +96,14 @@ def _made(found: Sample, protocol: Protocol, limited: tuple[str, ...]) -> Reques
         case "v2":
             if any(tensor.dtype not in DATATYPES for tensor in found.tensors):
                 return Request(protocol=protocol, body="", notes=limited, origin="none")
-            body, said = v2.body(found)
+            body, said = v2.make_body(found)
         case "invocations":
-            body = invocations.invocations(found)
+            body = invocations.make_invocations_body(found)
         case "v1":
-            body, said = invocations.v1(found)
+            body, said = invocations.make_v1_body(found)
         case _:
             assert_never(protocol)
-    text = json_format.text(body)
+    text = json_format.format_body(body)
     notes = (*limited, *found.notes, *said)
     if len(text) > _LARGEST:
         note = "the request is larger than 16 MiB: the signature has that many inputs"

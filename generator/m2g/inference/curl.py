@@ -12,7 +12,7 @@ _GATEWAY = (
 )
 
 
-class Target(Value, frozen=True, kw_only=True):
+class Endpoint(Value, frozen=True, kw_only=True):
     """A deployed model. `knative`: its pods are reached by a gateway alone; `local`: no address outside the cluster."""
 
     slug: str
@@ -22,20 +22,20 @@ class Target(Value, frozen=True, kw_only=True):
     local: bool = False
 
 
-def host(target: Target) -> str:
+def format_host_lookup(target: Endpoint) -> str:
     """The host name that the ingress knows the model by."""
     name, place = shlex.quote(target.slug), shlex.quote(target.namespace)
     return f"HOST=$(kubectl get inferenceservice {name} -n {place} -o jsonpath='{{.status.url}}' | cut -d/ -f3)"
 
 
-def ingress(target: Target, body: Sequence[str] | str) -> tuple[str, ...]:
+def format_ingress_call(target: Endpoint, body: Sequence[str] | str) -> tuple[str, ...]:
     """By the cluster's ingress; nothing for a model that has none. `body` is a file, or the command that prints it."""
     if target.local:
         return ()
-    return (host(target), *_post(body, f'"http://$INGRESS_HOST:$INGRESS_PORT{target.path}"', named=True))
+    return (format_host_lookup(target), *_post(body, f'"http://$INGRESS_HOST:$INGRESS_PORT{target.path}"', named=True))
 
 
-def forwarded(target: Target, body: Sequence[str] | str) -> tuple[str, ...]:
+def format_port_forward_call(target: Endpoint, body: Sequence[str] | str) -> tuple[str, ...]:
     """By a forwarded port: Kind, and every cluster without a load balancer.
 
     Straight to a pod where that is possible: KServe's service is headless, and kubectl forwards no service port then.
@@ -46,8 +46,12 @@ def forwarded(target: Target, body: Sequence[str] | str) -> tuple[str, ...]:
         return (f"{pod} 8080:8080 &", *_post(body, url, named=False))
     forward = "kubectl port-forward -n istio-system"
     if target.local:
-        return (f"{forward} svc/knative-local-gateway 8080:80 &", host(target), *_post(body, url, named=True))
-    return (_GATEWAY, f'{forward} "svc/$GATEWAY" 8080:80 &', host(target), *_post(body, url, named=True))
+        return (
+            f"{forward} svc/knative-local-gateway 8080:80 &",
+            format_host_lookup(target),
+            *_post(body, url, named=True),
+        )
+    return (_GATEWAY, f'{forward} "svc/$GATEWAY" 8080:80 &', format_host_lookup(target), *_post(body, url, named=True))
 
 
 def _post(body: Sequence[str] | str, url: str, *, named: bool) -> tuple[str, ...]:

@@ -31,16 +31,16 @@ _AGENTS: dict[str, dict[str, Json]] = {"chat": {"messages": _TURN}, "responses":
 _LOADERS = {"chat_model": "chat", "chat_agent": "chat", "responses_agent": "responses"}
 
 
-def agent(mlmodel: Mlmodel) -> str:
+def find_agent_kind(mlmodel: Mlmodel) -> str:
     """`chat` or `responses`, the interface of an agent; empty for any other model. MLflow 2.19 wrote no task."""
     kind, _, interface = mlmodel.task.partition("/")
     found = interface.rpartition("/")[2] if kind == "agent" else _LOADERS.get(mlmodel.loader_module.rpartition(".")[2])
     return found if found in _AGENTS else ""
 
 
-def made_up(mlmodel: Mlmodel) -> Example | None:
+def make_agent_example(mlmodel: Mlmodel) -> Example | None:
     """What an agent is asked, since its signature does not tell; None for any other model."""
-    kind = agent(mlmodel)
+    kind = find_agent_kind(mlmodel)
     return Example(form="whole", value=_AGENTS[kind]) if kind else None
 
 
@@ -93,7 +93,7 @@ def _split(columns: list[Json], row: list[Json], params: dict[str, Json]) -> Exa
     return Example(form="cells", value=row, params=params)
 
 
-def cell(value: Json, *, is_list: bool) -> Json:
+def take_cell(value: Json, *, is_list: bool) -> Json:
     """A column's value where `inputs` may hold the whole column; `is_list`: a value of it is itself a list."""
     if isinstance(value, list) and not is_list:
         return value[0] if value else None

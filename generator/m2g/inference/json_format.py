@@ -10,7 +10,7 @@ from m2g.inference.type_parser import Json
 _JSON = json.JSONEncoder(allow_nan=False)
 
 
-def text(body: Mapping[str, Json]) -> str:
+def format_body(body: Mapping[str, Json]) -> str:
     """An object over lines: its keys, and the items of the lists directly under it, have a line each.
 
     All but ASCII is escaped: no character hides in a diff, a terminal or a shell, and every server reads it alike.
@@ -19,14 +19,16 @@ def text(body: Mapping[str, Json]) -> str:
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
-def compact(value: Json) -> str:
+def format_line(value: Json) -> str:
     """One line."""
     return _JSON.encode(value)
 
 
 def _part(value: Json) -> str:
     if isinstance(value, list) and value and isinstance(value[0], dict | list):
-        return "[\n" + ",\n".join(f"    {compact(item)}" for item in value) + "\n  ]"
+        return "[\n" + ",\n".join(f"    {format_line(item)}" for item in value) + "\n  ]"
     if isinstance(value, dict) and value and any(isinstance(item, dict | list) for item in value.values()):
-        return "{\n" + ",\n".join(f"    {json.dumps(key)}: {compact(item)}" for key, item in value.items()) + "\n  }"
-    return compact(value)
+        return (
+            "{\n" + ",\n".join(f"    {json.dumps(key)}: {format_line(item)}" for key, item in value.items()) + "\n  }"
+        )
+    return format_line(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from m2g.core.model import Mlmodel, Signature
-from m2g.inference.example import agent
+from m2g.inference.example import find_agent_kind
 from m2g.inference.tensor import DATATYPES
 from m2g.inference.type_parser import parse
 
@@ -14,7 +14,7 @@ _SERIES = frozenset(("prophet", "statsmodels", "pmdarima"))
 """Flavors whose answer is a pandas Series or has datetimes; MLServer encodes neither."""
 
 
-def v2(mlmodel: Mlmodel) -> Iterator[str]:
+def find_v2_limits(mlmodel: Mlmodel) -> Iterator[str]:
     """Why MLServer 1.7.1 does not load or does not answer (its codecs, and mlserver_mlflow's metadata)."""
     signature = mlmodel.signature
     if signature is not None and signature.inputs is not None and signature.outputs is None:
@@ -26,8 +26,8 @@ def v2(mlmodel: Mlmodel) -> Iterator[str]:
         yield f"MLServer does not load a model with {side} of dtype {field[:40]}; {_ELSEWHERE}"
     if any(f.shape is not None and f.type == "object" for f in (signature.inputs or () if signature else ())):
         yield f"MLServer makes text of an input of dtype object, which the signature then refuses; {_ELSEWHERE}"
-    if agent(mlmodel):
-        yield f"MLServer cannot encode the answer of an agent ({agent(mlmodel)}); {_ELSEWHERE}"
+    if find_agent_kind(mlmodel):
+        yield f"MLServer cannot encode the answer of an agent ({find_agent_kind(mlmodel)}); {_ELSEWHERE}"
         return
     flavors = sorted(_SERIES & {flavor.name for flavor in mlmodel.flavors})
     if flavors:

@@ -10,7 +10,7 @@ import msgspec
 
 from m2g.core.model import Field, Signature, Value
 from m2g.inference import tensor
-from m2g.inference.example import Example, cell
+from m2g.inference.example import Example, take_cell
 from m2g.inference.tensor import Tensor
 from m2g.inference.type_parser import (
     NESTED,
@@ -19,10 +19,10 @@ from m2g.inference.type_parser import (
     Mismatch,
     Property,
     Type,
-    contradiction,
-    fit,
+    describe_mismatch,
+    fit_value,
+    make_value,
     parse,
-    sample,
 )
 
 _NAMES = 10
@@ -50,7 +50,7 @@ class Sample(Value, frozen=True, kw_only=True):
     """Whether a signature describes it."""
 
 
-def described(signature: Signature, example: Example | None) -> Sample | None:
+def make_sample(signature: Signature, example: Example | None) -> Sample | None:
     """The sample of a model with a signature; None where nobody could send one. Raises InputError."""
     fields = signature.inputs or ()
     params, odd = _params(signature.params or (), example)
@@ -68,7 +68,7 @@ def described(signature: Signature, example: Example | None) -> Sample | None:
     )
 
 
-def undescribed(example: Example) -> Sample:
+def make_untyped_sample(example: Example) -> Sample:
     """The sample of a model without a signature: the types are those that JSON has."""
     match example.form, example.value:
         case (("row" | "whole"), dict(row)):
@@ -95,9 +95,9 @@ def _free(
     made = []
     for name, value in tensors:
         try:
-            made.append(tensor.free(name, value))
+            made.append(tensor.infer_tensor(name, value))
         except Mismatch as wrong:
-            raise contradiction(f"{_called(name)}: {wrong}") from None
+            raise describe_mismatch(f"{_called(name)}: {wrong}") from None
     params: dict[str, Json] = {name: value for name, value in example.params.items() if value is not None}
     return Sample(origin="example", columns=columns, tensors=tuple(made), params=params, whole=whole, described=False)
 
@@ -123,10 +123,10 @@ def _params(fields: Sequence[Field], example: Example | None) -> tuple[dict[str,
         if field.shape:
             type_ = Type(word="array", items=type_)
         try:
-            found[field.name] = fit(type_, value)
+            found[field.name] = fit_value(type_, value)
         except Mismatch as wrong:
             if own:
-                raise contradiction(f"parameter {field.name[:80]!r}: {wrong}") from None
+                raise describe_mismatch(f"parameter {field.name[:80]!r}: {wrong}") from None
             odd.append(field.name)
     notes = (f"parameters whose defaults are not of their own type, and left out: {_list(odd)}",) if odd else ()
     return found, notes
@@ -142,7 +142,7 @@ def _default(field: Field) -> Json:
 
 def _tensors(fields: Sequence[Field], example: Example | None, params: dict[str, Json]) -> Sample | None:
     if example is None:
-        made = [tensor.made_up(field) for field in fields]
+        made = [tensor.make_tensor(field) for field in fields]
         if any(found is None for found in made):
             return None
         loose = [field.name or "input-0" for field in fields if any(size < 0 for size in (field.shape or ())[1:])]
@@ -153,9 +153,9 @@ def _tensors(fields: Sequence[Field], example: Example | None, params: dict[str,
     found = []
     for field, value in _tensor_values(fields, example):
         try:
-            found.append(tensor.fit(field, value))
+            found.append(tensor.fit_tensor(field, value))
         except Mismatch as wrong:
-            raise contradiction(f"{_called(field.name)}: {wrong}") from None
+            raise describe_mismatch(f"{_called(field.name)}: {wrong}") from None
     return Sample(origin="example", tensors=tuple(found), params=params)
 
 
@@ -177,7 +177,7 @@ def _tensor_values(fields: Sequence[Field], example: Example) -> Iterator[tuple[
         elif alone and not isinstance(value, dict):
             yield field, value
         else:
-            raise contradiction(f"{_called(field.name)} is required, and the example does not have it")
+            raise describe_mismatch(f"{_called(field.name)} is required, and the example does not have it")
 
 
 def _columns(fields: Sequence[Field], example: Example | None) -> tuple[tuple[Column, ...], tuple[str, ...]]:
@@ -196,7 +196,7 @@ def _columns(fields: Sequence[Field], example: Example | None) -> tuple[tuple[Co
         if value is None and not field.required:
             continue
         if position not in cells:
-            raise contradiction(f"{_called(field.name)} is required, and the example does not have it")
+            raise describe_mismatch(f"{_called(field.name)} is required, and the example does not have it")
         if value is None and type_.word not in NULLABLE:
             value = _instead(field, type_)
             empty.append(field.name or "input-0")
@@ -217,7 +217,7 @@ def _made_up(
     left = [field.name for field in fields if not field.required and not every]
     if left:
         notes = [*notes, f"optional, and left out here: {_list(left)}"]
-    return tuple(Column(name=f.name, type=t, value=sample(t)) for f, t in chosen), tuple(notes)
+    return tuple(Column(name=f.name, type=t, value=make_value(t)) for f, t in chosen), tuple(notes)
 
 
 def _cells(fields: Sequence[Field], types: Sequence[Type], example: Example) -> dict[int, Json]:
@@ -229,7 +229,7 @@ def _cells(fields: Sequence[Field], types: Sequence[Type], example: Example) -> 
         value, form = value[0], "row"
     if isinstance(value, dict) and fields[0].name:
         return {
-            place: cell(value[field.name], is_list=form != "values" or _lists(type_))
+            place: take_cell(value[field.name], is_list=form != "values" or _lists(type_))
             for place, (field, type_) in enumerate(zip(fields, types, strict=True))
             if field.name in value
         }
@@ -239,7 +239,7 @@ def _cells(fields: Sequence[Field], types: Sequence[Type], example: Example) -> 
         return dict(enumerate(value))
     if value == []:
         return {}
-    return {0: cell(value, is_list=len(fields) == 1 and _lists(types[0]) and not _listed(value))}
+    return {0: take_cell(value, is_list=len(fields) == 1 and _lists(types[0]) and not _listed(value))}
 
 
 def _lists(type_: Type) -> bool:
@@ -263,18 +263,18 @@ def _only(type_: Type, value: Json, form: str) -> dict[int, Json]:
 def _instead(field: Field, type_: Type) -> Json:
     """For a null. Data frames hold none of the types that have none: then it is missing."""
     if type_.word in ("boolean", "integer", "long"):
-        raise contradiction(f"{_called(field.name)} is required, and the example has no {type_.word} for it")
-    return sample(type_)
+        raise describe_mismatch(f"{_called(field.name)} is required, and the example has no {type_.word} for it")
+    return make_value(type_)
 
 
 def _fit(field: Field, type_: Type, value: Json) -> Json:
     try:
-        return fit(type_, value)
+        return fit_value(type_, value)
     except Mismatch as wrong:
-        raise contradiction(f"{_called(field.name)}: {wrong}") from None
+        raise describe_mismatch(f"{_called(field.name)}: {wrong}") from None
 
 
-def properties(column: Column) -> Iterator[Column]:
+def expand_properties(column: Column) -> Iterator[Column]:
     """The properties of an object that is the whole input, as columns: MLServer wants one input for each."""
     value = column.value if isinstance(column.value, dict) else {}
     known: dict[str, Property] = {p.name: p for p in column.type.properties or ()}
@@ -285,7 +285,7 @@ def properties(column: Column) -> Iterator[Column]:
             yield Column(name=name, type=type_, value=item)
 
 
-def nested(type_: Type) -> bool:
+def is_nested(type_: Type) -> bool:
     """Whether a cell of this type is JSON of its own."""
     return type_.word in NESTED or not type_.known
 

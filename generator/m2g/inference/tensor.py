@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from m2g.core.model import Field, Value
-from m2g.inference.type_parser import Json, Mismatch, real, whole
+from m2g.inference.type_parser import Json, Mismatch, fit_float, fit_integer
 
-MOST = 1 << 20
+MAX_VALUES = 1 << 20
 """Values of a made-up tensor; MLflow's server takes bodies up to 100 MB, but nobody reads a sample of that size."""
 DATATYPES = {
     "bool": "BOOL",
@@ -41,13 +41,13 @@ class Tensor(Value, frozen=True, kw_only=True):
         return values if self.shape else values[0]
 
 
-def made_up(field: Field) -> Tensor | None:
+def make_tensor(field: Field) -> Tensor | None:
     """One row of plausible values; a dimension of any size is 1. None where that is too many to send."""
     shape = tuple(1 if size < 0 else size for size in field.shape or ())
     count = 1
     for size in shape:
         count *= size
-        if count > MOST:
+        if count > MAX_VALUES:
             return None
     value: Json = 0.5 if field.type.startswith("float") else 1
     if field.type == "bool":
@@ -57,7 +57,7 @@ def made_up(field: Field) -> Tensor | None:
     return Tensor(name=field.name, dtype=field.type, shape=shape, data=(value,) * count)
 
 
-def fit(field: Field, value: Json) -> Tensor:
+def fit_tensor(field: Field, value: Json) -> Tensor:
     """The first row of an example as a tensor of this field. Raises Mismatch."""
     shape = _batch(field.shape or (), value)
     found = _shape(value) if isinstance(value, list) else ()
@@ -74,7 +74,7 @@ def fit(field: Field, value: Json) -> Tensor:
     )
 
 
-def free(name: str, value: Json) -> Tensor:
+def infer_tensor(name: str, value: Json) -> Tensor:
     """A tensor that no signature describes, with the dtype that its values have in JSON. Raises Mismatch."""
     value = value[:1] if isinstance(value, list) else value
     shape = _shape(value) if isinstance(value, list) else ()
@@ -127,13 +127,13 @@ def _scalar(dtype: str, value: Json) -> Json:
         case None if dtype.startswith("float") or dtype == "object":
             return None
         case int() | float() if not isinstance(value, bool) and dtype in _LARGEST:
-            return real(value, _LARGEST[dtype], dtype, "a value")
+            return fit_float(value, _LARGEST[dtype], dtype, "a value")
         case float() if dtype in _INTEGERS and value.is_integer():
             return _scalar(dtype, int(value))
         case int() if not isinstance(value, bool) and dtype in _INTEGERS:
             bits = _INTEGERS[dtype]
             low, high = (0, (1 << bits) - 1) if dtype.startswith("u") else (-(1 << bits - 1), (1 << bits - 1) - 1)
-            return whole(value, low, high, dtype, "a value")
+            return fit_integer(value, low, high, dtype, "a value")
         case int() | float() if dtype not in DATATYPES or dtype == "object":
             return value
     raise Mismatch(f"a value is {type(value).__name__ if value is not None else 'null'}, and the tensor is {dtype}")

@@ -103,35 +103,35 @@ def _after(text: str, at: int, mark: str) -> int:
     return at + len(mark)
 
 
-def sample(type_: Type) -> Json:
+def make_value(type_: Type) -> Json:
     """A plausible value, always the same one; optional properties are left out."""
-    inner = None if type_.items is None else sample(type_.items)
+    inner = None if type_.items is None else make_value(type_.items)
     match type_.word:
         case "array":
             return [] if type_.items is None else [inner]
         case "map":
             return {} if type_.items is None else {"key": inner}
         case "object":
-            return {p.name: sample(p.type) for p in type_.properties or () if p.required}
+            return {p.name: make_value(p.type) for p in type_.properties or () if p.required}
         case word:
             return _SAMPLES.get(word, "text")
 
 
-def fit(type_: Type, value: Json, where: str = "") -> Json:
+def fit_value(type_: Type, value: Json, where: str = "") -> Json:
     """`value` as JSON carries a value of this type; a null stays one. Raises Mismatch."""
     if value is None or type_.word == "any" or not type_.known:
         return value
     match type_.word, value:
         case "array", list():
             inner = type_.items
-            return value if inner is None else [fit(inner, item, f"{where}[{n}]") for n, item in enumerate(value)]
+            return value if inner is None else [fit_value(inner, item, f"{where}[{n}]") for n, item in enumerate(value)]
         case "map", dict():
             inner = type_.items
-            return value if inner is None else {k: fit(inner, item, f"{where}.{k}") for k, item in value.items()}
+            return value if inner is None else {k: fit_value(inner, item, f"{where}.{k}") for k, item in value.items()}
         case "object", dict():
             return _fit_object(type_.properties, value, where)
         case _ if type_.word not in NESTED:
-            return scalar(type_.word, value, where)
+            return fit_scalar(type_.word, value, where)
         case _:
             raise _mismatch(type_.word, value, where)
 
@@ -146,20 +146,20 @@ def _fit_object(properties: Sequence[Property] | None, value: dict[str, Json], w
     for name in value:
         if name not in known:
             raise Mismatch(f"{where}.{name} is not in the signature")
-    return {name: fit(known[name].type, item, f"{where}.{name}") for name, item in value.items()}
+    return {name: fit_value(known[name].type, item, f"{where}.{name}") for name, item in value.items()}
 
 
-def scalar(word: str, value: Json, where: str = "") -> Json:
+def fit_scalar(word: str, value: Json, where: str = "") -> Json:
     """A value of one of MLflow's data types. Raises Mismatch."""
     match word, value:
         case "boolean", bool():
             return value
         case (("integer" | "long"), int()) if not isinstance(value, bool):
-            return whole(value, -(1 << _INTEGERS[word]), (1 << _INTEGERS[word]) - 1, word, where)
+            return fit_integer(value, -(1 << _INTEGERS[word]), (1 << _INTEGERS[word]) - 1, word, where)
         case (("integer" | "long"), float()) if value.is_integer():
-            return scalar(word, int(value), where)
+            return fit_scalar(word, int(value), where)
         case (("float" | "double"), int() | float()) if not isinstance(value, bool):
-            return real(value, _LARGEST_FLOAT if word == "float" else math.inf, word, where)
+            return fit_float(value, _LARGEST_FLOAT if word == "float" else math.inf, word, where)
         case "string", str():
             return value
         case "binary", str():
@@ -170,14 +170,14 @@ def scalar(word: str, value: Json, where: str = "") -> Json:
             raise _mismatch(word, value, where)
 
 
-def whole(value: int, low: int, high: int, word: str, where: str) -> int:
+def fit_integer(value: int, low: int, high: int, word: str, where: str) -> int:
     """An integer within the limits of its type. Raises Mismatch."""
     if not low <= value <= high:
         raise _mismatch(word, value, where)
     return value
 
 
-def real(value: float, largest: float, word: str, where: str) -> float:
+def fit_float(value: float, largest: float, word: str, where: str) -> float:
     """A finite number that its type can hold. Raises Mismatch."""
     try:
         number = float(value)
@@ -223,7 +223,7 @@ def _shown(value: Json) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
-def contradiction(problem: str) -> InputError:
+def describe_mismatch(problem: str) -> InputError:
     """The error for an example that its own signature refuses."""
     return InputError(
         f"the input example contradicts the signature: {problem}",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from m2g.inference import json_format
-from m2g.inference.sample import Column, Sample, nested, properties
+from m2g.inference.sample import Column, Sample, expand_properties, is_nested
 from m2g.inference.tensor import DATATYPES, Tensor
 from m2g.inference.type_parser import Json
 
@@ -27,7 +27,7 @@ _COLUMNS = {
 }
 
 
-def body(found: Sample) -> tuple[dict[str, Json], tuple[str, ...]]:
+def make_body(found: Sample) -> tuple[dict[str, Json], tuple[str, ...]]:
     """The body and what is to be said about it."""
     notes = []
     inputs: list[Json]
@@ -63,15 +63,15 @@ def _flat(columns: Sequence[Column]) -> Iterator[Column]:
     for column in columns:
         whole = not column.name and len(columns) == 1 and column.type.word == "object"
         if whole and isinstance(column.value, dict):
-            yield from properties(column)
+            yield from expand_properties(column)
         else:
             yield column
 
 
 def _column(column: Column, number: int) -> Json:
     value = column.value
-    if nested(column.type):
-        datatype, content, value = "BYTES", "pd_json", json_format.compact(value)
+    if is_nested(column.type):
+        datatype, content, value = "BYTES", "pd_json", json_format.format_line(value)
     else:
         datatype, content = _COLUMNS[column.type.word]
     return {

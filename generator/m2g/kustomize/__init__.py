@@ -1,30 +1,29 @@
 """Overlays → built objects, by the real kustomize: no network, no plugin, no file outside the repository."""
 
-from m2g.kustomize.batches import BATCH
-from m2g.kustomize.build import Built, Progress, build, find, stream
-from m2g.kustomize.graph import FILE_NAMES, Graph, Kustomization, Reader
-from m2g.kustomize.paths import Stamp, stamp
-from m2g.kustomize.raw_manifests import PlainFile, read_file
-from m2g.kustomize.raw_manifests import read as read_plain
-from m2g.kustomize.references import named
-from m2g.kustomize.tool_digest import identity
+from m2g.kustomize.batches import BATCH_SIZE
+from m2g.kustomize.build import BuildResult, Progress, build, find_command, stream_builds
+from m2g.kustomize.graph import FILE_NAMES, Graph, GraphReader, Kustomization
+from m2g.kustomize.paths import FileState, read_state
+from m2g.kustomize.raw_manifests import RawFile, read_file, read_folder
+from m2g.kustomize.references import read_paths
+from m2g.kustomize.tool_digest import digest_tool
 
 __all__ = [
-    "BATCH",
+    "BATCH_SIZE",
     "FILE_NAMES",
-    "Built",
+    "BuildResult",
+    "FileState",
     "Graph",
+    "GraphReader",
     "Kustomization",
-    "PlainFile",
     "Progress",
-    "Reader",
-    "Stamp",
+    "RawFile",
     "build",
-    "find",
-    "identity",
-    "named",
+    "digest_tool",
+    "find_command",
     "read_file",
-    "read_plain",
-    "stamp",
-    "stream",
+    "read_folder",
+    "read_paths",
+    "read_state",
+    "stream_builds",
 ]

@@ -10,15 +10,15 @@ from collections.abc import Iterable, Iterator
 
 from m2g.kustomize.graph import Graph
 
-BATCH = 150
-_HELD_BACK = 10 * BATCH
+BATCH_SIZE = 150
+_HELD_BACK = 10 * BATCH_SIZE
 """Overlays that wait for others to fill their batch."""
 
 _Target = tuple[str, str]
 """Model and namespace: two overlays that are alike in both build the same objects, which one process refuses."""
 
 
-def batches(graphs: Iterable[Graph]) -> Iterator[list[Graph]]:
+def make_batches(graphs: Iterable[Graph]) -> Iterator[list[Graph]]:
     """Groups of at most BATCH, each as soon as it is full, a model's overlays side by side where that can be.
 
     What acts on a whole process is built alone.
@@ -34,7 +34,7 @@ def batches(graphs: Iterable[Graph]) -> Iterator[list[Graph]]:
             batch = {}
             waiting.append(batch)
         batch[target] = graph
-        if len(batch) == BATCH or sum(map(len, waiting)) == _HELD_BACK:
+        if len(batch) == BATCH_SIZE or sum(map(len, waiting)) == _HELD_BACK:
             full = max(waiting, key=len)
             waiting.remove(full)
             yield list(full.values())

@@ -14,15 +14,15 @@ import msgspec
 
 from m2g.core import process, tempdirs
 from m2g.core.errors import OutsideError
-from m2g.core.manifest import Manifest, identity, read_all
-from m2g.kustomize.batches import batches
-from m2g.kustomize.graph import FILE_NAMES, Graph, Kustomization, Reader
-from m2g.kustomize.paths import Stamp
+from m2g.core.manifest import Manifest, identify, read_all
+from m2g.kustomize.batches import make_batches
+from m2g.kustomize.graph import FILE_NAMES, Graph, GraphReader, Kustomization
+from m2g.kustomize.paths import FileState
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Told after each step what is done, how many, and of how many."""
 
-SECONDS = 60.0
+TIMEOUT = 60.0
 _MARK = "m2g.dev/mark"
 _LOGGED = re.compile(r' err="(.*)"')
 _ENVIRONMENT = {
@@ -36,7 +36,7 @@ _ENVIRONMENT = {
 }
 
 
-class Built(msgspec.Struct, frozen=True, kw_only=True):
+class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
     """What one overlay builds to, by apiVersion, kind, namespace and name; or why it does not build.
 
     `error` is for a person and one line; `at` is the file or folder it names, relative to the root. `files`, `linked`
@@ -49,12 +49,12 @@ class Built(msgspec.Struct, frozen=True, kw_only=True):
     hint: str = ""
     at: str = ""
     kustomizations: tuple[Kustomization, ...] = ()
-    files: Mapping[str, Stamp] = {}
+    files: Mapping[str, FileState] = {}
     linked: bool = False
     plugins: bool = False
 
 
-def find() -> tuple[str, ...]:
+def find_command() -> tuple[str, ...]:
     """The command that builds the current folder: M2G_KUSTOMIZE, else kustomize, else kubectl's own.
 
     Raises OutsideError where there is none.
@@ -77,7 +77,7 @@ def find() -> tuple[str, ...]:
 
 def build(
     root: Path, folders: Sequence[str], *, progress: Progress = lambda what, done, total: None
-) -> dict[str, Built]:
+) -> dict[str, BuildResult]:
     """Build each folder (relative to `root`); in the answer in the order given.
 
     Raises OutsideError where no kustomize is found or none can be started; all else is said in `Built.error`.
@@ -86,18 +86,18 @@ def build(
     def told(what: str, done: int, _total: int) -> None:
         progress(what, done, len(folders))
 
-    answers = {item.folder: item for items in stream(root, folders, progress=told) for item in items}
+    answers = {item.folder: item for items in stream_builds(root, folders, progress=told) for item in items}
     return {folder: answers[folder] for folder in folders}
 
 
-def stream(
+def stream_builds(
     root: Path, folders: Iterable[str], *, progress: Progress = lambda what, done, total: None
-) -> Generator[list[Built], None, None]:
+) -> Generator[list[BuildResult], None, None]:
     """As `build`, a batch as soon as it is built, in any order: whoever asks works on one while others are built.
 
     No more is taken, read or kept than what a few processes are to do; how many there are is told in the end.
     """
-    reader = Reader(root)
+    reader = GraphReader(root)
     done = 0
     total = 0
 
@@ -119,18 +119,18 @@ def stream(
             pool.shutdown(cancel_futures=True)
 
 
-def _started(pool: ThreadPoolExecutor, root: Path, graphs: Iterator[Graph]) -> Iterator[Future[list[Built]]]:
+def _started(pool: ThreadPoolExecutor, root: Path, graphs: Iterator[Graph]) -> Iterator[Future[list[BuildResult]]]:
     command: tuple[str, ...] = ()
-    for batch in batches(graphs):
+    for batch in make_batches(graphs):
         if not batch[0].problem:
-            command = command or find()
+            command = command or find_command()
         yield pool.submit(_batch, command, root, batch)
 
 
-def _ended(runs: Iterator[Future[list[Built]]]) -> Iterator[list[Built]]:
+def _ended(runs: Iterator[Future[list[BuildResult]]]) -> Iterator[list[BuildResult]]:
     """What the runs give, as they end. Some wait at any time, so that no core does while one is looked at."""
     most = 1 + (os.cpu_count() or 1)
-    running: set[Future[list[Built]]] = set()
+    running: set[Future[list[BuildResult]]] = set()
     for run in runs:
         running.add(run)
         ended, running = wait(running, None if len(running) > most else 0, FIRST_COMPLETED)
@@ -138,8 +138,8 @@ def _ended(runs: Iterator[Future[list[Built]]]) -> Iterator[list[Built]]:
     yield from (run.result() for run in as_completed(running))
 
 
-def _unbuilt(graph: Graph) -> Built:
-    return Built(
+def _unbuilt(graph: Graph) -> BuildResult:
+    return BuildResult(
         folder=graph.folder,
         error=graph.problem,
         hint=graph.hint,
@@ -151,7 +151,7 @@ def _unbuilt(graph: Graph) -> Built:
     )
 
 
-def _batch(command: Sequence[str], root: Path, batch: Sequence[Graph]) -> list[Built]:
+def _batch(command: Sequence[str], root: Path, batch: Sequence[Graph]) -> list[BuildResult]:
     """Build a batch. Where it fails, each half is built: the overlay that is to blame ends up alone, with its error."""
     if batch[0].problem:
         return [_unbuilt(graph) for graph in batch]
@@ -159,7 +159,7 @@ def _batch(command: Sequence[str], root: Path, batch: Sequence[Graph]) -> list[B
         return [_alone(command, root, batch[0])]
     try:
         parts = _counted(command, root, batch) or _together(command, root, [graph.folder for graph in batch])
-    except tempdirs.NoRoom:
+    except tempdirs.NoSpace:
         raise
     except (OutsideError, ValueError):
         parts = None
@@ -177,20 +177,20 @@ def _counted(command: Sequence[str], root: Path, batch: Sequence[Graph]) -> list
     wanted = [graph.only for graph in batch]
     if None in wanted:
         return None
-    with tempdirs.folder() as place:
+    with tempdirs.open_folder() as place:
         (place / "root").symlink_to(root, target_is_directory=True)
         resources = [f"root/{graph.folder}" for graph in batch]
         (place / FILE_NAMES[0]).write_text(_json({"sortOptions": {"order": "fifo"}, "resources": resources}))
-        ran = process.run(command, cwd=place, timeout=2 * SECONDS, environment=_ENVIRONMENT)
+        ran = process.run(command, cwd=place, timeout=2 * TIMEOUT, environment=_ENVIRONMENT)
     found = list(_documents(ran.stdout)) if ran.code == 0 else []
-    got = [identity(item) if isinstance(item, dict) else None for item in found]
+    got = [identify(item) if isinstance(item, dict) else None for item in found]
     return [[item] for item in found] if got == wanted else None
 
 
 def _together(command: Sequence[str], root: Path, folders: Sequence[str]) -> list[list[object]] | None:
     """Build all in one process, marks between them to tell the objects apart; None where that cannot be done."""
     marks = [f"mark-{index}" for index in range(len(folders) + 1)]
-    with tempdirs.folder() as place:
+    with tempdirs.open_folder() as place:
         (place / "root").symlink_to(root, target_is_directory=True)
         for mark in marks:
             (place / f"{mark}.json").write_text(
@@ -200,7 +200,7 @@ def _together(command: Sequence[str], root: Path, folders: Sequence[str]) -> lis
         for folder, mark in zip(folders, marks[1:], strict=True):
             resources += [f"root/{folder}", f"{mark}.json"]
         (place / FILE_NAMES[0]).write_text(_json({"sortOptions": {"order": "fifo"}, "resources": resources}))
-        ran = process.run(command, cwd=place, timeout=2 * SECONDS, environment=_ENVIRONMENT)
+        ran = process.run(command, cwd=place, timeout=2 * TIMEOUT, environment=_ENVIRONMENT)
     if ran.code != 0:
         return None
     parts: list[list[object]] = []
@@ -220,9 +220,9 @@ def _documents(printed: bytes) -> Iterator[object]:
         yield from read_all(text.decode())
 
 
-def _alone(command: Sequence[str], root: Path, graph: Graph) -> Built:
+def _alone(command: Sequence[str], root: Path, graph: Graph) -> BuildResult:
     try:
-        ran = process.run(command, cwd=root / graph.folder, timeout=SECONDS, environment=_ENVIRONMENT)
+        ran = process.run(command, cwd=root / graph.folder, timeout=TIMEOUT, environment=_ENVIRONMENT)
     except OutsideError as error:
         return msgspec.structs.replace(_unbuilt(graph), error=error.message, hint=error.hint, at=graph.folder)
     if ran.code != 0:
@@ -236,9 +236,9 @@ def _alone(command: Sequence[str], root: Path, graph: Graph) -> Built:
         return msgspec.structs.replace(_unbuilt(graph), error=text, hint=hint, at=graph.folder)
 
 
-def _built(graph: Graph, objects: Sequence[object]) -> Built:
+def _built(graph: Graph, objects: Sequence[object]) -> BuildResult:
     found = [item for item in objects if isinstance(item, dict)]
-    return msgspec.structs.replace(_unbuilt(graph), objects=tuple(sorted(found, key=identity)))
+    return msgspec.structs.replace(_unbuilt(graph), objects=tuple(sorted(found, key=identify)))
 
 
 def _explain(stderr: str, root: Path, graph: Graph) -> tuple[str, str]:

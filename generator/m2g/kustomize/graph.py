@@ -10,9 +10,18 @@ from pathlib import Path
 
 import msgspec
 
-from m2g.core.manifest import Identity, at, identity
-from m2g.kustomize.paths import Place, Places, Stamp, stamp
-from m2g.kustomize.references import MAX_BYTES, PATCHES, PLUGINS, Refused, items, load, plugin, references
+from m2g.core.manifest import Identity, get_at, identify
+from m2g.kustomize.paths import FileState, PathResolver, ResolvedPath, read_state
+from m2g.kustomize.references import (
+    MAX_BYTES,
+    PATCHES,
+    PLUGINS,
+    InvalidKustomization,
+    as_list,
+    check_plugin,
+    find_references,
+    load_yaml,
+)
 
 _KEPT = 500
 """Kustomizations: all of a fleet's would be much memory for what is asked once more at once or not at all."""
@@ -47,7 +56,7 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
 
     folder: str
     kustomizations: tuple[Kustomization, ...] = ()
-    files: Mapping[str, Stamp] = {}
+    files: Mapping[str, FileState] = {}
     """Each with what the disk said of it before it was read."""
     linked: bool = False
     """Whether a link leads to one of them: it may come to lead elsewhere."""
@@ -65,18 +74,18 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
 class _Node(msgspec.Struct, frozen=True, kw_only=True):
     kustomization: Kustomization
     folders: tuple[str, ...]
-    files: Mapping[str, Stamp]
+    files: Mapping[str, FileState]
     linked: bool
 
 
-class Reader:
+class GraphReader:
     """Reads the kustomizations below `root`; those of some models are kept for their other overlays."""
 
     def __init__(self, root: Path) -> None:
         self.root = os.path.realpath(root)
-        self._nodes: dict[str, _Node | Refused] = {}
+        self._nodes: dict[str, _Node | InvalidKustomization] = {}
         self._alone: dict[str, Identity | None] = {}
-        self._places = Places(self.root)
+        self._places = PathResolver(self.root)
 
     def graph(self, folder: str) -> Graph:
         """What `folder` (relative to the root) is made of; never raises for what is wrong in it."""
@@ -84,7 +93,7 @@ class Reader:
         if len(self._nodes) > _KEPT:
             self._nodes.clear()
             self._alone.clear()
-            self._places = Places(self.root)
+            self._places = PathResolver(self.root)
         try:
             top = self._places.inside(folder, "", folder)
             self._walk(top.path, nodes)
@@ -93,7 +102,7 @@ class Reader:
             plugins = any(key in kustomization.data for kustomization in found for key in PLUGINS)
             if plugins:
                 self._refuse_fetching(files)
-        except Refused as refused:
+        except InvalidKustomization as refused:
             return Graph(folder=folder, problem=refused.message, hint=refused.hint, at=refused.file)
         return Graph(
             folder=folder,
@@ -109,10 +118,10 @@ class Reader:
         """What an overlay of m2g's shape builds to: one object of a base, whose name and namespace no patch touches."""
         if len(found) != 2 or not (found[0].said.keys() <= _OVER and found[1].said.keys() <= _BASE):
             return None
-        resources = items(found[1].said.get("resources"))
-        patches = [at(patch, "documents") for patch in items(found[0].data.get("patches"))]
+        resources = as_list(found[1].said.get("resources"))
+        patches = [get_at(patch, "documents") for patch in as_list(found[0].data.get("patches"))]
         operations = [one for patch in patches if isinstance(patch, list) for one in patch]
-        touched = [str(at(one, "path")) for several in operations if isinstance(several, list) for one in several]
+        touched = [str(get_at(one, "path")) for several in operations if isinstance(several, list) for one in several]
         if len(resources) != 1 or any(isinstance(one, dict) for one in operations) or any(map(_NAMES.match, touched)):
             return None
         file = f"{found[1].file.rpartition('/')[0]}/{resources[0]}"
@@ -125,11 +134,11 @@ class Reader:
         """What the one object in a file is; None for another number of them, and for a list."""
         try:
             documents = self._yaml(file)
-        except Refused:
+        except InvalidKustomization:
             return None
         if len(documents) != 1 or not isinstance(documents[0], dict):
             return None
-        found = identity(documents[0])
+        found = identify(documents[0])
         return None if found[1].endswith("List") else found
 
     def _walk(self, folder: str, nodes: dict[str, _Node]) -> None:
@@ -141,10 +150,10 @@ class Reader:
             if here not in self._nodes:
                 try:
                     self._nodes[here] = self._read(here)
-                except Refused as refused:
+                except InvalidKustomization as refused:
                     self._nodes[here] = refused
             node = self._nodes[here]
-            if isinstance(node, Refused):
+            if isinstance(node, InvalidKustomization):
                 raise node
             nodes[here] = node
             waiting.extend(reversed(node.folders))
@@ -153,17 +162,19 @@ class Reader:
         there = self._listed(folder)
         names = [name for name in FILE_NAMES if name in there]
         if len(names) != 1:
-            raise Refused(folder, f"has {len(names)} kustomization files, needs one: {FILE_NAMES[0]}")
+            raise InvalidKustomization(folder, f"has {len(names)} kustomization files, needs one: {FILE_NAMES[0]}")
         here = self._places.inside(names[0], folder, f"{folder}/{names[0]}")
         file = here.path
         text = self._text(file)
-        data = load(text, file)
+        data = load_yaml(text, file)
         if len(data) != 1 or not isinstance(data[0], dict):
-            raise Refused(file, "is not one YAML mapping")
+            raise InvalidKustomization(file, "is not one YAML mapping")
         said: dict[str, object] = {str(key): value for key, value in data[0].items()}
-        found = {path: self._places.inside(path, folder, file, place) for place, path in references(said, file, text)}
+        found = {
+            path: self._places.inside(path, folder, file, place) for place, path in find_references(said, file, text)
+        }
         patches = {
-            key: [self._patch(patch, folder, file, found) for patch in items(said[key])]
+            key: [self._patch(patch, folder, file, found) for patch in as_list(said[key])]
             for key in PATCHES
             if key in said
         }
@@ -171,7 +182,7 @@ class Reader:
         return _Node(
             kustomization=kustomization,
             folders=tuple(place.path for place in found.values() if place.is_folder),
-            files={place.path: stamp(place.state) for place in (*found.values(), here) if not place.is_folder},
+            files={place.path: read_state(place.state) for place in (*found.values(), here) if not place.is_folder},
             linked=any(place.linked for place in (*found.values(), here)),
         )
 
@@ -186,20 +197,20 @@ class Reader:
         for file in sorted(files):
             try:
                 documents = self._yaml(file)
-            except Refused:  # perhaps no YAML at all; kustomize may still read it where ryaml does not
+            except InvalidKustomization:  # perhaps no YAML at all; kustomize may still read it where ryaml does not
                 if _FETCHES.search(Path(self._absolute(file)).read_bytes()):
                     raise
                 continue
-            plugin(documents, file)
+            check_plugin(documents, file)
 
-    def _patch(self, patch: object, folder: str, file: str, found: Mapping[str, Place]) -> Mapping[str, object]:
+    def _patch(self, patch: object, folder: str, file: str, found: Mapping[str, ResolvedPath]) -> Mapping[str, object]:
         """The patch with `documents`: dicts for a strategic merge, a list of operations for JSON 6902."""
         entry: Mapping[str, object] = patch if isinstance(patch, dict) else {"path": patch}
         text, path = entry.get("patch"), entry.get("path")
         if isinstance(patch, str) and "\n" in patch:
             text, path = patch, None
         if isinstance(text, str):
-            return {**entry, "documents": load(text, file)}
+            return {**entry, "documents": load_yaml(text, file)}
         if not path:
             return entry
         place = found.get(str(path)) or self._places.inside(str(path), folder, file, "patches")
@@ -209,22 +220,22 @@ class Reader:
         return os.path.join(self.root, file)
 
     def _yaml(self, file: str) -> list[object]:
-        return load(self._text(file), file)
+        return load_yaml(self._text(file), file)
 
     def _text(self, file: str) -> str:
         """What is in a file; nothing for a folder."""
         try:
             content = _content(self._absolute(file))
         except OSError as error:
-            raise Refused(file, f"cannot be read: {error.strerror}") from error
+            raise InvalidKustomization(file, f"cannot be read: {error.strerror}") from error
         if content is None:
             return ""
         if len(content) > MAX_BYTES:
-            raise Refused(file, f"larger than {MAX_BYTES >> 10} KiB")
+            raise InvalidKustomization(file, f"larger than {MAX_BYTES >> 10} KiB")
         try:
             return content.decode()
         except UnicodeDecodeError as error:
-            raise Refused(file, f"not UTF-8 at byte {error.start}") from error
+            raise InvalidKustomization(file, f"not UTF-8 at byte {error.start}") from error
 
 
 def _content(path: str) -> bytes | None:

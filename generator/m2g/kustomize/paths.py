@@ -9,23 +9,23 @@ from typing import TypeAlias
 
 import msgspec
 
-from m2g.kustomize.references import Refused
+from m2g.kustomize.references import InvalidKustomization
 
 MAX_RESOURCE = 16 << 20
 """Of a file that only kustomize reads."""
 _LEADING = re.compile(r"(\.\./)*[^/]+(/[^/.][^/]*)*|(\.\./)*\.\.")
 """A path whose `..` all come first: what they lead out of is known, so that no link can hide behind one."""
 
-Stamp: TypeAlias = tuple[int, int, int, int]
+FileState: TypeAlias = tuple[int, int, int, int]
 """Inode, size, and the times of the last changes of content and of anything: the same for a file left alone."""
 
 
-def stamp(state: os.stat_result) -> Stamp:
+def read_state(state: os.stat_result) -> FileState:
     """What tells whether a file was touched in the meantime."""
     return (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class ResolvedPath(msgspec.Struct, frozen=True, kw_only=True):
     """Where a reference leads, relative to the root; `linked` where it goes through a link."""
 
     path: str
@@ -37,7 +37,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         return stat.S_ISDIR(self.state.st_mode)
 
 
-class Places:
+class PathResolver:
     """Follows paths below `root`, which is a real path."""
 
     def __init__(self, root: str) -> None:
@@ -46,7 +46,7 @@ class Places:
         self._real: set[str] = {root}
         """Folders whose path goes through no link."""
 
-    def inside(self, text: str, folder: str, file: str, key: str = "") -> Place:
+    def inside(self, text: str, folder: str, file: str, key: str = "") -> ResolvedPath:
         """Where `text`, seen from `folder`, leads.
 
         Refused unless it exists inside the root.
@@ -56,14 +56,14 @@ class Places:
             real, found, linked = self._followed(folder, text)
             if real != self.root and not real.startswith(self._start):
                 hint = "copy what you need into the repository"
-                raise Refused(file, f"{where} leads outside the repository", hint)
+                raise InvalidKustomization(file, f"{where} leads outside the repository", hint)
         except (OSError, ValueError) as error:
-            raise Refused(file, f"{where} does not exist", "create it, or remove the reference") from error
+            raise InvalidKustomization(file, f"{where} does not exist", "create it, or remove the reference") from error
         if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
-            raise Refused(file, f"{where} is neither a file nor a folder")
+            raise InvalidKustomization(file, f"{where} is neither a file nor a folder")
         if found.st_size > MAX_RESOURCE:
-            raise Refused(file, f"{where} is larger than {MAX_RESOURCE >> 20} MiB")
-        return Place(path=real[len(self._start) :].replace(os.sep, "/"), state=found, linked=linked)
+            raise InvalidKustomization(file, f"{where} is larger than {MAX_RESOURCE >> 20} MiB")
+        return ResolvedPath(path=real[len(self._start) :].replace(os.sep, "/"), state=found, linked=linked)
 
     def _followed(self, folder: str, text: str) -> tuple[str, os.stat_result, bool]:
         """The real path of `text` seen from `folder`, what is there, and whether a link leads to it.

@@ -11,14 +11,15 @@ import msgspec
 
 from m2g.core import safe_files, yaml_reader
 from m2g.core.errors import InputError, M2gError
+from m2g.core.field_path import FieldPath
 from m2g.core.manifest import read_all
-from m2g.core.yaml_reader import MAX_BYTES, Place
+from m2g.core.yaml_reader import MAX_BYTES
 
 _SEPARATOR = re.compile(rb"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _LINE = re.compile(r"at line ([0-9]+)")
 
 
-class PlainFile(msgspec.Struct, frozen=True, kw_only=True):
+class RawFile(msgspec.Struct, frozen=True, kw_only=True):
     """One file. `objects` are its documents that say anything; `error` says why it cannot be read."""
 
     file: str
@@ -27,7 +28,7 @@ class PlainFile(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     line: int = 0
 
-    def line_of(self, index: int, place: Place) -> int:
+    def line_of(self, index: int, place: FieldPath) -> int:
         """The line of a place in an object; 0 where it cannot be told. Slow: for what is reported only."""
         chunks = [chunk for chunk in _chunks(self.content) if _says_anything(chunk)]
         try:
@@ -36,9 +37,9 @@ class PlainFile(msgspec.Struct, frozen=True, kw_only=True):
             return 0
 
 
-def read(root: Path, folder: str, wanted: Callable[[str], bool] = lambda file: True) -> list[PlainFile]:
+def read_folder(root: Path, folder: str, wanted: Callable[[str], bool] = lambda file: True) -> list[RawFile]:
     """Every YAML file below a folder of the repository, sorted, if it is `wanted`; no link is followed outside."""
-    found: list[PlainFile] = []
+    found: list[RawFile] = []
     for place, folders, names in os.walk(root / folder):
         folders.sort()
         found.extend(
@@ -49,19 +50,19 @@ def read(root: Path, folder: str, wanted: Callable[[str], bool] = lambda file: T
     return found
 
 
-def read_file(root: Path, file: str) -> PlainFile:
+def read_file(root: Path, file: str) -> RawFile:
     """One file of the repository; never raises for what is wrong in it."""
     try:
         content = safe_files.read(root, file, limit=MAX_BYTES)
         objects = read_all(content.decode())
     except FileNotFoundError:
-        return PlainFile(file=file, error="is a link to nothing")
+        return RawFile(file=file, error="is a link to nothing")
     except M2gError as error:
-        return PlainFile(file=file, error=error.message.removeprefix(f"{file} "))
+        return RawFile(file=file, error=error.message.removeprefix(f"{file} "))
     except ValueError as error:
         found = _LINE.search(str(error))
-        return PlainFile(file=file, error=f"is not valid YAML: {error}", line=int(found[1]) if found else 0)
-    return PlainFile(file=file, content=content, objects=tuple(item for item in objects if item is not None))
+        return RawFile(file=file, error=f"is not valid YAML: {error}", line=int(found[1]) if found else 0)
+    return RawFile(file=file, content=content, objects=tuple(item for item in objects if item is not None))
 
 
 def _chunks(content: bytes) -> Iterator[bytes]:

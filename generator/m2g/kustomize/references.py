@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from m2g.core.errors import InputError
 from m2g.core.manifest import read_all
-from m2g.core.yaml_reader import tagged_binary
+from m2g.core.yaml_reader import has_binary
 
 PLUGINS = ("generators", "transformers", "validators")
 PATCHES = ("patches", "patchesJson6902", "patchesStrategicMerge")
@@ -38,7 +38,7 @@ _SUSPECT = re.compile(r"<<|http|\\", re.IGNORECASE)
 _FETCHED = re.compile(r"\s*([^=]*=)?\s*https?:", re.IGNORECASE)
 
 
-class Refused(InputError):
+class InvalidKustomization(InputError):
     """A reference that must not be followed; `file` is the one that has it."""
 
     def __init__(self, file: str, message: str, hint: str = "") -> None:
@@ -46,66 +46,68 @@ class Refused(InputError):
         self.file = file
 
 
-def load(text: str, file: str) -> list[object]:
+def load_yaml(text: str, file: str) -> list[object]:
     """The documents of a YAML text. Raises Refused for what is not YAML, or hides text behind a tag."""
-    if tagged_binary(text):  # kustomize decodes it, and so reads another path than is seen here
-        raise Refused(file, "the YAML tag !!binary is not supported", "write the text itself")
+    if has_binary(text):  # kustomize decodes it, and so reads another path than is seen here
+        raise InvalidKustomization(file, "the YAML tag !!binary is not supported", "write the text itself")
     try:
         return read_all(text)
     except ValueError as error:
-        raise Refused(file, f"not valid YAML: {error}") from error
+        raise InvalidKustomization(file, f"not valid YAML: {error}") from error
 
 
-def references(content: Mapping[str, object], file: str, text: str) -> Iterator[tuple[str, str]]:
+def find_references(content: Mapping[str, object], file: str, text: str) -> Iterator[tuple[str, str]]:
     """(place, path) of all that a kustomization names; `text` is the file's, `content` what it says.
 
     Raises Refused for what is no path inside the repository.
     """
     suspect = _SUSPECT.search(text) is not None
     if suspect and _merges(content):
-        raise Refused(file, "YAML merge keys (<<) are not supported", "write the fields out")
+        raise InvalidKustomization(file, "YAML merge keys (<<) are not supported", "write the fields out")
     _readable(content, file)
     for key in _HELM:
         if key in content:
-            raise Refused(file, f"{key}: m2g runs no Helm", "render the chart yourself and commit the result")
+            raise InvalidKustomization(
+                file, f"{key}: m2g runs no Helm", "render the chart yourself and commit the result"
+            )
     if suspect:
         _refuse_fetching(content, file, "kustomization")
     for key in (key for key in _NAMING if key in content):
-        for index, entry in enumerate(items(content[key])):
+        for index, entry in enumerate(as_list(content[key])):
             place = f"{key}[{index}]"
             if isinstance(entry, str):
                 if "\n" not in entry or key in _PLACES:
-                    yield place, local(entry, file, place)
+                    yield place, check_local(entry, file, place)
                 elif key in PLUGINS:
-                    plugin(load(entry, file), file)
+                    check_plugin(load_yaml(entry, file), file)
             elif isinstance(entry, dict):
-                yield from ((place, local(text, file, place)) for text in _files(entry))
+                yield from ((place, check_local(text, file, place)) for text in _files(entry))
 
 
-def named(content: bytes, file: str) -> list[str]:
+def read_paths(content: bytes, file: str) -> list[str]:
     """The paths that a kustomization file names; none where it is refused, for then it is until it changes."""
     if len(content) > MAX_BYTES:
         return []
     try:
         text = content.decode()
-        (said,) = load(text, file)
+        (said,) = load_yaml(text, file)
         found = {str(key): value for key, value in said.items()} if isinstance(said, dict) else {}
-        return [path for _, path in references(found, file, text)]
-    except (Refused, ValueError):
+        return [path for _, path in find_references(found, file, text)]
+    except (InvalidKustomization, ValueError):
         return []
 
 
-def plugin(documents: list[object], file: str) -> None:
+def check_plugin(documents: list[object], file: str) -> None:
     """Raises Refused where a plugin's configuration, or what may be one, names something to fetch."""
     for text in _paths(documents):
         if _FETCHED.match(text):
-            local(text, file, "path")
+            check_local(text, file, "path")
 
 
-def local(text: str, file: str, place: str) -> str:
+def check_local(text: str, file: str, place: str) -> str:
     """`text` where it can be a relative path. Raises Refused for what kustomize would take for a place elsewhere."""
     if text.startswith("/") or _REMOTE.match(text):
-        raise Refused(
+        raise InvalidKustomization(
             file,
             f"{place}: {text[:200]} is not a path inside the repository",
             "m2g builds without a network: commit the files and refer to them by a relative path",
@@ -113,7 +115,7 @@ def local(text: str, file: str, place: str) -> str:
     return text
 
 
-def items(value: object) -> list[object]:
+def as_list(value: object) -> list[object]:
     """A list as it is, nothing as an empty one, anything else alone in one."""
     return value if isinstance(value, list) else [] if value is None else [value]
 
@@ -121,12 +123,12 @@ def items(value: object) -> list[object]:
 def _readable(content: Mapping[str, object], file: str) -> None:
     """Go's JSON reader folds case; a reference hidden by that is refused, as one hidden by a merge key is."""
     keys = (key for key in (*PATCHES, *_SOURCES) if key in content)
-    entries = [entry for key in keys for entry in items(content[key]) if isinstance(entry, dict)]
+    entries = [entry for key in keys for entry in as_list(content[key]) if isinstance(entry, dict)]
     for fields, mapping in ((_FIELDS, content), *((_FIELDS_INSIDE, entry) for entry in entries)):
         for key in mapping:
             right = fields.get(str(key).casefold(), key)
             if right != key:
-                raise Refused(file, f"the field {key!r} is misspelt", f"write {right}")
+                raise InvalidKustomization(file, f"the field {key!r} is misspelt", f"write {right}")
 
 
 def _merges(node: object) -> bool:
@@ -145,7 +147,7 @@ def _refuse_fetching(node: object, file: str, place: str) -> None:
         for item in node:
             _refuse_fetching(item, file, place)
     elif isinstance(node, str) and _FETCHED.match(node):
-        local(node, file, place)
+        check_local(node, file, place)
 
 
 def _files(entry: Mapping[str, object]) -> Iterator[str]:
@@ -155,7 +157,7 @@ def _files(entry: Mapping[str, object]) -> Iterator[str]:
         if isinstance(text, str):
             yield text
     for key in ("files", "envs"):
-        for text in items(entry.get(key)):
+        for text in as_list(entry.get(key)):
             if isinstance(text, str):
                 yield text.partition("=")[2] or text
 
@@ -164,7 +166,7 @@ def _paths(node: object) -> Iterator[str]:
     """Every text below a key that can hold a path, at any depth."""
     if isinstance(node, dict):
         for key, value in node.items():
-            for item in items(value):
+            for item in as_list(value):
                 if isinstance(item, str) and str(key).casefold() in _PATH_KEYS:
                     yield item.partition("=")[2] or item
                 else:

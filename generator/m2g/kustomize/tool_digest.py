@@ -17,7 +17,7 @@ _PROGRAMS = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"\xca\xfe\xb
 _PROGRAM, _SCRIPT = b"program", b"script."
 
 
-def identity(command: Sequence[str], cache: Cache) -> bytes:
+def digest_tool(command: Sequence[str], cache: Cache) -> bytes:
     """A digest of the program; where it is a script, also of what the kustomize that it starts says of its version.
 
     Whatever else such a script does (options, variables, what it does to the output) is in its own text, or not seen.

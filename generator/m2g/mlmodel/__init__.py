@@ -114,9 +114,9 @@ def read(files: Mapping[str, bytes], unread: Collection[str] = ()) -> Mlmodel:
     made = parse(files["MLmodel"])
     return msgspec.structs.replace(
         made,
-        python_version=made.python_version or requirements.python(files),
-        requirements=None if "requirements.txt" in unread else requirements.lines(files),
-        example=example.compact(files.get("serving_input_example.json", b""), made.signature),
+        python_version=made.python_version or requirements.read_python_version(files),
+        requirements=None if "requirements.txt" in unread else requirements.read_requirements(files),
+        example=example.compact_example(files.get("serving_input_example.json", b""), made.signature),
     )
 
 

@@ -6,13 +6,13 @@ import json
 
 from m2g.core.model import Signature
 
-LONGEST = 16 << 10
+MAX_LENGTH = 16 << 10
 """Bytes of an example that a record keeps."""
 _ROWS = ("inputs", "instances")
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def compact(content: bytes, signature: Signature | None) -> str:
+def compact_example(content: bytes, signature: Signature | None) -> str:
     """The example, cut to its first row; empty where there is none, where it is no JSON, or where a row is huge."""
     if not content:
         return ""
@@ -21,7 +21,7 @@ def compact(content: bytes, signature: Signature | None) -> str:
         if not isinstance(loaded, dict):
             return ""
         text = _ENCODER.encode(_cut(loaded, signature))
-        return text if len(text.encode()) <= LONGEST else ""
+        return text if len(text.encode()) <= MAX_LENGTH else ""
     except (ValueError, RecursionError):
         return ""
 

@@ -12,9 +12,9 @@ import msgspec
 from m2g.core.errors import InputError
 from m2g.mlmodel.text import load
 
-MOST = 400
+MAX_LINES = 400
 """Lines that a record keeps."""
-LONGEST = 300
+MAX_LINE_LENGTH = 300
 """Characters of a line; a longer one is dropped: half a requirement is another requirement."""
 _COMMENT = re.compile(r"(^|\s)#.*")
 _OPTION = re.compile(r"\s--?[a-z].*")
@@ -39,7 +39,7 @@ class _PythonEnv(msgspec.Struct):
     python: str | float = ""
 
 
-def lines(files: Mapping[str, bytes]) -> tuple[str, ...]:
+def read_requirements(files: Mapping[str, bytes]) -> tuple[str, ...]:
     """Requirement lines as pip reads them, in the file's order; none where no file says any.
 
     Options are dropped but for indexes, and user, password and query of every address: a record is read by everybody.
@@ -48,7 +48,7 @@ def lines(files: Mapping[str, bytes]) -> tuple[str, ...]:
     return _kept(_conda_lines(files)) if written is None else _pip_lines(written)
 
 
-def python(files: Mapping[str, bytes]) -> str:
+def read_python_version(files: Mapping[str, bytes]) -> str:
     """The Python version that python_env.yaml or conda.yaml says; empty where neither does."""
     found = _decoded(files, "python_env.yaml", _PythonEnv)
     said = str(found.python) if found is not None else ""
@@ -78,8 +78,8 @@ def _pip_lines(content: bytes) -> tuple[str, ...]:
 
 
 def _kept(written: Iterable[str]) -> tuple[str, ...]:
-    found = (line for line in map(_line, written) if line and len(line) <= LONGEST)
-    return tuple(dict.fromkeys(found))[:MOST]
+    found = (line for line in map(_line, written) if line and len(line) <= MAX_LINE_LENGTH)
+    return tuple(dict.fromkeys(found))[:MAX_LINES]
 
 
 def _conda_lines(files: Mapping[str, bytes]) -> Iterator[str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import ryaml
 
 from m2g.core.errors import InputError
-from m2g.core.yaml_reader import refuse_costly
+from m2g.core.yaml_reader import reject_costly
 
 
 def load(content: bytes, name: str) -> object:
     """The plain data of a file. Raises InputError that names it for what is not UTF-8, no YAML, or costly."""
     try:
         text = content.decode()
-        refuse_costly(text)
+        reject_costly(text)
         loaded: object = ryaml.loads(text)
     except UnicodeDecodeError as error:
         raise InputError(f"{name} is not UTF-8 at byte {error.start}") from error

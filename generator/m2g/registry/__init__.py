@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 
 from m2g.core.errors import InputError
 from m2g.core.model import ModelVersion, RegisteredModel, VersionFacts
-from m2g.registry.address import Kind, address
+from m2g.registry.address import StoreKind, parse_address
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Told what is read (`registered models`), how many are done, and of how many (0: not known)."""
@@ -54,8 +54,8 @@ def open_registry(
     Credentials and certificates come from MLflow's own variables (MLFLOW_TRACKING_USERNAME, …_TOKEN, …).
     Raises InputError for a URI that m2g cannot read.
     """
-    place = address(uri)
-    if place.kind is Kind.SERVER:
+    place = parse_address(uri)
+    if place.kind is StoreKind.SERVER:
         from m2g.registry.server import ServerRegistry  # httpx takes 0.1 s to import
 
         return ServerRegistry(place, workspace=workspace, progress=progress, patience=patience)

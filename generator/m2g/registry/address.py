@@ -14,7 +14,7 @@ _DATABASES = frozenset({"sqlite", "postgresql", "mysql", "mssql"})
 _HINT = "write https://host, sqlite:///mlflow.db, or the path of a folder such as ./mlruns"
 
 
-class Kind(Enum):
+class StoreKind(Enum):
     """What stands at an address."""
 
     SERVER = auto()
@@ -29,7 +29,7 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     For a server `identity` is also the URL that paths are added to, and `user` and `password` are those of the URI.
     """
 
-    kind: Kind
+    kind: StoreKind
     identity: str
     uri: str
     user: str = ""
@@ -39,7 +39,7 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
         return f"Address({self.identity!r})"
 
 
-def address(uri: str) -> Address:
+def parse_address(uri: str) -> Address:
     """Take a tracking or registry URI apart. Raises InputError, without the URI's credentials, where m2g cannot."""
     text = uri.strip()
     if not text:
@@ -56,11 +56,11 @@ def address(uri: str) -> Address:
         case "http" | "https":
             return _server(text, parts, port)
         case "sqlite":
-            return Address(kind=Kind.SQLITE, identity=text.partition("?")[0], uri=text)
+            return Address(kind=StoreKind.SQLITE, identity=text.partition("?")[0], uri=text)
         case database if database in _DATABASES:
-            return Address(kind=Kind.DATABASE, identity=_shown(parts), uri=text)
+            return Address(kind=StoreKind.DATABASE, identity=_shown(parts), uri=text)
         case "" | "file":
-            return Address(kind=Kind.FOLDER, identity=text, uri=text)
+            return Address(kind=StoreKind.FOLDER, identity=text, uri=text)
         case "databricks" | "databricks-uc" | "uc":
             raise InputError(
                 "Databricks and Unity Catalog registries are not supported",
@@ -79,7 +79,7 @@ def _server(text: str, parts: SplitResult, port: int | None) -> Address:
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     where = host if port in (None, standard) else f"{host}:{port}"
     return Address(
-        kind=Kind.SERVER,
+        kind=StoreKind.SERVER,
         identity=f"{parts.scheme}://{where}{parts.path.rstrip('/')}",
         uri=text,
         user=unquote(parts.username or ""),

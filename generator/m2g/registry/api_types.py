@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import msgspec
 
 from m2g.core.model import ModelVersion, RegisteredModel, Run
-from m2g.registry.normalize import datasets, is_prompt, number, ordered, registered
+from m2g.registry.normalize import is_prompt, make_datasets, make_model, parse_metric, sort_keys
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -27,7 +27,7 @@ class Alias(msgspec.Struct, frozen=True):
     version: str
 
 
-class Model(msgspec.Struct, frozen=True):
+class ApiModel(msgspec.Struct, frozen=True):
     """A registered model."""
 
     name: str
@@ -36,17 +36,17 @@ class Model(msgspec.Struct, frozen=True):
 
     def fact(self) -> RegisteredModel | None:
         """As a fact; None for a prompt, which MLflow keeps in the same table."""
-        tags = pairs(self.tags)
-        return None if is_prompt(tags) else registered(self.name, {a.alias: a.version for a in self.aliases}, tags)
+        tags = to_dict(self.tags)
+        return None if is_prompt(tags) else make_model(self.name, {a.alias: a.version for a in self.aliases}, tags)
 
 
-class OneModel(msgspec.Struct, frozen=True):
+class ModelResponse(msgspec.Struct, frozen=True):
     """registered-models/get."""
 
-    registered_model: Model
+    registered_model: ApiModel
 
 
-class Version(msgspec.Struct, frozen=True):
+class ApiVersion(msgspec.Struct, frozen=True):
     """A model version."""
 
     name: str
@@ -60,7 +60,7 @@ class Version(msgspec.Struct, frozen=True):
 
     def fact(self) -> ModelVersion | None:
         """As a fact; None for a version of a prompt."""
-        tags = pairs(self.tags)
+        tags = to_dict(self.tags)
         if is_prompt(tags):
             return None
         return ModelVersion(
@@ -81,19 +81,19 @@ class Page(msgspec.Struct, frozen=True):
     next_page_token: str = ""
 
 
-class Models(Page, frozen=True):
+class ModelsPage(Page, frozen=True):
     """registered-models/search."""
 
-    registered_models: tuple[Model, ...] = ()
+    registered_models: tuple[ApiModel, ...] = ()
 
 
-class Versions(Page, frozen=True):
+class VersionsPage(Page, frozen=True):
     """model-versions/search."""
 
-    model_versions: tuple[Version, ...] = ()
+    model_versions: tuple[ApiVersion, ...] = ()
 
 
-class DownloadUri(msgspec.Struct, frozen=True):
+class DownloadUriResponse(msgspec.Struct, frozen=True):
     """model-versions/get-download-uri."""
 
     artifact_uri: str
@@ -105,7 +105,7 @@ class Experiment(msgspec.Struct, frozen=True):
     experiment_id: str
 
 
-class Experiments(Page, frozen=True):
+class ExperimentsPage(Page, frozen=True):
     """experiments/search."""
 
     experiments: tuple[Experiment, ...] = ()
@@ -166,7 +166,7 @@ class RunInfo(msgspec.Struct, frozen=True):
     artifact_uri: str = ""
 
 
-class RunAnswer(msgspec.Struct, frozen=True):
+class ApiRun(msgspec.Struct, frozen=True):
     """A run."""
 
     info: RunInfo
@@ -179,25 +179,25 @@ class RunAnswer(msgspec.Struct, frozen=True):
         return Run(
             id=self.info.run_id,
             experiment_id=self.info.experiment_id,
-            metrics=ordered({metric.key: number(metric.value) for metric in self.data.metrics}),
-            params=pairs(self.data.params),
-            tags=pairs(self.data.tags),
-            datasets=datasets(
-                (one.dataset.name, one.dataset.digest, pairs(one.tags)) for one in self.inputs.dataset_inputs
+            metrics=sort_keys({metric.key: parse_metric(metric.value) for metric in self.data.metrics}),
+            params=to_dict(self.data.params),
+            tags=to_dict(self.data.tags),
+            datasets=make_datasets(
+                (one.dataset.name, one.dataset.digest, to_dict(one.tags)) for one in self.inputs.dataset_inputs
             ),
         )
 
 
-class Runs(Page, frozen=True):
+class RunsPage(Page, frozen=True):
     """runs/search."""
 
-    runs: tuple[RunAnswer, ...] = ()
+    runs: tuple[ApiRun, ...] = ()
 
 
-class OneRun(msgspec.Struct, frozen=True):
+class RunResponse(msgspec.Struct, frozen=True):
     """runs/get."""
 
-    run: RunAnswer
+    run: ApiRun
 
 
 class LoggedModelInfo(msgspec.Struct, frozen=True):
@@ -215,29 +215,29 @@ class LoggedModel(msgspec.Struct, frozen=True):
     info: LoggedModelInfo
 
 
-class LoggedModels(Page, frozen=True):
+class LoggedModelsPage(Page, frozen=True):
     """logged-models/search."""
 
     models: tuple[LoggedModel, ...] = ()
 
 
-class OneLoggedModel(msgspec.Struct, frozen=True):
+class LoggedModelResponse(msgspec.Struct, frozen=True):
     """logged-models/{id}."""
 
     model: LoggedModel
 
 
-class File(msgspec.Struct, frozen=True):
+class Artifact(msgspec.Struct, frozen=True):
     """An artifact of a run; `path` is relative to the run's artifacts."""
 
     path: str
 
 
-class Files(msgspec.Struct, frozen=True):
+class ArtifactsResponse(msgspec.Struct, frozen=True):
     """artifacts/list."""
 
     root_uri: str
-    files: tuple[File, ...] = ()
+    files: tuple[Artifact, ...] = ()
 
 
 class ServerInfo(msgspec.Struct, frozen=True):
@@ -246,6 +246,6 @@ class ServerInfo(msgspec.Struct, frozen=True):
     workspaces_enabled: bool = False
 
 
-def pairs(tags: Iterable[Pair]) -> dict[str, str]:
+def to_dict(tags: Iterable[Pair]) -> dict[str, str]:
     """Tags or parameters as a map, by key."""
-    return ordered({tag.key: tag.value for tag in tags})
+    return sort_keys({tag.key: tag.value for tag in tags})

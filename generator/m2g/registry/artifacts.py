@@ -6,11 +6,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from m2g.registry.errors import OneFailed
+from m2g.registry.errors import RequestFailed
 from m2g.registry.model_files import LIMITS
 
 
-def path_of(uri: str) -> Path | None:
+def find_local_path(uri: str) -> Path | None:
     """The folder that a `file:` URI or a plain path names; None for another kind of place."""
     parts = urlsplit(uri)
     if parts.scheme == "file":
@@ -27,7 +27,7 @@ def read(folder: Path, name: str) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise OneFailed(f"{path}: {error.strerror}") from error
+        raise RequestFailed(f"{path}: {error.strerror}") from error
     if len(content) > LIMITS[name]:
-        raise OneFailed(f"{path}: larger than {LIMITS[name] >> 10} KiB")
+        raise RequestFailed(f"{path}: larger than {LIMITS[name] >> 10} KiB")
     return content

@@ -24,7 +24,7 @@ _PLUGINS = ("MLFLOW_TRACKING_AUTH", "MLFLOW_TRACKING_AWS_SIGV4")
 CREDENTIALS_HINT = f"set {_USER} and {_PASSWORD}, or {_TOKEN}"
 
 
-def workspace_name(given: str) -> str:
+def resolve_workspace(given: str) -> str:
     """The workspace to ask for: the one given, or MLFLOW_WORKSPACE; empty is the server's default one."""
     name = given or os.environ.get("MLFLOW_WORKSPACE", "").strip()
     if name == "default":  # MLflow's DEFAULT_WORKSPACE_NAME: what a server without workspaces has, too
@@ -34,7 +34,7 @@ def workspace_name(given: str) -> str:
     return name
 
 
-def authorization(place: Address) -> str:
+def make_authorization(place: Address) -> str:
     """The Authorization header, or empty: credentials of the URI, else user and password, else a token.
 
     Raises InputError for half of a pair, and for a token that no header can carry; never shows a secret.
@@ -57,12 +57,12 @@ def authorization(place: Address) -> str:
     return ""
 
 
-def unsupported() -> str:
+def find_auth_plugin() -> str:
     """The variable that asks for an authentication plugin, which only the mlflow package can run; or empty."""
     return next((name for name in _PLUGINS if os.environ.get(name, "").lower() not in ("", "false", "0")), "")
 
 
-def tls(place: Address) -> ssl.SSLContext | None:
+def make_ssl_context(place: Address) -> ssl.SSLContext | None:
     """How to verify the server, where the person says how; None for the usual way."""
     insecure = os.environ.get(_INSECURE, "").strip().lower() in ("true", "1")
     authorities = os.environ.get(_SERVER_CERT, "") or os.environ.get("REQUESTS_CA_BUNDLE", "")

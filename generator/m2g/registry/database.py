@@ -11,7 +11,7 @@ from pathlib import Path
 from m2g.core import tempdirs
 from m2g.core.errors import InputError, OutsideError
 from m2g.registry.address import Address
-from m2g.registry.errors import quoted
+from m2g.registry.errors import to_one_line
 
 _TABLES = frozenset({"alembic_version", "registered_models", "model_versions", "runs"})
 _HINT = "write the database that `mlflow server --backend-store-uri` uses, or the server's own address"
@@ -27,7 +27,7 @@ class Snapshot:
         source = Path(place.identity.partition("://")[2].removeprefix("/"))
         if not source.is_file():
             raise InputError(f"{place.identity}: there is no file {source}", hint=_HINT)
-        folder = tempdirs.made()
+        folder = tempdirs.create_folder()
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         copy = folder / "mlflow.db"
         self.uri = f"sqlite:///{copy}"
@@ -42,7 +42,7 @@ class Snapshot:
             raise OutsideError(f"{place.identity}: {source} cannot be read: {error}", hint=_HINT) from error
 
 
-def check(place: Address, migrations: Path) -> None:
+def check_schema(place: Address, migrations: Path) -> None:
     """Make sure that a database answers and has the schema of the installed mlflow package.
 
     `migrations` is that package's folder of Alembic scripts. Raises InputError for another schema, OutsideError
@@ -59,7 +59,7 @@ def check(place: Address, migrations: Path) -> None:
             found = connection.execute(sqlalchemy.text("SELECT version_num FROM alembic_version")).scalar()
         engine.dispose()
     except sqlalchemy.exc.SQLAlchemyError as error:
-        reason = quoted(str(error.__cause__ or error).replace(place.uri, place.identity))
+        reason = to_one_line(str(error.__cause__ or error).replace(place.uri, place.identity))
         raise OutsideError(f"{place.identity}: no connection: {reason}", hint="see registry.uri") from error
     known = ScriptDirectory(str(migrations)).get_current_head()
     if found != known:

@@ -10,13 +10,13 @@ from pathlib import Path
 from m2g.core import process
 from m2g.core.errors import OutsideError
 from m2g.core.model import Value
-from m2g.core.sanitize import without_password
+from m2g.core.sanitize import hide_passwords
 
 _SECONDS = 3600.0
 _HINT = "download it yourself and name the folder: --model-dir DIR"
 
 
-class Wanted(Value, frozen=True, kw_only=True):
+class ModelDownload(Value, frozen=True, kw_only=True):
     """A version of a registered model. `python` is one that has MLflow; None for the mlflow on PATH or beside m2g."""
 
     name: str
@@ -24,7 +24,7 @@ class Wanted(Value, frozen=True, kw_only=True):
     python: Path | None = None
 
 
-def version(wanted: Wanted, tracking_uri: str, to: Path, *, root: Path) -> Path:
+def download_version(wanted: ModelDownload, tracking_uri: str, to: Path, *, root: Path) -> Path:
     """The folder below `to` with the files of a version; a relative tracking URI starts at `root`.
 
     Raises OutsideError where MLflow is missing or fails.
@@ -39,12 +39,12 @@ def version(wanted: Wanted, tracking_uri: str, to: Path, *, root: Path) -> Path:
     found = sorted(to.rglob("MLmodel"), key=lambda path: len(path.parts))
     if ran.code != 0 or not found:
         last = (ran.stderr.splitlines() or ["it did not say why"])[-1]
-        words = f"mlflow cannot download version {number} of {name!r}: {without_password(last)[:500]}"
+        words = f"mlflow cannot download version {number} of {name!r}: {hide_passwords(last)[:500]}"
         raise OutsideError(words, hint=_HINT)
     return found[0].parent
 
 
-def available() -> bool:
+def has_mlflow() -> bool:
     """Whether this machine has an mlflow of its own, on PATH or beside m2g."""
     return bool(_own())
 
@@ -54,7 +54,7 @@ def _own() -> str:
     return shutil.which("mlflow") or (str(beside) if beside.is_file() else "")
 
 
-def _program(wanted: Wanted) -> list[str]:
+def _program(wanted: ModelDownload) -> list[str]:
     if wanted.python is not None:
         return [str(wanted.python), "-m", "mlflow"]
     program = _own()

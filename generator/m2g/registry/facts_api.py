@@ -14,29 +14,29 @@ import msgspec
 from m2g.core.model import ModelVersion, Run, VersionFacts
 from m2g.registry import Progress, model_files
 from m2g.registry.api_types import (
-    DownloadUri,
+    ApiRun,
+    ArtifactsResponse,
+    DownloadUriResponse,
     Experiment,
-    Experiments,
-    Files,
+    ExperimentsPage,
     LoggedModelInfo,
-    LoggedModels,
-    OneLoggedModel,
-    OneRun,
-    RunAnswer,
-    Runs,
+    LoggedModelResponse,
+    LoggedModelsPage,
+    RunResponse,
+    RunsPage,
 )
-from m2g.registry.errors import OneFailed, Refused, quoted
-from m2g.registry.normalize import inside, run_path
-from m2g.registry.paging import Listing, collect
-from m2g.registry.rest import API, THREADS, Call, Rest
+from m2g.registry.errors import ErrorResponse, RequestFailed, to_one_line
+from m2g.registry.normalize import join_path, split_run_uri
+from m2g.registry.paging import Listing, list_all
+from m2g.registry.rest import API, THREADS, Request, RestClient
 
 _CHUNK = 250
 _FEW = 8
 """Up to so many runs are asked for one by one: a search needs the list of all experiments first."""
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
-_EXPERIMENTS: Listing[Experiments, Experiment] = Listing(
+_EXPERIMENTS: Listing[ExperimentsPage, Experiment] = Listing(
     path="experiments/search",
-    kind=Experiments,
+    kind=ExperimentsPage,
     sizes=(1000, 100),
     items=lambda page: page.experiments,
     key=lambda experiment: experiment.experiment_id,
@@ -47,18 +47,18 @@ class _Place(msgspec.Struct, frozen=True):
     """Where a version's artifacts are, and the call that reads a file of them."""
 
     uri: str
-    read: Callable[[str], Call]
+    read: Callable[[str], Request]
 
 
-class Lookup:
+class FactsReader:
     """Questions about many versions, hundreds at a time."""
 
-    def __init__(self, rest: Rest, progress: Progress) -> None:
+    def __init__(self, rest: RestClient, progress: Progress) -> None:
         self._rest = rest
         self._progress = progress
         self._experiments: list[str] | None = None
         """All of them, listed once: a search names where it looks."""
-        self._runs: dict[str, RunAnswer] = {}
+        self._runs: dict[str, ApiRun] = {}
         self._models: dict[str, str] = {}
         """Logged model to the URI of its artifacts."""
 
@@ -90,7 +90,7 @@ class Lookup:
             return
         try:
             experiments = self._all_experiments()
-        except Refused:
+        except ErrorResponse:
             return
         if len(runs) > _FEW:
             self._search_runs(runs, experiments)
@@ -99,7 +99,7 @@ class Lookup:
 
     def _all_experiments(self) -> list[str]:
         if self._experiments is None:
-            listed = collect(self._rest, _EXPERIMENTS, {"view_type": "ALL"})
+            listed = list_all(self._rest, _EXPERIMENTS, {"view_type": "ALL"})
             self._experiments = [one.experiment_id for one in listed]
         return self._experiments
 
@@ -111,10 +111,10 @@ class Lookup:
                 "run_view_type": "ALL",
                 "max_results": _CHUNK,
             }
-            call = Call(path=f"{API}runs/search", body=msgspec.json.encode(question))
+            call = Request(path=f"{API}runs/search", body=msgspec.json.encode(question))
             try:
-                self._runs |= {run.info.run_id: run for run in self._rest.json(call, Runs).runs}
-            except Refused:
+                self._runs |= {run.info.run_id: run for run in self._rest.json(call, RunsPage).runs}
+            except ErrorResponse:
                 return
             self._progress("runs", len(self._runs), len(ids))
 
@@ -122,10 +122,10 @@ class Lookup:
         """Logged models (3.x; MLflow 2.22 has none and says 404)."""
         for chunk in _chunks(ids):
             question = {"experiment_ids": experiments, "filter": f"model_id IN {chunk}", "max_results": _CHUNK}
-            call = Call(path=f"{API}logged-models/search", body=msgspec.json.encode(question))
+            call = Request(path=f"{API}logged-models/search", body=msgspec.json.encode(question))
             try:
-                found = [model.info for model in self._rest.json(call, LoggedModels).models]
-            except OneFailed:
+                found = [model.info for model in self._rest.json(call, LoggedModelsPage).models]
+            except RequestFailed:
                 return
             self._models |= {info.model_id: info.artifact_uri for info in found}
             self._progress("logged models", len(self._models), len(ids))
@@ -134,7 +134,7 @@ class Lookup:
         """Facts of one version; what is wrong with it alone becomes its problem."""
         try:
             return self._read(version)
-        except OneFailed as failed:
+        except RequestFailed as failed:
             return VersionFacts(problem=failed.message)
 
     def _read(self, version: ModelVersion) -> VersionFacts:
@@ -151,16 +151,16 @@ class Lookup:
         )
 
     def _download_uri(self, query: dict[str, str]) -> str:
-        call = Call(path=f"{API}model-versions/get-download-uri", query=query)
-        return self._rest.json(call, DownloadUri).artifact_uri
+        call = Request(path=f"{API}model-versions/get-download-uri", query=query)
+        return self._rest.json(call, DownloadUriResponse).artifact_uri
 
-    def _run(self, run_id: str) -> RunAnswer | None:
+    def _run(self, run_id: str) -> ApiRun | None:
         """A run; None where the version has none, or the server has it no more."""
         if not run_id or run_id in self._runs:
             return self._runs.get(run_id)
         try:
-            return self._rest.json(Call(path=f"{API}runs/get", query={"run_id": run_id}), OneRun).run
-        except Refused as refused:
+            return self._rest.json(Request(path=f"{API}runs/get", query={"run_id": run_id}), RunResponse).run
+        except ErrorResponse as refused:
             if refused.says_missing:
                 return None
             raise
@@ -171,51 +171,51 @@ class Lookup:
         As mlflow.store.artifact.runs_artifact_repo: a logged model of the run with that name, the newest first;
         else the run's own artifacts.
         """
-        split = run_path(uri)
+        split = split_run_uri(uri)
         if split is None:
             return None
         run_id, path = split
         run = self._run(run_id)
         if run is None or not path:
-            raise OneFailed(f"the registry cannot resolve {uri}: there is no such run, or no path")
+            raise RequestFailed(f"the registry cannot resolve {uri}: there is no such run, or no path")
         name, _, rest = path.partition("/")
         for model in self._logged_models(output.model_id for output in run.outputs.model_outputs):
             if model.name == name:
                 files = f"/ajax-api/2.0/mlflow/logged-models/{quote(model.model_id, safe='')}/artifacts/files"
-                return _Place(inside(model.artifact_uri, rest), _artifact(files, {}, rest, key="artifact_file_path"))
-        return _Place(inside(run.info.artifact_uri, path), _artifact("/get-artifact", {"run_id": run_id}, path))
+                return _Place(join_path(model.artifact_uri, rest), _artifact(files, {}, rest, key="artifact_file_path"))
+        return _Place(join_path(run.info.artifact_uri, path), _artifact("/get-artifact", {"run_id": run_id}, path))
 
     def _logged_models(self, ids: Iterable[str]) -> list[LoggedModelInfo]:
-        calls = [Call(path=f"{API}logged-models/{quote(model_id, safe='')}") for model_id in ids]
-        models = [self._rest.json(call, OneLoggedModel).model.info for call in calls]
+        calls = [Request(path=f"{API}logged-models/{quote(model_id, safe='')}") for model_id in ids]
+        models = [self._rest.json(call, LoggedModelResponse).model.info for call in calls]
         return sorted(models, key=lambda model: (-model.creation_timestamp_ms, model.model_id))
 
-    def _file(self, place: _Place, run: RunAnswer | None, name: str) -> bytes | None:
+    def _file(self, place: _Place, run: ApiRun | None, name: str) -> bytes | None:
         try:
             return self._rest.file(place.read(name))
-        except Refused as refused:
+        except ErrorResponse as refused:
             if refused.says_missing or (refused.status == 500 and self._lacks(name, place.uri, run)):
                 return None
-            problem = f"the MLflow server cannot read {inside(place.uri, name)} (see its log): {refused.message}"
-            raise OneFailed(problem) from refused
+            problem = f"the MLflow server cannot read {join_path(place.uri, name)} (see its log): {refused.message}"
+            raise RequestFailed(problem) from refused
 
-    def _lacks(self, name: str, uri: str, run: RunAnswer | None) -> bool:
+    def _lacks(self, name: str, uri: str, run: ApiRun | None) -> bool:
         """Whether the run's list of artifacts proves it: MLflow 2.22 answers HTTP 500 for a file that is missing."""
         root = f"{run.info.artifact_uri.rstrip('/')}/" if run is not None else ""
         if run is None or not uri.startswith(root):
             return False
         path = uri.removeprefix(root)
-        call = Call(path=f"{API}artifacts/list", query={"run_id": run.info.run_id, "path": path})
+        call = Request(path=f"{API}artifacts/list", query={"run_id": run.info.run_id, "path": path})
         try:
-            files = self._rest.json(call, Files).files
-        except Refused:
+            files = self._rest.json(call, ArtifactsResponse).files
+        except ErrorResponse:
             return False
-        return inside(path, name) not in {file.path for file in files}
+        return join_path(path, name) not in {file.path for file in files}
 
 
-def _artifact(path: str, query: dict[str, str], folder: str = "", key: str = "path") -> Callable[[str], Call]:
-    def call(name: str) -> Call:
-        return Call(path=path, query={**query, key: inside(folder, name)}, limit=model_files.LIMITS[name])
+def _artifact(path: str, query: dict[str, str], folder: str = "", key: str = "path") -> Callable[[str], Request]:
+    def call(name: str) -> Request:
+        return Request(path=path, query={**query, key: join_path(folder, name)}, limit=model_files.LIMITS[name])
 
     return call
 
@@ -232,8 +232,10 @@ def _chunks(ids: Sequence[str]) -> Iterator[str]:
         yield "('" + "','".join(ids[start : start + _CHUNK]) + "')"
 
 
-def _fact(run: RunAnswer) -> Run:
+def _fact(run: ApiRun) -> Run:
     try:
         return run.fact()
     except ValueError as error:
-        raise OneFailed(f"run {run.info.run_id} has a metric that is no number: {quoted(str(error))}") from error
+        raise RequestFailed(
+            f"run {run.info.run_id} has a metric that is no number: {to_one_line(str(error))}"
+        ) from error

@@ -13,19 +13,19 @@ from m2g.core import tempdirs
 from m2g.core.errors import InputError, OutsideError
 from m2g.core.model import ModelVersion, RegisteredModel, Run, VersionFacts
 from m2g.registry import Progress, artifacts, model_files
-from m2g.registry.address import Address, Kind
-from m2g.registry.database import Snapshot, check
-from m2g.registry.errors import NOT_FOUND, OneFailed, quoted
+from m2g.registry.address import Address, StoreKind
+from m2g.registry.database import Snapshot, check_schema
+from m2g.registry.errors import NOT_FOUND, RequestFailed, to_one_line
 from m2g.registry.normalize import (
-    by_name,
-    by_version,
-    datasets,
-    inside,
     is_prompt,
-    number,
-    ordered,
-    registered,
-    run_path,
+    join_path,
+    make_datasets,
+    make_model,
+    parse_metric,
+    sort_keys,
+    sort_models,
+    sort_versions,
+    split_run_uri,
 )
 
 if TYPE_CHECKING:
@@ -63,13 +63,13 @@ class LocalRegistry:
         """As `Registry.models`."""
         client = self._client
         listed = self._all(lambda token: client.search_registered_models(max_results=_PAGE, page_token=token))
-        return by_name(_model(model) for model in listed if not is_prompt(model.tags))
+        return sort_models(_model(model) for model in listed if not is_prompt(model.tags))
 
     def versions(self, name: str | None = None) -> list[ModelVersion]:
         """As `Registry.versions`."""
         client = self._client
         listed = self._all(lambda token: client.search_model_versions(max_results=_PAGE, page_token=token))
-        return by_version(_version(v) for v in listed if name in {None, v.name} and not is_prompt(v.tags))
+        return sort_versions(_version(v) for v in listed if name in {None, v.name} and not is_prompt(v.tags))
 
     def model(self, name: str) -> RegisteredModel | None:
         """As `Registry.model`."""
@@ -80,10 +80,10 @@ class LocalRegistry:
     def facts(self, versions: Sequence[ModelVersion]) -> dict[tuple[str, str], VersionFacts]:
         """As `Registry.facts`."""
         found: dict[tuple[str, str], VersionFacts] = {}
-        for done, version in enumerate(by_version(versions), 1):
+        for done, version in enumerate(sort_versions(versions), 1):
             try:
                 facts = self._read(version)
-            except OneFailed as failed:
+            except RequestFailed as failed:
                 facts = VersionFacts(problem=failed.message)
             found[version.name, version.version] = facts
             self._progress("facts of versions", done, len(versions))
@@ -109,8 +109,8 @@ class LocalRegistry:
         from mlflow import MlflowClient
 
         logging.getLogger("alembic").setLevel(logging.ERROR)
-        if self._place.kind is Kind.DATABASE:
-            check(self._place, Path(mlflow.__file__).parent / "store/db_migrations")
+        if self._place.kind is StoreKind.DATABASE:
+            check_schema(self._place, Path(mlflow.__file__).parent / "store/db_migrations")
         client = self._asked(lambda: MlflowClient(tracking_uri=self._uri, registry_uri=self._uri))
         if client is None:
             raise OutsideError(f"{self.identity}: the store is not there", hint=_HINT)
@@ -119,10 +119,10 @@ class LocalRegistry:
     def _store(self) -> str:
         """The URI to give to the mlflow package. Raises InputError where there is no store: it would make one."""
         place = self._place
-        if place.kind is Kind.SQLITE:
+        if place.kind is StoreKind.SQLITE:
             self._snapshot = Snapshot(place)
             return self._snapshot.uri
-        folder = artifacts.path_of(place.uri)
+        folder = artifacts.find_local_path(place.uri)
         if folder is None:
             return place.uri
         if not (folder / "models").is_dir():
@@ -154,12 +154,12 @@ class LocalRegistry:
         except MlflowException as error:
             if error.error_code == NOT_FOUND:
                 return None
-            raise OneFailed(f"{self.identity}: {quoted(error.message)}", hint=_HINT) from error
+            raise RequestFailed(f"{self.identity}: {to_one_line(error.message)}", hint=_HINT) from error
         except ImportError:
             raise
         except Exception as error:  # a store that is damaged makes mlflow raise anything
-            reason = quoted(f"{type(error).__name__}: {error}")
-            raise OneFailed(f"{self.identity}: the mlflow package cannot read it: {reason}", hint=_HINT) from error
+            reason = to_one_line(f"{type(error).__name__}: {error}")
+            raise RequestFailed(f"{self.identity}: the mlflow package cannot read it: {reason}", hint=_HINT) from error
 
     def _be_default(self) -> None:
         """Make this store the mlflow package's default one.
@@ -179,7 +179,7 @@ class LocalRegistry:
         client = self._client
         uri = self._asked(lambda: client.get_model_version_download_uri(version.name, version.version))
         if uri is None:
-            raise OneFailed("the registry has this version no more")
+            raise RequestFailed("the registry has this version no more")
         run = self._run(version.run_id)
         uri = self._in_run(uri)
         found = model_files.read(functools.partial(self._file, uri))
@@ -195,13 +195,13 @@ class LocalRegistry:
 
     def _in_run(self, uri: str) -> str:
         """What a `runs:/` URI stands for; as `m2g.registry.facts_api` does it on a server."""
-        split = run_path(uri)
+        split = split_run_uri(uri)
         if split is None:
             return uri
         run_id, path = split
         run = self._run(run_id)
         if run is None or not path:
-            raise OneFailed(f"the registry cannot resolve {uri}: there is no such run, or no path")
+            raise RequestFailed(f"the registry cannot resolve {uri}: there is no such run, or no path")
         name, _, rest = path.partition("/")
         outputs = getattr(run, "outputs", None)  # since MLflow 3
         get = self._client.get_logged_model
@@ -212,28 +212,28 @@ class LocalRegistry:
         models = (model for model in asked if model is not None)
         for model in sorted(models, key=lambda model: (-model.creation_timestamp, model.model_id)):
             if model.name == name:
-                return inside(str(model.artifact_location), rest)
-        return inside(str(run.info.artifact_uri), path)
+                return join_path(str(model.artifact_location), rest)
+        return join_path(str(run.info.artifact_uri), path)
 
     def _file(self, uri: str, name: str) -> bytes | None:
         if uri.startswith("mlflow-artifacts:"):
-            raise OneFailed(f"only the MLflow server of this database can read {uri}: name it as registry.uri")
-        folder = artifacts.path_of(uri)
+            raise RequestFailed(f"only the MLflow server of this database can read {uri}: name it as registry.uri")
+        folder = artifacts.find_local_path(uri)
         if folder is not None:
             return artifacts.read(folder, name)
         from mlflow.artifacts import download_artifacts
 
-        with tempdirs.folder() as target:
+        with tempdirs.open_folder() as target:
             try:
-                download_artifacts(artifact_uri=inside(uri, name), dst_path=str(target))
+                download_artifacts(artifact_uri=join_path(uri, name), dst_path=str(target))
             except Exception as error:  # every artifact store raises errors of its own
-                raise OneFailed(f"{inside(uri, name)} cannot be read: {quoted(str(error))}") from error
+                raise RequestFailed(f"{join_path(uri, name)} cannot be read: {to_one_line(str(error))}") from error
             return artifacts.read(target, name)
 
 
 def _model(model: MlflowModel) -> RegisteredModel:
     aliases: Mapping[str, object] = model.aliases
-    return registered(model.name, {alias: str(version) for alias, version in aliases.items()}, model.tags)
+    return make_model(model.name, {alias: str(version) for alias, version in aliases.items()}, model.tags)
 
 
 def _version(version: MlflowVersion) -> ModelVersion:
@@ -245,7 +245,7 @@ def _version(version: MlflowVersion) -> ModelVersion:
         run_id=version.run_id or "",
         status=str(version.status),
         stage=version.current_stage or "None",
-        tags=ordered(version.tags),
+        tags=sort_keys(version.tags),
     )
 
 
@@ -254,10 +254,10 @@ def _fact(run: MlflowRun) -> Run:
     return Run(
         id=run.info.run_id,
         experiment_id=str(run.info.experiment_id),
-        metrics=ordered({key: number(value) for key, value in run.data.metrics.items()}),
-        params=ordered(run.data.params),
-        tags=ordered(run.data.tags),
-        datasets=datasets(
+        metrics=sort_keys({key: parse_metric(value) for key, value in run.data.metrics.items()}),
+        params=sort_keys(run.data.params),
+        tags=sort_keys(run.data.tags),
+        datasets=make_datasets(
             (one.dataset.name, one.dataset.digest, {tag.key: tag.value for tag in one.tags}) for one in inputs
         ),
     )

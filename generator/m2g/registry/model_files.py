@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from m2g.registry.errors import OneFailed
+from m2g.registry.errors import RequestFailed
 
 MLMODEL = "MLmodel"
 REQUIREMENTS = "requirements.txt"
@@ -23,14 +23,14 @@ LIMITS: Mapping[str, int] = {
 """Bytes of each file that are read. An MLmodel with five thousand columns has 320 KiB."""
 
 
-class Found(msgspec.Struct, frozen=True):
+class ModelFiles(msgspec.Struct, frozen=True):
     """Files that exist, by name; `unread` are those that may be there but could not be read."""
 
     files: dict[str, bytes]
     unread: tuple[str, ...] = ()
 
 
-def read(one: Callable[[str], bytes | None]) -> Found:
+def read(one: Callable[[str], bytes | None]) -> ModelFiles:
     """The files of one version. `one` reads a file, answers None where there is none, and may raise OneFailed.
 
     Each file is a question to the registry, so only what MLmodel leaves open is asked for. Raises OneFailed for
@@ -38,13 +38,13 @@ def read(one: Callable[[str], bytes | None]) -> Found:
     """
     mlmodel = one(MLMODEL)
     if mlmodel is None:
-        return Found({})
+        return ModelFiles({})
     files, unread = {MLMODEL: mlmodel}, []
 
     def ask(name: str) -> None:
         try:
             content = one(name)
-        except OneFailed:
+        except RequestFailed:
             unread.append(name)
         else:
             if content is not None:
@@ -56,4 +56,4 @@ def read(one: Callable[[str], bytes | None]) -> Found:
         ask(CONDA)
     if EXAMPLE.encode() in mlmodel:
         ask(EXAMPLE)
-    return Found(files, tuple(unread))
+    return ModelFiles(files, tuple(unread))

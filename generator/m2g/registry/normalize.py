@@ -14,7 +14,7 @@ _CONTEXT = "mlflow.data.context"
 _T = TypeVar("_T")
 
 
-def ordered(mapping: Mapping[str, _T]) -> dict[str, _T]:
+def sort_keys(mapping: Mapping[str, _T]) -> dict[str, _T]:
     """Sorted by key: SQLite answers alphabetically, PostgreSQL in the order of insertion."""
     return dict(sorted(mapping.items()))
 
@@ -24,23 +24,23 @@ def is_prompt(tags: Mapping[str, str]) -> bool:
     return tags.get(_PROMPT, "").lower() == "true"
 
 
-def registered(name: str, aliases: Mapping[str, str], tags: Mapping[str, str]) -> RegisteredModel:
+def make_model(name: str, aliases: Mapping[str, str], tags: Mapping[str, str]) -> RegisteredModel:
     """A registered model with its maps in order."""
-    return RegisteredModel(name=name, aliases=ordered(aliases), tags=ordered(tags))
+    return RegisteredModel(name=name, aliases=sort_keys(aliases), tags=sort_keys(tags))
 
 
-def by_name(models: Iterable[RegisteredModel]) -> list[RegisteredModel]:
+def sort_models(models: Iterable[RegisteredModel]) -> list[RegisteredModel]:
     """Each model once, by name."""
     return [model for _, model in sorted({model.name: model for model in models}.items())]
 
 
-def by_version(versions: Iterable[ModelVersion]) -> list[ModelVersion]:
+def sort_versions(versions: Iterable[ModelVersion]) -> list[ModelVersion]:
     """Each version once, by name, then by number."""
     unique = {(v.name, v.version): v for v in versions}
     return sorted(unique.values(), key=lambda v: (v.name, len(v.version), v.version))
 
 
-def number(value: float | str) -> float | str:
+def parse_metric(value: float | str) -> float | str:
     """A metric's value; NaN and infinities as the text that protobuf's JSON has for them. Raises ValueError."""
     exact = float(value)
     if math.isnan(exact):
@@ -50,13 +50,13 @@ def number(value: float | str) -> float | str:
     return exact
 
 
-def datasets(inputs: Iterable[tuple[str, str, Mapping[str, str]]]) -> tuple[Dataset, ...]:
+def make_datasets(inputs: Iterable[tuple[str, str, Mapping[str, str]]]) -> tuple[Dataset, ...]:
     """Data sets from (name, digest, tags), each once, in order."""
     unique = {(name, digest, tags.get(_CONTEXT, "")) for name, digest, tags in inputs}
     return tuple(Dataset(name=name, digest=digest, context=context) for name, digest, context in sorted(unique))
 
 
-def run_path(uri: str) -> tuple[str, str] | None:
+def split_run_uri(uri: str) -> tuple[str, str] | None:
     """(run id, path) of a `runs:/<run id>/<path>` URI; None for any other."""
     if not uri.startswith("runs:"):
         return None
@@ -64,7 +64,7 @@ def run_path(uri: str) -> tuple[str, str] | None:
     return run_id, path.strip("/")
 
 
-def inside(folder: str, path: str) -> str:
+def join_path(folder: str, path: str) -> str:
     """`path` in a folder, which is a path or a URI; a query (`…?endpoint=…`) stays at the end."""
     base, mark, query = folder.partition("?")
     return f"{base.rstrip('/')}/{path}{mark}{query}" if base and path else folder or path

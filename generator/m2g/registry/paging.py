@@ -9,8 +9,8 @@ import msgspec
 
 from m2g.core.errors import OutsideError
 from m2g.registry.api_types import Page
-from m2g.registry.errors import Refused
-from m2g.registry.rest import API, Call, Rest
+from m2g.registry.errors import ErrorResponse
+from m2g.registry.rest import API, Request, RestClient
 
 _MAX_PAGES = 10_000
 _P = TypeVar("_P", bound=Page)
@@ -30,8 +30,8 @@ class Listing(msgspec.Struct, Generic[_P, _I], frozen=True, kw_only=True):
     key: Callable[[_I], object]
 
 
-def collect(
-    rest: Rest,
+def list_all(
+    rest: RestClient,
     listing: Listing[_P, _I],
     query: Mapping[str, str | int] | None = None,
     tell: Callable[[int], None] = lambda count: None,
@@ -50,7 +50,7 @@ def collect(
     return list(listed.values())
 
 
-def _pages(rest: Rest, listing: Listing[_P, _I], query: Mapping[str, str | int]) -> Iterator[_P]:
+def _pages(rest: RestClient, listing: Listing[_P, _I], query: Mapping[str, str | int]) -> Iterator[_P]:
     size, page = _first(rest, listing, query)
     seen = {""}
     for _ in range(_MAX_PAGES):
@@ -61,17 +61,17 @@ def _pages(rest: Rest, listing: Listing[_P, _I], query: Mapping[str, str | int])
         if token in seen:
             break
         seen.add(token)
-        call = Call(path=API + listing.path, query={**query, "max_results": size, "page_token": token})
+        call = Request(path=API + listing.path, query={**query, "max_results": size, "page_token": token})
         page = rest.json(call, listing.kind)
     raise _circle(listing.path)
 
 
-def _first(rest: Rest, listing: Listing[_P, _I], query: Mapping[str, str | int]) -> tuple[int, _P]:
+def _first(rest: RestClient, listing: Listing[_P, _I], query: Mapping[str, str | int]) -> tuple[int, _P]:
     for size in listing.sizes:
-        call = Call(path=API + listing.path, query={**query, "max_results": size})
+        call = Request(path=API + listing.path, query={**query, "max_results": size})
         try:
             return size, rest.json(call, listing.kind)
-        except Refused as refused:
+        except ErrorResponse as refused:
             if refused.status != 400 or size == listing.sizes[-1]:
                 raise
     raise ValueError("a listing without page sizes")

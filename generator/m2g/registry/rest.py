@@ -15,14 +15,14 @@ import msgspec
 from m2g.core.errors import InputError, OutsideError
 from m2g.registry.address import Address
 from m2g.registry.api_types import Page
-from m2g.registry.auth import authorization, tls
-from m2g.registry.errors import OneFailed, Reply, nonsense, quoted, refusal
+from m2g.registry.auth import make_authorization, make_ssl_context
+from m2g.registry.errors import RequestFailed, Response, explain_error_response, explain_invalid_response, to_one_line
 from m2g.registry.http import httpx
 
 API = "/api/2.0/mlflow/"
 THREADS = 8
 """Requests at once. A default MLflow server has four workers; more than eight brought nothing (measured)."""
-MAX_ANSWER = 256 << 20
+MAX_RESPONSE = 256 << 20
 """Bytes of one JSON answer. A page of a thousand models whose tags are as long as MLflow allows fits."""
 _ATTEMPT = 30.0
 _CONNECT = 10.0
@@ -36,16 +36,16 @@ _TLS_HINT = "set MLFLOW_TRACKING_SERVER_CERT_PATH to your own authority's certif
 _T = TypeVar("_T")
 
 
-class Call(msgspec.Struct, frozen=True, kw_only=True):
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One question. `body` makes it a POST; `limit` bounds the answer in bytes."""
 
     path: str
     query: Mapping[str, str | int] = {}
     body: bytes | None = None
-    limit: int = MAX_ANSWER
+    limit: int = MAX_RESPONSE
 
 
-class Rest:
+class RestClient:
     """A server. Calls are made inside its `with` block (again and again), from several threads if need be.
 
     Plain HTTP makes a connection per request: MLflow's default server answers 40 ms later on a kept one.
@@ -53,7 +53,7 @@ class Rest:
 
     def __init__(self, place: Address, *, workspace: str, patience: float) -> None:
         headers = {"Accept": "application/json", "User-Agent": "m2g"}
-        if allowed := authorization(place):
+        if allowed := make_authorization(place):
             headers["Authorization"] = allowed
         if workspace:
             headers["X-MLFLOW-WORKSPACE"] = workspace
@@ -65,7 +65,7 @@ class Rest:
         self._headers = headers
         # Reading the authorities takes 50 ms; a plain connection without a proxy never asks for them.
         plain = place.identity.startswith("http:") and not urllib.request.getproxies()
-        self._tls = False if plain else tls(place) or httpx.create_ssl_context()
+        self._tls = False if plain else make_ssl_context(place) or httpx.create_ssl_context()
         self._patience = patience
         self._stop = threading.Event()
         self._answered = 0.0
@@ -79,7 +79,7 @@ class Rest:
             self._client = httpx.Client(headers=self._headers, verify=self._tls, limits=limits)
         except (ValueError, ImportError, httpx.InvalidURL) as error:
             raise InputError(
-                f"{self._base}: the proxy settings cannot be used: {quoted(str(error))}",
+                f"{self._base}: the proxy settings cannot be used: {to_one_line(str(error))}",
                 hint="see HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY",
             ) from error
         self._stop.clear()
@@ -95,7 +95,7 @@ class Rest:
         """Let every call that waits for another attempt end now."""
         self._stop.set()
 
-    def json(self, call: Call, kind: type[_T]) -> _T:
+    def json(self, call: Request, kind: type[_T]) -> _T:
         """The decoded answer.
 
         Raises `Refused` or `OneFailed` where this question has no good answer, InputError for what a person can mend,
@@ -106,16 +106,16 @@ class Rest:
             answer = msgspec.json.decode(reply.content, type=kind)
             strange = isinstance(answer, Page) and _is_foreign(reply.content, answer)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise nonsense(reply, str(error)) from error
+            raise explain_invalid_response(reply, str(error)) from error
         if strange:
-            raise nonsense(reply, "an object with none of the keys that MLflow answers")
+            raise explain_invalid_response(reply, "an object with none of the keys that MLflow answers")
         return answer
 
-    def file(self, call: Call) -> bytes:
+    def file(self, call: Request) -> bytes:
         """The bytes of an artifact; errors as for `json`."""
         return self._reply(call).content
 
-    def _reply(self, call: Call) -> Reply:
+    def _reply(self, call: Request) -> Response:
         started, patience = time.monotonic(), self._patience_now
         attempt = 0
         while True:
@@ -127,20 +127,20 @@ class Rest:
                 failure = _failure(error)
                 limit = 0.0 if _is_lasting(error) else limit if self._answered else min(limit, _FIRST_CONTACT)
             except httpx.HTTPError as error:
-                failure, limit = quoted(str(error)), 0.0
+                failure, limit = to_one_line(str(error)), 0.0
             else:
                 if reply.status not in _PASSING:
                     self._answered = time.monotonic()
                     if reply.status == 200:
                         return reply
                     if reply.status != 500 or attempt > 1:
-                        raise refusal(reply)
+                        raise explain_error_response(reply)
                 failure = f"HTTP {reply.status}"
             pause = min(0.25 * 2 ** (attempt - 1), 8.0)
             if time.monotonic() - started + pause > limit or self._stop.wait(pause):
                 raise self._silence(call, failure, started)
 
-    def _attempt(self, call: Call, deadline: float) -> Reply:
+    def _attempt(self, call: Request, deadline: float) -> Response:
         left = max(deadline - time.monotonic(), 0.1)
         url = f"{self._base}{call.path}"
         with self._client.stream(
@@ -155,10 +155,10 @@ class Rest:
             for chunk in response.iter_bytes():
                 content += chunk
                 if len(content) > call.limit:
-                    raise OneFailed(f"{url}: the answer is larger than {call.limit >> 10} KiB")
+                    raise RequestFailed(f"{url}: the answer is larger than {call.limit >> 10} KiB")
                 if time.monotonic() > deadline:
                     raise httpx.ReadTimeout("the answer comes too slowly")
-        return Reply(
+        return Response(
             url=url,
             status=response.status_code,
             kind=response.headers.get("content-type", "").lower(),
@@ -166,19 +166,19 @@ class Rest:
             content=bytes(content),
         )
 
-    def _silence(self, call: Call, failure: str, started: float) -> OutsideError:
+    def _silence(self, call: Request, failure: str, started: float) -> OutsideError:
         """The error of a call without an answer: the server's, unless it does answer another question."""
         message = f"{self._base}{call.path}: {failure} (gave up after {time.monotonic() - started:.0f} s)"
         if self._answered > started or (self._answered and self._is_alive()):
             self._patience_now = min(self._patience, _AFTER_FAILURE)
-            return OneFailed(message)
+            return RequestFailed(message)
         return OutsideError(message, hint=_TLS_HINT if "SSL" in failure else _HINT)
 
     def _is_alive(self) -> bool:
-        call = Call(path=f"{API}registered-models/search", query={"max_results": 1})
+        call = Request(path=f"{API}registered-models/search", query={"max_results": 1})
         try:
             return not self._stop.is_set() and self._attempt(call, time.monotonic() + _AFTER_FAILURE).status == 200
-        except (httpx.HTTPError, OneFailed):
+        except (httpx.HTTPError, RequestFailed):
             return False
 
 
@@ -197,7 +197,7 @@ def _failure(error: httpx.TransportError) -> str:
         case httpx.TimeoutException():
             return "the server does not answer in time"
         case httpx.RemoteProtocolError() | httpx.ReadError():
-            return f"the server broke off its answer: {quoted(str(error))}"
+            return f"the server broke off its answer: {to_one_line(str(error))}"
         case httpx.ProxyError():
             return f"the proxy refuses: {error}"
         case _:

@@ -9,26 +9,26 @@ from m2g.core.errors import InputError, OutsideError
 from m2g.core.model import ModelVersion, RegisteredModel, VersionFacts
 from m2g.registry import Progress
 from m2g.registry.address import Address
-from m2g.registry.api_types import Model, Models, OneModel, ServerInfo, Version, Versions
-from m2g.registry.auth import workspace_name
-from m2g.registry.errors import Refused
-from m2g.registry.normalize import by_name, by_version
-from m2g.registry.paging import Listing, collect
-from m2g.registry.rest import API, Call, Rest
+from m2g.registry.api_types import ApiModel, ApiVersion, ModelResponse, ModelsPage, ServerInfo, VersionsPage
+from m2g.registry.auth import resolve_workspace
+from m2g.registry.errors import ErrorResponse
+from m2g.registry.normalize import sort_models, sort_versions
+from m2g.registry.paging import Listing, list_all
+from m2g.registry.rest import API, Request, RestClient
 
 if TYPE_CHECKING:
-    from m2g.registry.facts_api import Lookup
+    from m2g.registry.facts_api import FactsReader
 
-_MODELS: Listing[Models, Model] = Listing(
+_MODELS: Listing[ModelsPage, ApiModel] = Listing(
     path="registered-models/search",
-    kind=Models,
+    kind=ModelsPage,
     sizes=(1000, 100),
     items=lambda page: page.registered_models,
     key=lambda model: model.name,
 )
-_VERSIONS: Listing[Versions, Version] = Listing(
+_VERSIONS: Listing[VersionsPage, ApiVersion] = Listing(
     path="model-versions/search",
-    kind=Versions,
+    kind=VersionsPage,
     sizes=(10_000, 1000, 100),
     items=lambda page: page.model_versions,
     key=lambda version: (version.name, version.version),
@@ -39,12 +39,12 @@ class ServerRegistry:
     """See `m2g.registry.Registry`. A workspace is part of the identity: names are unique only inside one."""
 
     def __init__(self, place: Address, *, workspace: str, progress: Progress, patience: float) -> None:
-        self._workspace = workspace_name(workspace)
+        self._workspace = resolve_workspace(workspace)
         self._identity = f"{place.identity}#{self._workspace}" if self._workspace else place.identity
         self._progress = progress
-        self._rest = Rest(place, workspace=self._workspace, patience=patience)
+        self._rest = RestClient(place, workspace=self._workspace, patience=patience)
         self._is_checked = not self._workspace
-        self._lookup: Lookup | None = None
+        self._lookup: FactsReader | None = None
 
     @property
     def identity(self) -> str:
@@ -55,26 +55,26 @@ class ServerRegistry:
         """As `Registry.models`: as many calls as there are pages."""
         with self._rest:
             self._check_workspace()
-            found = collect(self._rest, _MODELS, tell=lambda count: self._progress("registered models", count, 0))
-        return by_name(fact for model in found if (fact := model.fact()) is not None)
+            found = list_all(self._rest, _MODELS, tell=lambda count: self._progress("registered models", count, 0))
+        return sort_models(fact for model in found if (fact := model.fact()) is not None)
 
     def versions(self, name: str | None = None) -> list[ModelVersion]:
         """As `Registry.versions`: as many calls as there are pages."""
         query = {} if name is None else _filter(name)
         with self._rest:
             self._check_workspace()
-            found = collect(self._rest, _VERSIONS, query, lambda count: self._progress("model versions", count, 0))
+            found = list_all(self._rest, _VERSIONS, query, lambda count: self._progress("model versions", count, 0))
         wanted = (version.fact() for version in found if name in {None, version.name})
-        return by_version(fact for fact in wanted if fact is not None)
+        return sort_versions(fact for fact in wanted if fact is not None)
 
     def model(self, name: str) -> RegisteredModel | None:
         """As `Registry.model`."""
-        call = Call(path=f"{API}registered-models/get", query={"name": name})
+        call = Request(path=f"{API}registered-models/get", query={"name": name})
         with self._rest:
             self._check_workspace()
             try:
-                found = self._rest.json(call, OneModel).registered_model
-            except Refused as refused:
+                found = self._rest.json(call, ModelResponse).registered_model
+            except ErrorResponse as refused:
                 if refused.says_missing:
                     return None
                 raise
@@ -88,20 +88,20 @@ class ServerRegistry:
         """As `Registry.facts`: two to four calls a version, one for 250 runs or logged models, the experiments once."""
         if not versions:
             return {}
-        from m2g.registry.facts_api import Lookup  # with threads; mostly there is no version that is not known
+        from m2g.registry.facts_api import FactsReader  # with threads; mostly there is no version that is not known
 
-        self._lookup = self._lookup or Lookup(self._rest, self._progress)
+        self._lookup = self._lookup or FactsReader(self._rest, self._progress)
         with self._rest:
             self._check_workspace()
-            return self._lookup.facts(by_version(versions))
+            return self._lookup.facts(sort_versions(versions))
 
     def _check_workspace(self) -> None:
         """Make sure that the workspace exists, once: "no such workspace" must not pass for "no such model"."""
         if self._is_checked:
             return
         try:
-            info = self._rest.json(Call(path="/api/3.0/mlflow/server-info"), ServerInfo)
-        except Refused as refused:
+            info = self._rest.json(Request(path="/api/3.0/mlflow/server-info"), ServerInfo)
+        except ErrorResponse as refused:
             if refused.status != 404:
                 raise
             info = ServerInfo()
@@ -111,7 +111,7 @@ class ServerRegistry:
                 hint="remove registry.workspace and MLFLOW_WORKSPACE, or start the server (MLflow 3.10 or newer) with "
                 "--enable-workspaces",
             )
-        self._rest.json(Call(path=f"{API}registered-models/search", query={"max_results": 1}), Models)
+        self._rest.json(Request(path=f"{API}registered-models/search", query={"max_results": 1}), ModelsPage)
         self._is_checked = True
 
 

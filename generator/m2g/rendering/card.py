@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from m2g.core.model import Field, Mlmodel, Release, Value
-from m2g.core.sanitize import code, markdown
+from m2g.core.sanitize import escape_markdown, format_code
 
 _METRICS = 30
 """Metrics on a card, by name."""
@@ -42,9 +42,10 @@ def card(slug: str, rows: Sequence[Row]) -> str:
 
 def _releases(slug: str, rows: Sequence[Row]) -> Iterator[str]:
     title = rows[-1].release.model
-    yield f"# {markdown(title)}"
+    yield f"# {escape_markdown(title)}"
     yield ""
-    yield f"Registered model {code(title)}, served as {code(slug)}. m2g writes this page from the records in"
+    shown = f"Registered model {format_code(title)}, served as {format_code(slug)}."
+    yield f"{shown} m2g writes this page from the records in"
     yield "[releases/](releases/)."
     yield ""
     yield "| environment | version | follows | library | run | serves | namespace |"
@@ -52,13 +53,13 @@ def _releases(slug: str, rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         release = row.release
         yield _line(
-            markdown(release.environment),
-            markdown(release.version),
-            markdown(release.follows),
-            markdown(_library(release.mlmodel)),
-            code(release.run.id if release.run else "–"),
-            code(row.source, _LONG),
-            code(row.namespace),
+            escape_markdown(release.environment),
+            escape_markdown(release.version),
+            escape_markdown(release.follows),
+            escape_markdown(_library(release.mlmodel)),
+            format_code(release.run.id if release.run else "–"),
+            format_code(row.source, _LONG),
+            format_code(row.namespace),
         )
 
 
@@ -68,7 +69,7 @@ def _profiles(rows: Sequence[Row]) -> Iterator[str]:
     yield "| environment | profile | because |"
     yield "|---|---|---|"
     for row in rows:
-        yield _line(markdown(row.release.environment), code(row.profile), markdown(row.reason))
+        yield _line(escape_markdown(row.release.environment), format_code(row.profile), escape_markdown(row.reason))
 
 
 def _metrics(rows: Sequence[Row]) -> Iterator[str]:
@@ -78,10 +79,13 @@ def _metrics(rows: Sequence[Row]) -> Iterator[str]:
         return
     yield "## Metrics"
     yield ""
-    yield _line("metric", *(f"{markdown(row.release.environment)} {markdown(row.release.version)}" for row in rows))
+    yield _line(
+        "metric",
+        *(f"{escape_markdown(row.release.environment)} {escape_markdown(row.release.version)}" for row in rows),
+    )
     yield f"|---|{'---|' * len(rows)}"
     for name in names:
-        yield _line(markdown(name), *(markdown(_number(metrics.get(name, "–"))) for metrics in runs))
+        yield _line(escape_markdown(name), *(escape_markdown(_number(metrics.get(name, "–"))) for metrics in runs))
 
 
 def _signature(release: Release) -> Iterator[str]:
@@ -90,13 +94,17 @@ def _signature(release: Release) -> Iterator[str]:
         return
     yield "## Signature"
     yield ""
-    yield f"Of version {markdown(release.version)} in {markdown(release.environment)}."
+    yield f"Of version {escape_markdown(release.version)} in {escape_markdown(release.environment)}."
     yield ""
     yield "| | name | type |"
     yield "|---|---|---|"
     for side, fields in (("input", signature.inputs), ("output", signature.outputs), ("parameter", signature.params)):
         for field in (fields or ())[:_FIELDS]:
-            yield _line(f"{side}{'' if field.required else ' (optional)'}", markdown(field.name), code(_kind(field)))
+            yield _line(
+                f"{side}{'' if field.required else ' (optional)'}",
+                escape_markdown(field.name),
+                format_code(_kind(field)),
+            )
 
 
 def _call(slug: str, rows: Sequence[Row]) -> Iterator[str]:
@@ -107,12 +115,12 @@ def _call(slug: str, rows: Sequence[Row]) -> Iterator[str]:
     yield "|---|---|---|"
     for row in rows:
         sample = f"[{row.sample}](requests/{row.sample})" if row.sample else "–"
-        yield _line(markdown(row.release.environment), row.protocol, sample)
+        yield _line(escape_markdown(row.release.environment), row.protocol, sample)
     yield ""
     if last.notes:
-        yield from (f"- {markdown(note, _LONG)}" for note in last.notes[:_NOTES])
+        yield from (f"- {escape_markdown(note, _LONG)}" for note in last.notes[:_NOTES])
         yield ""
-    yield f"In {markdown(last.release.environment)}, from this folder; `m2g request {slug}` says more:"
+    yield f"In {escape_markdown(last.release.environment)}, from this folder; `m2g request {slug}` says more:"
     yield ""
     yield "```bash"
     yield from last.call

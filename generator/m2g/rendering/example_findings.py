@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding, Severity
-from m2g.core.interning import said
+from m2g.core.interning import canonical
 from m2g.core.model import Mlmodel, Release
-from m2g.inference import asked, request
+from m2g.inference import keep_request_facts, make_request
 from m2g.repository.layout import Key
 from m2g.repository.state import Repository
 
@@ -23,7 +23,7 @@ def findings(repository: Repository, records: Mapping[Key, Release]) -> list[Fin
         saved = release.mlmodel
         if saved is None or not saved.example:
             continue
-        sent = said(asked(saved))
+        sent = canonical(keep_request_facts(saved))
         if sent not in known:
             known[sent] = _refused(saved)
         error = known[sent]
@@ -43,7 +43,7 @@ def findings(repository: Repository, records: Mapping[Key, Release]) -> list[Fin
 
 def _refused(mlmodel: Mlmodel) -> InputError | None:
     try:
-        request(mlmodel, "invocations")
+        make_request(mlmodel, "invocations")
     except InputError as error:
         return error
     return None

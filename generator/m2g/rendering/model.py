@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from m2g.core.disk_tree import Spool, part
+from m2g.core.disk_tree import DiskTree, select_paths
 from m2g.core.finding import Finding
 from m2g.core.model import Release, Value
 from m2g.core.naming import LABEL_MAX
@@ -34,7 +34,7 @@ class Rendered:
     """Models that were rendered already, while their releases were admitted."""
 
     def __init__(self) -> None:
-        self.spool = Spool()
+        self.spool = DiskTree()
         self._models: dict[str, tuple[Mapping[str, Release], tuple[str, ...]]] = {}
         """Slug → the releases of all its environments, and the files that they give."""
 
@@ -71,7 +71,7 @@ def desired(repository: Repository, records: Mapping[Key, Release], rendered: Re
             files = _built(repository, slug, releases, made.findings)
         rendered.spool.put(files)
         paths += files
-    return Desired(files=part(rendered.spool, paths), frozen=frozenset(frozen), findings=tuple(findings))
+    return Desired(files=select_paths(rendered.spool, paths), frozen=frozenset(frozen), findings=tuple(findings))
 
 
 def _built(

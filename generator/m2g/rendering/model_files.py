@@ -13,8 +13,8 @@ from m2g.core.finding import Finding
 from m2g.core.model import Release, Value
 from m2g.core.stamp import stamp
 from m2g.core.yaml_writer import Plain, dump
-from m2g.inference import path as request_path
-from m2g.inference.curl import Target, forwarded, ingress
+from m2g.inference import find_path as request_path
+from m2g.inference.curl import Endpoint, format_ingress_call, format_port_forward_call
 from m2g.rendering import card
 from m2g.rendering.gitops import argocd, flux, kustomization
 from m2g.rendering.kserve import batch, inference_service
@@ -107,7 +107,7 @@ def _rows(config: Config, model: ModelInput, samples: Mapping[str, Sample]) -> l
 def _call(config: Config, model: ModelInput, environment: str, made: Sample) -> tuple[str, ...]:
     """How to send the sample from the model's folder; without a file, the way that prints the body."""
     deployment = model.deployments[environment]
-    target = Target(
+    target = Endpoint(
         slug=model.slug,
         namespace=config.environments[environment].namespace,
         path=request_path(model.slug, deployment.chosen.protocol),
@@ -117,7 +117,7 @@ def _call(config: Config, model: ModelInput, environment: str, made: Sample) -> 
     body: str | tuple[str, ...] = f"requests/{_name(environment, made)}" if made.text else "request.json"
     if made.known and not made.text:
         body = ("m2g", "request", model.slug, "--env", environment, "--body")
-    return ingress(target, body) or forwarded(target, body)
+    return format_ingress_call(target, body) or format_port_forward_call(target, body)
 
 
 def _samples(config: Config, model: ModelInput) -> dict[str, Sample]:

@@ -10,7 +10,7 @@ import msgspec
 from m2g.core.config_types import Protocol, Requests
 from m2g.core.errors import InputError
 from m2g.core.model import Mlmodel, Value
-from m2g.inference import Request, asked, request, without_example
+from m2g.inference import Request, drop_example, keep_request_facts, make_request
 
 _LARGEST = 256 << 10
 """Bytes of a file that is worth a place in Git."""
@@ -33,7 +33,7 @@ def sample(mlmodel: Mlmodel | None, protocol: Protocol, requests: Requests) -> S
 
     An example that contradicts its signature is not used; `m2g render` warns of it.
     """
-    return _sample(None if mlmodel is None else asked(mlmodel), protocol, requests)
+    return _sample(None if mlmodel is None else keep_request_facts(mlmodel), protocol, requests)
 
 
 @functools.lru_cache(maxsize=4)  # the versions of a model are mostly asked alike
@@ -53,9 +53,9 @@ def _sample(mlmodel: Mlmodel | None, protocol: Protocol, requests: Requests) -> 
 
 def _request(mlmodel: Mlmodel, protocol: Protocol, requests: Requests) -> Request:
     if requests.values == "generated":
-        return request(without_example(mlmodel), protocol)
+        return make_request(drop_example(mlmodel), protocol)
     try:
-        return request(mlmodel, protocol)
+        return make_request(mlmodel, protocol)
     except InputError as error:
-        made = request(without_example(mlmodel), protocol)
+        made = make_request(drop_example(mlmodel), protocol)
         return msgspec.structs.replace(made, notes=(error.message, *made.notes))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from m2g.core.finding import Checked, Finding, Report, Severity
-from m2g.core.sanitize import visible
+from m2g.core.sanitize import make_visible
 from m2g.report.layout import WIDTH, clipped, encoded, joined, wrapped
 
 FORMATS = ("text", "json", "github", "gitlab", "sarif", "junit")
@@ -53,7 +53,11 @@ def text(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
         groups.setdefault(_owner(finding), []).append(finding)
     lines: list[str] = []
     for owner in sorted(groups, key=lambda name: (name != _NOBODY, name)):
-        lines += [clipped(visible(owner), WIDTH), *(line for item in groups[owner] for line in _paragraph(item)), ""]
+        lines += [
+            clipped(make_visible(owner), WIDTH),
+            *(line for item in groups[owner] for line in _paragraph(item)),
+            "",
+        ]
     return joined([*lines, verdict(findings, checked)])
 
 
@@ -82,7 +86,7 @@ def github(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
         place = {"file": item.file, "line": str(item.line) if item.line else "", "title": item.rule}
         about = ",".join(f"{name}={_property(value)}" for name, value in place.items() if value)
         words = [_sentence(item), *([f"→ {item.hint}"] if item.hint else []), *(f"[{name}]" for name in _where(item))]
-        lines.append(f"::{item.severity} {about}::{_data(' '.join(visible(part, _LONG) for part in words))}")
+        lines.append(f"::{item.severity} {about}::{_data(' '.join(make_visible(part, _LONG) for part in words))}")
     return "\n".join([*lines, verdict(findings, checked)]) + "\n"
 
 
@@ -111,12 +115,12 @@ def verdict(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
 
 def _paragraph(item: Finding) -> list[str]:
     line = f":{item.line}" if item.line else ""
-    place = f" {visible(item.file, _LONG)}{line}" if item.file else ""
-    about = clipped(visible(", ".join([*_where(item), item.rule])), WIDTH - 6)
+    place = f" {make_visible(item.file, _LONG)}{line}" if item.file else ""
+    about = clipped(make_visible(", ".join([*_where(item), item.rule])), WIDTH - 6)
     return [
         f"  {item.severity}{place}",
-        *wrapped(visible(_sentence(item), _LONG), "    ", "    "),
-        *(wrapped(visible(item.hint, _LONG), "    → ", "      ") if item.hint else []),
+        *wrapped(make_visible(_sentence(item), _LONG), "    ", "    "),
+        *(wrapped(make_visible(item.hint, _LONG), "    → ", "      ") if item.hint else []),
         f"    [{about}]",
     ]
 
@@ -146,4 +150,4 @@ def _data(words: str) -> str:
 
 
 def _property(words: str) -> str:
-    return _data(visible(words, _LONG)).replace(":", "%3A").replace(",", "%2C")
+    return _data(make_visible(words, _LONG)).replace(":", "%3A").replace(",", "%2C")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from m2g.core.finding import Finding, Severity
-from m2g.core.sanitize import visible
+from m2g.core.sanitize import make_visible
 from m2g.report.layout import encoded, fingerprints
 
 NOWHERE = "m2g.yaml"
@@ -24,9 +24,9 @@ def _issue(item: Finding, fingerprint: str) -> dict[str, object]:
     hint = f" → {item.hint}" if item.hint else ""
     path = f"{item.path}: " if item.path else ""
     return {
-        "description": visible(f"{path}{item.message}", _LONG) + visible(f"{hint}{about}", _LONG),
-        "check_name": visible(item.rule),
+        "description": make_visible(f"{path}{item.message}", _LONG) + make_visible(f"{hint}{about}", _LONG),
+        "check_name": make_visible(item.rule),
         "fingerprint": fingerprint,
         "severity": _SEVERITIES[item.severity],
-        "location": {"path": visible(item.file or NOWHERE, _LONG), "lines": {"begin": max(item.line, 1)}},
+        "location": {"path": make_visible(item.file or NOWHERE, _LONG), "lines": {"begin": max(item.line, 1)}},
     }

@@ -6,32 +6,34 @@ from collections.abc import Sequence
 
 import msgspec
 
-from m2g.core.results import Missing, Prepared, Waiting
-from m2g.core.sanitize import visible
+from m2g.core.results import MissingImage, MissingImages, PreparedImage
+from m2g.core.sanitize import make_visible
 from m2g.report.layout import encoded, joined
 
 
-def prepared(made: Prepared, form: str) -> str:
+def prepared(made: PreparedImage, form: str) -> str:
     """The folder and how to go on."""
     if form == "json":
         return encoded({"version": 1, **msgspec.to_builtins(made)})
     verb = "wrote" if made.written else "would write"
-    where = visible(made.folder, 300)
+    where = make_visible(made.folder, 300)
+    count = len(made.files)
     lines = [
-        f"{verb} {where}: {made.profile} of {visible(made.model, 60)} {made.model_version}, {len(made.files)} files",
+        f"{verb} {where}: {made.profile} of {make_visible(made.model, 60)} {made.model_version}, {count} files",
         f"  from {made.base}",
-        *(f"  note: {visible(note, 400)}" for note in made.notes),
+        *(f"  note: {make_visible(note, 400)}" for note in made.notes),
     ]
     return joined(lines)
 
 
-def missing(found: Sequence[Waiting], form: str) -> str:
+def missing(found: Sequence[MissingImage], form: str) -> str:
     """One line for each version that waits."""
     if form == "json":
-        return encoded({"version": 1, **msgspec.to_builtins(Missing(missing=tuple(found)))})
+        return encoded({"version": 1, **msgspec.to_builtins(MissingImages(missing=tuple(found)))})
     if not found:
         return "no version waits for an image\n"
     return joined(
-        f"{visible(one.model, 60)}  {', '.join(one.environments)}: version {one.version} waits for its {one.profile}"
+        f"{make_visible(one.model, 60)}  {', '.join(one.environments)}: "
+        f"version {one.version} waits for its {one.profile}"
         for one in found
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from m2g.core.sanitize import visible
+from m2g.core.sanitize import make_visible
 
 
 def text(folder: str, files: int, in_git: bool) -> str:
     """The folder, and the next steps as commands."""
-    where = visible(folder, 300)
+    where = make_visible(folder, 300)
     steps = [] if in_git else ["git init && git add -A && git commit -m 'Scaffold'"]
     steps += ["edit m2g.yaml        registry, environments, storage", "m2g render           ask MLflow, write the tree"]
     steps += ["m2g validate         build and check every overlay"]

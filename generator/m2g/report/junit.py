@@ -7,7 +7,7 @@ from typing import TypeAlias
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from m2g.core.finding import Finding, Severity
-from m2g.core.sanitize import visible
+from m2g.core.sanitize import make_visible
 from m2g.report.gitlab import NOWHERE
 from m2g.report.layout import joined
 
@@ -45,14 +45,18 @@ def _suites(findings: Sequence[Finding], overlays: Sequence[str]) -> dict[str, d
 
 
 def _add_suite(root: Element, owner: str, tests: _Tests, verdict: str) -> None:
-    suite = SubElement(root, "testsuite", _counts(list(tests.values())), name=visible(owner), skipped="0", time="0")
+    suite = SubElement(
+        root, "testsuite", _counts(list(tests.values())), name=make_visible(owner), skipped="0", time="0"
+    )
     if verdict:
-        SubElement(SubElement(suite, "properties"), "property", name="verdict", value=visible(verdict, _LONG))
+        SubElement(SubElement(suite, "properties"), "property", name="verdict", value=make_visible(verdict, _LONG))
     for name in sorted(tests):
-        case = SubElement(suite, "testcase", classname=visible(owner), name=visible(name, _LONG), time="0")
+        case = SubElement(suite, "testcase", classname=make_visible(owner), name=make_visible(name, _LONG), time="0")
         for item in tests[name]:
             if item.severity is Severity.ERROR:
-                failure = SubElement(case, "failure", type=visible(item.rule), message=visible(item.message, _LONG))
+                failure = SubElement(
+                    case, "failure", type=make_visible(item.rule), message=make_visible(item.message, _LONG)
+                )
                 failure.text = _paragraph(item)
         warnings = [_paragraph(item) for item in tests[name] if item.severity is Severity.WARNING]
         if warnings:
@@ -68,9 +72,9 @@ def _paragraph(item: Finding) -> str:
     line = f":{item.line}" if item.line else ""
     path = f"{item.path}: " if item.path else ""
     lines = [
-        f"{item.severity} {visible(item.file or NOWHERE, _LONG)}{line}",
-        visible(f"{path}{item.message}", _LONG),
-        *([f"→ {visible(item.hint, _LONG)}"] if item.hint else []),
-        f"[{visible(item.rule)}]",
+        f"{item.severity} {make_visible(item.file or NOWHERE, _LONG)}{line}",
+        make_visible(f"{path}{item.message}", _LONG),
+        *([f"→ {make_visible(item.hint, _LONG)}"] if item.hint else []),
+        f"[{make_visible(item.rule)}]",
     ]
     return joined(lines).rstrip()

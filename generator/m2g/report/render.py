@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-from m2g.core.results import Kind, Outcome, ReleaseChange, Served
-from m2g.core.sanitize import visible
+from m2g.core.results import ChangeKind, ReleaseChange, RenderResult, Served
+from m2g.core.sanitize import make_visible
 from m2g.report.layout import encoded
 
-_SIGNS = {Kind.ADDED: "+", Kind.CHANGED: "~", Kind.REMOVED: "-"}
+_SIGNS = {ChangeKind.ADDED: "+", ChangeKind.CHANGED: "~", ChangeKind.REMOVED: "-"}
 _DIFF_LINES = 60
 
 
-def text(outcome: Outcome) -> str:
+def text(outcome: RenderResult) -> str:
     """Releases that moved, files, for a check a short diff, and one line that sums up."""
     how = {(served.slug, served.environment): served for served in outcome.served}
     lines = []
@@ -20,26 +20,26 @@ def text(outcome: Outcome) -> str:
         lines.append(_release(change))
         if (served := how.pop((change.slug, change.environment), None)) is not None:
             lines.append(f"    {_served(served)}")
-    lines += [f"~ {visible(served.model, 60)}  {served.environment}: {_served(served)}" for served in how.values()]
+    lines += [f"~ {make_visible(served.model, 60)}  {served.environment}: {_served(served)}" for served in how.values()]
     if outcome.check:
         lines += _diffs(outcome)
     elif not outcome.written:
-        lines += [f"  {_SIGNS[file.kind]} {visible(file.path, 300)}" for file in outcome.files]
+        lines += [f"  {_SIGNS[file.kind]} {make_visible(file.path, 300)}" for file in outcome.files]
     return "\n".join([*lines, summary(outcome)]) + "\n"
 
 
-def json(outcome: Outcome) -> str:
+def json(outcome: RenderResult) -> str:
     """One object; its shape is m2g.core.results.Outcome with `version: 1`, documented in docs/reference."""
     return encoded({"version": 1, **msgspec.to_builtins(outcome)})
 
 
-def summary(outcome: Outcome) -> str:
+def summary(outcome: RenderResult) -> str:
     """The last line: what happened, or that nothing had to."""
     wrong = f"; {_count(len(outcome.findings), 'finding')}" if outcome.findings else ""
     models = _count(outcome.models, "model")
     if not outcome.files:
         return f"up to date: {models}{wrong}"
-    kinds = [(sum(file.kind is kind for file in outcome.files), kind) for kind in Kind]
+    kinds = [(sum(file.kind is kind for file in outcome.files), kind) for kind in ChangeKind]
     counts = ", ".join(f"{number} {kind}" for number, kind in kinds if number)
     verb = "written" if outcome.written else "out of date" if outcome.check else "would be written"
     return f"{verb}: {counts} file{'s' * (len(outcome.files) != 1)} of {models}{wrong}"
@@ -51,21 +51,21 @@ def _count(number: int, word: str) -> str:
 
 def _release(change: ReleaseChange) -> str:
     moved = " → ".join(part for part in (change.before, change.after) if part)
-    if change.kind is Kind.REMOVED:
+    if change.kind is ChangeKind.REMOVED:
         moved = f"{change.before} → removed"
     elif change.before == change.after:
         moved = f"{change.after} (metadata)"
-    follows = f"  ({visible(change.follows, 100)})" if change.follows else ""
-    return f"{_SIGNS[change.kind]} {visible(change.model, 60)}  {change.environment}: {moved}{follows}"
+    follows = f"  ({make_visible(change.follows, 100)})" if change.follows else ""
+    return f"{_SIGNS[change.kind]} {make_visible(change.model, 60)}  {change.environment}: {moved}{follows}"
 
 
 def _served(served: Served) -> str:
     was = f", was {served.before}" if served.before else ""
-    return f"served by {served.profile}{was}: {visible(served.reason, 300)}"
+    return f"served by {served.profile}{was}: {make_visible(served.reason, 300)}"
 
 
-def _diffs(outcome: Outcome) -> list[str]:
-    lines = [visible(line, 300) for file in outcome.files for line in file.diff]
+def _diffs(outcome: RenderResult) -> list[str]:
+    lines = [make_visible(line, 300) for file in outcome.files for line in file.diff]
     if len(lines) <= _DIFF_LINES:
         return lines
     return [*lines[:_DIFF_LINES], f"… {len(lines) - _DIFF_LINES} more lines of difference"]

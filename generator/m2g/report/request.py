@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import msgspec
 
-from m2g.core.results import Call
-from m2g.core.sanitize import visible
+from m2g.core.results import SampleRequest
+from m2g.core.sanitize import make_visible
 from m2g.report.layout import encoded, joined, wrapped
 
 _ORIGINS = {"example": "the model's input example", "signature": "made up from the signature", "none": "none"}
 
 
-def call(made: Call, form: str) -> str:
+def call(made: SampleRequest, form: str) -> str:
     """The body and the commands that send it; `body` says why it is safe to print."""
     if form == "json":
         return encoded({"version": 1, **msgspec.to_builtins(made)})
-    title = f"{visible(made.model, 80)} version {visible(made.model_version, 20)} in {made.environment}"
+    title = f"{make_visible(made.model, 80)} version {make_visible(made.model_version, 20)} in {made.environment}"
     lines = [f"{title}: protocol {made.protocol} (profile {made.profile}), values: {_ORIGINS[made.origin]}"]
     for note in made.notes:
         lines += wrapped(line(note), "  note: ", "    ")
@@ -34,4 +34,4 @@ def body(text: str) -> str:
 
 def line(note: str) -> str:
     """A note on one line, in which nothing is hidden."""
-    return visible(note, 600)
+    return make_visible(note, 600)

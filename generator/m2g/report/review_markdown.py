@@ -13,7 +13,7 @@ from functools import partial
 import msgspec
 
 from m2g.core import sanitize
-from m2g.core.results import Kind
+from m2g.core.results import ChangeKind
 from m2g.report.review_words import amount, contract, count, title, verdict
 from m2g.review import Change, Moved, ObjectChange, Review, Risk
 
@@ -24,7 +24,7 @@ _LONG = 160
 _ROWS = 60
 _DIFF_LINES, _DIFF_WIDTH = 300, 500
 _MENTION = re.compile(r"(?<!\w)([@#])(?=\w)")
-_WORDS = {Kind.ADDED: "added", Kind.CHANGED: "changed", Kind.REMOVED: "removed"}
+_WORDS = {ChangeKind.ADDED: "added", ChangeKind.CHANGED: "changed", ChangeKind.REMOVED: "removed"}
 _ICONS = {Risk.BREAKING: "🔴", Risk.CAUTION: "🟡", Risk.ROUTINE: "🟢"}
 
 
@@ -149,10 +149,10 @@ def _object(item: ObjectChange) -> str:
     removed = sum(line.startswith("-") for line in item.diff)
     name = f"{item.namespace}/{item.name}" if item.namespace else item.name
     summary = f"{_html(item.object_kind)} {_html(name)} {_WORDS[item.kind]} (+{added} −{removed})"
-    lines = [sanitize.visible(line, _DIFF_WIDTH) for line in item.diff[:_DIFF_LINES]]
+    lines = [sanitize.make_visible(line, _DIFF_WIDTH) for line in item.diff[:_DIFF_LINES]]
     if len(item.diff) > _DIFF_LINES:
         lines.append(f"@@ {len(item.diff) - _DIFF_LINES} more lines @@")
-    return _folded(summary, sanitize.fenced("\n".join(_silent(line) for line in lines), "diff"))
+    return _folded(summary, sanitize.format_code_block("\n".join(_silent(line) for line in lines), "diff"))
 
 
 def _folded(summary: str, body: str) -> str:
@@ -161,12 +161,12 @@ def _folded(summary: str, body: str) -> str:
 
 
 def _code(text: str, limit: int = _LONG) -> str:
-    return sanitize.code(_silent(text), limit) if text else ""
+    return sanitize.format_code(_silent(text), limit) if text else ""
 
 
 def _html(text: str, limit: int = _LONG) -> str:
     """For a summary, where Markdown is off."""
-    return f"<code>{html.escape(_silent(sanitize.visible(text, limit)))}</code>"
+    return f"<code>{html.escape(_silent(sanitize.make_visible(text, limit)))}</code>"
 
 
 def _silent(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from m2g.core.results import Kind
+from m2g.core.results import ChangeKind
 from m2g.review import Change, Contract, Metric, Moved, Review, Risk
 
 
@@ -28,11 +28,11 @@ def heading(change: Change) -> str:
 def title(change: Change) -> str:
     """What happened, in a few words."""
     match change.kind:
-        case Kind.ADDED:
+        case ChangeKind.ADDED:
             return f"version {change.after}, new" if change.after else "new"
-        case Kind.REMOVED:
+        case ChangeKind.REMOVED:
             return f"version {change.before} → removed" if change.before else "removed"
-        case Kind.CHANGED:
+        case ChangeKind.CHANGED:
             if change.before == change.after:
                 return f"version {change.after}, other settings" if change.after else "other settings"
             return f"version {change.before or 'none'} → {change.after or 'none'}"
@@ -43,10 +43,10 @@ def contract(found: Contract) -> str:
     return str(found.verdict) if found.reasons or found.verdict != "unknown" else "unknown: neither version has one"
 
 
-def amount(metric: Metric, kind: Kind = Kind.CHANGED) -> str:
+def amount(metric: Metric, kind: ChangeKind = ChangeKind.CHANGED) -> str:
     """`0.5 → 0.6 (+0.1, +20.0%)`; the one value of a model that was added or removed."""
-    if kind is not Kind.CHANGED:
-        return _number(metric.after if kind is Kind.ADDED else metric.before)
+    if kind is not ChangeKind.CHANGED:
+        return _number(metric.after if kind is ChangeKind.ADDED else metric.before)
     both = f"{_number(metric.before)} → {_number(metric.after)}"
     if metric.delta is None:
         return both
@@ -54,9 +54,9 @@ def amount(metric: Metric, kind: Kind = Kind.CHANGED) -> str:
     return f"{both} ({metric.delta:+.4g}{share})"
 
 
-def moved(fact: Moved, kind: Kind = Kind.CHANGED) -> str:
+def moved(fact: Moved, kind: ChangeKind = ChangeKind.CHANGED) -> str:
     """`before → after`; the one value of a model that was added or removed."""
-    if kind is not Kind.CHANGED:
+    if kind is not ChangeKind.CHANGED:
         return fact.after or fact.before
     return f"{fact.before or 'none'} → {fact.after or 'none'}"
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from m2g.compat.runtime import Runtime
-from m2g.core.results import Described, Imported, Runtimes
-from m2g.core.sanitize import visible
+from m2g.core.results import RuntimeImport, RuntimeList, RuntimeSummary
+from m2g.core.sanitize import make_visible
 from m2g.report.layout import encoded, joined
 
 _HEAD = ("runtime", "KServe", "Python", "mlflow", "image")
@@ -19,7 +19,7 @@ def listing(known: Sequence[Runtime], form: str) -> str:
     """The rows of `m2g runtimes list`; with `json` all that is known of each but its packages."""
     if form == "json":
         rows = (
-            Described(
+            RuntimeSummary(
                 name=one.name,
                 kserve=one.kserve,
                 python=one.python,
@@ -29,7 +29,7 @@ def listing(known: Sequence[Runtime], form: str) -> str:
             )
             for one in known
         )
-        return encoded({"version": 1, **msgspec.to_builtins(Runtimes(runtimes=tuple(rows)))})
+        return encoded({"version": 1, **msgspec.to_builtins(RuntimeList(runtimes=tuple(rows)))})
     table = [_HEAD, *(_row(one) for one in known)]
     widths = [max(len(row[column]) for row in table) for column in range(len(_HEAD))]
     return joined(
@@ -40,7 +40,7 @@ def listing(known: Sequence[Runtime], form: str) -> str:
 def _row(one: Runtime) -> tuple[str, ...]:
     versions = f"{one.kserve[0]}–{one.kserve[-1]}" if len(one.kserve) > 1 else "".join(one.kserve) or "your own"
     cells = (one.name, versions, one.python or "?", one.version("mlflow") or "–", one.image or "–")
-    return tuple(visible(cell, _WIDE) for cell in cells)
+    return tuple(make_visible(cell, _WIDE) for cell in cells)
 
 
 def whole(one: Runtime, form: str) -> str:
@@ -48,7 +48,7 @@ def whole(one: Runtime, form: str) -> str:
     return encoded({**({"version": 1} if form == "json" else {}), **msgspec.to_builtins(one)})
 
 
-def imported(told: Imported, form: str) -> str:
+def imported(told: RuntimeImport, form: str) -> str:
     """What an import did."""
     if form == "json":
         return encoded({"version": 1, **msgspec.to_builtins(told)})

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from m2g.core.finding import Checked, Finding
-from m2g.core.sanitize import visible
+from m2g.core.sanitize import make_visible
 from m2g.report.gitlab import NOWHERE
 from m2g.report.layout import encoded, fingerprints
 from m2g.validation.rules import RULES, Rule
@@ -47,7 +47,7 @@ def render(findings: Sequence[Finding], checked: Checked) -> str:
 
 def _described(name: str, rule: Rule | None) -> dict[str, object]:
     if rule is None:
-        return {"id": visible(name), "helpUri": f"{_PROJECT}/blob/main/docs/reference/findings.md"}
+        return {"id": make_visible(name), "helpUri": f"{_PROJECT}/blob/main/docs/reference/findings.md"}
     about = {"markdown": f"{rule.why}\n\n**Do:** {rule.fix}\n\n[Source]({rule.link})"}
     return {
         "id": rule.id,
@@ -61,9 +61,9 @@ def _described(name: str, rule: Rule | None) -> dict[str, object]:
 
 
 def _result(item: Finding, index: int, fingerprint: str) -> dict[str, object]:
-    path = visible(item.file, _LONG).lstrip("/")
+    path = make_visible(item.file, _LONG).lstrip("/")
     return {
-        "ruleId": visible(item.rule),
+        "ruleId": make_visible(item.rule),
         "ruleIndex": index,
         "level": str(item.severity),
         "message": {"text": _message(item)},
@@ -84,8 +84,8 @@ def _message(item: Finding) -> str:
     """Plain text; `[words](target)` would be a link to readers of SARIF, and none of the words is ours."""
     path = f"{item.path}: " if item.path else ""
     about = f" [{item.environment}]" if item.environment else ""
-    said = visible(f"{path}{item.message}{about}", _LONG)
-    hint = f"\n→ {visible(item.hint, _LONG)}" if item.hint else ""
+    said = make_visible(f"{path}{item.message}{about}", _LONG)
+    hint = f"\n→ {make_visible(item.hint, _LONG)}" if item.hint else ""
     return f"{said}{hint}".replace("](", "] (")
 
 
@@ -95,5 +95,5 @@ def _logical(item: Finding) -> Iterator[dict[str, object]]:
     whole: list[str] = []
     for kind, name in parts:
         if name:
-            whole.append(visible(name, _LONG))
+            whole.append(make_visible(name, _LONG))
             yield {"kind": kind, "name": whole[-1], "fullyQualifiedName": "/".join(whole)}

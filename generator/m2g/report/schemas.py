@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from m2g.core.sanitize import visible
+from m2g.core.sanitize import make_visible
 from m2g.report.layout import encoded, joined
 
 _WIDE = 60
@@ -30,7 +30,7 @@ def _row(item: Mapping[str, object]) -> tuple[str, ...]:
     strict = f"open in {_plural(count, 'place')}" if count else "strict"
     strict += f", {_plural(rules, 'CEL rule')}" if rules else ""
     cells = (item["kind"], item["apiVersion"], item["version"], item["source"], strict)
-    return tuple(visible(str(cell), _WIDE) for cell in cells)
+    return tuple(make_visible(str(cell), _WIDE) for cell in cells)
 
 
 def _plural(count: object, word: str) -> str:
@@ -49,9 +49,9 @@ def imported(outcome: msgspec.Struct, form: str) -> str:
         return encoded({"version": 1, **plain})
     lines = []
     for item in plain["imported"]:
-        lines.append(f"{item['change']:8} {item['file']}  {visible(item['kind'], 2 * _WIDE)}")
-        lines += [f"         not checked: {visible(words, 2 * _WIDE)}" for words in item["leftOut"]]
-    lines += [f"refused  {visible(words, 4 * _WIDE)}" for words in plain["refused"]]
+        lines.append(f"{item['change']:8} {item['file']}  {make_visible(item['kind'], 2 * _WIDE)}")
+        lines += [f"         not checked: {make_visible(words, 2 * _WIDE)}" for words in item["leftOut"]]
+    lines += [f"refused  {make_visible(words, 4 * _WIDE)}" for words in plain["refused"]]
     refused = f", {len(plain['refused'])} refused" if plain["refused"] else ""
     lines.append(f"{_plural(len(plain['imported']), 'schema')} imported{refused}")
     return joined(lines)

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import msgspec
 
-from m2g.core.results import Asked, Smoke, Smoked
-from m2g.core.sanitize import visible
+from m2g.core.results import ApiTest, SmokeResult, SmokeTest
+from m2g.core.sanitize import make_visible
 from m2g.report.layout import encoded, joined
 
 _ANSWERS = {"equal": "equals pyfunc", "different": "DIFFERS", "failed": "FAILED"}
 
 
-def smoke(done: Smoke, form: str) -> str:
+def smoke(done: SmokeResult, form: str) -> str:
     """One block for each version, and the sum."""
     if form == "json":
         return encoded({"version": 1, **msgspec.to_builtins(done)})
@@ -27,10 +27,10 @@ def smoke(done: Smoke, form: str) -> str:
     )
 
 
-def _test(test: Smoked) -> Iterator[str]:
+def _test(test: SmokeTest) -> Iterator[str]:
     version = f" version {test.version}" if test.version else ""
     where = f" ({', '.join(test.environments)})" if test.environments else ""
-    yield f"{'passed' if test.passed else 'FAILED'}  {visible(test.model, 60)}{version}{where}: {test.profile}"
+    yield f"{'passed' if test.passed else 'FAILED'}  {make_visible(test.model, 60)}{version}{where}: {test.profile}"
     if test.python:
         ready = f"ready after {test.ready_seconds:.1f} s, " if test.ready_seconds else ""
         whose = {
@@ -40,10 +40,10 @@ def _test(test: Smoked) -> Iterator[str]:
         yield f"  {ready}Python {test.python}{whose.get(test.packages, '')}"
     if test.problem:
         first, *rest = test.problem.splitlines()
-        yield f"  {visible(first, 1000)}"
-        yield from (f"  {visible(line, 400)}" for line in rest)
+        yield f"  {make_visible(first, 1000)}"
+        yield from (f"  {make_visible(line, 400)}" for line in rest)
     if test.hint:
-        yield f"  → {visible(test.hint, 500)}"
+        yield f"  → {make_visible(test.hint, 500)}"
     timed = any(way.requests for way in test.asked)
     if test.asked:
         yield f"  {'':6}{'answer':<15}" + (
@@ -51,13 +51,13 @@ def _test(test: Smoked) -> Iterator[str]:
         )
     for way in test.asked:
         yield from _way(way, timed=timed)
-    yield from (f"  note: {visible(note, 400)}" for note in test.notes)
+    yield from (f"  note: {make_visible(note, 400)}" for note in test.notes)
 
 
-def _way(way: Asked, *, timed: bool) -> Iterator[str]:
+def _way(way: ApiTest, *, timed: bool) -> Iterator[str]:
     line = f"  {way.way.upper() if way.way == 'rest' else 'gRPC':<6}{_ANSWERS[way.answer]:<15}"
     if timed and way.requests:
         times = "".join(f"{value:>9.1f}" for value in (way.p50, way.p90, way.p99, way.longest))
         line += f"{way.requests:>8}{times}"
     yield line.rstrip()
-    yield from (f"      {visible(problem, 600)}" for problem in way.problems)
+    yield from (f"      {make_visible(problem, 600)}" for problem in way.problems)

@@ -9,7 +9,7 @@ from m2g.core import cache
 from m2g.git import read
 
 
-def place(root: Path) -> Path | None:
+def find_cache_folder(root: Path) -> Path | None:
     """The folder of what earlier runs found out; None where there is none to be used.
 
     Inside of the repository (GitLab keeps caches there) Git has to say that the file is none of its own.
@@ -20,7 +20,7 @@ def place(root: Path) -> Path | None:
     folder = Path(os.path.realpath(named))
     if not folder.is_relative_to(_top(root)):
         return named
-    tracked = read.tracked(folder)
+    tracked = read.list_tracked(folder)
     return None if tracked is None or any(name.casefold().startswith(cache.FILE) for name in tracked) else named
 
 

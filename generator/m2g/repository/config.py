@@ -20,7 +20,7 @@ from m2g.core.model import Value
 from m2g.core.naming import RESERVED
 from m2g.core.schema_errors import Violation
 from m2g.repository.layout import CONFIG, model_yaml
-from m2g.repository.model_folder import ModelFolder, slugs
+from m2g.repository.model_folder import ModelFolder, list_slugs
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -29,7 +29,7 @@ _LARGEST = 1 << 63
 _T = TypeVar("_T", Config, ModelIntent)
 
 
-class Loaded(Value, frozen=True, kw_only=True):
+class LoadedConfig(Value, frozen=True, kw_only=True):
     """m2g.yaml as a value, None where it cannot be one; `findings` say why."""
 
     config: Config | None
@@ -47,37 +47,37 @@ def find_root(start: Path) -> Path:
     )
 
 
-def load(root: Path) -> Loaded:
+def load(root: Path) -> LoadedConfig:
     """Read m2g.yaml; every finding has its line. Raises InputError where it is no YAML or cannot be read."""
-    return parsed(safe_files.read(root, CONFIG))
+    return parse(safe_files.read(root, CONFIG))
 
 
-def parsed(content: bytes) -> Loaded:
+def parse(content: bytes) -> LoadedConfig:
     """As `load`, from the file's bytes."""
     document = yaml_reader.read(CONFIG, content)
     config, findings = _converted(document, Config)
     if config is None:
-        return Loaded(config=None, findings=tuple(findings))
+        return LoadedConfig(config=None, findings=tuple(findings))
     findings = [
         Finding(file=CONFIG, line=document.line(place), path=".".join(place), rule="config-invalid", message=m, hint=h)
         for place, m, h in _contradictions(config)
     ]
-    return Loaded(config=config, findings=tuple(findings))
+    return LoadedConfig(config=config, findings=tuple(findings))
 
 
-def intents(root: Path) -> tuple[dict[str, ModelIntent], list[Finding]]:
+def read_intents(root: Path) -> tuple[dict[str, ModelIntent], list[Finding]]:
     """Slug to model.yaml of every model that has one, and the findings of those that cannot be used."""
     found: dict[str, ModelIntent] = {}
     findings: list[Finding] = []
-    for slug in slugs(root):
-        intent, wrong = intent_of(root, ModelFolder(slug=slug, files={}))
+    for slug in list_slugs(root):
+        intent, wrong = read_intent(root, ModelFolder(slug=slug, files={}))
         findings += wrong
         if intent is not None:
             found[slug] = intent
     return found, findings
 
 
-def intent_of(root: Path, folder: ModelFolder) -> tuple[ModelIntent | None, list[Finding]]:
+def read_intent(root: Path, folder: ModelFolder) -> tuple[ModelIntent | None, list[Finding]]:
     """model.yaml of a model, None where it has none, and the findings of one that cannot be used."""
     file = model_yaml(folder.slug)
     try:
@@ -89,7 +89,7 @@ def intent_of(root: Path, folder: ModelFolder) -> tuple[ModelIntent | None, list
     return _converted(document, ModelIntent)
 
 
-def unknown_environments(config: Config, found: Mapping[str, ModelIntent]) -> Iterator[Finding]:
+def find_unknown_environments(config: Config, found: Mapping[str, ModelIntent]) -> Iterator[Finding]:
     """A finding for each environment in a model.yaml that m2g.yaml does not have."""
     for slug, intent in found.items():
         for name in sorted(set(intent.environments) - set(config.environments)):
@@ -102,12 +102,12 @@ def unknown_environments(config: Config, found: Mapping[str, ModelIntent]) -> It
             )
 
 
-def unreadable(error: InputError) -> Finding:
+def describe_unreadable(error: InputError) -> Finding:
     """What a script reads where m2g.yaml is no YAML."""
     return Finding(rule="yaml-invalid", file=CONFIG, message=error.message, hint=error.hint)
 
 
-def registry_uri(config: Config) -> str:
+def find_registry_uri(config: Config) -> str:
     """The tracking URI: m2g.yaml's, else MLFLOW_REGISTRY_URI or MLFLOW_TRACKING_URI. Raises InputError for none."""
     if config.registry.uri is not UNSET:
         return config.registry.uri
@@ -153,8 +153,8 @@ def _whole(data: object) -> object:
 
 def _violations(data: object, kind: type[Config] | type[ModelIntent]) -> list[Violation]:
     schema, validator = _compiled(kind)
-    return schema_errors.ordered(
-        v for error in validator.iter_errors(data) for v in schema_errors.violations(error, schema)
+    return schema_errors.sort_violations(
+        v for error in validator.iter_errors(data) for v in schema_errors.explain_error(error, schema)
     )
 
 

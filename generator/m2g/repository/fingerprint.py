@@ -27,7 +27,7 @@ _LIBRARIES = (
 
 
 @functools.cache
-def of_m2g() -> bytes:
+def digest_m2g() -> bytes:
     """m2g's own code, its schemas, the libraries that it judges by, and Python's minor version."""
     package = Path(__file__).parents[1]
     folder = Path(msgspec.__file__).parents[1]
@@ -36,32 +36,36 @@ def of_m2g() -> bytes:
     )
     return key(
         digest_below(package, ".py"),
-        digest_below(resources.root() / "schemas", ".json"),
+        digest_below(resources.find_root() / "schemas", ".json"),
         "\n".join(installed),
         f"{sys.version_info.major}.{sys.version_info.minor}",
     )
 
 
 @functools.cache
-def of_facts() -> bytes:
+def digest_facts_code() -> bytes:
     """The code that reads facts of versions, and the form in which they are kept."""
     package = Path(__file__).parents[1] / "registry"
     form = msgspec.json.encode(msgspec.json.schema(VersionFacts))
     return key(digest_below(package, ".py"), form)
 
 
-def of(root: Path, cache: Cache) -> bytes:
+def digest_inputs(root: Path, cache: Cache) -> bytes:
     """Both digests in one, taken before any of it is read: from when the repository's changes, nothing more is kept."""
     if not cache.remembers:
         return b""
-    before = of_repository(root)
-    cache.only_while(lambda: of_repository(root) == before)
-    return key(of_m2g(), before)
+    before = digest_repository(root)
+    cache.only_while(lambda: digest_repository(root) == before)
+    return key(digest_m2g(), before)
 
 
-def of_repository(root: Path) -> bytes:
+def digest_repository(root: Path) -> bytes:
     """m2g.yaml, and the repository's own policies, runtimes and schemas: what whoever reads them is given."""
-    shared = (*shared_files.policy_files(root), *shared_files.runtime_files(root), *shared_files.schema_files(root))
+    shared = (
+        *shared_files.find_policy_files(root),
+        *shared_files.find_runtime_files(root),
+        *shared_files.find_schema_files(root),
+    )
     return key(
         *_given(root, CONFIG), *(part for path in shared for part in _given(root, path.relative_to(root).as_posix()))
     )

@@ -13,7 +13,7 @@ from m2g.core.config_types import Config, ModelIntent
 from m2g.core.finding import Finding
 from m2g.repository import config as configuration
 from m2g.repository import layout
-from m2g.repository.config import Loaded
+from m2g.repository.config import LoadedConfig
 from m2g.repository.layout import model_yaml
 from m2g.repository.model_folder import ModelFolder
 
@@ -21,7 +21,7 @@ _CONFIG = msgspec.msgpack.Decoder(Config)
 _INTENT = msgspec.msgpack.Decoder(ModelIntent)
 
 
-class Remembered:
+class KnownFolders:
     """What earlier runs found out: folders that are exactly what render gives, and what m2g.yaml and model.yaml say."""
 
     def __init__(self, cache: Cache, salt: bytes) -> None:
@@ -43,14 +43,14 @@ class Remembered:
         if digest:
             self._cache.put(self._key(digest), b"")
 
-    def config(self, root: Path) -> Loaded:
+    def config(self, root: Path) -> LoadedConfig:
         """As `config.load`; a good m2g.yaml is not parsed again while its bytes are the same."""
         content = safe_files.read(root, layout.CONFIG)
         place = key(self._written, layout.CONFIG, content)
         known = self._cache.read(place, _CONFIG)
         if known is not None:
-            return Loaded(config=known)
-        loaded = configuration.parsed(content)
+            return LoadedConfig(config=known)
+        loaded = configuration.parse(content)
         if loaded.config is not None and not loaded.findings:
             self._cache.put(place, msgspec.msgpack.encode(loaded.config))
         return loaded
@@ -59,12 +59,12 @@ class Remembered:
         """As `config.intent_of`; a good model.yaml is not parsed again while its bytes are the same."""
         content = folder.files.get(model_yaml(folder.slug))
         if content is None:
-            return configuration.intent_of(root, folder)
+            return configuration.read_intent(root, folder)
         place = key(self._written, "model.yaml", content)
         known = self._cache.read(place, _INTENT)
         if known is not None:
             return known, []
-        intent, wrong = configuration.intent_of(root, folder)
+        intent, wrong = configuration.read_intent(root, folder)
         if intent is not None:
             self._cache.put(place, msgspec.msgpack.encode(intent))
         return intent, wrong

@@ -82,7 +82,7 @@ def flux_file(slug: str, environment: str) -> str:
     return f"{FLEET}/{environment}/{slug}.yaml"
 
 
-class Place(Value, frozen=True, kw_only=True):
+class Location(Value, frozen=True, kw_only=True):
     """What a path belongs to. `part` is the folder or file below the model's (`overlays`), `fleet` for a Flux file.
 
     `environment` is empty where the path is about all of them.
@@ -93,30 +93,30 @@ class Place(Value, frozen=True, kw_only=True):
     environment: str = ""
 
 
-def place(path: str) -> Place | None:
+def parse_path(path: str) -> Location | None:
     """The model and environment that a path belongs to; None for what belongs to no model."""
     parts = path.split("/")
     if parts[0] == MODELS and len(parts) > 1:
         part = parts[2] if len(parts) > 2 else ""
         environment = parts[3].removesuffix(".json") if len(parts) > 3 and part in _BY_ENVIRONMENT else ""
-        return Place(slug=parts[1], part=part, environment=environment)
+        return Location(slug=parts[1], part=part, environment=environment)
     if parts[0] == FLEET and len(parts) == 3:
-        return Place(slug=parts[2].removesuffix(".yaml"), part=FLEET, environment=parts[1])
+        return Location(slug=parts[2].removesuffix(".yaml"), part=FLEET, environment=parts[1])
     return None
 
 
-def overlay_of(path: str) -> Key | None:
+def parse_overlay_path(path: str) -> Key | None:
     """(slug, environment) of the overlay that a file lies in."""
     parts = path.split("/")
     return (parts[1], parts[3]) if len(parts) > 4 and parts[0] == MODELS and parts[2] == OVERLAYS else None
 
 
-def environment_of(record: str) -> str:
+def parse_record_path(record: str) -> str:
     """The environment of a release record, by its file."""
     return record.rpartition("/")[2].removesuffix(".json")
 
 
-def top(path: str) -> str:
+def find_top_folder(path: str) -> str:
     """The first folder of a path."""
     return path.partition("/")[0]
 
@@ -126,7 +126,7 @@ def is_owned(path: str) -> bool:
     return _OWNED.fullmatch(path) is not None
 
 
-def component_of(path: str) -> Key | None:
+def parse_component_path(path: str) -> Key | None:
     """(slug, environment) where the path is the kustomization of a person's component."""
     found = _COMPONENT.fullmatch(path) if f"/{CUSTOM}/" in path else None
     return None if found is None else (found[1], found[2])

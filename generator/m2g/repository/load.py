@@ -11,22 +11,22 @@ from m2g.core.cache import Cache
 from m2g.core.config_types import Config, ModelIntent
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding
-from m2g.core.interning import Alike
+from m2g.core.interning import Interner
 from m2g.core.model import Release
 from m2g.repository import config as configuration
 from m2g.repository import layout, model_folder, ownership, runtimes
 from m2g.repository import records as releases
-from m2g.repository.known_folders import Remembered
+from m2g.repository.known_folders import KnownFolders
 from m2g.repository.layout import Key
 from m2g.repository.model_folder import ModelFolder
-from m2g.repository.records import misplaced
+from m2g.repository.records import find_misplaced
 from m2g.repository.state import Repository
 
 _TOGETHER = 20
 """Folders that are in memory together."""
 
 
-class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+class LoadedRepository(msgspec.Struct, frozen=True, kw_only=True):
     """`repository` as it is on disk, and what is wrong with it; `digests` are of the models' folders, by slug."""
 
     repository: Repository
@@ -34,7 +34,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
 
 
-def _read(root: Path, config: Config, remembered: Remembered) -> Loaded:
+def _read(root: Path, config: Config, remembered: KnownFolders) -> LoadedRepository:
     """Every model's records, model.yaml and components, and what is wrong with them."""
     records: dict[Key, Release] = {}
     intents: dict[str, ModelIntent] = {}
@@ -42,23 +42,23 @@ def _read(root: Path, config: Config, remembered: Remembered) -> Loaded:
     slugs: set[str] = set()
     settled: set[str] = set()
     digests: dict[str, bytes] = {}
-    findings = ownership.linked(root)
-    alike = Alike()
+    findings = ownership.find_symlinked_folders(root)
+    alike = Interner()
     for folder, known in _all(root, remembered):
         digests[folder.slug] = folder.digest
-        found, wrong = releases.of(root, folder, sure=known)
+        found, wrong = releases.read_records(root, folder, sure=known)
         findings += wrong
         records |= {(folder.slug, environment): alike.of(release) for environment, release in found.items()}
         intent, wrong = remembered.intent(root, folder)
         findings += wrong
         if intent is not None:
             intents[folder.slug] = intent
-        written |= set(components(folder))
+        written |= set(find_components(folder))
         slugs.add(folder.slug)
         if known:
             settled.add(folder.slug)
-    findings += configuration.unknown_environments(config, intents)
-    findings += misplaced(config, records)
+    findings += configuration.find_unknown_environments(config, intents)
+    findings += find_misplaced(config, records)
     described, wrong = runtimes.read(root)
     repository = Repository(
         config=config,
@@ -70,34 +70,34 @@ def _read(root: Path, config: Config, remembered: Remembered) -> Loaded:
         slugs=frozenset(slugs),
         settled=frozenset(settled),
     )
-    return Loaded(repository=repository, digests=digests, findings=(*findings, *wrong))
+    return LoadedRepository(repository=repository, digests=digests, findings=(*findings, *wrong))
 
 
-def folders_of(root: Path, slugs: Collection[str]) -> Iterator[ModelFolder]:
+def read_folders(root: Path, slugs: Collection[str]) -> Iterator[ModelFolder]:
     """The folders of these models, and last what lies in fleet/ for no model at all (its slug is empty)."""
-    fleet = model_folder.environments(root)
+    fleet = model_folder.list_fleet_environments(root)
     yield from (model_folder.read(root, slug, fleet) for slug in sorted(slugs))
-    yield model_folder.strays(root, fleet, frozenset(model_folder.slugs(root)))
+    yield model_folder.read_orphans(root, fleet, frozenset(model_folder.list_slugs(root)))
 
 
-def _all(root: Path, remembered: Remembered) -> Iterator[tuple[ModelFolder, bool]]:
+def _all(root: Path, remembered: KnownFolders) -> Iterator[tuple[ModelFolder, bool]]:
     """Each model's folder, and whether it is known to be what render gives."""
-    fleet = model_folder.environments(root)
-    slugs = model_folder.slugs(root)
+    fleet = model_folder.list_fleet_environments(root)
+    slugs = model_folder.list_slugs(root)
     for start in range(0, len(slugs), _TOGETHER):
         some = [model_folder.read(root, slug, fleet) for slug in slugs[start : start + _TOGETHER]]
         known = remembered.right_among(some)
         yield from ((folder, folder.digest in known) for folder in some)
 
 
-def components(folder: ModelFolder) -> Iterator[Key]:
+def find_components(folder: ModelFolder) -> Iterator[Key]:
     """(slug, environment) of every kustomize Component that people wrote."""
     for path in (*folder.files, *folder.odd):
-        if (found := layout.component_of(path)) is not None:
+        if (found := layout.parse_component_path(path)) is not None:
             yield found
 
 
-class WrongInput(InputError):
+class InvalidRepository(InputError):
     """Findings in what people wrote stop the run before anything is done."""
 
     def __init__(self, findings: Collection[Finding]) -> None:
@@ -111,21 +111,21 @@ class WrongInput(InputError):
         super().__init__(f"the repository's own files must be mended first{said}{others}", hint=hint)
 
 
-def repository(root: Path) -> Repository:
+def read_repository(root: Path) -> Repository:
     """What is committed. Raises WrongInput where people must mend it first."""
     with Cache(None) as nothing:
-        return load(root, Remembered(nothing, b"")).repository
+        return load(root, KnownFolders(nothing, b"")).repository
 
 
-def load(root: Path, remembered: Remembered) -> Loaded:
+def load(root: Path, remembered: KnownFolders) -> LoadedRepository:
     """As `repository`, with the digests of the models' folders. Raises WrongInput."""
     try:
         loaded = remembered.config(root)
     except InputError as error:
-        raise WrongInput([configuration.unreadable(error)]) from error
+        raise InvalidRepository([configuration.describe_unreadable(error)]) from error
     if loaded.config is None or loaded.findings:
-        raise WrongInput(loaded.findings)
+        raise InvalidRepository(loaded.findings)
     held = _read(root, loaded.config, remembered)
     if held.findings:
-        raise WrongInput(held.findings)
+        raise InvalidRepository(held.findings)
     return held

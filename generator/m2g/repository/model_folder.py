@@ -60,17 +60,17 @@ class ModelFolder(msgspec.Struct, frozen=True, kw_only=True):
         return ModelFolder(slug=self.slug, files=after, odd=self.odd, hollow=hollow, digest=digest)
 
 
-def slugs(root: Path) -> list[str]:
+def list_slugs(root: Path) -> list[str]:
     """The folders below models/, sorted; links are not followed."""
     return sorted(_folders(root / layout.MODELS))
 
 
-def environments(root: Path) -> list[str]:
+def list_fleet_environments(root: Path) -> list[str]:
     """The folders below fleet/, sorted."""
     return sorted(_folders(root / layout.FLEET))
 
 
-def links(root: Path) -> list[str]:
+def find_symlinks(root: Path) -> list[str]:
     """Links in the place of models/, of fleet/ and of the folders right below these, wherever they lead, sorted."""
     found: list[str] = []
     for top in _TOPS:
@@ -83,7 +83,7 @@ def links(root: Path) -> list[str]:
     return sorted(found)
 
 
-def overlays(root: Path) -> frozenset[layout.Key]:
+def list_overlays(root: Path) -> frozenset[layout.Key]:
     """(slug, environment) of every folder in an overlay's place."""
     found = (root / layout.MODELS).glob(f"*/{layout.OVERLAYS}/*")
     return frozenset((path.parts[-3], path.name) for path in found if path.is_dir())
@@ -108,7 +108,7 @@ def read(root: Path, slug: str, fleet: Sequence[str]) -> ModelFolder:
     )
 
 
-def part(root: Path, slug: str, name: str) -> ModelFolder:
+def read_part(root: Path, slug: str, name: str) -> ModelFolder:
     """One folder of a model (`releases`), without a digest."""
     found: dict[str, bytes] = {}
     odd: list[str] = []
@@ -121,7 +121,7 @@ def part(root: Path, slug: str, name: str) -> ModelFolder:
     return ModelFolder(slug=slug, files=found, odd=tuple(sorted(odd)))
 
 
-def single(root: Path, slug: str, name: str) -> ModelFolder:
+def read_single(root: Path, slug: str, name: str) -> ModelFolder:
     """One file of a folder of a model (`releases/dev.json`), without a digest."""
     found: dict[str, bytes] = {}
     odd: list[str] = []
@@ -133,7 +133,7 @@ def single(root: Path, slug: str, name: str) -> ModelFolder:
     return ModelFolder(slug=slug, files=found, odd=tuple(odd))
 
 
-def strays(root: Path, fleet: Sequence[str], known: frozenset[str]) -> ModelFolder:
+def read_orphans(root: Path, fleet: Sequence[str], known: frozenset[str]) -> ModelFolder:
     """The files of fleet/ that belong to no folder below models/; the slug is empty."""
     found: dict[str, bytes] = {}
     odd: list[str] = []
@@ -158,7 +158,7 @@ def _walk(folder: str, start: int, found: dict[str, bytes], odd: list[str]) -> l
         if entry.is_dir(follow_symlinks=False):
             hollow += _walk(path, start, found, odd)
         elif entry.is_file(follow_symlinks=False):
-            content = plain(path)
+            content = read_plain_file(path)
             if content is None:
                 odd.append(path[start:])
             else:
@@ -182,14 +182,14 @@ def _take(root: Path, path: str, found: dict[str, bytes], odd: list[str]) -> Non
     if os.path.islink(whole):
         odd.append(path)
     elif os.path.isfile(whole):
-        content = plain(whole)
+        content = read_plain_file(whole)
         if content is None:
             odd.append(path)
         else:
             found[path] = content
 
 
-def plain(path: str) -> bytes | None:
+def read_plain_file(path: str) -> bytes | None:
     """The bytes of a plain file; None for what only safe_files.read can speak of."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -218,7 +218,7 @@ def _digest(found: Mapping[str, bytes], hollow: Collection[str]) -> bytes:
     return hashlib.blake2b(b"".join([head, *map(found.__getitem__, paths)]), digest_size=16).digest()
 
 
-NOTHING = _digest({}, ())
+EMPTY_DIGEST = _digest({}, ())
 """The digest of a model of which there is nothing."""
 
 

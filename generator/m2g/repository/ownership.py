@@ -9,40 +9,40 @@ import msgspec
 
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding, Severity
-from m2g.core.stamp import Mark, mark
+from m2g.core.stamp import StampState, check_stamp
 from m2g.repository import layout, model_folder
 from m2g.repository.model_folder import ModelFolder
 
 _ELSEWHERE = "move it to models/<slug>/custom/<env>/"
 
 
-def findings(root: Path, folder: ModelFolder, slugs: Collection[str]) -> Iterator[Finding]:
+def check_ownership(root: Path, folder: ModelFolder, slugs: Collection[str]) -> Iterator[Finding]:
     """Files in m2g's places that are not as m2g wrote them; records are told apart by m2g.repository.records."""
     yield from (
         _linked(path) for name in layout.OWNED_FOLDERS if (path := f"{layout.model(folder.slug)}/{name}") in folder.odd
     )
     for path in (path for path in folder.owned() if f"/{layout.RELEASES}/" not in path):
         try:
-            state = mark(folder.content(root, path))
+            state = check_stamp(folder.content(root, path))
         except FileNotFoundError:
             continue
         except InputError as error:  # a link to a folder, a device
-            yield msgspec.structs.replace(foreign(path), message=error.message)
+            yield msgspec.structs.replace(describe_foreign_file(path), message=error.message)
             continue
-        if state is Mark.EDITED:
-            yield edited(path)
-        elif state is Mark.CONFLICTED:
+        if state is StampState.EDITED:
+            yield describe_hand_edit(path)
+        elif state is StampState.CONFLICTED:
             yield _conflicted(path)
-        elif state is Mark.FOREIGN and (layout.top(path) != layout.FLEET or Path(path).stem in slugs):
-            yield foreign(path)
+        elif state is StampState.FOREIGN and (layout.find_top_folder(path) != layout.FLEET or Path(path).stem in slugs):
+            yield describe_foreign_file(path)
 
 
-def linked(root: Path) -> list[Finding]:
+def find_symlinked_folders(root: Path) -> list[Finding]:
     """A finding for each link in the place of a folder that m2g reads: it would look as if there were no model."""
-    return [_linked(path) for path in model_folder.links(root)]
+    return [_linked(path) for path in model_folder.find_symlinks(root)]
 
 
-def edited(path: str) -> Finding:
+def describe_hand_edit(path: str) -> Finding:
     """A file of m2g that a person changed."""
     return Finding(
         rule="hand-edit",
@@ -52,7 +52,7 @@ def edited(path: str) -> Finding:
     )
 
 
-def foreign(path: str) -> Finding:
+def describe_foreign_file(path: str) -> Finding:
     """A person's file where m2g writes."""
     return Finding(
         rule="foreign-file",

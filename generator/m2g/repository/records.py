@@ -12,18 +12,18 @@ from m2g.core.config_types import Config
 from m2g.core.errors import M2gError
 from m2g.core.finding import Finding
 from m2g.core.model import Release
-from m2g.core.stamp import Mark, body, mark
+from m2g.core.stamp import StampState, check_stamp, strip_stamp
 from m2g.repository import layout
 from m2g.repository.layout import Key
-from m2g.repository.model_folder import ModelFolder, slugs
-from m2g.repository.model_folder import part as folder_of
-from m2g.repository.selection import slug_of
+from m2g.repository.model_folder import ModelFolder, list_slugs
+from m2g.repository.model_folder import read_part as folder_of
+from m2g.repository.selection import find_slug
 
 _DECODER = msgspec.json.Decoder(Release)
 _HINTS = {
-    Mark.CONFLICTED: "take either side (git checkout --ours PATH), then run `m2g render`: it writes the right one",
-    Mark.EDITED: "records are m2g's; undo the edit (git checkout PATH) and pin the version in model.yaml instead",
-    Mark.FOREIGN: "remove the file, or restore it from Git: it does not carry m2g's mark",
+    StampState.CONFLICTED: "take either side (git checkout --ours PATH), then run `m2g render`: it writes the rest",
+    StampState.EDITED: "records are m2g's; undo the edit (git checkout PATH) and pin the version in model.yaml instead",
+    StampState.FOREIGN: "remove the file, or restore it from Git: it does not carry m2g's mark",
 }
 
 
@@ -31,26 +31,27 @@ def read_all(root: Path) -> tuple[dict[tuple[str, str], Release], list[Finding]]
     """(slug, environment) to record, sorted, and a finding for each file that is no record as m2g wrote it."""
     records: dict[tuple[str, str], Release] = {}
     findings: list[Finding] = []
-    for slug in slugs(root):
-        found, wrong = of(root, folder_of(root, slug, layout.RELEASES))
+    for slug in list_slugs(root):
+        found, wrong = read_records(root, folder_of(root, slug, layout.RELEASES))
         records |= {(slug, environment): release for environment, release in found.items()}
         findings += wrong
     return records, findings
 
 
-def of(root: Path, folder: ModelFolder, *, sure: bool = False) -> tuple[dict[str, Release], list[Finding]]:
+def read_records(root: Path, folder: ModelFolder, *, sure: bool = False) -> tuple[dict[str, Release], list[Finding]]:
     """Environment to record of one model, sorted, and a finding for each file that is no record as m2g wrote it.
 
     `sure`: it is known that the files are m2g's own, unchanged.
     """
     if sure:
         return {
-            layout.environment_of(file): decode(folder.files[file]) for file in folder.below(layout.RELEASES, ".json")
+            layout.parse_record_path(file): decode(folder.files[file])
+            for file in folder.below(layout.RELEASES, ".json")
         }, []
     records: dict[str, Release] = {}
     findings: list[Finding] = []
     for file in folder.below(layout.RELEASES, ".json"):
-        environment = layout.environment_of(file)
+        environment = layout.parse_record_path(file)
         found = _read(root, folder, file, environment)
         if isinstance(found, Finding):
             findings.append(found)
@@ -61,7 +62,7 @@ def of(root: Path, folder: ModelFolder, *, sure: bool = False) -> tuple[dict[str
 
 def decode(content: bytes) -> Release:
     """A record from its bytes. Raises msgspec.DecodeError or ValidationError for anything else."""
-    return _DECODER.decode(body(content))
+    return _DECODER.decode(strip_stamp(content))
 
 
 def _read(root: Path, folder: ModelFolder, file: str, environment: str) -> Release | Finding:
@@ -70,8 +71,8 @@ def _read(root: Path, folder: ModelFolder, file: str, environment: str) -> Relea
     except (M2gError, FileNotFoundError) as error:
         message = error.message if isinstance(error, M2gError) else "is a link to nothing"
         return Finding(rule="record-unreadable", file=file, message=message, hint="restore it: git checkout PATH")
-    state = mark(content)
-    if state is not Mark.OURS:
+    state = check_stamp(content)
+    if state is not StampState.OURS:
         return Finding(rule=f"record-{state}", file=file, message=f"the record is {state}", hint=_HINTS[state])
     try:
         release = decode(content)
@@ -84,7 +85,7 @@ def _read(root: Path, folder: ModelFolder, file: str, environment: str) -> Relea
     return release
 
 
-def misplaced(config: Config, records: Mapping[Key, Release]) -> list[Finding]:
+def find_misplaced(config: Config, records: Mapping[Key, Release]) -> list[Finding]:
     """A finding for each record that lies in another model's folder: it would be served under that name."""
     return [
         Finding(
@@ -92,9 +93,9 @@ def misplaced(config: Config, records: Mapping[Key, Release]) -> list[Finding]:
             file=layout.release(slug, environment),
             model=record.model,
             environment=environment,
-            message=f"is the record of {record.model!r}, which has the slug {slug_of(config, record.model)!r}",
+            message=f"is the record of {record.model!r}, which has the slug {find_slug(config, record.model)!r}",
             hint="remove it here; or, if the slug was changed: git mv the model's folder to the new one",
         )
         for (slug, environment), record in sorted(records.items())
-        if slug not in (slug_of(config, record.model), naming.slug(record.model))
+        if slug not in (find_slug(config, record.model), naming.slugify(record.model))
     ]

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from m2g.compat.catalogue import HINT, decode, stock
+from m2g.compat.catalogue import HINT, decode, read_stock
 from m2g.compat.runtime import Runtime
 from m2g.core import safe_files
 from m2g.core.errors import InputError, M2gError, OutsideError
@@ -18,7 +18,7 @@ def read(root: Path | None) -> tuple[tuple[Runtime, ...], list[Finding]]:
     """The repository's own, then m2g's; and a finding for each file that describes none."""
     own: list[Runtime] = []
     findings: list[Finding] = []
-    for path in shared_files.runtime_files(root) if root is not None else ():
+    for path in shared_files.find_runtime_files(root) if root is not None else ():
         file = f"{layout.RUNTIMES}/{path.name}"
         try:
             own.append(decode(safe_files.read(path.parents[1], file)))
@@ -26,7 +26,7 @@ def read(root: Path | None) -> tuple[tuple[Runtime, ...], list[Finding]]:
             findings.append(Finding(rule="runtime-invalid", file=file, message="is a link to nothing", hint=HINT))
         except M2gError as error:
             findings.append(Finding(rule="runtime-invalid", file=file, message=error.message, hint=error.hint or HINT))
-    return (*own, *stock()), findings
+    return (*own, *read_stock()), findings
 
 
 def save(root: Path, file: str, content: bytes) -> Literal["added", "changed", "same"]:

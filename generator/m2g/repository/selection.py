@@ -9,7 +9,7 @@ from m2g.core.config_types import Config
 from m2g.core.model import RegisteredModel
 
 
-def named(config: Config, name: str) -> bool:
+def matches_name(config: Config, name: str) -> bool:
     """Whether m2g.yaml's include and exclude patterns take a registered model of this name."""
     rule = config.models
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in rule.include) and not any(
@@ -17,11 +17,13 @@ def named(config: Config, name: str) -> bool:
     )
 
 
-def selected(config: Config, model: RegisteredModel) -> bool:
+def is_selected(config: Config, model: RegisteredModel) -> bool:
     """Whether m2g.yaml's `models` takes this registered model into the fleet."""
-    return named(config, model.name) and all(model.tags.get(key) == value for key, value in config.models.tags.items())
+    return matches_name(config, model.name) and all(
+        model.tags.get(key) == value for key, value in config.models.tags.items()
+    )
 
 
-def slug_of(config: Config, name: str) -> str:
+def find_slug(config: Config, name: str) -> str:
     """The slug of a registered model: m2g.yaml's own word for it, else the general law."""
-    return config.models.slugs.get(name) or naming.slug(name)
+    return config.models.slugs.get(name) or naming.slugify(name)

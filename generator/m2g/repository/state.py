@@ -57,7 +57,7 @@ class Scope(Value, frozen=True, kw_only=True):
         return not self.models or bool(self.models & {slug, name})
 
 
-def known_environments(config: Config, scope: Scope) -> None:
+def check_environments(config: Config, scope: Scope) -> None:
     """Raises InputError for an environment that m2g.yaml does not have."""
     for name in sorted(scope.environments - set(config.environments)):
         raise InputError(f"m2g.yaml has no environment {name!r}", hint=f"it has {', '.join(config.environments)}")

@@ -10,7 +10,7 @@ from m2g.repository.layout import Key, model_yaml
 from m2g.repository.state import Repository
 
 
-def unused(repository: Repository, records: Iterable[Key]) -> list[Finding]:
+def find_unused(repository: Repository, records: Iterable[Key]) -> list[Finding]:
     """What people wrote that nothing uses: for an environment that is not there, for a model without a record.
 
     Such is a misspelt folder, or the one that a model leaves behind that gets another slug.

@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from m2g.core.errors import M2gError
 from m2g.core.model import Image, Release
-from m2g.core.stamp import Mark, mark
+from m2g.core.stamp import StampState, check_stamp
 from m2g.git import read
 from m2g.repository import records
 from m2g.repository.state import Repository
@@ -82,13 +82,13 @@ def _newest(found: list[Release], environment: str) -> Image | None:
 def _records(root: Path, slug: str) -> list[Release]:
     """Every record of a model in Git's history, newest first; none where there is no history."""
     try:
-        contents = read.past(root, f"models/{slug}/releases", ("HEAD", _PROPOSED), _MOST)
+        contents = read.read_history(root, f"models/{slug}/releases", ("HEAD", _PROPOSED), _MOST)
     except M2gError:
         return []
     found = []
     for content in contents:
         try:
-            if mark(content) is Mark.OURS:
+            if check_stamp(content) is StampState.OURS:
                 found.append(records.decode(content))
         except (msgspec.DecodeError, RecursionError):
             continue

@@ -7,7 +7,7 @@ import msgspec
 from m2g import mlmodel
 from m2g.core.errors import InputError
 from m2g.core.model import ModelVersion, Release, Run, VersionFacts
-from m2g.core.sanitize import without_password
+from m2g.core.sanitize import hide_passwords
 
 _LINEAGE = frozenset(
     f"mlflow.{name}"
@@ -26,10 +26,10 @@ def recorded(version: ModelVersion, facts: VersionFacts, registry: str) -> Relea
     """The record of one version, yet in no environment. Raises InputError for a version that cannot be released."""
     elsewhere = version.source.startswith(_UNREAD)
     if facts.problem and not elsewhere:
-        raise InputError(without_password(facts.problem))
+        raise InputError(hide_passwords(facts.problem))
     if "MLmodel" not in facts.files and not elsewhere:
         raise InputError(
-            f"there is no MLmodel file at {without_password(facts.artifact_uri)}",
+            f"there is no MLmodel file at {hide_passwords(facts.artifact_uri)}",
             hint="the artifacts are gone or the source is no MLflow model: register the version again",
         )
     return Release(

@@ -13,12 +13,12 @@ from m2g.core.cache import Cache
 from m2g.core.config_types import Config
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding, Severity
-from m2g.core.interning import Alike
+from m2g.core.interning import Interner
 from m2g.core.model import ModelVersion, RegisteredModel, Release, Value, VersionFacts
 from m2g.registry import Progress, Registry, open_registry
-from m2g.repository.config import registry_uri
+from m2g.repository.config import find_registry_uri
 from m2g.repository.layout import Key
-from m2g.repository.selection import named, selected, slug_of
+from m2g.repository.selection import find_slug, is_selected, matches_name
 from m2g.repository.state import Repository, Scope
 from m2g.resolution import version_facts
 from m2g.resolution.release_image import kept, remembered
@@ -64,7 +64,9 @@ def from_records(repository: Repository, scope: Scope) -> Resolved:
     """What the committed records say, without the registry: a model that m2g.yaml no longer selects is removed."""
     config, records = repository.config, repository.records
     removed = tuple(
-        key for key, record in records.items() if key[1] not in config.environments or not named(config, record.model)
+        key
+        for key, record in records.items()
+        if key[1] not in config.environments or not matches_name(config, record.model)
     )
     others = msgspec.structs.replace(repository, images={})
     kept = {
@@ -84,7 +86,7 @@ def registry_of(config: Config, root: Path, progress: Progress) -> Registry:
     if config.registry.uri is not UNSET:
         os.chdir(root)
     workspace = "" if config.registry.workspace is UNSET else config.registry.workspace
-    return open_registry(registry_uri(config), workspace=workspace, progress=progress)
+    return open_registry(find_registry_uri(config), workspace=workspace, progress=progress)
 
 
 class _Answer(Value, frozen=True, kw_only=True):
@@ -163,7 +165,7 @@ def _released(
         if record is None or not _same(record, version) or _lacks_facts(record):
             wanted[version.name, version.version] = version
     unreadable: dict[tuple[str, str], InputError] = {}
-    alike = Alike()
+    alike = Interner()
     for version, found in version_facts.of(registry, list(wanted.values()), cache):
         identity = (version.name, version.version)
         try:
@@ -227,7 +229,7 @@ def unknown(repository: Repository, models: Iterable[RegisteredModel], scope: Sc
     if not scope.models:
         return []
     config = repository.config
-    names = {text for m in models if selected(config, m) for text in (m.name, slug_of(config, m.name))}
+    names = {text for m in models if is_selected(config, m) for text in (m.name, find_slug(config, m.name))}
     names |= {text for (slug, _), record in repository.records.items() for text in (slug, record.model)}
     return [
         Finding(

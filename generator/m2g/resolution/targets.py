@@ -12,7 +12,7 @@ from m2g.core.config_types import Config, Environment, ModelIntent
 from m2g.core.finding import Finding, Severity
 from m2g.core.model import ModelVersion, RegisteredModel, Release, Value
 from m2g.repository.layout import Key, model_yaml
-from m2g.repository.selection import named, selected, slug_of
+from m2g.repository.selection import find_slug, is_selected, matches_name
 
 
 class Target(Value, frozen=True, kw_only=True):
@@ -108,13 +108,13 @@ def _claims(
     by_slug: dict[str, list[RegisteredModel]] = defaultdict(list)
     findings: list[Finding] = []
     for model in sorted(models, key=lambda model: model.name):
-        if not selected(config, model):
+        if not is_selected(config, model):
             continue
-        bad = naming.unprintable(model.name)
+        bad = naming.find_unprintable(model.name)
         if bad:
             findings.append(_unprintable(model.name, bad))
         else:
-            by_slug[slug_of(config, model.name)].append(model)
+            by_slug[find_slug(config, model.name)].append(model)
     return by_slug, findings
 
 
@@ -201,7 +201,7 @@ def _held(config: Config, key: Key, record: Release, intents: Mapping[str, Model
     Only a person ends that: by removing the pin, the environment, or the model from m2g.yaml's patterns.
     """
     environment = config.environments.get(key[1])
-    if environment is None or not named(config, record.model):
+    if environment is None or not matches_name(config, record.model):
         return False
     pin = intents.get(key[0], ModelIntent()).environments.get(key[1])
     return not _followed(environment) or (pin is not None and pin.version is not UNSET)

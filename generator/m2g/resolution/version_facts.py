@@ -60,7 +60,7 @@ _CHUNK = 250
 
 def _key(registry: Registry, version: ModelVersion) -> bytes:
     return key(
-        fingerprint.of_facts(),
+        fingerprint.digest_facts_code(),
         registry.identity,
         version.name,
         version.version,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from m2g.core.manifest import at, identity
+from m2g.core.manifest import get_at, identify
 from m2g.core.model import Release
-from m2g.core.results import Kind
+from m2g.core.results import ChangeKind
 from m2g.repository.layout import Key
 from m2g.review import facts, objects, signature
 from m2g.review.values import (
@@ -92,10 +92,10 @@ def _change(key: Key, before: Side, after: Side) -> Change | None:
     )
 
 
-def _kind(before: tuple[Release | None, Overlay | None], after: tuple[Release | None, Overlay | None]) -> Kind:
+def _kind(before: tuple[Release | None, Overlay | None], after: tuple[Release | None, Overlay | None]) -> ChangeKind:
     if before == (None, None):
-        return Kind.ADDED
-    return Kind.REMOVED if after == (None, None) else Kind.CHANGED
+        return ChangeKind.ADDED
+    return ChangeKind.REMOVED if after == (None, None) else ChangeKind.CHANGED
 
 
 def _contract(old: Release | None, new: Release | None) -> Contract | None:
@@ -153,15 +153,15 @@ def _verdicts(was: Overlay | None, now: Overlay | None, *, moved: bool) -> Itera
 
 
 def _moved_objects(was: Overlay | None, now: Overlay | None, changed: Collection[ObjectChange]) -> Iterator[Concern]:
-    batch = any(item.kind is not Kind.REMOVED and item.object_kind == "Job" for item in changed)
+    batch = any(item.kind is not ChangeKind.REMOVED and item.object_kind == "Job" for item in changed)
     for item in changed:
         if batch and item.object_kind == "Job":
             continue  # a Job cannot be changed: another version is another Job
         service = item.object_kind == "InferenceService"
-        if item.kind is Kind.REMOVED and now is not None:
+        if item.kind is ChangeKind.REMOVED and now is not None:
             risk = Risk.BREAKING if service else Risk.CAUTION
             yield Concern(risk=risk, message=f"{item.object_kind} {item.namespace}/{item.name} is removed")
-        if item.kind is Kind.CHANGED and service:
+        if item.kind is ChangeKind.CHANGED and service:
             old, new = _mode(was, item), _mode(now, item)
             if old and new not in (old, _RENAMED.get(old)):
                 words = f"deployment mode {new or 'unset'}, was {old}: KServe refuses to change it in place"
@@ -171,5 +171,5 @@ def _moved_objects(was: Overlay | None, now: Overlay | None, changed: Collection
 def _mode(overlay: Overlay | None, item: ObjectChange) -> str:
     key = (item.api_version, item.object_kind, item.namespace, item.name)
     return next(
-        (str(at(found, *_MODE) or "") for found in (overlay or Overlay()).objects if identity(found) == key), ""
+        (str(get_at(found, *_MODE) or "") for found in (overlay or Overlay()).objects if identify(found) == key), ""
     )

@@ -53,16 +53,16 @@ def compared(
     root: Path, against: str, scope: Scope, *, progress: kustomize.Progress = lambda what, done, total: None
 ) -> Compared:
     """The two sides of `diff`, built. Raises what it raises."""
-    ref = against or git.usual_base(root)
-    base = git.merge_base(root, ref)
-    changed = git.changed(root, base)
-    entries = git.files(root, base)
-    models = {key[0] for key in model_folder.overlays(root)}
+    ref = against or git.find_default_base(root)
+    base = git.find_merge_base(root, ref)
+    changed = git.list_changed(root, base)
+    entries = git.list_files(root, base)
+    models = {key[0] for key in model_folder.list_overlays(root)}
     models |= {_in_model(path, entry) for path, entry in entries.items()} - {""}
     led = reach.beyond(root, entries) if changed else {}
     slugs = frozenset(_slug(path, models) for path in changed) - {""} | reach.touched(led, changed)
     places = frozenset(place for slug in slugs for place in led.get(slug, ()))
-    with tempdirs.folder() as folder:
+    with tempdirs.open_folder() as folder:
         git.extract(root, {path: entry for path, entry in entries.items() if _needed(path, slugs, places)}, folder)
         old, new = _half(folder, slugs, f" at {ref}"), _half(root.resolve(), slugs, "")
         names = {key: record.model for key, record in (*old.records.items(), *new.records.items())}
@@ -76,7 +76,7 @@ def compared(
         base=base,
         old=sides[0],
         new=sides[1],
-        fleet=len({overlay for path in entries if (overlay := layout.overlay_of(path))}),
+        fleet=len({overlay for path in entries if (overlay := layout.parse_overlay_path(path))}),
         elsewhere=frozenset(lost),
         files=frozenset(path for path in changed if not _slug(path, models)),
         notes=frozenset((*old.notes, *new.notes)),
@@ -85,7 +85,7 @@ def compared(
 
 def _in_model(path: str, entry: git.Entry) -> str:
     """The slug of the model that a path of a commit belongs to; empty for none. A model's folder can be a symlink."""
-    place = layout.place(path)
+    place = layout.parse_path(path)
     if place is None or place.part == layout.FLEET or not (place.part or entry.is_link):
         return ""
     return place.slug
@@ -93,7 +93,7 @@ def _in_model(path: str, entry: git.Entry) -> str:
 
 def _slug(path: str, models: Collection[str]) -> str:
     """The model that a file belongs to; empty for none."""
-    place = layout.place(path)
+    place = layout.parse_path(path)
     if place is None or not (place.slug in models or place.part not in ("", layout.FLEET)):
         return ""
     return place.slug if place.part != layout.FLEET or path.endswith(".yaml") else ""
@@ -101,7 +101,7 @@ def _slug(path: str, models: Collection[str]) -> str:
 
 def _needed(path: str, slugs: Collection[str], places: Collection[str]) -> bool:
     """Whether the overlays of these models can refer to it, or it says how they are applied."""
-    if layout.top(path) not in (layout.MODELS, layout.FLEET) or _slug(path, slugs) in slugs:
+    if layout.find_top_folder(path) not in (layout.MODELS, layout.FLEET) or _slug(path, slugs) in slugs:
         return True
     return path in places or any(folder in places for folder in reach.above(path))
 
@@ -110,21 +110,21 @@ def _half(folder: Path, slugs: Collection[str], where: str) -> _Half:
     records: dict[Key, Release] = {}
     notes: list[str] = []
     for slug in sorted(slugs):
-        found = model_folder.part(folder, slug, layout.RELEASES)
+        found = model_folder.read_part(folder, slug, layout.RELEASES)
         for file in found.below(layout.RELEASES, ".json"):
             if file in found.odd:
                 continue  # a symlink may lead anywhere
             try:
-                records[slug, layout.environment_of(file)] = releases.decode(found.files[file])
+                records[slug, layout.parse_record_path(file)] = releases.decode(found.files[file])
             except (msgspec.DecodeError, ValueError, RecursionError):
                 notes.append(f"{file}{where} is not a release record, so its facts are missing")
-    overlays = frozenset(key for key in model_folder.overlays(folder) if key[0] in slugs)
+    overlays = frozenset(key for key in model_folder.list_overlays(folder) if key[0] in slugs)
     return _Half(folder=folder, records=records, overlays=overlays, notes=tuple(notes))
 
 
 def _touched(old: _Half, new: _Half, keys: Collection[Key], changed: Collection[str]) -> frozenset[Key]:
     """The overlays that are made of a changed file, on either side, or cannot be read."""
-    readers = [(half, kustomize.Reader(half.folder)) for half in (old, new)]
+    readers = [(half, kustomize.GraphReader(half.folder)) for half in (old, new)]
     found = {key for key in keys if (key in old.overlays) != (key in new.overlays)}
     for key in set(keys) - found:
         graphs = [reader.graph(layout.overlay(*key)) for half, reader in readers if key in half.overlays]
@@ -171,7 +171,7 @@ def _choices(root: Path, records: Mapping[Key, Release]) -> dict[Key, Chosen]:
     """How these releases are served by the files at `root`; nothing where its m2g.yaml cannot be used."""
     try:
         config = configuration.load(root).config
-        intents, _ = configuration.intents(root)
+        intents, _ = configuration.read_intents(root)
     except (M2gError, FileNotFoundError):
         return {}
     if config is None:

@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from m2g.core.errors import InputError
-from m2g.core.manifest import Identity, Manifest, identity
-from m2g.core.results import Kind
+from m2g.core.manifest import Identity, Manifest, identify
+from m2g.core.results import ChangeKind
 from m2g.core.yaml_writer import Plain, dump
 from m2g.review.values import ObjectChange
 
@@ -24,12 +24,12 @@ def compare(before: Sequence[Manifest], after: Sequence[Manifest]) -> list[Objec
     for key in sorted({*old, *new}):
         was, now = old.get(key), new.get(key)
         if was != now:
-            kind = Kind.ADDED if was is None else Kind.REMOVED if now is None else Kind.CHANGED
+            kind = ChangeKind.ADDED if was is None else ChangeKind.REMOVED if now is None else ChangeKind.CHANGED
             changes.append(_change(kind, key, was, now))
     return changes
 
 
-def _change(kind: Kind, key: Identity, was: Manifest | None, now: Manifest | None) -> ObjectChange:
+def _change(kind: ChangeKind, key: Identity, was: Manifest | None, now: Manifest | None) -> ObjectChange:
     api_version, object_kind, namespace, name = key
     if object_kind == "Secret":
         was, now = _hidden(was, now, "before"), _hidden(now, was, "after")
@@ -44,7 +44,7 @@ def _change(kind: Kind, key: Identity, was: Manifest | None, now: Manifest | Non
 
 
 def _keyed(objects: Sequence[Manifest]) -> dict[Identity, Manifest]:
-    return {identity(item): item for item in objects}
+    return {identify(item): item for item in objects}
 
 
 def _diff(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:

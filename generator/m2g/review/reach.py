@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from m2g.git import read
-from m2g.kustomize import FILE_NAMES, named
+from m2g.kustomize import FILE_NAMES, read_paths
 
 _LINKS = 40
 """On the way to one file; Linux follows no more either."""
@@ -19,7 +19,7 @@ def beyond(root: Path, entries: Mapping[str, read.Entry]) -> dict[str, frozenset
 
     A folder stands for all that is in it. What leads out of `root`, or is refused before kustomize runs, leads nowhere.
     """
-    links = read.links(root, entries)
+    links = read.read_symlinks(root, entries)
     commit = _Commit(root, entries, links)
     leading = {path.split("/")[1] for path in links if path.startswith("models/")}
     leading |= {path.split("/")[1] for path, text in commit.texts.items() if _leads_out(path, text)}
@@ -68,7 +68,7 @@ class _Commit:
         said = (path for path in entries if path.rpartition("/")[2] in FILE_NAMES)
         ends = (self._followed("", path)[-1:] for path in said)
         wanted = {path: entries[path] for end in ends for path in end if path in entries}
-        self.texts = read.read(root, wanted)
+        self.texts = read.read_files(root, wanted)
 
     def reached(self, starts: Iterable[str], *, but: str) -> frozenset[str]:
         """All that the kustomizations in these folders, or below these links, lead to; not what lies below `but`."""
@@ -103,7 +103,7 @@ class _Commit:
             text = self.texts.get(way[-1]) if way else None
             if text is not None:
                 yield from way
-                for path in named(text, folder):
+                for path in read_paths(text, folder):
                     yield from self._followed(folder, path)
 
     def _followed(self, folder: str, text: str) -> list[str]:

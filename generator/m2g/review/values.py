@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from m2g.core.manifest import Manifest
 from m2g.core.model import Release, Value
-from m2g.core.results import Kind
+from m2g.core.results import ChangeKind
 from m2g.repository.layout import Key
 from m2g.serving.spec import Chosen
 
@@ -74,7 +74,7 @@ class Metric(Value, frozen=True, kw_only=True, omit_defaults=False):
 class ObjectChange(Value, frozen=True, kw_only=True, omit_defaults=False):
     """One built object; `diff` are the lines of a unified diff of its YAML, values of Secrets hidden."""
 
-    kind: Kind
+    kind: ChangeKind
     api_version: str
     object_kind: str
     namespace: str
@@ -92,7 +92,7 @@ class Concern(Value, frozen=True, kw_only=True, omit_defaults=False):
 class Change(Value, frozen=True, kw_only=True, omit_defaults=False):
     """One model in one environment that is not what it was. A version is empty where there is none."""
 
-    kind: Kind
+    kind: ChangeKind
     risk: Risk
     slug: str
     model: str

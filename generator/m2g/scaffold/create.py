@@ -15,7 +15,9 @@ ANSWERS = ".copier-answers.yml"
 _SHOWN = 5
 
 
-def scaffold(destination: Path, *, template: str | None, answers: Mapping[str, str], defaults: bool) -> tuple[str, ...]:
+def create_repository(
+    destination: Path, *, template: str | None, answers: Mapping[str, str], defaults: bool
+) -> tuple[str, ...]:
     """Make a GitOps repository; the paths of its files, sorted. Copier asks on the terminal what `answers` leave open.
 
     `template` is a Git URL or a folder, None for the packaged one; `defaults` asks nothing. All is rendered aside
@@ -24,7 +26,7 @@ def scaffold(destination: Path, *, template: str | None, answers: Mapping[str, s
     Raises InputError for answers and for what is in the way, OutsideError for Git and the disk.
     """
     _refuse(destination)
-    with tempdirs.folder("m2g-init-") as folder:
+    with tempdirs.open_folder("m2g-init-") as folder:
         rendered = folder / "repository"
         if template is None:
             source = _packaged(folder / "template")
@@ -55,7 +57,7 @@ def _refuse(destination: Path) -> None:
 
 def _packaged(to: Path) -> Path:
     """A copy of what ships with m2g: without history, in a checkout as in a wheel."""
-    root = resources.root()
+    root = resources.find_root()
     try:
         shutil.copytree(root / "template", to / "template")
         shutil.copytree(root / "schemas/m2g", to / "schemas/m2g")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from m2g.core.model import Value
-from m2g.core.naming import unprintable
+from m2g.core.naming import find_unprintable
 
 _SCHEMES = ("s3", "gs", "wasb", "wasbs", "abfss", "hdfs", "pvc")
 _URI = re.compile(r"([a-z0-9+]+)://([^/]+)/(.+)")
@@ -61,7 +61,7 @@ def _place(uri: str, name: str) -> Iterator[tuple[str, str]]:
         yield f"a batch needs an {name}", hint
     elif found is None or found[1] not in _SCHEMES or uri.endswith("/"):
         yield f"{uri[:120]!r} is no file that MLflow reads ({', '.join(_SCHEMES)})", hint
-    elif unprintable(uri) or re.search(r"[\s?#$]", uri) or ".." in uri.split("/"):
+    elif find_unprintable(uri) or re.search(r"[\s?#$]", uri) or ".." in uri.split("/"):
         yield (
             f"{uri[:120]!r} has a character or a part that a store or Kubernetes may change",
             "name the file without it",

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from m2g.compat.check import verdict
-from m2g.compat.runtime import Runtime, by_image, find
+from m2g.compat.check import check_runtime
+from m2g.compat.runtime import Runtime, find_by_image, find_runtime
 from m2g.compat.verdict import Reason, Verdict
 from m2g.core.finding import Finding, Severity
-from m2g.core.manifest import Manifest, at
+from m2g.core.manifest import Manifest, get_at
 from m2g.core.model import Release
 from m2g.serving import profile
 from m2g.serving.spec import RUNTIMES, Chosen, Serving
@@ -41,27 +41,27 @@ def of_object(
 
     A ServingRuntime of the overlay wins over KServe's own; it is known by its image, or made for this model.
     """
-    name = at(item, *_MODEL, "runtime")
+    name = get_at(item, *_MODEL, "runtime")
     if (
         release is None
         or release.mlmodel is None
         or not isinstance(name, str)
-        or at(item, "kind") != "InferenceService"
+        or get_at(item, "kind") != "InferenceService"
     ):
         return None
-    limits = at(item, *_MODEL, "resources", "limits")
+    limits = get_at(item, *_MODEL, "resources", "limits")
     texts = {str(key): str(value) for key, value in limits.items()} if isinstance(limits, dict) else {}
     for other in overlay:
-        if at(other, "kind") == "ServingRuntime" and at(other, "metadata", "name") == name:
-            described = by_image(known, str(at(other, "spec", "containers", 0, "image")))
-            return None if described is None else verdict(release.mlmodel, described, texts)
-    wrong = _strange(at(item, *_MODEL, "modelFormat", "name"), name, kserve, known)
+        if get_at(other, "kind") == "ServingRuntime" and get_at(other, "metadata", "name") == name:
+            described = find_by_image(known, str(get_at(other, "spec", "containers", 0, "image")))
+            return None if described is None else check_runtime(release.mlmodel, described, texts)
+    wrong = _strange(get_at(item, *_MODEL, "modelFormat", "name"), name, kserve, known)
     return wrong or _of(release, name, texts, kserve, known)
 
 
 def _strange(model_format: object, name: str, kserve: str, known: Sequence[Runtime]) -> Verdict | None:
     """The verdict where KServe itself would refuse the runtime: it is for other models than those of MLflow."""
-    runtime = find(known, name, kserve)
+    runtime = find_runtime(known, name, kserve)
     if model_format != "mlflow" or runtime is None or "mlflow" in runtime.formats:
         return None
     what = f"{name} is for the model format {' and '.join(runtime.formats)}, and KServe refuses it for mlflow"
@@ -107,11 +107,11 @@ def words(answer: Verdict) -> str:
 
 
 def _of(release: Release, name: str, limits: Mapping[str, str], kserve: str, known: Sequence[Runtime]) -> Verdict:
-    runtime = find(known, name, kserve)
+    runtime = find_runtime(known, name, kserve)
     if runtime is None or release.mlmodel is None:
         reason = Reason(
             text=f"nobody has described the runtime {name}",
             fix=f"describe what its image contains: m2g runtimes import FILE --name {name}",
         )
         return Verdict(answer="unknown", runtime=name, reasons=(reason,))
-    return verdict(release.mlmodel, runtime, limits)
+    return check_runtime(release.mlmodel, runtime, limits)

@@ -16,7 +16,7 @@ from m2g.core import quantity
 from m2g.core.config_types import Batch, Bound, Config, Kserve, Mode, ModelIntent, Resources, Settings
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding
-from m2g.core.interning import said
+from m2g.core.interning import canonical
 from m2g.core.model import Release, Value
 from m2g.repository.layout import model_yaml
 from m2g.serving.batch_run import BatchRun
@@ -99,7 +99,7 @@ _REFUSALS = {
 def resolve(given: Sequence[Layer], bounds: Mapping[str, Bound], kserve: Kserve) -> tuple[Serving, list[Finding]]:
     """Merge the layers and check the bounds. With findings, the Serving is not fit to be rendered."""
     fixed, limits = tuple(given), tuple(bounds.items())
-    serving, findings = _resolved(fixed, limits, kserve, said((fixed, limits, kserve)))
+    serving, findings = _resolved(fixed, limits, kserve, canonical((fixed, limits, kserve)))
     return serving, list(findings)
 
 
@@ -211,7 +211,7 @@ def _camel(name: str) -> str:
 
 
 def _canonical(amounts: Mapping[str, object]) -> dict[str, str]:
-    return {name: quantity.canonical(str(amount)) for name, amount in sorted(amounts.items())}
+    return {name: quantity.canonicalize(str(amount)) for name, amount in sorted(amounts.items())}
 
 
 def _outside(layer: Layer, bounds: Sequence[tuple[str, Bound]]) -> Iterator[Finding]:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from m2g.core.config_types import Rewrite
 from m2g.core.errors import InputError
-from m2g.core.naming import unprintable
-from m2g.core.sanitize import without_password
+from m2g.core.naming import find_unprintable
+from m2g.core.sanitize import hide_passwords
 
 _HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(:[A-Za-z0-9][\w.-]*)?", re.ASCII)
 """owner/model:revision, as the hub allows names; KServe takes what follows the first colon for the revision."""
@@ -45,7 +45,7 @@ def cluster_uri(artifact_uri: str, rewrites: Sequence[Rewrite], allow: Sequence[
     scheme = found[1].lower() if found else "file"
     if scheme in _REFUSALS:
         prefix = "/" if found is None else f"{scheme}:/"
-        message = f"a cluster cannot read {without_password(artifact_uri)!r}: {_REFUSALS[scheme]}"
+        message = f"a cluster cannot read {hide_passwords(artifact_uri)!r}: {_REFUSALS[scheme]}"
         raise InputError(message, hint=_REWRITE.format(prefix))
     uri = _readable(uri, scheme)
     if allow and not any(_under(uri, prefix) for prefix in allow):
@@ -81,7 +81,7 @@ def _under(uri: str, prefix: str) -> bool:
 
 
 def _refuse_odd_text(uri: str) -> None:
-    bad = unprintable(uri) or next((c for c in "\n\t?#" if c in uri), "")
+    bad = find_unprintable(uri) or next((c for c in "\n\t?#" if c in uri), "")
     if bad:
         raise InputError(
             f"the URI {uri[:200]!r} contains {bad!r}",

@@ -13,7 +13,7 @@ import httpx
 
 from m2g.core.errors import InputError, OutsideError
 from m2g.core.model import Value
-from m2g.core.sanitize import visible, without_password
+from m2g.core.sanitize import hide_passwords, make_visible
 from m2g.smoke.compare import Json
 
 _MOST = 32 << 20
@@ -41,7 +41,7 @@ class Client:
     def __init__(self, door: Door) -> None:
         parts = urlsplit(door.url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-            shown = without_password(door.url)[:200]
+            shown = hide_passwords(door.url)[:200]
             hint = "http(s)://host[:port][/path]; a token belongs into an environment variable: --token-env NAME"
             raise InputError(f"{shown!r} is no address of an endpoint", hint=hint)
         self._door = door
@@ -98,27 +98,27 @@ class Client:
             raise self._unreachable(error) from error
         took = time.perf_counter() - began
         if answer.is_redirect:
-            to = visible(without_password(answer.headers.get("location", "")), 200)
+            to = make_visible(hide_passwords(answer.headers.get("location", "")), 200)
             hint = "is it the page of a login? Name the address that serves, and a token: --token-env NAME"
             raise OutsideError(f"{self._named(path)} redirects to {to}", hint=hint)
         if answer.status_code != httpx.codes.OK:
-            said = visible(bytes(content[:2000]).decode(errors="replace"), 500)
+            said = make_visible(bytes(content[:2000]).decode(errors="replace"), 500)
             raise OutsideError(f"{self._named(path)} answers {answer.status_code}: {said}", hint=_hint(answer))
         try:
             return json.loads(bytes(content)), took
         except (ValueError, RecursionError) as error:
-            kind_ = visible(answer.headers.get("content-type", "no content type"), 80)
+            kind_ = make_visible(answer.headers.get("content-type", "no content type"), 80)
             hint = "is this the address of the model, or of a proxy before it? KServe wants its host name: --host NAME"
             raise OutsideError(f"{self._named(path)} answers no JSON ({kind_})", hint=hint) from error
 
     def _named(self, path: str) -> str:
-        return without_password(self._base + path)
+        return hide_passwords(self._base + path)
 
     def _unreachable(self, error: httpx.HTTPError) -> OutsideError:
         if isinstance(error, httpx.TimeoutException):
             hint = "is the model loaded? --timeout SECONDS waits longer"
             return OutsideError(f"{self._named('')} did not answer within {self._door.seconds:g} s", hint=hint)
-        words = visible(str(error) or type(error).__name__, 300)
+        words = make_visible(str(error) or type(error).__name__, 300)
         hint = next((way for word, way in _WAYS.items() if word in words.upper()), "is it there, and reachable?")
         return OutsideError(f"{self._named('')} cannot be reached: {words}", hint=hint)
 

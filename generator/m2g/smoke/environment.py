@@ -17,7 +17,7 @@ from pathlib import Path
 from m2g.core import process
 from m2g.core.errors import InputError, M2gError, OutsideError
 from m2g.core.model import Value
-from m2g.core.sanitize import visible, without_password
+from m2g.core.sanitize import hide_passwords, make_visible
 from m2g.smoke.pythons import found, nearest, version_of
 
 _KEPT = 8
@@ -178,7 +178,7 @@ def _step(order: Order, command: Sequence[str], folder: Path, log: Path) -> None
     environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "PYTHONNOUSERSITE": "1"}
     for name in ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "CONDA_PREFIX"):
         environment.pop(name, None)
-    with process.held(command, cwd=folder.parent, log=log, environment=environment, remove=folder) as running:
+    with process.start(command, cwd=folder.parent, log=log, environment=environment, remove=folder) as running:
         code = running.ended(order.seconds)
     if code is None:
         raise OutsideError(
@@ -194,12 +194,12 @@ def _refusal(order: Order, words: str, folder: Path) -> M2gError:
     if _FULL.search(words):
         return OutsideError(f"there is no room for the environment of {order.model} in {folder.parent}", hint=_SPACE)
     if not (folder / "bin/python").exists() or "ensurepip" in words:
-        last = visible((words.strip().splitlines() or ["it did not say why"])[-1], 500)
+        last = make_visible((words.strip().splitlines() or ["it did not say why"])[-1], 500)
         return OutsideError(f"no environment for {order.model} can be made in {folder.parent}: {last}", hint=_SPACE)
     missing = _MISSING.search(words)
     lines = [line.strip() for line in words.splitlines() if line.strip() and not line.startswith("WARNING")]
     told = next((line for line in reversed(lines) if "ERROR" in line or "error" in line), lines[-1] if lines else "?")
-    last = visible(without_password(told.removeprefix("ERROR: ")), 500)
+    last = make_visible(hide_passwords(told.removeprefix("ERROR: ")), 500)
     if _UNREACHABLE.search(words) or "NewConnectionError" in words:
         hint = "check the network and the index (PIP_INDEX_URL, UV_INDEX_URL); or --environment PATH"
         return OutsideError(f"the packages of {order.model} cannot be fetched: {last}", hint=hint)

@@ -10,11 +10,11 @@ from typing import Literal
 
 import msgspec
 
-from m2g.compat.check import verdict
+from m2g.compat.check import check_runtime
 from m2g.compat.verdict import Reason, Verdict
 from m2g.core.errors import InputError
 from m2g.core.model import Value
-from m2g.core.results import Smoked
+from m2g.core.results import SmokeTest
 from m2g.image import context
 from m2g.smoke import environment as environments
 from m2g.smoke import pythons
@@ -112,10 +112,10 @@ def gate(trial: Trial) -> Verdict | None:
     """What the gate says of the trial's runtime; None where an image serves, or nobody described the runtime."""
     if trial.profile != "mlserver" or trial.runtime is None:
         return None
-    return verdict(trial.mlmodel, trial.runtime, trial.limits)
+    return check_runtime(trial.mlmodel, trial.runtime, trial.limits)
 
 
-def beside_the_gate(told: Smoked, said: Verdict | None, trial: Trial) -> Smoked:
+def beside_the_gate(told: SmokeTest, said: Verdict | None, trial: Trial) -> SmokeTest:
     """What happened in the runtime's packages, with the gate's reason where it agrees, and a note where it does not."""
     if said is None:
         return told

@@ -6,7 +6,7 @@ import json
 
 from m2g.core.errors import InputError
 from m2g.core.model import Mlmodel, Value
-from m2g.inference import Protocol, request
+from m2g.inference import Protocol, make_request
 
 
 class Question(Value, frozen=True, kw_only=True):
@@ -24,7 +24,7 @@ class Question(Value, frozen=True, kw_only=True):
 def question(mlmodel: Mlmodel, name: str, protocol: Protocol) -> Question:
     """Raises InputError that names the model where nothing can be asked, or example and signature do not agree."""
     try:
-        asked, own = request(mlmodel, protocol), request(mlmodel, "invocations")
+        asked, own = make_request(mlmodel, protocol), make_request(mlmodel, "invocations")
     except InputError as error:
         raise InputError(f"{name}: {error.message}", hint=error.hint) from error
     if not asked.body or not own.body:

@@ -59,7 +59,7 @@ def _run(plan: Plan, environment: Environment, place: Path, arguments: list[str]
     question, answer, log = (place / f"{what}.{part}" for part in ("question", "answer", "log"))
     question.write_text(body, encoding="utf-8")
     command = [str(environment.python), str(_SCRIPT), what, str(question), str(answer), *rest]
-    with process.held(command, cwd=place / "empty", log=log, environment=quiet(plan, place), remove=place) as running:
+    with process.start(command, cwd=place / "empty", log=log, environment=quiet(plan, place), remove=place) as running:
         code = running.ended(plan.seconds)
     name = {"predict": "mlflow.pyfunc", "grpc": "the gRPC client"}[what]
     if code is None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from m2g.core import process, tempdirs
 from m2g.core.errors import Exit, InputError, M2gError
 from m2g.core.model import Value
-from m2g.core.sanitize import visible, without_password
+from m2g.core.sanitize import hide_passwords, make_visible
 from m2g.smoke.environment import Environment
 
 HOST = "127.0.0.1"
@@ -69,7 +69,7 @@ def serving(plan: Plan, environment: Environment, place: Path, asked: Callable[[
     log = place / "server.log"
     url = f"http://{HOST}:{ports[0]}"
     began = time.monotonic()
-    with process.held(
+    with process.start(
         [str(environment.python), *command],
         cwd=place / "empty",
         log=log,
@@ -157,12 +157,12 @@ def last_words(log: Path) -> str:
         return ""
     lines = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines() if line.strip()]
     told = [line for line in lines if not _NOISE.search(line)] or lines
-    return "".join(f"\n    {visible(without_password(line), _WIDTH)}" for line in told[-_LINES:])
+    return "".join(f"\n    {make_visible(hide_passwords(line), _WIDTH)}" for line in told[-_LINES:])
 
 
 @contextlib.contextmanager
 def workplace() -> Iterator[Path]:
     """A folder for the time of one smoke test; programs run in its `empty`, where nothing of anybody's lies."""
-    with tempdirs.folder("m2g-smoke-") as place:
+    with tempdirs.open_folder("m2g-smoke-") as place:
         (place / "empty").mkdir()
         yield place

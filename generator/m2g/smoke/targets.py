@@ -14,7 +14,7 @@ from m2g.core import tempdirs
 from m2g.core.config_types import Kserve
 from m2g.core.errors import InputError
 from m2g.core.model import Mlmodel, Release, Value
-from m2g.core.naming import slug as slug_of
+from m2g.core.naming import slugify as slug_of
 from m2g.git import read
 from m2g.registry import download
 from m2g.repository import config as configuration
@@ -90,7 +90,7 @@ def _alone(wish: Wish, folder: Path, root: Path) -> Trial:
         version=wish.version,
         profile=profile,
         mlmodel=facts,
-        runtime=runtime.find(catalogue.stock(), RUNTIMES["mlserver"], Kserve().version),
+        runtime=runtime.find_runtime(catalogue.read_stock(), RUNTIMES["mlserver"], Kserve().version),
         folder=folder,
         root=root,
     )
@@ -98,9 +98,9 @@ def _alone(wish: Wish, folder: Path, root: Path) -> Trial:
 
 def _of_records(root: Path, wish: Wish) -> list[Trial]:
     """One for each version and way of serving that the records name. Raises InputError where that is none."""
-    repository = load.repository(root)
-    state.known_environments(repository.config, Scope(environments=frozenset(wish.environments)))
-    changed = read.changed(root, read.merge_base(root, wish.base)) if wish.base else None
+    repository = load.read_repository(root)
+    state.check_environments(repository.config, Scope(environments=frozenset(wish.environments)))
+    changed = read.list_changed(root, read.find_merge_base(root, wish.base)) if wish.base else None
     found: dict[tuple[str, ...], Trial] = {}
     for (slug, environment), release in sorted(repository.records.items()):
         if wish.model not in ("", slug, release.model) or environment not in (wish.environments or (environment,)):
@@ -133,7 +133,7 @@ def _trial(root: Path, repository: Repository, slug: str, release: Release, wish
                 hint="name the folder of this very version, or leave --model-dir out: then it is downloaded",
             )
         facts = mine
-    uri = "" if wish.folder is not None else configuration.registry_uri(repository.config)
+    uri = "" if wish.folder is not None else configuration.find_registry_uri(repository.config)
     if wish.folder is None and version != release.version:
         facts = _of_registry(root, release.model, version, uri)
     if facts is None:
@@ -148,7 +148,7 @@ def _trial(root: Path, repository: Repository, slug: str, release: Release, wish
         profile=wish.profile or choose(repository, slug, release).profile,
         mlmodel=facts,
         variables=serving.env,
-        runtime=runtime.find(repository.runtimes, name, serving.kserve.version),
+        runtime=runtime.find_runtime(repository.runtimes, name, serving.kserve.version),
         runtime_name=name,
         limits=serving.limits,
         folder=wish.folder,
@@ -159,8 +159,10 @@ def _trial(root: Path, repository: Repository, slug: str, release: Release, wish
 
 def _of_registry(root: Path, name: str, version: str, uri: str) -> Mlmodel:
     """The facts of a version that no record has."""
-    with tempdirs.folder() as place:
-        return _facts(download.version(download.Wanted(name=name, number=version), uri, place, root=root))
+    with tempdirs.open_folder() as place:
+        return _facts(
+            download.download_version(download.ModelDownload(name=name, number=version), uri, place, root=root)
+        )
 
 
 def _facts(folder: Path) -> Mlmodel:

@@ -11,7 +11,7 @@ import msgspec
 from m2g import kustomize
 from m2g.core.config_types import Config, Kserve, Removals
 from m2g.core.finding import Finding, Since
-from m2g.core.manifest import Identity, Manifest, identity
+from m2g.core.manifest import Identity, Manifest, identify
 from m2g.core.model import Value
 from m2g.repository.layout import CONFIG, Key
 from m2g.repository.state import Scope
@@ -51,7 +51,7 @@ class Past(Value, frozen=True, kw_only=True):
 
     def before(self, environment: str, item: Manifest) -> Manifest | None:
         """The same object at the merge base."""
-        return self.objects.get((environment, identity(item)))
+        return self.objects.get((environment, identify(item)))
 
     def removals(self, against: Against, config: Config | None) -> list[Finding]:
         """What is wrong with the change to the fleet as a whole: every part of it says so."""
@@ -104,7 +104,7 @@ def _services(objects: Collection[_Place]) -> frozenset[str]:
 
 def _objects(side: Side, *, but: Collection[Key] = ()) -> dict[_Place, Manifest]:
     return {
-        (environment, identity(item)): item
+        (environment, identify(item)): item
         for (slug, environment), overlay in side.overlays.items()
         if (slug, environment) not in but
         for item in overlay.objects

@@ -12,8 +12,9 @@ import msgspec
 from m2g import kustomize
 from m2g.core.cache import Cache, key
 from m2g.core.config_types import KserveVersion
+from m2g.core.field_path import format_path, parse_path
 from m2g.core.finding import Finding
-from m2g.core.manifest import Manifest, path_text, place_of
+from m2g.core.manifest import Manifest
 from m2g.core.model import Release
 from m2g.repository import fingerprint
 from m2g.repository.layout import Key
@@ -48,8 +49,8 @@ class Overlay(msgspec.Struct, frozen=True, kw_only=True):
 
     key: Key
     kserve: KserveVersion
-    built: kustomize.Built = kustomize.Built(folder="")
-    plain: tuple[kustomize.PlainFile, ...] = ()
+    built: kustomize.BuildResult = kustomize.BuildResult(folder="")
+    plain: tuple[kustomize.RawFile, ...] = ()
     name: str = ""
     """The registered model's."""
     namespace: str = ""
@@ -74,7 +75,7 @@ class Overlay(msgspec.Struct, frozen=True, kw_only=True):
         return locate
 
 
-def _line(file: kustomize.PlainFile, index: int) -> Locate:
+def _line(file: kustomize.RawFile, index: int) -> Locate:
     return lambda place: (file.file, file.line_of(index, place))
 
 
@@ -161,7 +162,7 @@ def _unreadable(rules: Sequence[Rule], cache: Cache) -> Iterator[tuple[Rule, str
     both = [(rule, text) for rule in rules for text in (rule.policy.expression, rule.policy.message_expression) if text]
     if not both:
         return
-    known = key("readable", fingerprint.of_m2g(), *(text for _, text in both))
+    known = key("readable", fingerprint.digest_m2g(), *(text for _, text in both))
     if cache.get(known) is not None:
         return
     answers = cel.evaluate([], [Question(expression=text, wanted=Wanted.NOTHING) for _, text in both])
@@ -228,9 +229,9 @@ def _broken(demand: Demand, answer: Answer, said: Answer | None) -> Finding:
         words = f"a rule of its CRD cannot be decided: {answer.problem}"
     message = words or demand.message or f"does not fulfil {demand.rule}"
     hint = f"the CRD's rule is: {demand.rule}" if words or demand.message else ""
-    return Finding(rule="schema-rule", message=message, hint=hint, path=path_text(demand.place))
+    return Finding(rule="schema-rule", message=message, hint=hint, path=format_path(demand.place))
 
 
 def _located(finding: Finding, locate: Locate, environment: str) -> Finding:
-    file, line = locate(place_of(finding.path))
+    file, line = locate(parse_path(finding.path))
     return msgspec.structs.replace(finding, file=file, line=line, environment=environment)

@@ -12,7 +12,7 @@ from m2g.core.cache import key
 from m2g.core.errors import M2gError
 
 _LINKED, _UNREADABLE = b"linked", b"unreadable"
-_Seen = tuple[kustomize.Stamp | None, bytes]
+_Seen = tuple[kustomize.FileState | None, bytes]
 
 
 class Outside:
@@ -26,7 +26,7 @@ class Outside:
         """Whether each file is what it was."""
         return all(self._look(file)[1] == digest for file, digest in known.items())
 
-    def of(self, slug: str, built: kustomize.Built) -> dict[str, bytes] | None:
+    def of(self, slug: str, built: kustomize.BuildResult) -> dict[str, bytes] | None:
         """The files that a model's overlay is made of and the names that could become one, with digests (empty: none).
 
         None where that is not all: a link may come to lead elsewhere, a plugin reads what its configuration names, a
@@ -56,9 +56,9 @@ class Outside:
             self._seen[file] = (self._stamp(file), self._digest(file))
         return self._seen[file]
 
-    def _stamp(self, file: str) -> kustomize.Stamp | None:
+    def _stamp(self, file: str) -> kustomize.FileState | None:
         try:
-            return kustomize.stamp(os.lstat(self._root / file))
+            return kustomize.read_state(os.lstat(self._root / file))
         except OSError:
             return None
 

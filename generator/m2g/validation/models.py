@@ -20,12 +20,12 @@ from m2g.rendering.model import desired
 from m2g.repository import config as configuration
 from m2g.repository import load, model_folder, ownership
 from m2g.repository import records as releases
-from m2g.repository.known_folders import Remembered
-from m2g.repository.locate import located
+from m2g.repository.known_folders import KnownFolders
+from m2g.repository.locate import add_lines
 from m2g.repository.model_folder import ModelFolder
-from m2g.repository.records import misplaced
+from m2g.repository.records import find_misplaced
 from m2g.repository.state import Repository
-from m2g.repository.unused_files import unused
+from m2g.repository.unused_files import find_unused
 from m2g.resolution.targets import stale_pins
 
 
@@ -58,7 +58,7 @@ _DECODER = msgspec.msgpack.Decoder(Unit)
 class Units:
     """The models of a repository; what was found out of a folder is remembered."""
 
-    def __init__(self, look: Look, remembered: Remembered, cache: Cache) -> None:
+    def __init__(self, look: Look, remembered: KnownFolders, cache: Cache) -> None:
         self._look = look
         self._remembered = remembered
         self._cache = cache
@@ -70,8 +70,8 @@ class Units:
         Of models in other parts of the fleet only the name is told: overrides of policies may speak of them.
         """
         root = self._look.root
-        fleet = model_folder.environments(root)
-        for slug in model_folder.slugs(root):
+        fleet = model_folder.list_fleet_environments(root)
+        for slug in model_folder.list_slugs(root):
             folder = model_folder.read(root, slug, fleet)
             mine = shard is None or shard.has(slug)
             yield folder, self._of(folder, fleet) if mine else _elsewhere(root, folder)
@@ -89,7 +89,7 @@ class Units:
 
 
 def _elsewhere(root: Path, folder: ModelFolder) -> Unit:
-    records, _ = releases.of(root, folder)
+    records, _ = releases.read_records(root, folder)
     return Unit(
         slug=folder.slug,
         name=_name(folder, records),
@@ -104,14 +104,14 @@ def _name(folder: ModelFolder, records: Mapping[str, Release]) -> str:
     return next((release.model for release in reversed(list(records.values()))), folder.slug)
 
 
-def look(what: Look, folder: ModelFolder, remembered: Remembered) -> Unit:
+def look(what: Look, folder: ModelFolder, remembered: KnownFolders) -> Unit:
     """Look at one model; every finding has its file and line.
 
     Where the folder is known to be what render gives, it is not rendered again, nor are its files' marks looked at.
     """
     root, slug = what.root, folder.slug
     rendered = remembered.is_right(folder)
-    records, findings = releases.of(root, folder, sure=rendered)
+    records, findings = releases.read_records(root, folder, sure=rendered)
     intent, wrong = remembered.intent(root, folder)
     findings += wrong
     intents = {} if intent is None else {slug: intent}
@@ -122,12 +122,12 @@ def look(what: Look, folder: ModelFolder, remembered: Remembered) -> Unit:
             config=what.config,
             records=keyed,
             intents=intents,
-            components=frozenset(load.components(folder)),
+            components=frozenset(load.find_components(folder)),
             runtimes=what.runtimes,
         )
         findings += _against(root, repository, rendered=rendered)
     overlays = _overlays(folder)
-    findings += () if rendered else ownership.findings(root, folder, {slug})
+    findings += () if rendered else ownership.check_ownership(root, folder, {slug})
     findings += _unpaired(folder, set(records), set(overlays))
     return Unit(
         slug=slug,
@@ -141,11 +141,11 @@ def look(what: Look, folder: ModelFolder, remembered: Remembered) -> Unit:
 
 def _against(root: Path, repository: Repository, *, rendered: bool) -> Iterator[Finding]:
     """What m2g.yaml says to it: what render would refuse (settings, storage, names), and what nothing uses."""
-    yield from configuration.unknown_environments(repository.config, repository.intents)
-    yield from misplaced(repository.config, repository.records)
+    yield from configuration.find_unknown_environments(repository.config, repository.intents)
+    yield from find_misplaced(repository.config, repository.records)
     wrong = () if rendered else desired(repository, repository.records).findings
-    yield from located(root, (*wrong, *example_findings.findings(repository, repository.records)))
-    yield from unused(repository, repository.records)
+    yield from add_lines(root, (*wrong, *example_findings.findings(repository, repository.records)))
+    yield from find_unused(repository, repository.records)
 
 
 def _overlays(folder: ModelFolder) -> tuple[str, ...]:
@@ -167,7 +167,7 @@ def _unpaired(folder: ModelFolder, records: set[str], overlays: set[str]) -> Ite
         yield Finding(rule="record-unpaired", file=file, message=message, hint="run `m2g render --locked`")
 
 
-def applied(root: Path, slug: str, environment: str) -> tuple[kustomize.PlainFile, ...]:
+def applied(root: Path, slug: str, environment: str) -> tuple[kustomize.RawFile, ...]:
     """The file of fleet/ that applies this overlay, where there is one."""
     file = f"fleet/{environment}/{slug}.yaml"
     whole = f"{root}/{file}"

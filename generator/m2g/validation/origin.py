@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from m2g.core.manifest import Manifest, at
+from m2g.core.manifest import Manifest, get_at
 from m2g.core.model import Value
 from m2g.kustomize import Kustomization
 from m2g.repository import locate
@@ -52,8 +52,8 @@ def of(
     custom = [found for found in kustomizations if found.data.get("kind") == "Component"]
     for file, where, patched in _patched(custom):
         if patched[: len(place)] == place or place[: len(patched)] == patched:
-            return Source(file=file, line=locate.line(root, file, where))
-    service = at(item, "kind") == "InferenceService" and at(item, "metadata", "name") == slug
+            return Source(file=file, line=locate.find_line(root, file, where))
+    service = get_at(item, "kind") == "InferenceService" and get_at(item, "metadata", "name") == slug
     if not service and custom:
         return Source(file=custom[0].file)
     if place[:3] == (*_MODEL,) and place[3:4] == ("storageUri",):
@@ -67,12 +67,12 @@ def _patched(custom: Sequence[Kustomization]) -> Iterator[tuple[str, Place, Plac
         for key in ("patches", "patchesJson6902", "patchesStrategicMerge"):
             entries = found.data.get(key)
             for index, entry in enumerate(entries if isinstance(entries, list) else []):
-                path = at(entry, "path")
+                path = get_at(entry, "path")
                 here: Place = (key, index)
                 file = found.file
                 if isinstance(path, str):
                     file, here = posixpath.normpath(posixpath.join(posixpath.dirname(file), path)), ()
-                for patched, where in _places(at(entry, "documents")):
+                for patched, where in _places(get_at(entry, "documents")):
                     yield file, here or where, patched
 
 
@@ -81,7 +81,7 @@ def _places(patch: object) -> Iterator[tuple[Place, Place]]:
     for document in patch if isinstance(patch, list) else []:
         if isinstance(document, list):
             for index, operation in enumerate(document):
-                pointer = at(operation, "path")
+                pointer = get_at(operation, "path")
                 if isinstance(pointer, str):
                     yield _pointer(pointer), (index,)
         elif isinstance(document, dict):
@@ -106,7 +106,7 @@ def _setting(root: Path, slug: str, environment: str, place: Place) -> Source:
     own = model_yaml(slug)
     for known, where in _FROM_CONFIG.items():
         if place[: len(known)] == known:
-            return Source(file="m2g.yaml", line=locate.line(root, "m2g.yaml", where))
+            return Source(file="m2g.yaml", line=locate.find_line(root, "m2g.yaml", where))
     name = next((name for known, name in _SETTINGS.items() if place[: len(known)] == known), "")
     tries: list[tuple[str, Place]] = [
         (own, ("environments", environment, "settings", name)),
@@ -115,7 +115,7 @@ def _setting(root: Path, slug: str, environment: str, place: Place) -> Source:
         ("m2g.yaml", ("defaults", name)),
     ]
     for file, where in tries if name else []:
-        document = locate.document(root, file)
+        document = locate.read_document(root, file)
         if document is not None and where in document.lines:
             return Source(file=file, line=document.line(where))
     return Source(file=own if (root / own).is_file() else f"models/{slug}/overlays/{environment}")

@@ -11,8 +11,9 @@ from m2g import kustomize
 from m2g.compat.runtime import Runtime
 from m2g.core.cache import Cache, key
 from m2g.core.config_types import Config, External, Kserve
+from m2g.core.field_path import parse_path
 from m2g.core.finding import Finding
-from m2g.core.manifest import Manifest, at, place_of
+from m2g.core.manifest import Manifest, get_at
 from m2g.core.model import Value
 from m2g.repository import locate, model_folder, records
 from m2g.repository.layout import Key
@@ -24,7 +25,7 @@ from m2g.validation.cel_checks import Asked
 from m2g.validation.external_files import Outside
 from m2g.validation.schemas import Catalogue
 
-_WAITING = 10 * kustomize.BATCH
+_WAITING = 10 * kustomize.BATCH_SIZE
 """Overlays whose objects wait in memory until CEL is asked about all of them."""
 _ALIKE = 1000
 """Texts that are remembered during a run."""
@@ -82,7 +83,7 @@ class Judgements:
         self._court = court
         self._cache = cache
         holding = msgspec.json.encode(court.asked.holding)
-        tool = kustomize.identity(kustomize.find(), cache) if cache.remembers else b""
+        tool = kustomize.digest_tool(kustomize.find_command(), cache) if cache.remembers else b""
         substituted = b"substituted" if court.substituted else b""
         self._salt = key("judgement", court.salt, tool, substituted, holding)
         self.outside = Outside(court.root)
@@ -102,7 +103,7 @@ class Judgements:
         if not self._cache.remembers:
             return
         root = self._court.root
-        fleet = model_folder.environments(root)
+        fleet = model_folder.list_fleet_environments(root)
         slugs = {slug for slug, _ in judgements if digests[slug]}
         still = {slug for slug in slugs if model_folder.read(root, slug, fleet).digest == digests[slug]}
         self._cache.put_all(
@@ -133,7 +134,7 @@ def judge(
     """
     overlays = (f"models/{slug}/overlays/{environment}" for slug, environment in keys)
     waiting: list[cel_checks.Overlay] = []
-    for batch in kustomize.stream(court.root, overlays, progress=progress):
+    for batch in kustomize.stream_builds(court.root, overlays, progress=progress):
         subjects = [_subject(court, built, models) for built in batch]
         asking = [cel_checks.asks(court.asked, subject, court.catalogue) for subject in subjects]
         yield _judged(court, [subject for subject, asks in zip(subjects, asking, strict=True) if not asks], known)
@@ -144,9 +145,9 @@ def judge(
     yield _judged(court, waiting, known)
 
 
-def _subject(court: Court, built: kustomize.Built, models: Mapping[str, units.Unit]) -> cel_checks.Overlay:
+def _subject(court: Court, built: kustomize.BuildResult, models: Mapping[str, units.Unit]) -> cel_checks.Overlay:
     _, slug, _, environment = built.folder.split("/")
-    record = model_folder.single(court.root, slug, f"releases/{environment}.json")
+    record = model_folder.read_single(court.root, slug, f"releases/{environment}.json")
     return cel_checks.Overlay(
         key=(slug, environment),
         kserve=court.kserve(environment).version,
@@ -154,7 +155,7 @@ def _subject(court: Court, built: kustomize.Built, models: Mapping[str, units.Un
         plain=units.applied(court.root, slug, environment),
         name=models[slug].name,
         namespace=court.namespace(environment),
-        release=records.of(court.root, record)[0].get(environment),
+        release=records.read_records(court.root, record)[0].get(environment),
     )
 
 
@@ -180,7 +181,7 @@ def _judgement(court: Court, overlay: cel_checks.Overlay, checked: cel_checks.Ch
     )
 
 
-def _overlay(court: Court, subject: cel_checks.Overlay, built: kustomize.Built) -> Iterator[Finding]:
+def _overlay(court: Court, subject: cel_checks.Overlay, built: kustomize.BuildResult) -> Iterator[Finding]:
     slug, environment = subject.key
     if court.config is not None and environment not in court.config.environments:
         message = f"m2g.yaml has no environment {environment!r}"
@@ -189,7 +190,9 @@ def _overlay(court: Court, subject: cel_checks.Overlay, built: kustomize.Built) 
         hint = built.hint or "run `kustomize build` on the overlay to see it; m2g builds with no network and no plugins"
         message = f"does not build: {built.error}"
         yield Finding(rule="overlay-build", file=built.at, message=message, hint=hint, environment=environment)
-    elif not any(at(i, "kind") == "InferenceService" and at(i, "metadata", "name") == slug for i in built.objects):
+    elif not any(
+        get_at(i, "kind") == "InferenceService" and get_at(i, "metadata", "name") == slug for i in built.objects
+    ):
         message = f"builds no InferenceService {slug!r}: a component deletes or renames it"
         hint = f"mend models/{slug}/custom/{environment}/, or retire the model"
         yield Finding(rule="service-missing", file=built.folder, message=message, hint=hint, environment=environment)
@@ -199,9 +202,11 @@ def _overlay(court: Court, subject: cel_checks.Overlay, built: kustomize.Built) 
         yield from _kustomization(court, subject, built, found)
 
 
-def _object(court: Court, subject: cel_checks.Overlay, built: kustomize.Built, item: Manifest) -> Iterator[Finding]:
+def _object(
+    court: Court, subject: cel_checks.Overlay, built: kustomize.BuildResult, item: Manifest
+) -> Iterator[Finding]:
     slug, environment = subject.key
-    release = subject.release if at(item, "metadata", "name") == slug else None
+    release = subject.release if get_at(item, "metadata", "name") == slug else None
     asked = rules.Subject(
         item=item,
         kserve=subject.kserve,
@@ -213,12 +218,12 @@ def _object(court: Court, subject: cel_checks.Overlay, built: kustomize.Built, i
         substituted=court.substituted,
     )
     for finding in (*_against_schema(item, court.catalogue, subject.kserve), *rules.check(asked)):
-        source = origin.of(court.root, subject.key, built.kustomizations, item, place_of(finding.path))
+        source = origin.of(court.root, subject.key, built.kustomizations, item, parse_path(finding.path))
         yield msgspec.structs.replace(finding, file=source.file, line=source.line, environment=environment)
 
 
 def _kustomization(
-    court: Court, subject: cel_checks.Overlay, built: kustomize.Built, found: kustomize.Kustomization
+    court: Court, subject: cel_checks.Overlay, built: kustomize.BuildResult, found: kustomize.Kustomization
 ) -> Iterator[Finding]:
     alone = found.text if found.said.get("kind") != rules.COMPONENT and not built.error else ""
     if (alone, subject.kserve) in court.right:
@@ -231,11 +236,11 @@ def _kustomization(
     if alone and not findings and len(court.right) < _ALIKE:
         court.right.add((alone, subject.kserve))
     for finding in findings:
-        line = locate.line(court.root, found.file, place_of(finding.path))
+        line = locate.find_line(court.root, found.file, parse_path(finding.path))
         yield msgspec.structs.replace(finding, file=found.file, line=line)
 
 
-def plain(court: Court, file: kustomize.PlainFile) -> Iterator[Finding]:
+def plain(court: Court, file: kustomize.RawFile) -> Iterator[Finding]:
     """What is wrong in a file that is applied as it is."""
     parts = file.file.split("/")
     environment = parts[1] if parts[0] == "fleet" and len(parts) == 3 else ""
@@ -250,7 +255,7 @@ def plain(court: Court, file: kustomize.PlainFile) -> Iterator[Finding]:
         defaults = _KUSTOMIZATION if parts[-1] == "kustomization.yaml" else {}
         subject = rules.Subject(item=item, kserve=version)
         for finding in (*_against_schema({**defaults, **item}, court.catalogue, version), *rules.check(subject)):
-            line = file.line_of(index, place_of(finding.path))
+            line = file.line_of(index, parse_path(finding.path))
             yield msgspec.structs.replace(finding, file=file.file, line=line)
 
 

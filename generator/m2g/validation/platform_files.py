@@ -12,7 +12,7 @@ import msgspec
 from m2g import kustomize
 from m2g.core.cache import key
 from m2g.core.finding import Finding
-from m2g.core.manifest import at
+from m2g.core.manifest import get_at
 from m2g.core.shard import Shard
 from m2g.git import read
 from m2g.repository import fingerprint, model_folder, ownership
@@ -25,7 +25,7 @@ _FLUX = "kustomize.toolkit.fluxcd.io/"
 class Beside(msgspec.Struct, frozen=True, kw_only=True):
     """Files that are applied as they are and belong to no model, and what is wrong with m2g's own among them."""
 
-    files: tuple[kustomize.PlainFile, ...]
+    files: tuple[kustomize.RawFile, ...]
     findings: tuple[Finding, ...]
 
 
@@ -61,16 +61,16 @@ class Fleet:
         """Of the commit, of what is about the whole repository, and of every model, also those of other parts."""
         models = (part for unit in self for part in (unit.slug, self.digests[unit.slug]))
         beside = (part for file in self.beside.files for part in (file.file, file.content))
-        return key("tree", read.head(self.root), fingerprint.of_repository(self.root), *models, *beside)
+        return key("tree", read.read_head(self.root), fingerprint.digest_repository(self.root), *models, *beside)
 
     @cached_property
     def beside(self) -> Beside:
         """What lies beside the models; reads all of them."""
         slugs = frozenset(self.names)
-        found = kustomize.read_plain(self.root, PLATFORM)
-        found += kustomize.read_plain(self.root, FLEET, lambda file: file not in self._applied)
-        strays = model_folder.strays(self.root, model_folder.environments(self.root), slugs)
-        return Beside(files=tuple(found), findings=tuple(ownership.findings(self.root, strays, slugs)))
+        found = kustomize.read_folder(self.root, PLATFORM)
+        found += kustomize.read_folder(self.root, FLEET, lambda file: file not in self._applied)
+        strays = model_folder.read_orphans(self.root, model_folder.list_fleet_environments(self.root), slugs)
+        return Beside(files=tuple(found), findings=tuple(ownership.check_ownership(self.root, strays, slugs)))
 
 
 def substituted(root: Path) -> bool:
@@ -92,7 +92,7 @@ def _applied(root: Path) -> Iterator[str]:
             for link in (link for link in links if below == FLEET and os.path.islink(f"{place}/{link}")):
                 yield from (
                     f"{FLEET}/{link}/{slug}.yaml"
-                    for slug in model_folder.slugs(root)
+                    for slug in model_folder.list_slugs(root)
                     if os.path.isdir(f"{root}/models/{slug}/overlays/{link}")
                 )
 
@@ -101,10 +101,10 @@ def _may_substitute(path: Path) -> bool:
     """Whether its text has the word, or an escape that could make it; of a link it is not known."""
     if not os.path.lexists(path):
         return False
-    content = model_folder.plain(str(path))
+    content = model_folder.read_plain_file(str(path))
     return content is None or b"postBuild" in content or b"\\" in content
 
 
 def _substitutes(item: object) -> bool:
     """Whether it is a Flux Kustomization that expands variables."""
-    return str(at(item, "apiVersion")).startswith(_FLUX) and bool(at(item, "spec", "postBuild"))
+    return str(get_at(item, "apiVersion")).startswith(_FLUX) and bool(get_at(item, "spec", "postBuild"))

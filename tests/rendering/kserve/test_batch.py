@@ -42,32 +42,32 @@ def test_a_job_with_the_image_of_the_version(tmp_path: Path) -> None:
     assert [finding for finding in validate(root, Options()).findings if finding.severity == "error"] == []
     job = made(root)
     assert (job["kind"], job["apiVersion"]) == ("Job", "batch/v1")
-    pod = manifest.at(job, "spec", "template", "spec")
-    assert manifest.at(pod, "restartPolicy") == "Never"
-    assert manifest.at(pod, "serviceAccountName") == "models"
-    assert manifest.at(pod, "automountServiceAccountToken") is False
-    container = manifest.at(pod, "containers", 0)
-    assert manifest.at(container, "image") == IMAGE
-    assert manifest.at(container, "securityContext", "runAsNonRoot") is True
-    variables = manifest.at(container, "env")
+    pod = manifest.get_at(job, "spec", "template", "spec")
+    assert manifest.get_at(pod, "restartPolicy") == "Never"
+    assert manifest.get_at(pod, "serviceAccountName") == "models"
+    assert manifest.get_at(pod, "automountServiceAccountToken") is False
+    container = manifest.get_at(pod, "containers", 0)
+    assert manifest.get_at(container, "image") == IMAGE
+    assert manifest.get_at(container, "securityContext", "runAsNonRoot") is True
+    variables = manifest.get_at(container, "env")
     assert isinstance(variables, list)
     env = {item["name"]: item["value"] for item in variables}
     assert env["M2G_MODEL"] == "/opt/ml/model"
     assert env["AWS_REGION"] == "eu-west-1"
-    assert manifest.at(container, "resources", "limits") == {"cpu": "1", "memory": "2Gi"}
+    assert manifest.get_at(container, "resources", "limits") == {"cpu": "1", "memory": "2Gi"}
 
 
 def test_another_version_is_another_job_and_the_same_one_stays(tmp_path: Path) -> None:
     root, _ = world(tmp_path, JOB)
-    first = manifest.at(made(root), "metadata", "name")
+    first = manifest.get_at(made(root), "metadata", "name")
     assert run(root, FakeRegistry(), RenderOptions(locked=True)).files == ()
     world(tmp_path, JOB, release(version="2", image=Image(name=IMAGE, profile="mlflow-image")))
-    second = manifest.at(made(root), "metadata", "name")
+    second = manifest.get_at(made(root), "metadata", "name")
     assert first != second
     world(
         tmp_path, {**JOB, "contentType": "json"}, release(version="2", image=Image(name=IMAGE, profile="mlflow-image"))
     )
-    assert manifest.at(made(root), "metadata", "name") not in (first, second)
+    assert manifest.get_at(made(root), "metadata", "name") not in (first, second)
     names = {str(name) for name in (first, second)}
     assert all(name.startswith("wine-batch-") and len(name) == len("wine-batch-") + 8 for name in names)
 
@@ -83,12 +83,12 @@ def test_a_schedule_is_a_cron_job_that_does_not_overlap(tmp_path: Path) -> None:
     assert findings == ()
     assert [finding for finding in validate(root, Options()).findings if finding.severity == "error"] == []
     job = made(root)
-    assert (job["kind"], manifest.at(job, "metadata", "name")) == ("CronJob", f"{slug}-batch")
-    assert manifest.at(job, "spec", "concurrencyPolicy") == "Forbid"
-    assert manifest.at(job, "spec", "timeZone") == "Europe/Berlin"
-    container = manifest.at(job, "spec", "jobTemplate", "spec", "template", "spec", "containers", 0)
-    assert manifest.at(container, "resources", "limits") == {"cpu": "1", "memory": "8Gi"}
-    variables = manifest.at(container, "env")
+    assert (job["kind"], manifest.get_at(job, "metadata", "name")) == ("CronJob", f"{slug}-batch")
+    assert manifest.get_at(job, "spec", "concurrencyPolicy") == "Forbid"
+    assert manifest.get_at(job, "spec", "timeZone") == "Europe/Berlin"
+    container = manifest.get_at(job, "spec", "jobTemplate", "spec", "template", "spec", "containers", 0)
+    assert manifest.get_at(container, "resources", "limits") == {"cpu": "1", "memory": "8Gi"}
+    variables = manifest.get_at(container, "env")
     assert isinstance(variables, list)
     assert {"name": "M2G_MODEL", "value": "s3://mlflow/1/models/m-1/artifacts/"} in variables
 
@@ -98,12 +98,12 @@ def test_claims_are_mounted(tmp_path: Path) -> None:
     root, findings = world(tmp_path, batch)
     assert findings == ()
     assert [finding for finding in validate(root, Options()).findings if finding.severity == "error"] == []
-    pod = manifest.at(made(root), "spec", "template", "spec")
-    assert manifest.at(pod, "volumes") == [
+    pod = manifest.get_at(made(root), "spec", "template", "spec")
+    assert manifest.get_at(pod, "volumes") == [
         {"name": "claim-0", "persistentVolumeClaim": {"claimName": "done"}},
         {"name": "claim-1", "persistentVolumeClaim": {"claimName": "rows"}},
     ]
-    assert manifest.at(pod, "containers", 0, "volumeMounts", 1, "mountPath") == "/mnt/claims/rows"
+    assert manifest.get_at(pod, "containers", 0, "volumeMounts", 1, "mountPath") == "/mnt/claims/rows"
 
 
 def test_without_an_image_it_says_how_to_get_one(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_without_an_image_it_says_how_to_get_one(tmp_path: Path) -> None:
     assert "--profile mlflow-image" in findings[0].hint
     root, findings = world(tmp_path, {**JOB, "image": IMAGE}, release())
     assert findings == ()
-    assert manifest.at(made(root), "spec", "template", "spec", "containers", 0, "image") == IMAGE
+    assert manifest.get_at(made(root), "spec", "template", "spec", "containers", 0, "image") == IMAGE
     _, findings = world(tmp_path, {**JOB, "image": IMAGE}, release(artifact_uri=f"hf://a/b:{'0' * 40}"))
     assert [(finding.rule, finding.path) for finding in findings] == [("profile-unfit", "batch")]
 
@@ -169,5 +169,5 @@ def test_layers_of_a_batch_are_laid_field_by_field(tmp_path: Path) -> None:
     (root / "models/wine/model.yaml").write_text(msgspec.json.encode(own).decode())
     assert run(root, FakeRegistry(), RenderOptions(locked=True)).findings == ()
     job = made(root)
-    container = manifest.at(job, "spec", "jobTemplate", "spec", "template", "spec", "containers", 0)
-    assert manifest.at(container, "resources", "limits") == {"cpu": "2", "memory": "3Gi"}
+    container = manifest.get_at(job, "spec", "jobTemplate", "spec", "template", "spec", "containers", 0)
+    assert manifest.get_at(container, "resources", "limits") == {"cpu": "2", "memory": "3Gi"}

@@ -251,7 +251,7 @@ def test_whatever_an_expression_says_m2g_answers(golden: Path, expression: str) 
 
 def test_every_example_of_the_scaffold_can_be_asked(tmp_path: Path) -> None:
     """Also those that are comments; on a model that is served from storage and one that is an image."""
-    scaffolded = resources.root() / "template/policies/serving.yaml.jinja"
+    scaffolded = resources.find_root() / "template/policies/serving.yaml.jinja"
     active, more, examples = scaffolded.read_text().partition("# More to choose from")
     text = active + more + re.sub(r"^#(?=  )", "", examples, flags=re.MULTILINE)
     text = re.sub(r"\[\[ protected .*?\]\]", '"prod"', text)

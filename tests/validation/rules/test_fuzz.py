@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from m2g.core.config_types import External
-from m2g.core.manifest import place_of
+from m2g.core.field_path import parse_path
 from m2g.validation import rules
 from m2g.validation.rules import COMPONENT, Subject
 from tests.support.corpus import Case, cases
@@ -61,7 +61,7 @@ def check(item: object, *, other: object = None) -> None:
         subject = Subject(item=item, kserve="0.21", overlay=around, external=nothing, before=before, substituted=True)
         for finding in rules.check(subject):
             assert isinstance(finding.message, str)
-            place_of(finding.path)
+            parse_path(finding.path)
 
 
 @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
@@ -89,7 +89,7 @@ def test_no_text_takes_long(piece: str) -> None:
     text = piece * ((1 << 20) // len(piece))
     item = service()
     for path in ("metadata.annotations.a", "spec.predictor.model.storageUri", "spec.predictor.model.image"):
-        item = replaced(item, place_of(path), text)  # type: ignore[assignment]  # what is replaced lies inside
+        item = replaced(item, parse_path(path), text)  # type: ignore[assignment]  # what is replaced lies inside
     env = [{"name": "TOKEN", "value": text}, {"name": text, "value": text}]
     item = replaced(item, ("spec", "predictor", "model", "env"), env)  # type: ignore[assignment]  # as above
     started = time.process_time()

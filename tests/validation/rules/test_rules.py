@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import pytest
 
 from m2g.core.config_types import KserveVersion
-from m2g.core.manifest import at, path_text, place_of
+from m2g.core.field_path import format_path, parse_path
+from m2g.core.manifest import get_at
 from m2g.validation import rules
 from m2g.validation.rules import COMPONENT, Subject
 from tests.support.rule_objects import service
@@ -26,12 +27,12 @@ def changed(changes: Mapping[str, object]) -> dict[str, object]:
     """The good object with values set at paths; REMOVED removes."""
     item: dict[str, object] = copy.deepcopy(service())
     for path, value in changes.items():
-        *head, last = place_of(path)
+        *head, last = parse_path(path)
         node: object = item
         for step in head:
-            if at(node, step) is None and isinstance(node, dict):
+            if get_at(node, step) is None and isinstance(node, dict):
                 node[step] = {}
-            node = at(node, step)
+            node = get_at(node, step)
         assert isinstance(node, dict)
         if value is REMOVED:
             del node[last]
@@ -300,4 +301,4 @@ def test_a_list_in_a_strategic_merge_patch() -> None:
     "place", [(), ("spec", "canary", 0, "predictor"), ("metadata", "annotations", "a.b/c"), ('q"uo\\te', 3, "ünï")]
 )
 def test_paths_are_read_back(place: tuple[str | int, ...]) -> None:
-    assert place_of(path_text(place)) == place
+    assert parse_path(format_path(place)) == place

@@ -30,7 +30,7 @@ class {name}(object):
 @pytest.fixture(scope="module")
 def derive() -> Any:
     """Imports a module of schemas/derive, which is no package."""
-    sys.path.insert(0, str(resources.root() / "schemas/derive"))
+    sys.path.insert(0, str(resources.find_root() / "schemas/derive"))
     yield importlib.import_module
     sys.path.pop(0)
 

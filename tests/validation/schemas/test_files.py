@@ -13,7 +13,7 @@ import pytest
 
 from m2g.core import resources
 
-FOLDER = resources.root() / "schemas"
+FOLDER = resources.find_root() / "schemas"
 FILES = sorted(
     path.relative_to(FOLDER).as_posix() for path in [*FOLDER.glob("*.*.json"), *FOLDER.glob("serving.kserve.io/*.json")]
 )

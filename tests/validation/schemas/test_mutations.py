@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m2g.core.schema_errors import place
+from m2g.core.field_path import format_path
 from m2g.validation.schemas import Catalogue
 from tests.support import manifests
 from tests.support.manifests import GONE, Manifest
@@ -58,7 +58,7 @@ def test_an_unknown_field_is_found_in_every_closed_mapping(
     ):
         field = f"m2g{name}"
         found = CATALOGUE.violations(manifests.changed(manifest, [*path, field], "x"), kserve="0.21")
-        assert [violation.path for violation in found] == [place([*path, field])]
+        assert [violation.path for violation in found] == [format_path([*path, field])]
 
 
 @given(_somewhere())
@@ -66,7 +66,7 @@ def test_a_list_where_text_or_a_number_belongs_is_found(spot: tuple[Manifest, tu
     manifest, path = spot
     if not isinstance(_inside(manifest, path), dict | list) and "valuesInline" not in path:
         found = CATALOGUE.violations(manifests.changed(manifest, path, [["x"]]), kserve="0.21")
-        assert place(path) in [violation.path for violation in found]
+        assert format_path(path) in [violation.path for violation in found]
 
 
 @given(_somewhere(), st.one_of(ODD, st.just(GONE)))

@@ -16,7 +16,7 @@ import msgspec
 from m2g.core.errors import OutsideError
 
 
-class Ran(msgspec.Struct, frozen=True, kw_only=True):
+class Completed(msgspec.Struct, frozen=True, kw_only=True):
     """How a program ended. `stderr` is text for a person."""
 
     code: int
@@ -31,7 +31,7 @@ def run(
     stdin: bytes | None = None,
     timeout: float = 120,
     environment: Mapping[str, str] | None = None,
-) -> Ran:
+) -> Completed:
     """Run a program to its end; any exit code is an answer.
 
     `timeout` is in seconds; `environment` is laid over this process's own.
@@ -54,7 +54,7 @@ def run(
         raise OutsideError(f"{name} cannot be started: {error.strerror}") from error
     except subprocess.TimeoutExpired as error:
         raise OutsideError(f"{name} did not end within {timeout:g} s and was stopped") from error
-    return Ran(code=done.returncode, stdout=done.stdout, stderr=done.stderr.decode(errors="replace").strip())
+    return Completed(code=done.returncode, stdout=done.stdout, stderr=done.stderr.decode(errors="replace").strip())
 
 
 class Running:
@@ -85,7 +85,7 @@ class Running:
 
 
 @contextlib.contextmanager
-def held(
+def start(
     arguments: Sequence[str], *, cwd: Path, log: Path, environment: Mapping[str, str], remove: Path | None = None
 ) -> Iterator[Running]:
     """A program that runs until the end of the block, or of this process, however that ends; its words go to `log`.

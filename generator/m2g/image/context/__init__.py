@@ -9,7 +9,7 @@ import msgspec
 from m2g.core.config_types import Profile
 from m2g.core.errors import InputError
 from m2g.core.model import Release, Value
-from m2g.core.stamp import body, stamp
+from m2g.core.stamp import stamp, strip_stamp
 from m2g.image.context.dockerfile import MODEL_DIR, Recipe, dockerfile
 from m2g.image.context.requirements import Wanted, wanted, without_credentials
 from m2g.image.context.stock import like
@@ -119,4 +119,4 @@ def files(order: Order, model: tuple[str, ...] = ()) -> dict[str, bytes]:
 
 def marker(content: bytes) -> Marker:
     """The marker from its bytes. Raises msgspec's errors for anything else."""
-    return msgspec.json.decode(body(content), type=Marker)
+    return msgspec.json.decode(strip_stamp(content), type=Marker)

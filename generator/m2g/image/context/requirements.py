@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from m2g.core.config_types import Profile
 from m2g.core.errors import InputError
 from m2g.core.model import Value
-from m2g.core.naming import unprintable
+from m2g.core.naming import find_unprintable
 
 _USERINFO = re.compile(r"(?<=//)[^/\s@]*@")
 INDEX = re.compile(r"(-i|--index-url|--extra-index-url|-f|--find-links)[ =]+(\S+)")
@@ -96,7 +96,7 @@ def indexed(option: str, address: str, notes: list[str]) -> str:
 
 
 def _released(line: str) -> str:
-    if RELEASED.fullmatch(line) and not unprintable(line):
+    if RELEASED.fullmatch(line) and not find_unprintable(line):
         return line
     name = _NAME.match(line)
     shown = _USERINFO.sub("", line)[:120]
@@ -110,7 +110,9 @@ def _released(line: str) -> str:
 
 def _address(address: str, notes: list[str]) -> str:
     """The URL of an index without user and password. A path of the author's machine is refused."""
-    if not re.fullmatch(r"https?://[^\s\"'\\`$;|&<>]+", address := _USERINFO.sub("", address)) or unprintable(address):
+    if not re.fullmatch(r"https?://[^\s\"'\\`$;|&<>]+", address := _USERINFO.sub("", address)) or find_unprintable(
+        address
+    ):
         raise InputError(
             f"the requirements name the index {address[:120]!r}, which is no http(s) address",
             hint="log the model with an index that the build can read, or without one",

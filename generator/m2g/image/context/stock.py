@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from m2g.compat.runtime import Runtime, module_of, normal, package_of
+from m2g.compat.runtime import Runtime, find_package, normalize_name, resolve_variant
 from m2g.core.model import Mlmodel
 from m2g.image.context.requirements import INDEX, RELEASED, Wanted, indexed
 
@@ -29,7 +29,7 @@ def like(runtime: Runtime, mlmodel: Mlmodel) -> Wanted:
     lacks: list[str] = []
     newest: list[str] = []
     unsure: list[str] = []
-    for text in (*(mlmodel.requirements or ()), *(package_of(flavor.name) for flavor in mlmodel.flavors)):
+    for text in (*(mlmodel.requirements or ()), *(find_package(flavor.name) for flavor in mlmodel.flavors)):
         line = re.sub(r"(^|\s)#.*", "", text).strip()
         if found := INDEX.fullmatch(line):
             indexes.append(indexed(found[1], found[2], notes))
@@ -69,7 +69,7 @@ def _name(line: str) -> str:
     found = _NAME.match(line)
     if found is None or "://" in line.split(maxsplit=1)[0] or line[found.end() : found.end() + 1] in ("/", "\\"):
         return ""
-    return module_of(normal(found[0]))
+    return resolve_variant(normalize_name(found[0]))
 
 
 def _version(runtime: Runtime, name: str) -> str:

@@ -27,7 +27,7 @@ def read(root: Path) -> Policies:
     rules: dict[str, Rule] = {}
     waivers: list[Waiver] = []
     findings: list[Finding] = []
-    for path in shared_files.policy_files(root):
+    for path in shared_files.find_policy_files(root):
         name = path.relative_to(root).as_posix()
         try:
             document = yaml_reader.read(name, safe_files.read(root, name))
@@ -68,7 +68,7 @@ def _wrong(document: yaml_reader.Document) -> list[Finding]:
     data = {} if document.data is None else document.data
     schema = msgspec.json.schema(PolicyFile)
     errors = jsonschema_rs.validator_for(schema).iter_errors(data)
-    found = schema_errors.ordered(v for error in errors for v in schema_errors.violations(error, schema))
+    found = schema_errors.sort_violations(v for error in errors for v in schema_errors.explain_error(error, schema))
     return [_invalid(document, document.line(v.where), v.path, v.message, v.hint) for v in found]
 
 

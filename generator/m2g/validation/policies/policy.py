@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from m2g.core.config_types import Name, Text
 from m2g.core.finding import Finding, Severity
-from m2g.core.manifest import Manifest, at
+from m2g.core.manifest import Manifest, get_at
 from m2g.core.model import Release, Value
 from m2g.validation.policies.cel_types import MAX_LENGTH, Answer, Ending, Variables
 
@@ -179,7 +179,7 @@ def judged(rule: Rule, subject: Subject, answer: Answer, said: Answer | None) ->
     if answer.ending is Ending.DONE and answer.truth:
         return None
     policy, whole = rule.policy, subject.item
-    name = f"{whole.get('kind', 'object')} {at(whole, 'metadata', 'name') or 'without name'}"
+    name = f"{whole.get('kind', 'object')} {get_at(whole, 'metadata', 'name') or 'without name'}"
     severity = Severity(policy.severity)
     if answer.ending is not Ending.DONE:
         guard = " (ask for it with has(…) first)" if answer.ending is Ending.ABSENT else ""
@@ -209,7 +209,7 @@ def mentioned(expression: str, item: Manifest) -> tuple[str, ...]:
     deepest: tuple[str, ...] = ()
     for found in _MENTION.finditer(expression):
         steps = tuple(found[1].removeprefix(".").split("."))
-        while steps and at(item, *steps) is None:
+        while steps and get_at(item, *steps) is None:
             steps = steps[:-1]
         deepest = max(deepest, steps, key=len)
     return deepest

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 
+from m2g.core.field_path import format_path
 from m2g.core.finding import Finding
-from m2g.core.manifest import path_text
 from m2g.validation.rules import (
     canary,
     credentials,
@@ -83,7 +83,7 @@ def check(subject: Subject) -> list[Finding]:
             severity=rule.severity,
             message=fault.message,
             hint=fault.hint or rule.fix,
-            path=path_text(fault.place),
+            path=format_path(fault.place),
         )
         for rule in rules
         for fault in rule.check(subject)

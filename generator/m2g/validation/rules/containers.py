@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
-from m2g.core.manifest import Manifest, at
+from m2g.core.manifest import Manifest, get_at
 
 Place: TypeAlias = tuple[str | int, ...]
 
@@ -31,11 +31,11 @@ def pods(item: Manifest) -> Iterator[Place]:
     """The place of everything that is, or holds the fields of, a pod's spec."""
     kind = item.get("kind")
     if kind == INFERENCE_SERVICE:
-        components: list[Place] = [("spec", name) for name in COMPONENTS if at(item, "spec", name)]
+        components: list[Place] = [("spec", name) for name in COMPONENTS if get_at(item, "spec", name)]
         canaries = [(*place, "predictor") for place in _places(item, "spec", "canary")]
         for place in (*components, *canaries):
             yield place
-            if isinstance(at(item, *place, "workerSpec"), dict):
+            if isinstance(get_at(item, *place, "workerSpec"), dict):
                 yield (*place, "workerSpec")
     elif kind in RUNTIMES:
         yield ("spec",)
@@ -56,7 +56,7 @@ def containers(item: Manifest) -> Iterator[Place]:
         yield ("spec", "container")
     own = _OWN if item.get("kind") == INFERENCE_SERVICE else ()
     for pod in pods(item):
-        here = at(item, *pod)
+        here = get_at(item, *pod)
         if isinstance(here, dict):
             yield from ((*pod, key) for key in own if isinstance(here.get(key), dict))
             for key in ("containers", "initContainers"):
@@ -72,7 +72,7 @@ def variables(item: Manifest, containers: Iterable[Place]) -> Iterator[Place]:
 def probes(item: Manifest, containers: Iterable[Place]) -> Iterator[Place]:
     """The place of every probe of these containers that says anything."""
     for container in containers:
-        here = at(item, *container)
+        here = get_at(item, *container)
         if isinstance(here, dict):
             found = (name for name in _PROBES if isinstance(here.get(name), dict) and here[name])
             yield from ((*container, name) for name in found)
@@ -106,5 +106,5 @@ def words(node: object) -> str:
 
 
 def _places(item: Manifest, *place: str | int) -> list[Place]:
-    found = at(item, *place)
+    found = get_at(item, *place)
     return [(*place, index) for index in range(len(found))] if isinstance(found, list) else []

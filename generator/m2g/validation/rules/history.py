@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m2g.core.manifest import at
+from m2g.core.manifest import get_at
 from m2g.validation.rules.rule import FLEET, MODE, VALIDATION, Fault, Rule, Subject, issue
 
 _RENAMED = {"RawDeployment": "Standard", "Serverless": "Knative"}
@@ -14,7 +14,7 @@ _URI = ("spec", "predictor", "model", "storageUri")
 
 def _mode(subject: Subject) -> Iterator[Fault]:
     place = ("metadata", "annotations", MODE)
-    was, now = at(subject.before, *place), subject.at(*place)
+    was, now = get_at(subject.before, *place), subject.at(*place)
     if isinstance(was, str) and isinstance(now, str) and now not in (was, _RENAMED.get(was)):
         yield Fault(place=place, message=f"is {now}, but the service exists as {was}: KServe refuses the update")
 
@@ -22,8 +22,8 @@ def _mode(subject: Subject) -> Iterator[Fault]:
 def _name(subject: Subject) -> Iterator[Fault]:
     if subject.before is None or "predictor" not in subject.mapping("spec"):
         return
-    was, now = at(subject.before, *_NAME) or "", subject.at(*_NAME) or ""
-    if was != now and (at(subject.before, *_URI) or "") == (subject.at(*_URI) or ""):
+    was, now = get_at(subject.before, *_NAME) or "", subject.at(*_NAME) or ""
+    if was != now and (get_at(subject.before, *_URI) or "") == (subject.at(*_URI) or ""):
         message = f"is {now or 'gone'}, was {was or 'not there'}, but model.storageUri is the same"
         yield Fault(place=_NAME, message=message)
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from m2g.core.field_path import format_path
 from m2g.core.finding import Severity
-from m2g.core.manifest import at, path_text
+from m2g.core.manifest import get_at
 from m2g.validation.rules.containers import INFERENCE_SERVICE
 from m2g.validation.rules.rule import COMPONENT, Fault, Rule, Subject
 
@@ -20,17 +21,17 @@ _PATCHES = ("patches", "patchesStrategicMerge")
 def _replicas(subject: Subject) -> Iterator[Fault]:
     services = _services(subject)
     for index, entry in enumerate(subject.items("replicas")):
-        if services is None or at(entry, "name") in services:
-            name = at(entry, "name")
+        if services is None or get_at(entry, "name") in services:
+            name = get_at(entry, "name")
             message = f"kustomize has no replicas for an InferenceService ({name!r}); the build fails"
             yield Fault(place=("replicas", index), message=message)
 
 
 def _images(subject: Subject) -> Iterator[Fault]:
-    used = {_repository(at(item, "spec", "predictor", "model", "image")) for item in subject.overlay or ()}
+    used = {_repository(get_at(item, "spec", "predictor", "model", "image")) for item in subject.overlay or ()}
     for index, entry in enumerate(subject.items("images")):
-        if at(entry, "name") in used:
-            message = f"images: does not reach predictor.model.image ({at(entry, 'name')}); nothing is changed"
+        if get_at(entry, "name") in used:
+            message = f"images: does not reach predictor.model.image ({get_at(entry, 'name')}); nothing is changed"
             yield Fault(place=("images", index), message=message)
 
 
@@ -44,13 +45,13 @@ def _affixes(subject: Subject) -> Iterator[Fault]:
 def _lists(subject: Subject) -> Iterator[Fault]:
     for key in _PATCHES:
         for index, patch in enumerate(subject.items(key)):
-            documents = at(patch, "documents")
+            documents = get_at(patch, "documents")
             for document in documents if isinstance(documents, list) else []:
-                if isinstance(document, dict) and _custom(document, at(patch, "target")):
+                if isinstance(document, dict) and _custom(document, get_at(patch, "target")):
                     for place in _places_of_lists(document, ()):
                         yield Fault(
                             place=(key, index),
-                            message=f"a strategic-merge patch replaces the whole list {path_text(place)}: "
+                            message=f"a strategic-merge patch replaces the whole list {format_path(place)}: "
                             "what the base has in it is lost",
                             hint=f"use a JSON 6902 patch: op add, path /{'/'.join(map(str, place))}/-, or op replace",
                         )
@@ -60,7 +61,7 @@ def _services(subject: Subject) -> frozenset[object] | None:
     """Names of the InferenceServices that the component changes; None where nothing could be built."""
     if subject.overlay is None:
         return None
-    return frozenset(at(item, "metadata", "name") for item in subject.overlay if item["kind"] == INFERENCE_SERVICE)
+    return frozenset(get_at(item, "metadata", "name") for item in subject.overlay if item["kind"] == INFERENCE_SERVICE)
 
 
 def _repository(image: object) -> str:
@@ -71,8 +72,8 @@ def _repository(image: object) -> str:
 
 def _custom(document: dict[str, object], target: object) -> bool:
     """Whether a patch is for one of KServe's kinds."""
-    group = str(document.get("apiVersion", "")).partition("/")[0] or at(target, "group")
-    return group == _GROUP or document.get("kind") in _KINDS or at(target, "kind") in _KINDS
+    group = str(document.get("apiVersion", "")).partition("/")[0] or get_at(target, "group")
+    return group == _GROUP or document.get("kind") in _KINDS or get_at(target, "kind") in _KINDS
 
 
 def _places_of_lists(node: object, place: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m2g.core.manifest import at
+from m2g.core.manifest import get_at
 from m2g.core.naming import LABEL_MAX
 from m2g.validation.rules.containers import KINDS, Place
 from m2g.validation.rules.rule import Fault, Rule, Subject, issue
@@ -48,7 +48,7 @@ def _unique(subject: Subject) -> Iterator[Fault]:
     for place, keys in _lists(subject):
         seen: set[tuple[str, ...]] = set()
         for index, item in enumerate(subject.items(*place)):
-            values = [at(item, key) or _DEFAULTS.get(key) for key in keys]
+            values = [get_at(item, key) or _DEFAULTS.get(key) for key in keys]
             if not all(isinstance(value, str | int) for value in values):
                 continue  # the schema's matter
             identity = tuple(str(value) for value in values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m2g.core.manifest import at
+from m2g.core.manifest import get_at
 from m2g.validation.rules.containers import LEGACY
 from m2g.validation.rules.rule import VALIDATION, Fault, Rule, Subject, issue
 
@@ -13,7 +13,7 @@ _MAIN = "kserve-container"
 
 def _one(subject: Subject) -> Iterator[Fault]:
     for here in subject.predictors:
-        names = [at(container, "name") for container in subject.items(*here, "containers")]
+        names = [get_at(container, "name") for container in subject.items(*here, "containers")]
         predictor = subject.mapping(*here)
         found = [key for key in (*LEGACY, "model") if key in predictor]
         if names and (not found or _MAIN in names):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from m2g.core.manifest import at
+from m2g.core.manifest import get_at
 from m2g.validation.rules.containers import KINDS, Place
 from m2g.validation.rules.rule import Fault, Rule, Subject, issue
 
@@ -27,8 +27,8 @@ def _model(subject: Subject) -> Iterator[Fault]:
 def _served(subject: Subject, place: Place) -> str:
     """MLSERVER_MODEL_NAME names the model; for the runtime KServe sets it to the object's name."""
     for variable in subject.items(*place, "env"):
-        if at(variable, "name") == "MLSERVER_MODEL_NAME":
-            return str(at(variable, "value"))
+        if get_at(variable, "name") == "MLSERVER_MODEL_NAME":
+            return str(get_at(variable, "value"))
     return subject.text("metadata", "name")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from msgspec import UNSET
 
-from m2g.core.manifest import at
+from m2g.core.manifest import get_at
 from m2g.validation.rules.containers import INFERENCE_SERVICE, RUNTIMES, Place
 from m2g.validation.rules.rule import Fault, Rule, Subject
 
@@ -68,7 +68,7 @@ def _optional(subject: Subject, kind: str, place: Place, key: str = "name") -> I
 def _names(subject: Subject, kind: str) -> set[object]:
     """The names of this kind that the overlay builds to, or that something in it makes."""
     kinds = (*(RUNTIMES if kind == _RUNTIME else (kind,)), *_MAKERS.get(kind, ()))
-    return {at(item, "metadata", "name") for item in subject.overlay or () if item.get("kind") in kinds}
+    return {get_at(item, "metadata", "name") for item in subject.overlay or () if item.get("kind") in kinds}
 
 
 def _exists(subject: Subject) -> Iterator[Fault]:

@@ -20,7 +20,7 @@ def _canonical(subject: Subject) -> Iterator[Fault]:
             for name, amount in subject.mapping(*container, "resources", side).items():
                 place = (*container, "resources", side, name)
                 try:
-                    right = quantity.canonical(str(amount))
+                    right = quantity.canonicalize(str(amount))
                 except InputError:
                     continue  # not a quantity: the schema says so
                 if right != amount:
@@ -45,7 +45,7 @@ def _memory(subject: Subject) -> Iterator[Fault]:
     place = ("spec", "predictor", "model", "resources", "limits", "memory")
     limit = _amount(subject.at(*place))
     if size and limit is not None and limit < 2 * size:
-        least = quantity.canonical(f"{-(-2 * size // (1 << 20))}Mi")
+        least = quantity.canonicalize(f"{-(-2 * size // (1 << 20))}Mi")
         message = f"is {subject.at(*place)}, but the model's files are {size} bytes; loading takes about twice that"
         yield Fault(place=place, message=message, hint=f"set resources.limits.memory in model.yaml to {least} or more")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from m2g.core import quantity
 from m2g.core.errors import InputError
 from m2g.core.finding import Severity
-from m2g.core.manifest import at
+from m2g.core.manifest import get_at
 from m2g.validation.rules.containers import Place
 from m2g.validation.rules.rule import CLASS, VALIDATION, Fault, Rule, Subject, issue
 
@@ -41,9 +41,9 @@ def _hpa(subject: Subject, here: Place) -> Iterator[Fault]:
         yield Fault(place=(*here, "scaleTarget"), message=f"is {target}; with an HPA it must be 1 to 100 (percent)")
     for index, metric in enumerate(subject.items(*here, "autoScaling", "metrics")):
         place: Place = (*here, "autoScaling", "metrics", index)
-        if at(metric, "type") in ("External", "PodMetric"):
-            yield Fault(place=(*place, "type"), message=f"is {at(metric, 'type')!r}; an HPA knows only Resource")
-        elif at(metric, "type") == "Resource" and not at(metric, "resource"):
+        if get_at(metric, "type") in ("External", "PodMetric"):
+            yield Fault(place=(*place, "type"), message=f"is {get_at(metric, 'type')!r}; an HPA knows only Resource")
+        elif get_at(metric, "type") == "Resource" and not get_at(metric, "resource"):
             yield Fault(place=(*place, "resource"), message="is missing")
 
 
@@ -53,8 +53,8 @@ def _keda(subject: Subject, here: Place) -> Iterator[Fault]:
         yield Fault(place=(*here, "scaleMetric"), message="is not allowed with KEDA", hint=hint)
     for index, metric in enumerate(subject.items(*here, "autoScaling", "metrics")):
         place: Place = (*here, "autoScaling", "metrics", index)
-        field = _SOURCES.get(str(at(metric, "type")), "")
-        if field and not at(metric, field):
+        field = _SOURCES.get(str(get_at(metric, "type")), "")
+        if field and not get_at(metric, field):
             yield Fault(place=(*place, field), message="is missing")
         elif field == "resource":
             yield from _keda_resource(subject, (*place, field))

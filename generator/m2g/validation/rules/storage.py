@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from posixpath import commonpath
 
-from m2g.core.manifest import at
+from m2g.core.manifest import get_at
 from m2g.validation.rules.containers import LEGACY, Place
 from m2g.validation.rules.rule import VALIDATION, Fault, Rule, Subject
 
@@ -64,7 +64,7 @@ def _confidential(subject: Subject) -> Iterator[Fault]:
             place = (*here, key, "confidential")
             if subject.at(*place, "enabled") is not True:
                 continue
-            if not at(subject.mapping(*here, key), "storageUri"):
+            if not get_at(subject.mapping(*here, key), "storageUri"):
                 yield Fault(place=(*here, key, "storageUri"), message="is missing; an encrypted model needs it")
             resource = subject.text(*place, "resourceId")
             if _FORM.fullmatch(resource) and not _KEY.fullmatch(resource):  # another form is the schema's matter

@@ -16,7 +16,8 @@ import msgspec
 
 from m2g.core import resources, schema_errors
 from m2g.core.errors import InputError
-from m2g.core.schema_errors import Place, Violation
+from m2g.core.field_path import FieldPath
+from m2g.core.schema_errors import Violation
 from m2g.validation.schemas import crd_rules
 from m2g.validation.schemas.crd_rules import Demand
 from m2g.validation.schemas.kubernetes import KUBERNETES, Kubernetes
@@ -53,7 +54,7 @@ class Catalogue:
 
         Raises InputError for a Kubernetes version without schemas.
         """
-        self._folder = folder or resources.root() / "schemas"
+        self._folder = folder or resources.find_root() / "schemas"
         self._kubernetes = Kubernetes(kubernetes)
         self._own = own or Own()
         stems = (path.stem for path in (self._folder / KSERVE_GROUP).glob("*.json"))
@@ -106,7 +107,7 @@ class Catalogue:
         if compiled is None:
             return [self._unknown(api_version, kind, minor)]
 
-        def elsewhere(pointer: Place, field: str) -> str:
+        def elsewhere(pointer: FieldPath, field: str) -> str:
             return self._other_version(api_version, minor, pointer, field)
 
         try:
@@ -114,10 +115,10 @@ class Catalogue:
         except (TypeError, ValueError) as error:
             hint = "quote every key, and every date or time"
             return [Violation(where=(), message=f"cannot be written as JSON: {error}", hint=hint)]
-        found = {one for error in errors for one in schema_errors.violations(error, compiled.schema, elsewhere)}
+        found = {one for error in errors for one in schema_errors.explain_error(error, compiled.schema, elsewhere)}
         if compiled.structural and not found:
             found = set(crd_rules.examine(compiled.schema, obj).violations)
-        return schema_errors.ordered((_unsaid(one) for one in found) if kind == "Secret" else found)
+        return schema_errors.sort_violations((_unsaid(one) for one in found) if kind == "Secret" else found)
 
     def demands(self, obj: Mapping[str, object], *, kserve: str) -> tuple[Demand, ...]:
         """The CEL rules for an object that has no violation, to be asked by whoever has CEL at hand."""
@@ -167,7 +168,7 @@ class Catalogue:
             raise InputError(f"there are no schemas of KServe {kserve!r}", hint=f"known are {known}")
         return found[1]
 
-    def _other_version(self, api_version: str, minor: str, pointer: Place, field: str) -> str:
+    def _other_version(self, api_version: str, minor: str, pointer: FieldPath, field: str) -> str:
         """The first KServe version where the same type has this field."""
         if not api_version.startswith(f"{KSERVE_GROUP}/"):
             return ""
@@ -193,7 +194,7 @@ class Catalogue:
         known = [name for file in files if file for name in file.kinds]
         same = [name for name in known if name.endswith(f" {kind}")]
         same += [f"{other} {kind}" for other in self._kubernetes.api_versions(kind)]
-        near = schema_errors.near(wanted, same) or next(iter(same), "") or schema_errors.near(wanted, known)
+        near = schema_errors.suggest(wanted, same) or next(iter(same), "") or schema_errors.suggest(wanted, known)
         hint = f"did you mean {near}?" if near else "m2g schemas import adds the CRDs of your own cluster"
         return Violation(where=("kind",), message=message, hint=hint)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from m2g.core.errors import InputError
-from m2g.core.manifest import path_text
+from m2g.core.field_path import format_path
 from m2g.validation.schemas.kubernetes import Json
 
 MAX_DEPTH = 64
@@ -153,7 +153,7 @@ class Converter:
             problem = unsound(key, value)
             if problem:
                 del new[key]
-                self.left_out.append(Problem(path=path_text(place), message=problem))
+                self.left_out.append(Problem(path=format_path(place), message=problem))
 
     def _fields(self, new: Json, schema: Mapping[str, object], place: tuple[str, ...]) -> None:
         fields, others = schema.get("properties"), schema.get("additionalProperties")
@@ -221,7 +221,7 @@ def _number(key: str, value: object) -> bool:
 
 
 def _short(place: tuple[str, ...]) -> str:
-    text = path_text(place)
+    text = format_path(place)
     return text if len(text) < 120 else f"{text[:119]}…"
 
 

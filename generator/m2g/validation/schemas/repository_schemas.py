@@ -59,7 +59,7 @@ def read(root: Path) -> Own:
     places: dict[str, str] = {}
     sources: dict[str, Source] = {}
     findings: list[Finding] = []
-    for path in shared_files.schema_files(root):
+    for path in shared_files.find_schema_files(root):
         name = path.relative_to(root).as_posix()
         try:
             content = safe_files.read(root, name)
@@ -77,7 +77,7 @@ def read(root: Path) -> Own:
 def written(kind: Kind, source: str, sha256: str) -> tuple[str, bytes]:
     """Path and content of the file of one kind; the same CRD gives the same bytes."""
     name = f"{kind.version}.{kind.kind}"
-    common = msgspec.json.decode((resources.root() / "schemas/common.json").read_bytes(), type=_Common).defs
+    common = msgspec.json.decode((resources.find_root() / "schemas/common.json").read_bytes(), type=_Common).defs
     defs = dedupe.shared({name: kind.schema}, taken=common)
     used = _used(defs, common)
     content = {
