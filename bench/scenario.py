@@ -88,7 +88,7 @@ class Fleet:
         registry = open_registry(self.server.url)
         versions = [fleet.listed(index, number) for index in range(self.size) for number in (1, 2)]
         known = {(one.name, one.version): fleet.facts(index // 2, index % 2 + 1) for index, one in enumerate(versions)}
-        if registry.facts(versions[:2]) != {key: known[key] for key in list(known)[:2]}:
+        if registry.read_facts(versions[:2]) != {key: known[key] for key in list(known)[:2]}:
             raise RuntimeError("the fleet's facts are not what the server says")
         with Cache(self._facts) as cache:
             remember(registry, versions, known, cache)

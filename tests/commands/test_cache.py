@@ -234,7 +234,7 @@ def test_facts_of_a_version_are_asked_for_once(tmp_path: Path) -> None:
     run(repository(tmp_path / "two"), registry, RenderOptions(cache=cache))
     assert registry.asked[2:] == [("wine", "3")]  # what could not be read is asked for again
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
-    again = registry.versions()[1]
+    again = registry.list_versions()[1]
     registry.changes["wine", "2"] = msgspec.structs.replace(again, created_at=again.created_at + 1)
     run(repository(tmp_path / "three"), registry, RenderOptions(cache=cache))
     assert ("wine", "2") in registry.asked[3:]  # a model that was deleted and made anew

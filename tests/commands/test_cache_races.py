@@ -95,9 +95,9 @@ class Busy(FakeRegistry):
         super().__init__([model(name, champion="1", challenger="3") for name in ("wine", "beer", "gin")])
         self._file, self._text = file, text
 
-    def versions(self, name: str | None = None) -> list[ModelVersion]:
+    def list_versions(self, name: str | None = None) -> list[ModelVersion]:
         self._file.write_text(self._text)
-        return super().versions(name)
+        return super().list_versions(name)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_what_another_m2g_has_left_is_not_there(root: Path, tmp_path: Path, valu
     run(repository(tmp_path / "a"), registry, RenderOptions(cache=facts_only))
     left(root, facts_only, value)
     assert run(repository(tmp_path / "b"), registry, RenderOptions(cache=facts_only)).releases
-    known = list(version_facts.of(registry, registry.versions("wine")[:1], Cache(None)))
+    known = list(version_facts.of(registry, registry.list_versions("wine")[:1], Cache(None)))
     assert known[0][1].files
 
 

@@ -34,9 +34,9 @@ class WithExample(FakeRegistry):
 
     example = ROW
 
-    def facts(self, versions):  # type: ignore[no-untyped-def] # as in FakeRegistry
+    def read_facts(self, versions):  # type: ignore[no-untyped-def] # as in FakeRegistry
         files = {"MLmodel": MLMODEL, "requirements.txt": b"mlflow\n", "serving_input_example.json": self.example}
-        found = super().facts(versions)
+        found = super().read_facts(versions)
         return {key: VersionFacts(artifact_uri=value.artifact_uri, files=files) for key, value in found.items()}
 
 

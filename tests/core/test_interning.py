@@ -42,7 +42,7 @@ def test_every_record_is_what_it_was() -> None:
         _record("wine", "1", "dev"),
     ]
     alike = Interner()
-    assert [alike.of(record) for record in records] == records
+    assert [alike.intern(record) for record in records] == records
 
 
 def test_equal_is_not_the_same() -> None:
@@ -51,11 +51,11 @@ def test_equal_is_not_the_same() -> None:
 
 def test_what_several_say_is_there_once() -> None:
     alike = Interner()
-    dev, prod, stage = (alike.of(_record("wine", *key)) for key in (("2", "dev"), ("1", "prod"), ("2", "stage")))
+    dev, prod, stage = (alike.intern(_record("wine", *key)) for key in (("2", "dev"), ("1", "prod"), ("2", "stage")))
     assert dev.run is stage.run
     assert dev.mlmodel is stage.mlmodel
     assert dev.registry is prod.registry
-    other = alike.of(_record("beer", "2", "dev"))
+    other = alike.intern(_record("beer", "2", "dev"))
     mine, theirs = dev.mlmodel, other.mlmodel
     assert mine is not None
     assert theirs is not None

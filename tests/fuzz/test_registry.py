@@ -59,14 +59,14 @@ class Server:
         """All questions that render asks; each may only fail as m2g shows it."""
         self.body = body
         registry = self.registry
-        for question in (registry.models, registry.versions, lambda: registry.model("wine"), self.facts):
+        for question in (registry.list_models, registry.list_versions, lambda: registry.find_model("wine"), self.facts):
             try:
                 question()
             except M2gError as error:
                 assert 0 < len(error.message) < 3_000
 
     def facts(self) -> object:
-        return self.registry.facts([_VERSION])
+        return self.registry.read_facts([_VERSION])
 
 
 @pytest.fixture(scope="module")

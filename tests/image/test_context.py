@@ -413,7 +413,7 @@ def test_a_rollback_and_a_late_promotion_run_the_image_that_ran(tmp_path: Path) 
         assert (found.version, found.image) == (champion, Image(name=name, profile="mlflow-image"))
     # A model that was deleted and made again starts at version 1 again: that is another one.
     registry.known = [model(champion="1", challenger="3")]
-    registry.changes["wine", "1"] = msgspec.structs.replace(registry.versions()[0], created_at=2)
+    registry.changes["wine", "1"] = msgspec.structs.replace(registry.list_versions()[0], created_at=2)
     assert [wait.version for wait in waiting(root, Scope(), lambda _config: registry, locked=False)] == ["1"]
     # Nor does an image count that is not where images are now.
     registry.changes.clear()

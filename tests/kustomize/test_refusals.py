@@ -283,5 +283,5 @@ VALUES = st.recursive(
 def test_any_kustomization_is_read_or_refused(tmp_path: Path, content: dict[str, object]) -> None:
     write(tmp_path, {"base/kustomization.yaml": "resources: []\n", "a/b/x.yaml": "- a\n"})
     write(tmp_path, {"a/b/kustomization.yaml": json.dumps(content)})
-    graph = kustomize.GraphReader(tmp_path).graph("a/b")
+    graph = kustomize.GraphReader(tmp_path).read("a/b")
     assert graph.problem or graph.kustomizations

@@ -91,7 +91,7 @@ def test_no_more_than_some_batches_are_held_back(tmp_path: Path, monkeypatch: py
         reader = GraphReader(tmp_path)
         for folder in folders:
             taken += 1
-            yield reader.graph(folder)
+            yield reader.read(folder)
 
     built = 0
     for batch in batches.make_batches(graphs()):
@@ -105,5 +105,5 @@ def test_a_process_starts_when_enough_models_are_read(tmp_path: Path, monkeypatc
     write(tmp_path, model("model-0", dev=1, prod=1, staging=1) | model("model-1", dev=1, prod=1, staging=1))
     folders = [f"models/model-{number}/overlays/{env}" for number in range(2) for env in ("dev", "prod", "staging")]
     assert [
-        [graph.folder for graph in batch] for batch in batches.make_batches(map(GraphReader(tmp_path).graph, folders))
+        [graph.folder for graph in batch] for batch in batches.make_batches(map(GraphReader(tmp_path).read, folders))
     ] == [folders]

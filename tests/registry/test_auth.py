@@ -62,7 +62,7 @@ def test_credentials(
         (home / ".mlflow").mkdir()
         (home / ".mlflow/credentials").write_text(stored)
     registry = open_registry(server.url.replace("://", f"://{before_host}"))
-    registry.models()
+    registry.list_models()
     assert registry.identity == server.url
     assert server.asked[0].headers.get("Authorization") == expected
 
@@ -95,7 +95,7 @@ def test_wrong_credentials_are_named_and_not_shown(
 def test_an_authentication_plugin_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_AWS_SIGV4", "true")
     with fake(lambda asked: no(401, "UNAUTHENTICATED", "?")) as running, pytest.raises(InputError) as raised:
-        open_registry(running.url).models()
+        open_registry(running.url).list_models()
     assert "MLFLOW_TRACKING_AWS_SIGV4 is set, but m2g cannot use it" in raised.value.hint
 
 
@@ -127,7 +127,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_unknown_authority_is_not_trusted(certificate: Path) -> None:
     with fake(lambda asked: EMPTY, tls=(certificate, None)) as running:
         with pytest.raises(OutsideError, match="CERTIFICATE_VERIFY_FAILED") as raised:
-            open_registry(running.url).models()
+            open_registry(running.url).list_models()
         assert "MLFLOW_TRACKING_SERVER_CERT_PATH" in raised.value.hint
         assert running.asked == []
 
@@ -137,23 +137,23 @@ def test_an_authority_of_ones_own(certificate: Path, variable: str, monkeypatch:
     monkeypatch.setenv(variable, str(certificate))
     with fake(lambda asked: EMPTY, tls=(certificate, None)) as running:
         registry = open_registry(running.url)
-        assert registry.models() == []
-        assert registry.versions() == []
+        assert registry.list_models() == []
+        assert registry.list_versions() == []
 
 
 def test_tls_without_verification(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_INSECURE_TLS", "true")
     with fake(lambda asked: EMPTY, tls=(certificate, None)) as running:
-        assert open_registry(running.url).models() == []
+        assert open_registry(running.url).list_models() == []
 
 
 def test_a_client_certificate(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(certificate))
     with fake(lambda asked: EMPTY, tls=(certificate, certificate)) as running:
         with pytest.raises(OutsideError):
-            open_registry(running.url, patience=0.5).models()
+            open_registry(running.url, patience=0.5).list_models()
         monkeypatch.setenv("MLFLOW_TRACKING_CLIENT_CERT_PATH", str(certificate))
-        assert open_registry(running.url).models() == []
+        assert open_registry(running.url).list_models() == []
 
 
 @pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_SERVER_CERT_PATH", "MLFLOW_TRACKING_CLIENT_CERT_PATH"])
@@ -171,7 +171,7 @@ def test_a_certificate_that_cannot_be_read(
 
 def test_tls_to_a_server_without(server: Fake) -> None:
     with pytest.raises(OutsideError, match="WRONG_VERSION_NUMBER") as raised:
-        open_registry(server.url.replace("http:", "https:")).models()
+        open_registry(server.url.replace("http:", "https:")).list_models()
     assert "http://" in raised.value.hint
 
 
@@ -179,7 +179,7 @@ def test_tls_to_a_server_without(server: Fake) -> None:
 def test_a_proxy_that_cannot_be_used(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy)
     with pytest.raises(InputError, match="proxy settings"):
-        open_registry("http://127.0.0.1:9", patience=1).models()
+        open_registry("http://127.0.0.1:9", patience=1).list_models()
 
 
 UNREADABLE = {
@@ -203,7 +203,7 @@ UNREADABLE = {
 @pytest.mark.parametrize("uri", UNREADABLE)
 def test_a_uri_that_m2g_cannot_read(uri: str) -> None:
     with pytest.raises(InputError, match=UNREADABLE[uri]) as raised:
-        open_registry(uri).models()
+        open_registry(uri).list_models()
     assert raised.value.hint
 
 

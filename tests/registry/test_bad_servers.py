@@ -59,18 +59,18 @@ def pager(key: str, items: list[dict[str, object]], limit: int) -> Script:
 def test_a_list_costs_as_many_calls_as_it_has_pages(opened: Opened) -> None:
     items = [model(f"m{index:05}") for index in range(2500)]
     registry, server = opened(pager("registered_models", items, 1000))
-    assert [one.name for one in registry.models()] == [item["name"] for item in items]
+    assert [one.name for one in registry.list_models()] == [item["name"] for item in items]
     assert len(server.asked) == 3
     numbered = [version(f"m{index % 7}", index) for index in range(20_001)]
     registry, server = opened(pager("model_versions", numbered, 10_000))
-    assert len(registry.versions()) == 20_001
+    assert len(registry.list_versions()) == 20_001
     assert len(server.asked) == 3
     assert len({asked.peer for asked in server.asked}) == 3, "a kept connection costs 40 ms a request (Nagle)"
 
 
 def test_a_server_may_want_smaller_pages(opened: Opened) -> None:
     registry, server = opened(pager("registered_models", [model(f"m{index:03}") for index in range(250)], 100))
-    assert len(registry.models()) == 250
+    assert len(registry.list_models()) == 250
     assert [asked.query["max_results"] for asked in server.asked] == ["1000", "100", "100", "100"]
 
 
@@ -85,13 +85,13 @@ def test_order_and_repetitions_of_the_server_do_not_matter(opened: Opened) -> No
         ]
     )
     registry, _ = opened(lambda asked: good(next(pages)))
-    models = registry.models()
+    models = registry.list_models()
     assert [one.name for one in models] == ["a", "b", "c"]
     assert list(models[1].tags.items()) == [("a", ""), ("b", "2")]
     assert list(models[1].aliases.items()) == [("a", "10"), ("z", "1")]
     shuffled = [version("b", 10), version("b", 9), version("a", 2), version("b", 10)]
     registry, _ = opened(lambda asked: good({"model_versions": shuffled}))
-    assert [(one.name, one.version) for one in registry.versions()] == [("a", "2"), ("b", "9"), ("b", "10")]
+    assert [(one.name, one.version) for one in registry.list_versions()] == [("a", "2"), ("b", "9"), ("b", "10")]
 
 
 HOSTILE = ("a\nb", "../../etc/passwd", "${X}", "{{ x }}", "🍷" * 80, "-rf", "'\"", "\x1b[31m", "x" * 300, "", "\u202e")
@@ -100,15 +100,15 @@ HOSTILE = ("a\nb", "../../etc/passwd", "${X}", "{{ x }}", "🍷" * 80, "-rf", "'
 def test_names_and_tags_arrive_as_they_are(opened: Opened) -> None:
     listed = [model(name, tags=[{"key": name, "value": "y" * 100_000}]) for name in HOSTILE]
     registry, _ = opened(lambda asked: good({"registered_models": listed}))
-    models = registry.models()
+    models = registry.list_models()
     assert [one.name for one in models] == sorted(HOSTILE)
     assert all(one.tags == {one.name: "y" * 100_000} for one in models)
 
 
 def test_an_empty_registry_is_empty(opened: Opened) -> None:
     registry, _ = opened(lambda asked: Answer(body=b" { } "))
-    assert registry.models() == []
-    assert registry.versions() == []
+    assert registry.list_models() == []
+    assert registry.list_versions() == []
 
 
 NONSENSE = {
@@ -134,7 +134,7 @@ NONSENSE = {
 def test_nonsense_is_an_error_that_names_the_url(opened: Opened, answer: Answer) -> None:
     registry, server = opened(lambda asked: answer)
     with pytest.raises(OutsideError) as raised:
-        registry.models()
+        registry.list_models()
     assert f"{server.url}{MODELS}" in raised.value.message
     assert raised.value.hint
     assert len(raised.value.message) < 1000
@@ -180,7 +180,7 @@ def test_a_refusal_says_what_to_do_and_comes_soon(
     registry, server = opened(lambda asked: answer)
     started = time.monotonic()
     with pytest.raises(kind) as raised:
-        registry.models()
+        registry.list_models()
     assert time.monotonic() - started < 8
     assert server.url in raised.value.message
     assert message in raised.value.message
@@ -195,14 +195,14 @@ def test_a_refusal_says_what_to_do_and_comes_soon(
 def test_what_passes_is_tried_again(opened: Opened, passing: Answer) -> None:
     answers = iter([passing, good({"registered_models": [model("a")]})])
     registry, server = opened(lambda asked: next(answers))
-    assert [one.name for one in registry.models()] == ["a"]
+    assert [one.name for one in registry.list_models()] == ["a"]
     assert len(server.asked) == 2
 
 
 def test_nobody_listens() -> None:
     registry = open_registry("http://ada:hush@127.0.0.1:9", patience=1)
     with pytest.raises(OutsideError, match="Connection refused") as raised:
-        registry.models()
+        registry.list_models()
     error: BaseException | None = raised.value
     while error is not None:
         assert "hush" not in f"{error!r} {error}"
@@ -230,7 +230,7 @@ LATER = {
 def test_a_list_that_breaks_off_is_no_list(opened: Opened, then: Answer) -> None:
     registry, _ = opened(first_page_then(then))
     with pytest.raises(OutsideError):
-        registry.models()
+        registry.list_models()
 
 
 def test_a_list_without_end_is_no_list(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +238,7 @@ def test_a_list_without_end_is_no_list(opened: Opened, monkeypatch: pytest.Monke
     numbers = count()
     registry, server = opened(lambda asked: good({"next_page_token": str(next(numbers))}))
     with pytest.raises(OutsideError, match="in a circle"):
-        registry.versions()
+        registry.list_versions()
     assert len(server.asked) == 21
 
 
@@ -257,7 +257,7 @@ ASKED_FOR = {
 def test_one_model_is_asked_for_by_name(opened: Opened, case: tuple[Answer, dict[str, str] | None]) -> None:
     answer, aliases = case
     registry, server = opened(lambda asked: answer)
-    found = registry.model("Wine")
+    found = registry.find_model("Wine")
     assert (None if found is None else found.aliases) == aliases
     assert server.asked[0].query == {"name": "Wine"}
 
@@ -275,13 +275,13 @@ UNSURE = {
 def test_only_the_registry_itself_says_that_a_model_is_gone(opened: Opened, answer: Answer) -> None:
     registry, _ = opened(lambda asked: answer)
     with pytest.raises((OutsideError, InputError)):
-        registry.model("Wine")
+        registry.find_model("Wine")
 
 
 def test_versions_of_another_model_do_not_count(opened: Opened) -> None:
     registry, server = opened(lambda asked: good({"model_versions": [version("wine"), version("Wine")]}))
-    assert [one.name for one in registry.versions("Wine")] == ["Wine"]
-    assert registry.versions("'\"") == []
+    assert [one.name for one in registry.list_versions("Wine")] == ["Wine"]
+    assert registry.list_versions("'\"") == []
     assert [asked.query.get("filter") for asked in server.asked] == ["name='Wine'", None]
 
 
@@ -318,8 +318,8 @@ def test_one_bad_artifact_is_its_own_problem(opened: Opened, broken: Answer) -> 
         return broken if asked.query["name"] == "bad" else Answer(body=b"flavors: {}", kind="text/plain")
 
     registry, _ = opened(facts_script(artifact))
-    assert registry.facts(listed("bad"))["bad", "1"].problem, "alone, too"
-    facts = registry.facts(listed("bad", "good", "fine"))
+    assert registry.read_facts(listed("bad"))["bad", "1"].problem, "alone, too"
+    facts = registry.read_facts(listed("bad", "good", "fine"))
     assert list(facts) == [("bad", "1"), ("fine", "1"), ("good", "1")]
     assert facts["bad", "1"].problem
     assert facts["good", "1"].files["MLmodel"] == b"flavors: {}"
@@ -330,7 +330,7 @@ def test_artifacts_that_nobody_serves_do_not_cost_a_minute_each(opened: Opened) 
     registry, _ = opened(facts_script(lambda asked: page(status=503)))
     names = [f"m{index:02}" for index in range(24)]
     started = time.monotonic()
-    assert all(facts.problem for facts in registry.facts(listed(*names)).values())
+    assert all(facts.problem for facts in registry.read_facts(listed(*names)).values())
     assert time.monotonic() - started < 15
 
 
@@ -343,7 +343,7 @@ def test_a_server_that_dies_between_two_versions_fails_the_whole(opened: Opened)
     whole = facts_script(artifact)
     registry, _ = opened(lambda asked: whole(asked) if next(calls) < 30 else Answer(hang_up=True))
     with pytest.raises(OutsideError, match="broke off"):
-        registry.facts(listed(*(f"m{index:02}" for index in range(60))))
+        registry.read_facts(listed(*(f"m{index:02}" for index in range(60))))
 
 
 def test_numbers_that_json_does_not_have_are_text(opened: Opened) -> None:
@@ -351,7 +351,7 @@ def test_numbers_that_json_does_not_have_are_text(opened: Opened) -> None:
     metrics = [{"key": key, "value": value} for key, value in reversed(values.items())]
     run = {"info": {"run_id": "r"}, "data": {"metrics": metrics}}
     registry, _ = opened(facts_script(lambda asked: Answer(body=b"x"), good({"run": run})))
-    facts = registry.facts(listed("wine", run_id="r"))["wine", "1"]
+    facts = registry.read_facts(listed("wine", run_id="r"))["wine", "1"]
     assert facts.run is not None
     expected = {"a": "NaN", "b": "Infinity", "c": "-Infinity", "d": 1.0, "e": 0.1, "f": "Infinity"}
     assert list(facts.run.metrics.items()) == list(expected.items())
@@ -360,7 +360,7 @@ def test_numbers_that_json_does_not_have_are_text(opened: Opened) -> None:
 def test_a_metric_that_is_no_number_is_a_problem(opened: Opened) -> None:
     run = {"info": {"run_id": "r"}, "data": {"metrics": [{"key": "a", "value": "many"}]}}
     registry, _ = opened(facts_script(lambda asked: Answer(body=b"x"), good({"run": run})))
-    assert "no number" in registry.facts(listed("wine", run_id="r"))["wine", "1"].problem
+    assert "no number" in registry.read_facts(listed("wine", run_id="r"))["wine", "1"].problem
 
 
 def test_runs_are_searched_by_the_chunk_and_a_hostile_run_id_is_no_filter(opened: Opened) -> None:
@@ -378,7 +378,7 @@ def test_runs_are_searched_by_the_chunk_and_a_hostile_run_id_is_no_filter(opened
         return facts_script(lambda _: Answer(body=b"python_version: x"))(asked)
 
     registry, server = opened(answer)
-    facts = registry.facts([*versions, *evil])
+    facts = registry.read_facts([*versions, *evil])
     assert all(
         one.run is not None and one.run.experiment_id == "7" for (name, _), one in facts.items() if name != "evil"
     )
@@ -406,7 +406,7 @@ def test_logged_models_are_searched_by_the_chunk_and_what_is_not_found_is_asked_
         return facts_script(lambda _: Answer(body=b"python_version: x"))(asked)
 
     registry, server = opened(answer)
-    facts = registry.facts([*versions, evil])
+    facts = registry.read_facts([*versions, evil])
     assert {one.artifact_uri for one in facts.values()} == {f"s3://bucket/{name}" for name in (*names, "lost", "evil")}
     assert [server.count(path) for path in ("logged-models/search", "get-download-uri")] == [2, 2]
 
@@ -435,5 +435,5 @@ def test_a_file_beside_mlmodel_never_makes_a_version_unreadable(
                 return no(404, "RESOURCE_DOES_NOT_EXIST", "no such file")
 
     registry, _ = opened(facts_script(artifact))
-    facts = registry.facts(listed("wine"))["wine", "1"]
+    facts = registry.read_facts(listed("wine"))["wine", "1"]
     assert (facts.problem, list(facts.files), facts.unread) == ("", ["MLmodel"], unread)

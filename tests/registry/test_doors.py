@@ -44,12 +44,12 @@ def names(kind: Kind) -> list[str]:
 
 
 def facts_of(registry: Registry, name: str, version: str = "1") -> VersionFacts:
-    versions = [one for one in registry.versions(name) if one.version == version]
-    return registry.facts(versions)[name, version]
+    versions = [one for one in registry.list_versions(name) if one.version == version]
+    return registry.read_facts(versions)[name, version]
 
 
 def test_models_come_by_name_with_aliases_and_tags_and_without_prompts(registry: Registry, kind: Kind) -> None:
-    models = registry.models()
+    models = registry.list_models()
     assert [model.name for model in models] == names(kind)
     by_name = {model.name: model for model in models}
     assert by_name["wine-quality"].aliases == {"challenger": "2", "champion": "1"}
@@ -60,7 +60,7 @@ def test_models_come_by_name_with_aliases_and_tags_and_without_prompts(registry:
 
 
 def test_versions_come_by_name_and_number(registry: Registry, kind: Kind) -> None:
-    versions = {(v.name, v.version): v for v in registry.versions()}
+    versions = {(v.name, v.version): v for v in registry.list_versions()}
     expected = [(name, "1") for name in names(kind) if name != "empty"]
     assert list(versions) == sorted([*expected, ("wine-quality", "2")])
     assert {v.status for v in versions.values()} == {"READY"}
@@ -73,17 +73,17 @@ def test_versions_come_by_name_and_number(registry: Registry, kind: Kind) -> Non
 
 
 def test_one_model_is_what_the_list_says(registry: Registry) -> None:
-    versions = registry.versions()
-    for model in registry.models():
-        assert registry.model(model.name) == model
-        assert registry.versions(model.name) == [v for v in versions if v.name == model.name]
+    versions = registry.list_versions()
+    for model in registry.list_models():
+        assert registry.find_model(model.name) == model
+        assert registry.list_versions(model.name) == [v for v in versions if v.name == model.name]
 
 
 @pytest.mark.parametrize("name", ["greeting", "none-such", "WINE-QUALITY", ""])
 def test_a_model_that_is_not_there_is_none(registry: Registry, name: str) -> None:
     if name:
-        assert registry.model(name) is None
-    assert registry.versions(name) == []
+        assert registry.find_model(name) is None
+    assert registry.list_versions(name) == []
 
 
 def test_a_wine_has_its_run_and_its_mlmodel(registry: Registry) -> None:
@@ -127,7 +127,7 @@ def test_a_runs_source_becomes_the_place_of_the_files(registry: Registry) -> Non
 
 
 def test_odd_versions_do_not_fail_the_others(registry: Registry, kind: Kind) -> None:
-    facts = registry.facts(registry.versions())
+    facts = registry.read_facts(registry.list_versions())
     assert [key for key, one in facts.items() if one.problem] == [("elsewhere", "1")]
     assert "s3://no-such-bucket-of-ours/model/MLmodel" in facts["elsewhere", "1"].problem
     unreadable = [name for (name, _), one in facts.items() if not one.files]
@@ -138,21 +138,21 @@ def test_odd_versions_do_not_fail_the_others(registry: Registry, kind: Kind) -> 
 
 
 def test_facts_of_nothing_are_nothing(registry: Registry) -> None:
-    assert registry.facts([]) == {}
+    assert registry.read_facts([]) == {}
 
 
 def test_a_version_that_was_deleted_meanwhile_is_a_problem_of_its_own(registry: Registry) -> None:
-    there = registry.versions("direct")
+    there = registry.list_versions("direct")
     gone = ModelVersion(name="direct", version="7", source="", created_at=0)
-    facts = registry.facts([*there, gone])
+    facts = registry.read_facts([*there, gone])
     assert facts["direct", "1"].problem == ""
     assert facts["direct", "7"].problem
 
 
 def test_a_run_that_is_no_more_is_no_run(registry: Registry) -> None:
-    there = registry.versions("direct")[0]
+    there = registry.list_versions("direct")[0]
     lost = ModelVersion(name="direct", version="1", source=there.source, created_at=0, run_id="0" * 32)
-    facts = registry.facts([lost])["direct", "1"]
+    facts = registry.read_facts([lost])["direct", "1"]
     assert (facts.run, facts.problem) == (None, "")
     assert "MLmodel" in facts.files
 
@@ -164,12 +164,12 @@ def test_a_server_and_its_database_say_the_same_and_the_database_stays_as_it_was
     path = made.folder / "mlflow.db"
     before = hashlib.sha256(path.read_bytes()).digest()
     here, there = open_registry(f"sqlite:///{path}"), open_registry(made.uri)
-    assert here.models() == there.models()
-    versions = there.versions()
-    assert here.versions() == versions
+    assert here.list_models() == there.list_models()
+    versions = there.list_versions()
+    assert here.list_versions() == versions
     direct = [version for version in versions if version.name in {"direct", "gone"}]
-    assert here.facts(direct) == there.facts(direct)
-    behind_proxy = here.facts(here.versions("wine-quality"))["wine-quality", "1"]
+    assert here.read_facts(direct) == there.read_facts(direct)
+    behind_proxy = here.read_facts(here.list_versions("wine-quality"))["wine-quality", "1"]
     assert "name it as registry.uri" in behind_proxy.problem
     assert hashlib.sha256(path.read_bytes()).digest() == before
 
@@ -183,7 +183,7 @@ def test_reading_leaves_nothing_here_and_no_variable(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     registry = open_registry(made.uri)
-    assert registry.facts(registry.versions())
+    assert registry.read_facts(registry.list_versions())
     assert list(tmp_path.iterdir()) == []
     assert os.environ["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:9"
 
@@ -191,11 +191,11 @@ def test_reading_leaves_nothing_here_and_no_variable(
 def test_many_runs_come_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """More runs than are asked for one by one: the same facts by search."""
     registry = open_registry(store("mlflow3").uri)
-    versions = registry.versions()
-    one_by_one = {key: facts for version in versions for key, facts in registry.facts([version]).items()}
+    versions = registry.list_versions()
+    one_by_one = {key: facts for version in versions for key, facts in registry.read_facts([version]).items()}
     assert any(version.source.startswith("models:/m-") for version in versions)
     monkeypatch.setattr("m2g.registry.facts_api._FEW", 0)
-    assert registry.facts(versions) == one_by_one
+    assert registry.read_facts(versions) == one_by_one
 
 
 @pytest.fixture(scope="module")
@@ -217,23 +217,23 @@ def test_a_workspace_is_a_registry_of_its_own(workspaces: Server, monkeypatch: p
     post(f"{url}/api/2.0/mlflow/registered-models/create", {"name": "in-default"})
     post(f"{url}/api/2.0/mlflow/registered-models/create", {"name": "in-team"}, "team-a")
     team, default = open_registry(url, workspace="team-a"), open_registry(url)
-    assert [model.name for model in team.models()] == ["in-team"]
-    assert [model.name for model in default.models()] == ["in-default"]
-    assert team.model("in-default") is None
+    assert [model.name for model in team.list_models()] == ["in-team"]
+    assert [model.name for model in default.list_models()] == ["in-default"]
+    assert team.find_model("in-default") is None
     assert (team.identity, default.identity) == (f"{url}#team-a", url)
     monkeypatch.setenv("MLFLOW_WORKSPACE", "team-a")
     assert open_registry(url).identity == team.identity
     nobody = open_registry(url, workspace="nobody")
     with pytest.raises(InputError, match="'nobody' not found"):
-        nobody.models()
+        nobody.list_models()
     with pytest.raises(InputError, match="'nobody' not found"):
-        nobody.model("in-team")
+        nobody.find_model("in-team")
 
 
 @pytest.mark.parametrize("server", ["mlflow3", "mlflow2"])
 def test_a_server_without_workspaces_says_so(server: Kind) -> None:
     with pytest.raises(InputError, match="has no workspaces") as raised:
-        open_registry(store(server).uri, workspace="team-a").models()
+        open_registry(store(server).uri, workspace="team-a").list_models()
     assert "--enable-workspaces" in raised.value.hint
 
 

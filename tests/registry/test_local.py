@@ -31,25 +31,25 @@ def database(path: Path, tables: tuple[str, ...] = TABLES, revision: str = "") -
 
 def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no file"):
-        open_registry(f"sqlite:///{tmp_path}/none.db").models()
+        open_registry(f"sqlite:///{tmp_path}/none.db").list_models()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_database_of_another_program(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a database of MLflow"):
-        open_registry(database(tmp_path / "other.db", ("runs",))).models()
+        open_registry(database(tmp_path / "other.db", ("runs",))).list_models()
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "a.db").write_text("not a database, but long enough to look at" * 99)
     with pytest.raises(OutsideError, match="file is not a database"):
-        open_registry(f"sqlite:///{tmp_path}/a.db").models()
+        open_registry(f"sqlite:///{tmp_path}/a.db").list_models()
 
 
 def test_a_database_of_a_newer_mlflow(tmp_path: Path) -> None:
     uri = database(tmp_path / "newer.db", revision="ffffffffffff")
     with pytest.raises(OutsideError, match="ffffffffffff") as raised:
-        open_registry(uri).models()
+        open_registry(uri).list_models()
     assert "newer MLflow" in raised.value.hint
 
 
@@ -74,7 +74,7 @@ def test_a_shared_database_is_never_migrated(tmp_path: Path) -> None:
 def test_a_shared_database_without_its_driver_or_server_says_so_without_the_password() -> None:
     for uri in ("postgresql://ada:hush@127.0.0.1:9/mlflow", "mysql+pymysql://ada:hush@127.0.0.1:9/mlflow"):
         with pytest.raises((InputError, OutsideError)) as raised:
-            open_registry(uri).models()
+            open_registry(uri).list_models()
         assert "hush" not in raised.value.message
         assert "127.0.0.1:9/mlflow" in raised.value.message
 
@@ -88,7 +88,7 @@ def _migrations() -> Path:
 @pytest.mark.parametrize("uri", ["{}/none", "file://{}/none", "{}"])
 def test_a_folder_without_models(uri: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no registered models there"):
-        open_registry(uri.format(tmp_path)).models()
+        open_registry(uri.format(tmp_path)).list_models()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -97,16 +97,16 @@ def test_a_damaged_folder_is_an_error(tmp_path: Path) -> None:
     model.mkdir(parents=True)
     (model / "meta.yaml").write_text("name: [")
     with pytest.raises((InputError, OutsideError)):
-        open_registry(str(tmp_path / "mlruns")).models()
+        open_registry(str(tmp_path / "mlruns")).list_models()
 
 
 def test_a_relative_uri_is_kept_and_resolved_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mlruns/models").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     registry = open_registry("./mlruns")
-    assert registry.models() == []
-    assert registry.versions() == []
-    assert registry.model("none") is None
+    assert registry.list_models() == []
+    assert registry.list_versions() == []
+    assert registry.find_model("none") is None
     assert registry.identity == "./mlruns"
 
 
@@ -116,7 +116,7 @@ sys.modules["mlflow"] = None
 from m2g.errors import InputError
 from m2g.registry import open_registry
 try:
-    open_registry(sys.argv[1]).models()
+    open_registry(sys.argv[1]).list_models()
 except InputError as error:
     print(error.message, error.hint)
 """
@@ -142,6 +142,6 @@ def test_what_is_left_in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     folder = tmp_path / "mlruns"
     (folder / "models").mkdir(parents=True)
-    open_registry(str(folder)).models()
+    open_registry(str(folder)).list_models()
     shutil.rmtree(folder)
     assert list(tmp_path.iterdir()) == []

@@ -100,13 +100,13 @@ def _requests(file: bytes, example: bytes) -> list[str]:
 
 def _component(root: Path, content: bytes) -> object:
     put(root, "models/wine/custom/dev/kustomization.yaml", content)
-    return kustomize.GraphReader(root).graph("models/wine/custom/dev")
+    return kustomize.GraphReader(root).read("models/wine/custom/dev")
 
 
 def _resource(root: Path, content: bytes) -> object:
     put(root, "models/wine/custom/dev/kustomization.yaml", b"resources: [x.yaml]\npatches: [{path: x.yaml}]\n")
     put(root, "models/wine/custom/dev/x.yaml", content)
-    return kustomize.GraphReader(root).graph("models/wine/custom/dev")
+    return kustomize.GraphReader(root).read("models/wine/custom/dev")
 
 
 def _plain(root: Path, content: bytes) -> object:

@@ -80,17 +80,17 @@ class FakeRegistry:
         self.last = last
         self.asked: list[tuple[str, str]] = []
 
-    def models(self) -> list[RegisteredModel]:
+    def list_models(self) -> list[RegisteredModel]:
         return [model for model in self.known if model.name not in self.hidden]
 
-    def versions(self, name: str | None = None) -> list[ModelVersion]:
+    def list_versions(self, name: str | None = None) -> list[ModelVersion]:
         listed = [m.name for m in self.known if m.name == name or (name is None and m.name not in self.hidden)]
         return [self._version(model, str(number)) for model in listed for number in range(1, self.last + 1)]
 
-    def model(self, name: str) -> RegisteredModel | None:
+    def find_model(self, name: str) -> RegisteredModel | None:
         return next((model for model in self.known if model.name == name), None)
 
-    def facts(self, versions: Sequence[ModelVersion]) -> dict[tuple[str, str], VersionFacts]:
+    def read_facts(self, versions: Sequence[ModelVersion]) -> dict[tuple[str, str], VersionFacts]:
         self.asked += [(version.name, version.version) for version in versions]
         return {(version.name, version.version): self._facts(version) for version in versions}
 

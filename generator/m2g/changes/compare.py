@@ -82,7 +82,7 @@ def difference(root: Path, held: LoadedRepository, resolved: Resolved, wanted: D
 
 def _current(root: Path, folder: ModelFolder, given: Iterable[str]) -> dict[str, bytes]:
     """What lies in m2g's places of a model. Raises InputError and OutsideError for what cannot be read."""
-    current = {path: folder.content(root, path) for path in folder.owned()}
+    current = {path: folder.read(root, path) for path in folder.list_owned()}
     for path in given:
         if path not in current and os.path.lexists(f"{root}/{path}"):  # no file: the reader says what is wrong with it
             current[path] = reading.read(root, path)
@@ -126,8 +126,8 @@ class _Found:
         self.foreign |= stale - removals
         self.edited |= {path for path, content in touched.items() if _is_edited(content)}
         self.current.put(touched)
-        after = folder.changed({path: given[path] for path in changed}, removals)
-        if known and given and after.owned() == sorted(given) and given.items() <= after.files.items():
+        after = folder.apply_changes({path: given[path] for path in changed}, removals)
+        if known and given and after.list_owned() == sorted(given) and given.items() <= after.files.items():
             (self.coming if changed or removals else self.right).append(after.digest)
 
 
@@ -155,7 +155,7 @@ class _Concern(Value, frozen=True, kw_only=True):
         slug, environment = place.slug, place.environment
         if slug in self.frozen and path not in self.kept:
             return False
-        if not self.scope.about(slug, self.names.get(slug, slug)):
+        if not self.scope.includes_model(slug, self.names.get(slug, slug)):
             return False
         narrowed = environment and self.scope.environments and environment not in self.scope.environments
         return rebased or not narrowed
@@ -175,7 +175,7 @@ def to_render(held: LoadedRepository, resolved: Resolved) -> frozenset[str]:
     state = held.repository
     before, after = state.records, resolved.records
     moved = {key[0] for key in {*before, *after} if before.get(key) != after.get(key)}
-    return frozenset((state.slugs | {slug for slug, _ in after}) - state.settled | moved)
+    return frozenset((state.slugs | {slug for slug, _ in after}) - state.up_to_date | moved)
 
 
 def _by_slug(paths: Iterable[str]) -> dict[str, list[str]]:

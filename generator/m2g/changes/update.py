@@ -79,7 +79,7 @@ def update(
         if writes:
             write.write(root, different.files, different.removals)
         for digest in different.right:
-            remembered.add_right(digest)
+            remembered.add_up_to_date(digest)
         findings = [*resolved.findings, *add_lines(root, wanted.findings), *different.notes]
         findings += find_unused(state, resolved.records)
         findings += write.unfinished_finding(root)

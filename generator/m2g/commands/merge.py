@@ -170,7 +170,7 @@ def _sound(file: Path, report: _Report) -> None:
     shard = _shard(file, report)
     keys = [folder.split("/") for folder in report.built]
     summary = report.summary
-    if any(len(key) != 4 or (key[0], key[2]) != ("models", "overlays") or not shard.has(key[1]) for key in keys):
+    if any(len(key) != 4 or (key[0], key[2]) != ("models", "overlays") or not shard.contains(key[1]) for key in keys):
         raise InputError(f"{file} tells of overlays that are not in part {shard}", hint=_HINT)
     told = summary.overlays, summary.models, summary.errors, summary.warnings
     counts = [sum(finding.severity is severity for finding in report.findings) for severity in Severity]

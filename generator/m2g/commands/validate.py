@@ -135,7 +135,7 @@ def _plain_files(fleet: Fleet, scope: Scope) -> int:
 
 def _config(root: Path, remembered: KnownFolders) -> tuple[Config | None, list[Finding]]:
     try:
-        loaded = remembered.config(root)
+        loaded = remembered.read_config(root)
     except InputError as error:
         return None, [configuration.describe_unreadable(error)]
     return loaded.config, list(loaded.findings)
@@ -165,7 +165,7 @@ def _judged(
 
 def _keys(unit: Unit, scope: Scope) -> list[Key]:
     keys = ((unit.slug, environment) for environment in unit.overlays)
-    return [key for key in keys if scope.has(key, unit.name)]
+    return [key for key in keys if scope.includes(key, unit.name)]
 
 
 def _beside(court: Court, beside: Sequence[kustomize.RawFile]) -> dict[Key, Judgement]:

@@ -22,7 +22,7 @@ class Interner:
         self._signatures: dict[int, Signature | None] = {}
         self._requirements: dict[int, tuple[str, ...] | None] = {}
 
-    def of(self, record: Release) -> Release:
+    def intern(self, record: Release) -> Release:
         """The same record, of the objects of those before it."""
         last = self._last.get(record.version)
         if last is None or last.run != record.run or last.mlmodel != record.mlmodel:

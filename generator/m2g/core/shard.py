@@ -17,7 +17,7 @@ class Shard(Value, frozen=True, kw_only=True):
     index: int
     count: int
 
-    def has(self, slug: str) -> bool:
+    def contains(self, slug: str) -> bool:
         """Whether the model with this slug is in it."""
         digest = hashlib.blake2b(slug.encode(), digest_size=8).digest()
         return int.from_bytes(digest) % self.count == self.index - 1

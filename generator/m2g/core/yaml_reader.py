@@ -29,7 +29,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     data: object
     lines: dict[tuple[str | int, ...], int]
 
-    def line(self, place: FieldPath) -> int:
+    def find_line(self, place: FieldPath) -> int:
         """The line of `place`, or of the nearest place around it that the file has."""
         key = tuple(place)
         while key and key not in self.lines:

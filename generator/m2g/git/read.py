@@ -28,7 +28,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     oid: str
 
     @property
-    def is_link(self) -> bool:
+    def is_symlink(self) -> bool:
         """A symbolic one; its content is where it leads."""
         return self.mode == _LINK
 
@@ -108,7 +108,7 @@ def read_files(root: Path, entries: Mapping[str, Entry]) -> dict[str, bytes]:
 
 def read_symlinks(root: Path, entries: Mapping[str, Entry]) -> dict[str, str]:
     """Where the symbolic links among `entries` lead."""
-    wanted = {path: entry.oid for path, entry in entries.items() if entry.is_link}
+    wanted = {path: entry.oid for path, entry in entries.items() if entry.is_symlink}
     blobs = _blobs(root, wanted.values())
     return {path: os.fsdecode(blobs[oid]) for path, oid in wanted.items()}
 

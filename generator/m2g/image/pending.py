@@ -90,7 +90,9 @@ def _releases(
         kept = {
             key: record
             for key, record in repository.records.items()
-            if scope.has(key, record.model) and key[1] in config.environments and matches_name(config, record.model)
+            if scope.includes(key, record.model)
+            and key[1] in config.environments
+            and matches_name(config, record.model)
         }
         return kept, ()
     with Cache(cache_location.find_cache_folder(root)) as cache:
@@ -98,7 +100,7 @@ def _releases(
     findings = list(resolved.findings)
     records: dict[Key, Release] = {}
     for key, release in resolved.records.items():
-        if not scope.has(key, release.model):
+        if not scope.includes(key, release.model):
             continue
         wrong = () if release == repository.records.get(key) else _wrong(repository, key[0], release)
         findings += wrong

@@ -46,12 +46,12 @@ def _dtypes(signature: Signature | None) -> Iterator[tuple[str, str]]:
 
 def _outputs(signature: Signature | None) -> Iterator[str]:
     columns = [field for field in (signature.outputs or () if signature else ()) if field.shape is None]
-    dated = [field.name for field in columns if parse(field.type).word == "datetime"]
+    dated = [field.name for field in columns if parse(field.type).name == "datetime"]
     if dated:
         yield f"MLServer cannot encode the datetimes of output {dated[0][:80]!r}; {_ELSEWHERE}"
     if len(columns) != 1 or columns[0].name:
         return
-    word = parse(columns[0].type).word
+    word = parse(columns[0].type).name
     if word not in ("string", "datetime"):
         yield (
             f"MLServer answers only if the model returns an array: an output without a name ({word}) may be a Series "

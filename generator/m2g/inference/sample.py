@@ -46,7 +46,7 @@ class Sample(Value, frozen=True, kw_only=True):
     params: dict[str, Json] = {}
     whole: dict[str, Json] | None = None
     notes: tuple[str, ...] = ()
-    described: bool = True
+    has_signature: bool = True
     """Whether a signature describes it."""
 
 
@@ -99,12 +99,14 @@ def _free(
         except Mismatch as wrong:
             raise describe_mismatch(f"{_called(name)}: {wrong}") from None
     params: dict[str, Json] = {name: value for name, value in example.params.items() if value is not None}
-    return Sample(origin="example", columns=columns, tensors=tuple(made), params=params, whole=whole, described=False)
+    return Sample(
+        origin="example", columns=columns, tensors=tuple(made), params=params, whole=whole, has_signature=False
+    )
 
 
 def _guess(value: Json) -> Type:
     kinds: dict[type, str] = {bool: "boolean", int: "long", str: "string", list: "any", dict: "any"}
-    return Type(word=kinds.get(type(value), "double"))
+    return Type(name=kinds.get(type(value), "double"))
 
 
 def _params(fields: Sequence[Field], example: Example | None) -> tuple[dict[str, Json], tuple[str, ...]]:
@@ -121,7 +123,7 @@ def _params(fields: Sequence[Field], example: Example | None) -> tuple[dict[str,
             continue
         type_ = parse(field.type)
         if field.shape:
-            type_ = Type(word="array", items=type_)
+            type_ = Type(name="array", items=type_)
         try:
             found[field.name] = fit_value(type_, value)
         except Mismatch as wrong:
@@ -183,7 +185,7 @@ def _tensor_values(fields: Sequence[Field], example: Example) -> Iterator[tuple[
 def _columns(fields: Sequence[Field], example: Example | None) -> tuple[tuple[Column, ...], tuple[str, ...]]:
     types = [parse(field.type) for field in fields]
     notes = [
-        f"m2g does not know the type {type_.word[:80]!r} of {_called(field.name)}"
+        f"m2g does not know the type {type_.name[:80]!r} of {_called(field.name)}"
         for field, type_ in zip(fields, types, strict=True)
         if not type_.known
     ][:_NAMES]
@@ -197,7 +199,7 @@ def _columns(fields: Sequence[Field], example: Example | None) -> tuple[tuple[Co
             continue
         if position not in cells:
             raise describe_mismatch(f"{_called(field.name)} is required, and the example does not have it")
-        if value is None and type_.word not in NULLABLE:
+        if value is None and type_.name not in NULLABLE:
             value = _instead(field, type_)
             empty.append(field.name or "input-0")
         columns.append(Column(name=field.name, type=type_, value=_fit(field, type_, value)))
@@ -243,7 +245,7 @@ def _cells(fields: Sequence[Field], types: Sequence[Type], example: Example) -> 
 
 
 def _lists(type_: Type) -> bool:
-    return type_.word in ("array", "any") or not type_.known
+    return type_.name in ("array", "any") or not type_.known
 
 
 def _listed(value: Json) -> bool:
@@ -253,17 +255,17 @@ def _listed(value: Json) -> bool:
 
 def _only(type_: Type, value: Json, form: str) -> dict[int, Json]:
     """The one value of a signature with one input and no name (a type hint such as list[str])."""
-    if form == "row" and isinstance(value, dict) and type_.word not in ("object", "map", "any"):
+    if form == "row" and isinstance(value, dict) and type_.name not in ("object", "map", "any"):
         return dict(enumerate(value.values()))
-    if isinstance(value, list) and (form != "cells" or type_.word != "array" or len(value) == 1):
+    if isinstance(value, list) and (form != "cells" or type_.name != "array" or len(value) == 1):
         return dict(enumerate(value[:1]))
     return {0: value}
 
 
 def _instead(field: Field, type_: Type) -> Json:
     """For a null. Data frames hold none of the types that have none: then it is missing."""
-    if type_.word in ("boolean", "integer", "long"):
-        raise describe_mismatch(f"{_called(field.name)} is required, and the example has no {type_.word} for it")
+    if type_.name in ("boolean", "integer", "long"):
+        raise describe_mismatch(f"{_called(field.name)} is required, and the example has no {type_.name} for it")
     return make_value(type_)
 
 
@@ -287,7 +289,7 @@ def expand_properties(column: Column) -> Iterator[Column]:
 
 def is_nested(type_: Type) -> bool:
     """Whether a cell of this type is JSON of its own."""
-    return type_.word in NESTED or not type_.known
+    return type_.name in NESTED or not type_.known
 
 
 def _called(name: str) -> str:

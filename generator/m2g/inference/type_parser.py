@@ -49,7 +49,7 @@ class Property(Value, frozen=True, kw_only=True):
 class Type(Value, frozen=True, kw_only=True):
     """`word` is MLflow's; `items` is what an array or a map holds; `known` is false for a word that m2g never met."""
 
-    word: str
+    name: str
     items: Type | None = None
     properties: tuple[Property, ...] | None = None
     known: bool = True
@@ -65,8 +65,8 @@ def parse(text: str) -> Type:
     try:
         found, end = _parse(text, 0, 0)
     except ValueError:
-        return Type(word=text, known=False)
-    return found if end == len(text) else Type(word=text, known=False)
+        return Type(name=text, known=False)
+    return found if end == len(text) else Type(name=text, known=False)
 
 
 def _parse(text: str, start: int, depth: int) -> tuple[Type, int]:
@@ -75,12 +75,12 @@ def _parse(text: str, start: int, depth: int) -> tuple[Type, int]:
     for word in ("array", "map"):
         if text.startswith(f"{word}<", start):
             items, end = _parse(text, start + len(word) + 1, depth + 1)
-            return Type(word=word, items=items), _after(text, end, ">")
+            return Type(name=word, items=items), _after(text, end, ">")
     if text.startswith("object{", start):
         return _object(text, start + len("object{"), depth)
     end = next((at for at in range(start, len(text)) if text[at] in ",>}"), len(text))
     word = text[start:end]
-    return Type(word=word, known=word in _SAMPLES or word in NESTED), end
+    return Type(name=word, known=word in _SAMPLES or word in NESTED), end
 
 
 def _object(text: str, at: int, depth: int) -> tuple[Type, int]:
@@ -94,7 +94,7 @@ def _object(text: str, at: int, depth: int) -> tuple[Type, int]:
         properties.append(Property(name=name, required=not found[2], type=inner))
         if not text.startswith("}", at):
             at = _after(text, at, ",")
-    return Type(word="object", properties=tuple(properties)), at + 1
+    return Type(name="object", properties=tuple(properties)), at + 1
 
 
 def _after(text: str, at: int, mark: str) -> int:
@@ -106,7 +106,7 @@ def _after(text: str, at: int, mark: str) -> int:
 def make_value(type_: Type) -> Json:
     """A plausible value, always the same one; optional properties are left out."""
     inner = None if type_.items is None else make_value(type_.items)
-    match type_.word:
+    match type_.name:
         case "array":
             return [] if type_.items is None else [inner]
         case "map":
@@ -119,9 +119,9 @@ def make_value(type_: Type) -> Json:
 
 def fit_value(type_: Type, value: Json, where: str = "") -> Json:
     """`value` as JSON carries a value of this type; a null stays one. Raises Mismatch."""
-    if value is None or type_.word == "any" or not type_.known:
+    if value is None or type_.name == "any" or not type_.known:
         return value
-    match type_.word, value:
+    match type_.name, value:
         case "array", list():
             inner = type_.items
             return value if inner is None else [fit_value(inner, item, f"{where}[{n}]") for n, item in enumerate(value)]
@@ -130,10 +130,10 @@ def fit_value(type_: Type, value: Json, where: str = "") -> Json:
             return value if inner is None else {k: fit_value(inner, item, f"{where}.{k}") for k, item in value.items()}
         case "object", dict():
             return _fit_object(type_.properties, value, where)
-        case _ if type_.word not in NESTED:
-            return fit_scalar(type_.word, value, where)
+        case _ if type_.name not in NESTED:
+            return fit_scalar(type_.name, value, where)
         case _:
-            raise _mismatch(type_.word, value, where)
+            raise _mismatch(type_.name, value, where)
 
 
 def _fit_object(properties: Sequence[Property] | None, value: dict[str, Json], where: str) -> Json:

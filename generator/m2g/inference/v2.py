@@ -52,7 +52,7 @@ def _is_text(found: Sample) -> bool:
     `pd` is said (kserve 0.21, get_predict_input).
     """
     columns = found.columns
-    return found.described and len(columns) == 1 and not columns[0].name and columns[0].type.word == "string"
+    return found.has_signature and len(columns) == 1 and not columns[0].name and columns[0].type.name == "string"
 
 
 def _flat(columns: Sequence[Column]) -> Iterator[Column]:
@@ -61,7 +61,7 @@ def _flat(columns: Sequence[Column]) -> Iterator[Column]:
     A model with a type hint (`list[Message]`) makes its objects of the columns' names (mlflow.types.type_hints).
     """
     for column in columns:
-        whole = not column.name and len(columns) == 1 and column.type.word == "object"
+        whole = not column.name and len(columns) == 1 and column.type.name == "object"
         if whole and isinstance(column.value, dict):
             yield from expand_properties(column)
         else:
@@ -73,7 +73,7 @@ def _column(column: Column, number: int) -> Json:
     if is_nested(column.type):
         datatype, content, value = "BYTES", "pd_json", json_format.format_line(value)
     else:
-        datatype, content = _COLUMNS[column.type.word]
+        datatype, content = _COLUMNS[column.type.name]
     return {
         "name": column.name or f"input-{number}",
         "shape": [1],  # MLServer 1.5.0 (KServe 0.15 to 0.17) makes tuples of [1, 1]; 1.7.1 takes both

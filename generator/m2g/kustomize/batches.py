@@ -25,7 +25,7 @@ def make_batches(graphs: Iterable[Graph]) -> Iterator[list[Graph]]:
     """
     waiting: list[dict[_Target, Graph]] = []
     for graph in graphs:
-        if graph.problem or not graph.together:
+        if graph.problem or not graph.batchable:
             yield [graph]
             continue
         target = _target(graph)
@@ -42,4 +42,4 @@ def make_batches(graphs: Iterable[Graph]) -> Iterator[list[Graph]]:
 
 
 def _target(graph: Graph) -> _Target:
-    return graph.folder.rpartition("/overlays/")[0], str(graph.kustomizations[0].said.get("namespace", ""))
+    return graph.folder.rpartition("/overlays/")[0], str(graph.kustomizations[0].fields.get("namespace", ""))

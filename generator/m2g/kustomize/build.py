@@ -106,7 +106,7 @@ def stream_builds(
         taken = 0
         for folder in folders:
             taken += 1
-            yield reader.graph(folder)
+            yield reader.read(folder)
         total = taken
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
@@ -174,7 +174,7 @@ def _counted(command: Sequence[str], root: Path, batch: Sequence[Graph]) -> list
 
     A mark beside each overlay costs an eighth of the build.
     """
-    wanted = [graph.only for graph in batch]
+    wanted = [graph.single_object for graph in batch]
     if None in wanted:
         return None
     with tempdirs.open_folder() as place:

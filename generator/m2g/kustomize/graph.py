@@ -46,7 +46,7 @@ class Kustomization(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     file: str
-    said: Mapping[str, object]
+    fields: Mapping[str, object]
     data: Mapping[str, object]
     text: str = ""
 
@@ -62,9 +62,9 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a link leads to one of them: it may come to lead elsewhere."""
     plugins: bool = False
     """Whether there are plugins: `files` has what their configuration lies in, not what that names."""
-    together: bool = False
+    batchable: bool = False
     """Whether its build is the same when other overlays are built by the same process."""
-    only: Identity | None = None
+    single_object: Identity | None = None
     """The one object that it builds to, where its files leave no doubt."""
     problem: str = ""
     hint: str = ""
@@ -87,7 +87,7 @@ class GraphReader:
         self._alone: dict[str, Identity | None] = {}
         self._places = PathResolver(self.root)
 
-    def graph(self, folder: str) -> Graph:
+    def read(self, folder: str) -> Graph:
         """What `folder` (relative to the root) is made of; never raises for what is wrong in it."""
         nodes: dict[str, _Node] = {}
         if len(self._nodes) > _KEPT:
@@ -95,7 +95,7 @@ class GraphReader:
             self._alone.clear()
             self._places = PathResolver(self.root)
         try:
-            top = self._places.inside(folder, "", folder)
+            top = self._places.resolve(folder, "", folder)
             self._walk(top.path, nodes)
             found = tuple(node.kustomization for node in nodes.values())
             files = {file: seen for node in nodes.values() for file, seen in node.files.items()}
@@ -108,17 +108,17 @@ class GraphReader:
             folder=folder,
             kustomizations=found,
             files=files,
-            linked=top.linked or any(node.linked for node in nodes.values()),
+            linked=top.via_symlink or any(node.linked for node in nodes.values()),
             plugins=plugins,
-            together=all(_together(kustomization.data) for kustomization in found),
-            only=self._only(found),
+            batchable=all(_together(kustomization.data) for kustomization in found),
+            single_object=self._only(found),
         )
 
     def _only(self, found: Sequence[Kustomization]) -> Identity | None:
         """What an overlay of m2g's shape builds to: one object of a base, whose name and namespace no patch touches."""
-        if len(found) != 2 or not (found[0].said.keys() <= _OVER and found[1].said.keys() <= _BASE):
+        if len(found) != 2 or not (found[0].fields.keys() <= _OVER and found[1].fields.keys() <= _BASE):
             return None
-        resources = as_list(found[1].said.get("resources"))
+        resources = as_list(found[1].fields.get("resources"))
         patches = [get_at(patch, "documents") for patch in as_list(found[0].data.get("patches"))]
         operations = [one for patch in patches if isinstance(patch, list) for one in patch]
         touched = [str(get_at(one, "path")) for several in operations if isinstance(several, list) for one in several]
@@ -127,7 +127,7 @@ class GraphReader:
         file = f"{found[1].file.rpartition('/')[0]}/{resources[0]}"
         if file not in self._alone:
             self._alone[file] = self._identity(file)
-        alone, namespace = self._alone[file], found[0].said.get("namespace")
+        alone, namespace = self._alone[file], found[0].fields.get("namespace")
         return alone if alone is None or not namespace else (alone[0], alone[1], str(namespace), alone[3])
 
     def _identity(self, file: str) -> Identity | None:
@@ -163,7 +163,7 @@ class GraphReader:
         names = [name for name in FILE_NAMES if name in there]
         if len(names) != 1:
             raise InvalidKustomization(folder, f"has {len(names)} kustomization files, needs one: {FILE_NAMES[0]}")
-        here = self._places.inside(names[0], folder, f"{folder}/{names[0]}")
+        here = self._places.resolve(names[0], folder, f"{folder}/{names[0]}")
         file = here.path
         text = self._text(file)
         data = load_yaml(text, file)
@@ -171,19 +171,19 @@ class GraphReader:
             raise InvalidKustomization(file, "is not one YAML mapping")
         said: dict[str, object] = {str(key): value for key, value in data[0].items()}
         found = {
-            path: self._places.inside(path, folder, file, place) for place, path in find_references(said, file, text)
+            path: self._places.resolve(path, folder, file, place) for place, path in find_references(said, file, text)
         }
         patches = {
             key: [self._patch(patch, folder, file, found) for patch in as_list(said[key])]
             for key in PATCHES
             if key in said
         }
-        kustomization = Kustomization(file=file, said=said, data={**said, **patches}, text="" if patches else text)
+        kustomization = Kustomization(file=file, fields=said, data={**said, **patches}, text="" if patches else text)
         return _Node(
             kustomization=kustomization,
             folders=tuple(place.path for place in found.values() if place.is_folder),
             files={place.path: read_state(place.state) for place in (*found.values(), here) if not place.is_folder},
-            linked=any(place.linked for place in (*found.values(), here)),
+            linked=any(place.via_symlink for place in (*found.values(), here)),
         )
 
     def _listed(self, folder: str) -> list[str]:
@@ -213,7 +213,7 @@ class GraphReader:
             return {**entry, "documents": load_yaml(text, file)}
         if not path:
             return entry
-        place = found.get(str(path)) or self._places.inside(str(path), folder, file, "patches")
+        place = found.get(str(path)) or self._places.resolve(str(path), folder, file, "patches")
         return {**entry, "documents": self._yaml(place.path)}
 
     def _absolute(self, file: str) -> str:

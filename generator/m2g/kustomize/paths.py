@@ -30,7 +30,7 @@ class ResolvedPath(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     state: os.stat_result
-    linked: bool
+    via_symlink: bool
 
     @property
     def is_folder(self) -> bool:
@@ -46,7 +46,7 @@ class PathResolver:
         self._real: set[str] = {root}
         """Folders whose path goes through no link."""
 
-    def inside(self, text: str, folder: str, file: str, key: str = "") -> ResolvedPath:
+    def resolve(self, text: str, folder: str, file: str, key: str = "") -> ResolvedPath:
         """Where `text`, seen from `folder`, leads.
 
         Refused unless it exists inside the root.
@@ -63,7 +63,7 @@ class PathResolver:
             raise InvalidKustomization(file, f"{where} is neither a file nor a folder")
         if found.st_size > MAX_RESOURCE:
             raise InvalidKustomization(file, f"{where} is larger than {MAX_RESOURCE >> 20} MiB")
-        return ResolvedPath(path=real[len(self._start) :].replace(os.sep, "/"), state=found, linked=linked)
+        return ResolvedPath(path=real[len(self._start) :].replace(os.sep, "/"), state=found, via_symlink=linked)
 
     def _followed(self, folder: str, text: str) -> tuple[str, os.stat_result, bool]:
         """The real path of `text` seen from `folder`, what is there, and whether a link leads to it.

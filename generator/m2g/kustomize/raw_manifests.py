@@ -28,11 +28,11 @@ class RawFile(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     line: int = 0
 
-    def line_of(self, index: int, place: FieldPath) -> int:
+    def find_line(self, index: int, place: FieldPath) -> int:
         """The line of a place in an object; 0 where it cannot be told. Slow: for what is reported only."""
         chunks = [chunk for chunk in _chunks(self.content) if _says_anything(chunk)]
         try:
-            return yaml_reader.read(self.file, chunks[index]).line(place)
+            return yaml_reader.read(self.file, chunks[index]).find_line(place)
         except (InputError, IndexError):
             return 0
 

@@ -24,16 +24,16 @@ class Registry(Protocol):
     def identity(self) -> str:
         """The registry's name in release records: its URI without credentials and query, and its workspace."""
 
-    def models(self) -> list[RegisteredModel]:
+    def list_models(self) -> list[RegisteredModel]:
         """All registered models but prompts, by name, with aliases and tags."""
 
-    def versions(self, name: str | None = None) -> list[ModelVersion]:
+    def list_versions(self, name: str | None = None) -> list[ModelVersion]:
         """All versions of all registered models, or of one; by name, then by number."""
 
-    def model(self, name: str) -> RegisteredModel | None:
+    def find_model(self, name: str) -> RegisteredModel | None:
         """One registered model, asked for by name. None only where the registry itself says that it has none."""
 
-    def facts(self, versions: Sequence[ModelVersion]) -> dict[tuple[str, str], VersionFacts]:
+    def read_facts(self, versions: Sequence[ModelVersion]) -> dict[tuple[str, str], VersionFacts]:
         """Artifact URI, run and files (`registry.beside`) of each version, by (name, version).
 
         What is wrong with one version is its `problem` and does not fail the others.

@@ -34,7 +34,7 @@ class ApiModel(msgspec.Struct, frozen=True):
     tags: tuple[Pair, ...] = ()
     aliases: tuple[Alias, ...] = ()
 
-    def fact(self) -> RegisteredModel | None:
+    def to_value(self) -> RegisteredModel | None:
         """As a fact; None for a prompt, which MLflow keeps in the same table."""
         tags = to_dict(self.tags)
         return None if is_prompt(tags) else make_model(self.name, {a.alias: a.version for a in self.aliases}, tags)
@@ -58,7 +58,7 @@ class ApiVersion(msgspec.Struct, frozen=True):
     current_stage: str = "None"
     tags: tuple[Pair, ...] = ()
 
-    def fact(self) -> ModelVersion | None:
+    def to_value(self) -> ModelVersion | None:
         """As a fact; None for a version of a prompt."""
         tags = to_dict(self.tags)
         if is_prompt(tags):
@@ -174,7 +174,7 @@ class ApiRun(msgspec.Struct, frozen=True):
     inputs: RunInputs = RunInputs()
     outputs: RunOutputs = RunOutputs()
 
-    def fact(self) -> Run:
+    def to_value(self) -> Run:
         """As a fact. Raises ValueError for a metric that is no number."""
         return Run(
             id=self.info.run_id,

@@ -41,7 +41,7 @@ class ErrorResponse(RequestFailed):
         self.code = code
 
     @property
-    def says_missing(self) -> bool:
+    def is_missing(self) -> bool:
         """Whether MLflow itself says that there is no such thing; a proxy's 404 does not count."""
         return self.code == NOT_FOUND
 

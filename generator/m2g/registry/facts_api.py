@@ -62,7 +62,7 @@ class FactsReader:
         self._models: dict[str, str] = {}
         """Logged model to the URI of its artifacts."""
 
-    def facts(self, versions: Sequence[ModelVersion]) -> dict[tuple[str, str], VersionFacts]:
+    def read_facts(self, versions: Sequence[ModelVersion]) -> dict[tuple[str, str], VersionFacts]:
         """Facts of each version. Raises OutsideError where the server as a whole stops answering."""
         self._runs, self._models = {}, {}
         self._search(versions)
@@ -113,7 +113,7 @@ class FactsReader:
             }
             call = Request(path=f"{API}runs/search", body=msgspec.json.encode(question))
             try:
-                self._runs |= {run.info.run_id: run for run in self._rest.json(call, RunsPage).runs}
+                self._runs |= {run.info.run_id: run for run in self._rest.get_json(call, RunsPage).runs}
             except ErrorResponse:
                 return
             self._progress("runs", len(self._runs), len(ids))
@@ -124,7 +124,7 @@ class FactsReader:
             question = {"experiment_ids": experiments, "filter": f"model_id IN {chunk}", "max_results": _CHUNK}
             call = Request(path=f"{API}logged-models/search", body=msgspec.json.encode(question))
             try:
-                found = [model.info for model in self._rest.json(call, LoggedModelsPage).models]
+                found = [model.info for model in self._rest.get_json(call, LoggedModelsPage).models]
             except RequestFailed:
                 return
             self._models |= {info.model_id: info.artifact_uri for info in found}
@@ -152,16 +152,16 @@ class FactsReader:
 
     def _download_uri(self, query: dict[str, str]) -> str:
         call = Request(path=f"{API}model-versions/get-download-uri", query=query)
-        return self._rest.json(call, DownloadUriResponse).artifact_uri
+        return self._rest.get_json(call, DownloadUriResponse).artifact_uri
 
     def _run(self, run_id: str) -> ApiRun | None:
         """A run; None where the version has none, or the server has it no more."""
         if not run_id or run_id in self._runs:
             return self._runs.get(run_id)
         try:
-            return self._rest.json(Request(path=f"{API}runs/get", query={"run_id": run_id}), RunResponse).run
+            return self._rest.get_json(Request(path=f"{API}runs/get", query={"run_id": run_id}), RunResponse).run
         except ErrorResponse as refused:
-            if refused.says_missing:
+            if refused.is_missing:
                 return None
             raise
 
@@ -187,14 +187,14 @@ class FactsReader:
 
     def _logged_models(self, ids: Iterable[str]) -> list[LoggedModelInfo]:
         calls = [Request(path=f"{API}logged-models/{quote(model_id, safe='')}") for model_id in ids]
-        models = [self._rest.json(call, LoggedModelResponse).model.info for call in calls]
+        models = [self._rest.get_json(call, LoggedModelResponse).model.info for call in calls]
         return sorted(models, key=lambda model: (-model.creation_timestamp_ms, model.model_id))
 
     def _file(self, place: _Place, run: ApiRun | None, name: str) -> bytes | None:
         try:
-            return self._rest.file(place.read(name))
+            return self._rest.get_file(place.read(name))
         except ErrorResponse as refused:
-            if refused.says_missing or (refused.status == 500 and self._lacks(name, place.uri, run)):
+            if refused.is_missing or (refused.status == 500 and self._lacks(name, place.uri, run)):
                 return None
             problem = f"the MLflow server cannot read {join_path(place.uri, name)} (see its log): {refused.message}"
             raise RequestFailed(problem) from refused
@@ -207,7 +207,7 @@ class FactsReader:
         path = uri.removeprefix(root)
         call = Request(path=f"{API}artifacts/list", query={"run_id": run.info.run_id, "path": path})
         try:
-            files = self._rest.json(call, ArtifactsResponse).files
+            files = self._rest.get_json(call, ArtifactsResponse).files
         except ErrorResponse:
             return False
         return join_path(path, name) not in {file.path for file in files}
@@ -234,7 +234,7 @@ def _chunks(ids: Sequence[str]) -> Iterator[str]:
 
 def _fact(run: ApiRun) -> Run:
     try:
-        return run.fact()
+        return run.to_value()
     except ValueError as error:
         raise RequestFailed(
             f"run {run.info.run_id} has a metric that is no number: {to_one_line(str(error))}"

@@ -59,25 +59,25 @@ class LocalRegistry:
         """As `Registry.identity`: what the person wrote."""
         return self._place.identity
 
-    def models(self) -> list[RegisteredModel]:
+    def list_models(self) -> list[RegisteredModel]:
         """As `Registry.models`."""
         client = self._client
         listed = self._all(lambda token: client.search_registered_models(max_results=_PAGE, page_token=token))
         return sort_models(_model(model) for model in listed if not is_prompt(model.tags))
 
-    def versions(self, name: str | None = None) -> list[ModelVersion]:
+    def list_versions(self, name: str | None = None) -> list[ModelVersion]:
         """As `Registry.versions`."""
         client = self._client
         listed = self._all(lambda token: client.search_model_versions(max_results=_PAGE, page_token=token))
         return sort_versions(_version(v) for v in listed if name in {None, v.name} and not is_prompt(v.tags))
 
-    def model(self, name: str) -> RegisteredModel | None:
+    def find_model(self, name: str) -> RegisteredModel | None:
         """As `Registry.model`."""
         client = self._client
         found = self._asked(lambda: client.get_registered_model(name))
         return None if found is None or is_prompt(found.tags) else _model(found)
 
-    def facts(self, versions: Sequence[ModelVersion]) -> dict[tuple[str, str], VersionFacts]:
+    def read_facts(self, versions: Sequence[ModelVersion]) -> dict[tuple[str, str], VersionFacts]:
         """As `Registry.facts`."""
         found: dict[tuple[str, str], VersionFacts] = {}
         for done, version in enumerate(sort_versions(versions), 1):

@@ -62,7 +62,7 @@ def _pages(rest: RestClient, listing: Listing[_P, _I], query: Mapping[str, str |
             break
         seen.add(token)
         call = Request(path=API + listing.path, query={**query, "max_results": size, "page_token": token})
-        page = rest.json(call, listing.kind)
+        page = rest.get_json(call, listing.kind)
     raise _circle(listing.path)
 
 
@@ -70,7 +70,7 @@ def _first(rest: RestClient, listing: Listing[_P, _I], query: Mapping[str, str |
     for size in listing.sizes:
         call = Request(path=API + listing.path, query={**query, "max_results": size})
         try:
-            return size, rest.json(call, listing.kind)
+            return size, rest.get_json(call, listing.kind)
         except ErrorResponse as refused:
             if refused.status != 400 or size == listing.sizes[-1]:
                 raise

@@ -95,7 +95,7 @@ class RestClient:
         """Let every call that waits for another attempt end now."""
         self._stop.set()
 
-    def json(self, call: Request, kind: type[_T]) -> _T:
+    def get_json(self, call: Request, kind: type[_T]) -> _T:
         """The decoded answer.
 
         Raises `Refused` or `OneFailed` where this question has no good answer, InputError for what a person can mend,
@@ -111,7 +111,7 @@ class RestClient:
             raise explain_invalid_response(reply, "an object with none of the keys that MLflow answers")
         return answer
 
-    def file(self, call: Request) -> bytes:
+    def get_file(self, call: Request) -> bytes:
         """The bytes of an artifact; errors as for `json`."""
         return self._reply(call).content
 

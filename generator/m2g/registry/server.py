@@ -51,40 +51,40 @@ class ServerRegistry:
         """As `Registry.identity`."""
         return self._identity
 
-    def models(self) -> list[RegisteredModel]:
+    def list_models(self) -> list[RegisteredModel]:
         """As `Registry.models`: as many calls as there are pages."""
         with self._rest:
             self._check_workspace()
             found = list_all(self._rest, _MODELS, tell=lambda count: self._progress("registered models", count, 0))
-        return sort_models(fact for model in found if (fact := model.fact()) is not None)
+        return sort_models(fact for model in found if (fact := model.to_value()) is not None)
 
-    def versions(self, name: str | None = None) -> list[ModelVersion]:
+    def list_versions(self, name: str | None = None) -> list[ModelVersion]:
         """As `Registry.versions`: as many calls as there are pages."""
         query = {} if name is None else _filter(name)
         with self._rest:
             self._check_workspace()
             found = list_all(self._rest, _VERSIONS, query, lambda count: self._progress("model versions", count, 0))
-        wanted = (version.fact() for version in found if name in {None, version.name})
+        wanted = (version.to_value() for version in found if name in {None, version.name})
         return sort_versions(fact for fact in wanted if fact is not None)
 
-    def model(self, name: str) -> RegisteredModel | None:
+    def find_model(self, name: str) -> RegisteredModel | None:
         """As `Registry.model`."""
         call = Request(path=f"{API}registered-models/get", query={"name": name})
         with self._rest:
             self._check_workspace()
             try:
-                found = self._rest.json(call, ModelResponse).registered_model
+                found = self._rest.get_json(call, ModelResponse).registered_model
             except ErrorResponse as refused:
-                if refused.says_missing:
+                if refused.is_missing:
                     return None
                 raise
         if found.name == name:
-            return found.fact()
+            return found.to_value()
         if found.name.casefold() == name.casefold():
             return None  # MySQL compares without case: the name asked for is not there
         raise OutsideError(f"{self._identity}: asked for the registered model {name!r}, the server sent another one")
 
-    def facts(self, versions: Sequence[ModelVersion]) -> dict[tuple[str, str], VersionFacts]:
+    def read_facts(self, versions: Sequence[ModelVersion]) -> dict[tuple[str, str], VersionFacts]:
         """As `Registry.facts`: two to four calls a version, one for 250 runs or logged models, the experiments once."""
         if not versions:
             return {}
@@ -93,14 +93,14 @@ class ServerRegistry:
         self._lookup = self._lookup or FactsReader(self._rest, self._progress)
         with self._rest:
             self._check_workspace()
-            return self._lookup.facts(sort_versions(versions))
+            return self._lookup.read_facts(sort_versions(versions))
 
     def _check_workspace(self) -> None:
         """Make sure that the workspace exists, once: "no such workspace" must not pass for "no such model"."""
         if self._is_checked:
             return
         try:
-            info = self._rest.json(Request(path="/api/3.0/mlflow/server-info"), ServerInfo)
+            info = self._rest.get_json(Request(path="/api/3.0/mlflow/server-info"), ServerInfo)
         except ErrorResponse as refused:
             if refused.status != 404:
                 raise
@@ -111,7 +111,7 @@ class ServerRegistry:
                 hint="remove registry.workspace and MLFLOW_WORKSPACE, or start the server (MLflow 3.10 or newer) with "
                 "--enable-workspaces",
             )
-        self._rest.json(Request(path=f"{API}registered-models/search", query={"max_results": 1}), ModelsPage)
+        self._rest.get_json(Request(path=f"{API}registered-models/search", query={"max_results": 1}), ModelsPage)
         self._is_checked = True
 
 

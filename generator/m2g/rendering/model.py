@@ -110,7 +110,7 @@ def model_files(repository: Repository, slug: str, releases: Mapping[str, Releas
             deployments[environment] = made
     if findings or not deployments:
         return ModelFiles(findings=findings)
-    shared, _ = settings.layers(config, slug, "", repository.intent(slug), None)
+    shared, _ = settings.layers(config, slug, "", repository.find_intent(slug), None)
     base, _ = settings.resolve(shared, {}, config.kserve)
     files, wrong = render(config, ModelInput(slug=slug, base=base, profile=profile.base(base), deployments=deployments))
     return ModelFiles(

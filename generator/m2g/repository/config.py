@@ -59,7 +59,9 @@ def parse(content: bytes) -> LoadedConfig:
     if config is None:
         return LoadedConfig(config=None, findings=tuple(findings))
     findings = [
-        Finding(file=CONFIG, line=document.line(place), path=".".join(place), rule="config-invalid", message=m, hint=h)
+        Finding(
+            file=CONFIG, line=document.find_line(place), path=".".join(place), rule="config-invalid", message=m, hint=h
+        )
         for place, m, h in _contradictions(config)
     ]
     return LoadedConfig(config=config, findings=tuple(findings))
@@ -81,7 +83,7 @@ def read_intent(root: Path, folder: ModelFolder) -> tuple[ModelIntent | None, li
     """model.yaml of a model, None where it has none, and the findings of one that cannot be used."""
     file = model_yaml(folder.slug)
     try:
-        document = yaml_reader.read(file, folder.content(root, file))
+        document = yaml_reader.read(file, folder.read(root, file))
     except FileNotFoundError:
         return None, []
     except InputError as error:
@@ -133,7 +135,7 @@ def _converted(document: yaml_reader.Document, kind: type[_T]) -> tuple[_T | Non
         Finding(
             rule="config-invalid" if kind is Config else "model-yaml-invalid",
             file=document.file,
-            line=document.line(violation.where),
+            line=document.find_line(violation.where),
             path=violation.path,
             message=violation.message,
             hint=violation.hint,

@@ -29,21 +29,21 @@ class KnownFolders:
         self._salt = key("rendered", salt)
         self._written = key("written", salt)
 
-    def is_right(self, folder: ModelFolder) -> bool:
+    def is_up_to_date(self, folder: ModelFolder) -> bool:
         """Whether the folder is known to be exactly what render gives."""
-        return folder.digest in self.right_among([folder])
+        return folder.digest in self.find_up_to_date([folder])
 
-    def right_among(self, some: Collection[ModelFolder]) -> frozenset[bytes]:
+    def find_up_to_date(self, some: Collection[ModelFolder]) -> frozenset[bytes]:
         """The digests of those of these folders that are known to be what render gives."""
         keys = {self._key(folder.digest): folder.digest for folder in some if folder.digest}
         return frozenset(keys[found] for found in self._cache.get_all(keys))
 
-    def add_right(self, digest: bytes) -> None:
+    def add_up_to_date(self, digest: bytes) -> None:
         """The folder with this digest is exactly what render gives."""
         if digest:
             self._cache.put(self._key(digest), b"")
 
-    def config(self, root: Path) -> LoadedConfig:
+    def read_config(self, root: Path) -> LoadedConfig:
         """As `config.load`; a good m2g.yaml is not parsed again while its bytes are the same."""
         content = safe_files.read(root, layout.CONFIG)
         place = key(self._written, layout.CONFIG, content)
@@ -55,7 +55,7 @@ class KnownFolders:
             self._cache.put(place, msgspec.msgpack.encode(loaded.config))
         return loaded
 
-    def intent(self, root: Path, folder: ModelFolder) -> tuple[ModelIntent | None, list[Finding]]:
+    def read_intent(self, root: Path, folder: ModelFolder) -> tuple[ModelIntent | None, list[Finding]]:
         """As `config.intent_of`; a good model.yaml is not parsed again while its bytes are the same."""
         content = folder.files.get(model_yaml(folder.slug))
         if content is None:

@@ -48,8 +48,8 @@ def _read(root: Path, config: Config, remembered: KnownFolders) -> LoadedReposit
         digests[folder.slug] = folder.digest
         found, wrong = releases.read_records(root, folder, sure=known)
         findings += wrong
-        records |= {(folder.slug, environment): alike.of(release) for environment, release in found.items()}
-        intent, wrong = remembered.intent(root, folder)
+        records |= {(folder.slug, environment): alike.intern(release) for environment, release in found.items()}
+        intent, wrong = remembered.read_intent(root, folder)
         findings += wrong
         if intent is not None:
             intents[folder.slug] = intent
@@ -68,7 +68,7 @@ def _read(root: Path, config: Config, remembered: KnownFolders) -> LoadedReposit
         runtimes=described,
         root=root,
         slugs=frozenset(slugs),
-        settled=frozenset(settled),
+        up_to_date=frozenset(settled),
     )
     return LoadedRepository(repository=repository, digests=digests, findings=(*findings, *wrong))
 
@@ -86,13 +86,13 @@ def _all(root: Path, remembered: KnownFolders) -> Iterator[tuple[ModelFolder, bo
     slugs = model_folder.list_slugs(root)
     for start in range(0, len(slugs), _TOGETHER):
         some = [model_folder.read(root, slug, fleet) for slug in slugs[start : start + _TOGETHER]]
-        known = remembered.right_among(some)
+        known = remembered.find_up_to_date(some)
         yield from ((folder, folder.digest in known) for folder in some)
 
 
 def find_components(folder: ModelFolder) -> Iterator[Key]:
     """(slug, environment) of every kustomize Component that people wrote."""
-    for path in (*folder.files, *folder.odd):
+    for path in (*folder.files, *folder.special_files):
         if (found := layout.parse_component_path(path)) is not None:
             yield found
 
@@ -120,7 +120,7 @@ def read_repository(root: Path) -> Repository:
 def load(root: Path, remembered: KnownFolders) -> LoadedRepository:
     """As `repository`, with the digests of the models' folders. Raises WrongInput."""
     try:
-        loaded = remembered.config(root)
+        loaded = remembered.read_config(root)
     except InputError as error:
         raise InvalidRepository([configuration.describe_unreadable(error)]) from error
     if loaded.config is None or loaded.findings:

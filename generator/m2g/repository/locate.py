@@ -27,7 +27,7 @@ def add_lines(root: Path, findings: Iterable[Finding]) -> list[Finding]:
 def find_line(root: Path, file: str, place: FieldPath) -> int:
     """The line of a place in a file, from 1; 0 where there is none."""
     found = read_document(root, file)
-    return found.line(place) if found is not None else 0
+    return found.find_line(place) if found is not None else 0
 
 
 def read_document(root: Path, file: str) -> Document | None:

@@ -27,37 +27,41 @@ class ModelFolder(msgspec.Struct, frozen=True, kw_only=True):
 
     slug: str
     files: Mapping[str, bytes]
-    odd: tuple[str, ...] = ()
-    hollow: tuple[str, ...] = ()
+    special_files: tuple[str, ...] = ()
+    empty_folders: tuple[str, ...] = ()
     digest: bytes = b""
 
-    def owned(self) -> list[str]:
+    def list_owned(self) -> list[str]:
         """The files in the places where m2g writes, sorted; people's files that lie there are among them."""
-        linked = tuple(f"{path}/" for path in self.odd)
-        found = sorted(path for path in (*self.files, *self.odd) if layout.is_owned(path))
+        linked = tuple(f"{path}/" for path in self.special_files)
+        found = sorted(path for path in (*self.files, *self.special_files) if layout.is_owned(path))
         return [path for path in found if not path.startswith(linked)] if linked else found
 
-    def content(self, root: Path, path: str) -> bytes:
+    def read(self, root: Path, path: str) -> bytes:
         """The content of a file. Raises what safe_files.read raises."""
         found = self.files.get(path)
         if found is None and self.digest and not any(file.startswith(f"{path}/") for file in self.files):
             raise FileNotFoundError(path)
         return safe_files.read(root, path) if found is None else found
 
-    def below(self, folder: str, ending: str) -> list[str]:
+    def list_files(self, folder: str, ending: str) -> list[str]:
         """The files right in a folder of the model (`releases`) with this ending, sorted."""
         start = f"{layout.model(self.slug)}/{folder}/"
-        found = (path for path in (*self.files, *self.odd) if path.startswith(start) and path.endswith(ending))
+        found = (
+            path for path in (*self.files, *self.special_files) if path.startswith(start) and path.endswith(ending)
+        )
         return sorted(path for path in found if "/" not in path[len(start) :])
 
-    def changed(self, tree: Mapping[str, bytes], removals: Collection[str]) -> ModelFolder:
+    def apply_changes(self, tree: Mapping[str, bytes], removals: Collection[str]) -> ModelFolder:
         """The folder after these files of it were written and removed."""
         if not tree and not removals:
             return self
         after = {path: content for path, content in self.files.items() if path not in removals} | dict(tree)
-        hollow = tuple(path for path in self.hollow if not any(file.startswith(f"{path}/") for file in tree))
-        digest = b"" if self.odd else _digest(after, hollow)
-        return ModelFolder(slug=self.slug, files=after, odd=self.odd, hollow=hollow, digest=digest)
+        hollow = tuple(path for path in self.empty_folders if not any(file.startswith(f"{path}/") for file in tree))
+        digest = b"" if self.special_files else _digest(after, hollow)
+        return ModelFolder(
+            slug=self.slug, files=after, special_files=self.special_files, empty_folders=hollow, digest=digest
+        )
 
 
 def list_slugs(root: Path) -> list[str]:
@@ -102,8 +106,8 @@ def read(root: Path, slug: str, fleet: Sequence[str]) -> ModelFolder:
     return ModelFolder(
         slug=slug,
         files=found,
-        odd=tuple(sorted(odd)),
-        hollow=tuple(sorted(hollow)),
+        special_files=tuple(sorted(odd)),
+        empty_folders=tuple(sorted(hollow)),
         digest=b"" if odd else _digest(found, hollow),
     )
 
@@ -118,7 +122,7 @@ def read_part(root: Path, slug: str, name: str) -> ModelFolder:
         odd.extend(f"{folder}/{file}" for file in _listed(place))
     elif os.path.isdir(place):
         _walk(place, len(str(root)) + 1, found, odd)
-    return ModelFolder(slug=slug, files=found, odd=tuple(sorted(odd)))
+    return ModelFolder(slug=slug, files=found, special_files=tuple(sorted(odd)))
 
 
 def read_single(root: Path, slug: str, name: str) -> ModelFolder:
@@ -130,7 +134,7 @@ def read_single(root: Path, slug: str, name: str) -> ModelFolder:
         odd.append(path)
     else:
         _take(root, path, found, odd)
-    return ModelFolder(slug=slug, files=found, odd=tuple(odd))
+    return ModelFolder(slug=slug, files=found, special_files=tuple(odd))
 
 
 def read_orphans(root: Path, fleet: Sequence[str], known: frozenset[str]) -> ModelFolder:
@@ -141,7 +145,7 @@ def read_orphans(root: Path, fleet: Sequence[str], known: frozenset[str]) -> Mod
         for name in sorted(os.listdir(root / layout.FLEET / environment)):
             if name.endswith(".yaml") and name.removesuffix(".yaml") not in known:
                 _take(root, f"{layout.FLEET}/{environment}/{name}", found, odd)
-    return ModelFolder(slug="", files=found, odd=tuple(sorted(odd)))
+    return ModelFolder(slug="", files=found, special_files=tuple(sorted(odd)))
 
 
 def _walk(folder: str, start: int, found: dict[str, bytes], odd: list[str]) -> list[str]:

@@ -19,11 +19,13 @@ _ELSEWHERE = "move it to models/<slug>/custom/<env>/"
 def check_ownership(root: Path, folder: ModelFolder, slugs: Collection[str]) -> Iterator[Finding]:
     """Files in m2g's places that are not as m2g wrote them; records are told apart by m2g.repository.records."""
     yield from (
-        _linked(path) for name in layout.OWNED_FOLDERS if (path := f"{layout.model(folder.slug)}/{name}") in folder.odd
+        _linked(path)
+        for name in layout.OWNED_FOLDERS
+        if (path := f"{layout.model(folder.slug)}/{name}") in folder.special_files
     )
-    for path in (path for path in folder.owned() if f"/{layout.RELEASES}/" not in path):
+    for path in (path for path in folder.list_owned() if f"/{layout.RELEASES}/" not in path):
         try:
-            state = check_stamp(folder.content(root, path))
+            state = check_stamp(folder.read(root, path))
         except FileNotFoundError:
             continue
         except InputError as error:  # a link to a folder, a device

@@ -46,11 +46,11 @@ def read_records(root: Path, folder: ModelFolder, *, sure: bool = False) -> tupl
     if sure:
         return {
             layout.parse_record_path(file): decode(folder.files[file])
-            for file in folder.below(layout.RELEASES, ".json")
+            for file in folder.list_files(layout.RELEASES, ".json")
         }, []
     records: dict[str, Release] = {}
     findings: list[Finding] = []
-    for file in folder.below(layout.RELEASES, ".json"):
+    for file in folder.list_files(layout.RELEASES, ".json"):
         environment = layout.parse_record_path(file)
         found = _read(root, folder, file, environment)
         if isinstance(found, Finding):
@@ -67,7 +67,7 @@ def decode(content: bytes) -> Release:
 
 def _read(root: Path, folder: ModelFolder, file: str, environment: str) -> Release | Finding:
     try:
-        content = folder.content(root, file)
+        content = folder.read(root, file)
     except (M2gError, FileNotFoundError) as error:
         message = error.message if isinstance(error, M2gError) else "is a link to nothing"
         return Finding(rule="record-unreadable", file=file, message=message, hint="restore it: git checkout PATH")

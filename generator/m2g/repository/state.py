@@ -26,14 +26,14 @@ class Repository(Value, frozen=True, kw_only=True):
     """Described runtimes, the repository's own first."""
     slugs: frozenset[str] = frozenset()
     """Those that have a folder."""
-    settled: frozenset[str] = frozenset()
+    up_to_date: frozenset[str] = frozenset()
     """Those whose folder is known to be exactly what render gives."""
     images: dict[tuple[str, str], Image] = {}
     """(registered model, version) to an image that was built just now, and is in no record yet."""
     root: Path | None = None
     """Where it lies; None for a state that is only looked at."""
 
-    def intent(self, slug: str) -> ModelIntent:
+    def find_intent(self, slug: str) -> ModelIntent:
         """model.yaml of a model, or an empty one."""
         return self.intents.get(slug, ModelIntent())
 
@@ -45,14 +45,14 @@ class Scope(Value, frozen=True, kw_only=True):
     environments: frozenset[str] = frozenset()
     shard: Shard | None = None
 
-    def has(self, key: Key, name: str) -> bool:
+    def includes(self, key: Key, name: str) -> bool:
         """Whether the run is about this slug and environment of the registered model `name`."""
         slug, environment = key
-        return self.about(slug, name) and (not self.environments or environment in self.environments)
+        return self.includes_model(slug, name) and (not self.environments or environment in self.environments)
 
-    def about(self, slug: str, name: str) -> bool:
+    def includes_model(self, slug: str, name: str) -> bool:
         """Whether the run is about the registered model `name`, whose slug is `slug`."""
-        if self.shard is not None and not self.shard.has(slug):
+        if self.shard is not None and not self.shard.contains(slug):
             return False
         return not self.models or bool(self.models & {slug, name})
 

@@ -47,7 +47,7 @@ def remembered(repository: Repository, slug: str, release: Release) -> Release:
     moves = before is None or before.version != release.version
     if root is None or release.image is not None or (before is None and slug not in repository.slugs):
         return release
-    if slug in repository.settled and release == before:  # it is rendered, so it waits for nothing
+    if slug in repository.up_to_date and release == before:  # it is rendered, so it waits for nothing
         return release
     if not moves and not _asks(serving_of(repository, slug, release)[0]):
         return release

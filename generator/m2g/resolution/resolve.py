@@ -53,7 +53,7 @@ def resolve(repository: Repository, registry: Registry, scope: Scope, cache: Cac
     """
     records = repository.records
     asked = _asked(repository, registry, scope, cache)
-    removed = tuple(key for key in asked.removals if scope.has(key, records[key].model))
+    removed = tuple(key for key in asked.removals if scope.includes(key, records[key].model))
     result = {**records, **asked.fresh}
     for key in removed:
         del result[key]
@@ -70,7 +70,7 @@ def from_records(repository: Repository, scope: Scope) -> Resolved:
     )
     others = msgspec.structs.replace(repository, images={})
     kept = {
-        key: as_wished(repository if scope.has(key, record.model) else others, record)
+        key: as_wished(repository if scope.includes(key, record.model) else others, record)
         for key, record in records.items()
         if key not in removed
     }
@@ -100,7 +100,7 @@ class _Answer(Value, frozen=True, kw_only=True):
 
 def _asked(repository: Repository, registry: Registry, scope: Scope, cache: Cache) -> _Answer:
     listing, made = _confirmed(repository, registry)
-    targets = {key: t for key, t in sorted(made.targets.items()) if scope.has(key, t.version.name)}
+    targets = {key: t for key, t in sorted(made.targets.items()) if scope.includes(key, t.version.name)}
     tags = {model.name: model.tags for model in listing.models}
     fresh, wrong = _released(repository, registry, targets, tags, cache)
     found = (finding for finding in made.findings if _concerns(finding, scope, repository.config))
@@ -119,19 +119,19 @@ def _confirmed(repository: Repository, registry: Registry) -> tuple[Listing, Pla
     removed: this registry cannot know.
     """
     records = repository.records
-    listing = Listing(models=registry.models(), versions=registry.versions())
+    listing = Listing(models=registry.list_models(), versions=registry.list_versions())
     made = _plan(repository, listing)
     elsewhere = {key for key in made.removals if records[key].registry != registry.identity}
     known = {model.name: model for model in listing.models}
     asked = {records[key].model for key in made.removals if key not in elsewhere}
-    answers = {name: registry.model(name) for name in sorted(asked)}
+    answers = {name: registry.find_model(name) for name in sorted(asked)}
     missed = [model for name, model in answers.items() if model is not None and model != known.get(name)]
     if missed:
         names = {model.name for model in missed}
         listing = Listing(
             models=[m for m in listing.models if m.name not in names] + missed,
             versions=[v for v in listing.versions if v.name not in names]
-            + [version for name in sorted(names) for version in registry.versions(name)],
+            + [version for name in sorted(names) for version in registry.list_versions(name)],
         )
         made = _plan(repository, listing)
     findings = [_foreign(key, records[key], registry.identity) for key in sorted(elsewhere)]
@@ -170,7 +170,7 @@ def _released(
         identity = (version.name, version.version)
         try:
             if not _keeps(known.get(identity), version, found):
-                known[identity] = alike.of(recorded(version, found, registry.identity))
+                known[identity] = alike.intern(recorded(version, found, registry.identity))
         except InputError as error:
             unreadable[identity] = error
     fresh: dict[Key, Release] = {}

@@ -36,7 +36,7 @@ def of(
                 missing.append(version)
     for start in range(0, len(missing), _CHUNK):
         chunk = missing[start : start + _CHUNK]
-        fresh = registry.facts(chunk)
+        fresh = registry.read_facts(chunk)
         remember(registry, chunk, fresh, cache)
         yield from ((version, fresh[version.name, version.version]) for version in chunk)
 

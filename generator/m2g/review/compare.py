@@ -66,9 +66,9 @@ def compared(
         git.extract(root, {path: entry for path, entry in entries.items() if _needed(path, slugs, places)}, folder)
         old, new = _half(folder, slugs, f" at {ref}"), _half(root.resolve(), slugs, "")
         names = {key: record.model for key, record in (*old.records.items(), *new.records.items())}
-        keys = {key for key in old.overlays | new.overlays if scope.has(key, names.get(key, key[0]))}
+        keys = {key for key in old.overlays | new.overlays if scope.includes(key, names.get(key, key[0]))}
         whole = msgspec.structs.replace(scope, shard=None)
-        lost = {key for key in old.overlays - new.overlays if whole.has(key, names.get(key, key[0]))} - keys
+        lost = {key for key in old.overlays - new.overlays if whole.includes(key, names.get(key, key[0]))} - keys
         wanted = _touched(old, new, keys, changed)
         sides = [_built(half, wanted & half.overlays, scope, names, progress) for half in (old, new)]
     return Compared(
@@ -86,7 +86,7 @@ def compared(
 def _in_model(path: str, entry: git.Entry) -> str:
     """The slug of the model that a path of a commit belongs to; empty for none. A model's folder can be a symlink."""
     place = layout.parse_path(path)
-    if place is None or place.part == layout.FLEET or not (place.part or entry.is_link):
+    if place is None or place.part == layout.FLEET or not (place.part or entry.is_symlink):
         return ""
     return place.slug
 
@@ -111,8 +111,8 @@ def _half(folder: Path, slugs: Collection[str], where: str) -> _Half:
     notes: list[str] = []
     for slug in sorted(slugs):
         found = model_folder.read_part(folder, slug, layout.RELEASES)
-        for file in found.below(layout.RELEASES, ".json"):
-            if file in found.odd:
+        for file in found.list_files(layout.RELEASES, ".json"):
+            if file in found.special_files:
                 continue  # a symlink may lead anywhere
             try:
                 records[slug, layout.parse_record_path(file)] = releases.decode(found.files[file])
@@ -127,7 +127,7 @@ def _touched(old: _Half, new: _Half, keys: Collection[Key], changed: Collection[
     readers = [(half, kustomize.GraphReader(half.folder)) for half in (old, new)]
     found = {key for key in keys if (key in old.overlays) != (key in new.overlays)}
     for key in set(keys) - found:
-        graphs = [reader.graph(layout.overlay(*key)) for half, reader in readers if key in half.overlays]
+        graphs = [reader.read(layout.overlay(*key)) for half, reader in readers if key in half.overlays]
         if layout.flux_file(*key) in changed or any(_may_differ(graph, changed) for graph in graphs):
             found.add(key)
     return frozenset(found)
@@ -144,7 +144,7 @@ def _built(
     built = kustomize.build(half.folder, list(folders.values()), progress=progress)
     how = _choices(half.folder, {key: half.records[key] for key in keys if key in half.records})
     return Side(
-        releases={key: record for key, record in half.records.items() if scope.has(key, names.get(key, key[0]))},
+        releases={key: record for key, record in half.records.items() if scope.includes(key, names.get(key, key[0]))},
         overlays={
             key: Overlay(
                 objects=(*built[folder].objects, *_flux(half.folder, key)),

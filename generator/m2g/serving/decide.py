@@ -24,7 +24,7 @@ def serving_of(repository: Repository, slug: str, release: Release) -> tuple[Ser
     config = repository.config
     place = config.environments[release.environment]
     kserve = config.kserve if place.kserve is UNSET else place.kserve
-    given, findings = settings.layers(config, slug, release.environment, repository.intent(slug), release)
+    given, findings = settings.layers(config, slug, release.environment, repository.find_intent(slug), release)
     serving, wrong = settings.resolve(given, config.bounds, kserve)
     return serving, findings + wrong
 

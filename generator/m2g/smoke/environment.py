@@ -179,7 +179,7 @@ def _step(order: Order, command: Sequence[str], folder: Path, log: Path) -> None
     for name in ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "CONDA_PREFIX"):
         environment.pop(name, None)
     with process.start(command, cwd=folder.parent, log=log, environment=environment, remove=folder) as running:
-        code = running.ended(order.seconds)
+        code = running.poll(order.seconds)
     if code is None:
         raise OutsideError(
             f"the environment of {order.model} was not made within {order.seconds:g} s",

@@ -60,7 +60,7 @@ def _run(plan: Plan, environment: Environment, place: Path, arguments: list[str]
     question.write_text(body, encoding="utf-8")
     command = [str(environment.python), str(_SCRIPT), what, str(question), str(answer), *rest]
     with process.start(command, cwd=place / "empty", log=log, environment=quiet(plan, place), remove=place) as running:
-        code = running.ended(plan.seconds)
+        code = running.poll(plan.seconds)
     name = {"predict": "mlflow.pyfunc", "grpc": "the gRPC client"}[what]
     if code is None:
         raise NotReady(f"{plan.model}: {name} did not answer within {plan.seconds:g} s", hint="--timeout SECONDS")

@@ -77,13 +77,13 @@ def serving(plan: Plan, environment: Environment, place: Path, asked: Callable[[
         remove=place,
     ) as running:
         while not asked(f"{url}{ready}"):
-            code = running.ended(0.2)
+            code = running.poll(0.2)
             if code is not None:
                 raise _ended(plan, code, log)
             if time.monotonic() - began > plan.seconds:
                 raise _slow(plan, ready, log)
-        if running.ended() is not None:  # then somebody else answers at this port
-            raise _ended(plan, running.ended() or 0, log)
+        if running.poll() is not None:  # then somebody else answers at this port
+            raise _ended(plan, running.poll() or 0, log)
         grpc = f"{HOST}:{ports[1]}" if plan.profile != "mlflow-image" else ""
         yield Server(url=url, grpc=grpc, started=round(time.monotonic() - began, 2))
 

@@ -43,7 +43,7 @@ class Belonging:
 
     def is_here(self, finding: Finding, shard: Shard | None) -> bool:
         """Whether it is for this part to say what was not looked for in one part alone; all say what has no model."""
-        return shard is None or not finding.model or any(shard.has(slug) for slug in self._of(finding))
+        return shard is None or not finding.model or any(shard.contains(slug) for slug in self._of(finding))
 
     def concerns(self, finding: Finding, scope: Scope) -> bool:
         """Whether the run is about its model and environment; what belongs to no model concerns every run."""

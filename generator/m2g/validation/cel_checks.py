@@ -76,7 +76,7 @@ class Overlay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _line(file: kustomize.RawFile, index: int) -> Locate:
-    return lambda place: (file.file, file.line_of(index, place))
+    return lambda place: (file.file, file.find_line(index, place))
 
 
 class Checked(msgspec.Struct, kw_only=True):

@@ -73,7 +73,7 @@ class Units:
         fleet = model_folder.list_fleet_environments(root)
         for slug in model_folder.list_slugs(root):
             folder = model_folder.read(root, slug, fleet)
-            mine = shard is None or shard.has(slug)
+            mine = shard is None or shard.contains(slug)
             yield folder, self._of(folder, fleet) if mine else _elsewhere(root, folder)
 
     def _of(self, folder: ModelFolder, fleet: Sequence[str]) -> Unit:
@@ -110,9 +110,9 @@ def look(what: Look, folder: ModelFolder, remembered: KnownFolders) -> Unit:
     Where the folder is known to be what render gives, it is not rendered again, nor are its files' marks looked at.
     """
     root, slug = what.root, folder.slug
-    rendered = remembered.is_right(folder)
+    rendered = remembered.is_up_to_date(folder)
     records, findings = releases.read_records(root, folder, sure=rendered)
-    intent, wrong = remembered.intent(root, folder)
+    intent, wrong = remembered.read_intent(root, folder)
     findings += wrong
     intents = {} if intent is None else {slug: intent}
     keyed = {(slug, environment): release for environment, release in records.items()}
@@ -135,7 +135,7 @@ def look(what: Look, folder: ModelFolder, remembered: KnownFolders) -> Unit:
         overlays=overlays,
         records=tuple(records),
         findings=tuple(findings),
-        owned=len(folder.owned()),
+        owned=len(folder.list_owned()),
     )
 
 
@@ -150,7 +150,7 @@ def _against(root: Path, repository: Repository, *, rendered: bool) -> Iterator[
 
 def _overlays(folder: ModelFolder) -> tuple[str, ...]:
     start = f"models/{folder.slug}/overlays/"
-    below = (path[len(start) :] for path in (*folder.files, *folder.odd) if path.startswith(start))
+    below = (path[len(start) :] for path in (*folder.files, *folder.special_files) if path.startswith(start))
     return tuple(sorted({rest.partition("/")[0] for rest in below if "/" in rest}))
 
 
@@ -159,7 +159,7 @@ def _unpaired(folder: ModelFolder, records: set[str], overlays: set[str]) -> Ite
         record = f"models/{folder.slug}/releases/{environment}.json"
         overlay = f"models/{folder.slug}/overlays/{environment}"
         if environment in overlays:
-            if record in folder.files or record in folder.odd:
+            if record in folder.files or record in folder.special_files:
                 continue  # there is one that cannot be read, and that is said already
             message, file = f"has no release record ({record})", overlay
         else:

@@ -117,5 +117,5 @@ def _setting(root: Path, slug: str, environment: str, place: Place) -> Source:
     for file, where in tries if name else []:
         document = locate.read_document(root, file)
         if document is not None and where in document.lines:
-            return Source(file=file, line=document.line(where))
+            return Source(file=file, line=document.find_line(where))
     return Source(file=own if (root / own).is_file() else f"models/{slug}/overlays/{environment}")

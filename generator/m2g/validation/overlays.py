@@ -225,10 +225,10 @@ def _object(
 def _kustomization(
     court: Court, subject: cel_checks.Overlay, built: kustomize.BuildResult, found: kustomize.Kustomization
 ) -> Iterator[Finding]:
-    alone = found.text if found.said.get("kind") != rules.COMPONENT and not built.error else ""
+    alone = found.text if found.fields.get("kind") != rules.COMPONENT and not built.error else ""
     if (alone, subject.kserve) in court.right:
         return
-    item = {**_KUSTOMIZATION, **found.said}
+    item = {**_KUSTOMIZATION, **found.fields}
     asked = rules.Subject(
         item={**item, **found.data}, kserve=subject.kserve, overlay=None if built.error else built.objects
     )
@@ -250,12 +250,12 @@ def plain(court: Court, file: kustomize.RawFile) -> Iterator[Finding]:
     for index, item in enumerate(file.objects):
         if not isinstance(item, dict):
             message = "is no Kubernetes object: a mapping is needed"
-            yield Finding(rule="schema", file=file.file, line=file.line_of(index, ()), message=message)
+            yield Finding(rule="schema", file=file.file, line=file.find_line(index, ()), message=message)
             continue
         defaults = _KUSTOMIZATION if parts[-1] == "kustomization.yaml" else {}
         subject = rules.Subject(item=item, kserve=version)
         for finding in (*_against_schema({**defaults, **item}, court.catalogue, version), *rules.check(subject)):
-            line = file.line_of(index, parse_path(finding.path))
+            line = file.find_line(index, parse_path(finding.path))
             yield msgspec.structs.replace(finding, file=file.file, line=line)
 
 

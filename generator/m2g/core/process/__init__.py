@@ -64,7 +64,7 @@ class Running:
         self._process = process
         self._code: int | None = None
 
-    def ended(self, within: float = 0) -> int | None:
+    def poll(self, within: float = 0) -> int | None:
         """Its exit code, as soon as there is one within so many seconds; None while it runs."""
         out = self._process.stdout
         if self._code is None and out is not None and select.select([out], [], [], within)[0]:

@@ -41,17 +41,17 @@ def read(root: Path) -> Policies:
             continue
         file = msgspec.convert(document.data or {}, PolicyFile)
         for index, policy in enumerate(file.policies):
-            line = document.line(("policies", index, "expression"))
+            line = document.find_line(("policies", index, "expression"))
             if policy.id in rules:
                 message = f"the policy {policy.id} is there twice, also in {rules[policy.id].place}"
-                place = document.line(("policies", index, "id"))
+                place = document.find_line(("policies", index, "id"))
                 findings.append(
                     _invalid(document, place, f"policies[{index}].id", message, "give each an id of its own")
                 )
             else:
                 rules[policy.id] = Rule(policy=policy, file=name, line=line)
         waivers += (
-            Waiver(override=override, file=name, line=document.line(("overrides", index)))
+            Waiver(override=override, file=name, line=document.find_line(("overrides", index)))
             for index, override in enumerate(file.overrides)
         )
     return Policies(rules=tuple(rules.values()), waivers=tuple(waivers), findings=tuple(findings))
@@ -69,7 +69,7 @@ def _wrong(document: yaml_reader.Document) -> list[Finding]:
     schema = msgspec.json.schema(PolicyFile)
     errors = jsonschema_rs.validator_for(schema).iter_errors(data)
     found = schema_errors.sort_violations(v for error in errors for v in schema_errors.explain_error(error, schema))
-    return [_invalid(document, document.line(v.where), v.path, v.message, v.hint) for v in found]
+    return [_invalid(document, document.find_line(v.where), v.path, v.message, v.hint) for v in found]
 
 
 def _invalid(document: yaml_reader.Document, line: int, path: str, message: str, hint: str) -> Finding:
