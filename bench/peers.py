@@ -19,8 +19,8 @@ MODELS = 5
 """Models for which copier writes the files."""
 _SCHEMAS = """\
 import sys
-from m2g.manifest import read_all
-from m2g.schemas import Catalogue
+from m2g.core.manifest import read_all
+from m2g.validation.schemas import Catalogue
 judge = Catalogue()
 with open(sys.argv[1]) as file:
     wrong = [item for item in read_all(file.read()) if judge.violations(item, kserve="0.21")]

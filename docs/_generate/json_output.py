@@ -37,7 +37,6 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True):
     """What `m2g validate --format json` prints; `render` prints the same if it refuses its input (exit code 2)."""
 
     shard: str
-    part: finding.Part | None
     built: tuple[str, ...]
     findings: tuple[finding.Finding, ...]
     summary: Summary
@@ -62,7 +61,7 @@ _SHAPES: dict[str, tuple[type[msgspec.Struct], Mapping[str, Any]]] = {
     "runtimes-import": (results.RuntimeImport, {}),
     "diff": (values.Review, {"verdict": {"type": "string", "description": "The verdict in one line."}}),
 }
-_WHOLE = (finding.Checked, finding.Part, finding.Since, Summary, Validation, Explanation)
+_WHOLE = (finding.Checked, Summary, Validation, Explanation)
 """Printed with all their fields, whatever their own settings say."""
 
 

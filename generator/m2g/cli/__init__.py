@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from m2g.cli import diff, explain, image, init, merge, render, request, runtimes, schemas, smoke, validate
+from m2g.cli import diff, explain, image, init, render, request, runtimes, schemas, smoke, validate
 from m2g.cli.signals import Terminated, heed
 from m2g.cli.terminal import CONTEXT, say
 from m2g.core.errors import Exit, InputError, M2gError
@@ -44,7 +44,6 @@ for _verb in (
     init.init,
     render.render,
     validate.validate,
-    merge.merge,
     diff.diff,
     image.image,
     request.request,

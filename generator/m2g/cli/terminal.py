@@ -25,11 +25,6 @@ NO_CACHE = click.option(
 FORM = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 
 
-def shard(after: str) -> Callable[[Callable[..., object]], Callable[..., object]]:
-    """The option `--shard`; `after` says how the parts come together."""
-    return click.option("--shard", metavar="I/N", help=f"Only part I of N of the fleet, by model; {after}.")
-
-
 def outputs(forms: Sequence[str]) -> Callable[[Callable[..., object]], Callable[..., object]]:
     """The option `--output FORMAT FILE` with these formats."""
     return click.option(

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, MODELS, NO_CACHE, deliver, memory, outputs
-from m2g.cli.terminal import shard as shard_option
 from m2g.core.errors import Exit
 
 FORMS = ("text", "json", "github", "gitlab", "sarif", "junit")
@@ -17,7 +16,7 @@ FORMS = ("text", "json", "github", "gitlab", "sarif", "junit")
 @click.command(context_settings=CONTEXT)
 @MODELS
 @ENVIRONMENTS
-@shard_option("see `m2g merge`")
+@click.option("--shard", metavar="I/N", help="Only part I of N of the fleet, by model: for parallel CI jobs.")
 @click.option("--against", metavar="REF", help="Compare with where the branch left REF, too (modes, names, removals).")
 @click.option("--allow-removals", type=click.IntRange(min=0), metavar="N", help="With --against: N services may go.")
 @NO_CACHE
@@ -44,7 +43,7 @@ def validate(
     m2g validate --model wine --env prod
     m2g validate --against main       also what must not change for a service that exists
     m2g validate --format github      annotations on the pull request
-    m2g validate --shard 2/8           one of eight CI jobs; `m2g merge` puts their reports together
+    m2g validate --shard 2/8          in the second of eight CI jobs
     m2g validate --output gitlab gl-code-quality-report.json --output junit junit.xml
     """
     from m2g.commands import validate as command

@@ -8,14 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
-import msgspec
-
 from m2g import kustomize
 from m2g.changes import write
 from m2g.core.cache import Cache
 from m2g.core.config_types import Config
 from m2g.core.errors import InputError
-from m2g.core.finding import Checked, Finding, Part, Report
+from m2g.core.finding import Checked, Finding, Report
 from m2g.core.model import Value
 from m2g.repository import config as configuration
 from m2g.repository import fingerprint, ownership, runtimes
@@ -77,20 +75,8 @@ def validate(root: Path, options: Options, *, progress: kustomize.Progress = lam
         judged |= _beside(court, fleet.beside.files)
         findings += (*wrong, *fleet.beside.findings, *own.findings, *asked.findings)
         findings += (*write.unfinished_finding(root), *ownership.find_symlinked_folders(root))
-        unused = _unused(asked, scope, judged)
-        findings += unused if scope.shard is None or scope.shard.count == 1 else ()
-        report = _report(fleet, scope, judged, findings)
-        if scope.shard is None:
-            return report
-        part = Part(
-            m2g=fingerprint.digest_m2g().hex(),
-            tree=fleet.digest().hex(),
-            models=tuple(sorted(scope.models)),
-            environments=tuple(sorted(scope.environments)),
-            unused=unused,
-            since=None if options.against is None else before.since(options.against, config),
-        )
-        return msgspec.structs.replace(report, shard=str(scope.shard), part=part)
+        findings += _unused(asked, scope, judged)
+        return _report(fleet, scope, judged, findings)
 
 
 def _places(fleet: Fleet, config: Config | None) -> tuple[Mapping[str, str], list[str]]:
@@ -100,8 +86,9 @@ def _places(fleet: Fleet, config: Config | None) -> tuple[Mapping[str, str], lis
 
 
 def _unused(asked: cel_checks.Asked, scope: Scope, judged: Mapping[Key, Judgement]) -> tuple[Finding, ...]:
-    """The overrides that nothing needs of all that was looked at; none where that cannot be told."""
-    if scope.models or scope.environments or any(judgement.broken for judgement in judged.values()):
+    """The overrides that nothing needs; none where that cannot be told, as one part of several cannot."""
+    part = scope.shard is not None and scope.shard.count > 1
+    if part or scope.models or scope.environments or any(judgement.broken for judgement in judged.values()):
         return ()
     return tuple(asked.unused({place for judgement in judged.values() for place in judgement.used}))
 
@@ -125,6 +112,7 @@ def _report(fleet: Fleet, scope: Scope, judged: Mapping[Key, Judgement], finding
             undecided=tuple(sorted({rule for judgement in judged.values() for rule in judgement.undecided})),
         ),
         built=tuple(f"models/{slug}/overlays/{environment}" for slug, environment in overlays),
+        shard="" if scope.shard is None else str(scope.shard),
     )
 
 

@@ -74,15 +74,6 @@ def find_merge_base(root: Path, ref: str) -> str:
     raise InputError(f"HEAD and {ref!r} have no common commit here", hint=hint)
 
 
-def read_head(root: Path) -> str:
-    """The commit that is checked out; empty where there is none, or no Git."""
-    try:
-        ran = _run(root, "rev-parse", "--verify", "--quiet", "HEAD")
-    except OutsideError:
-        return ""
-    return ran.stdout.decode().strip() if ran.code == 0 else ""
-
-
 def is_shallow(root: Path) -> bool:
     """Whether the clone has only the newest commits."""
     return _run(root, "rev-parse", "--is-shallow-repository").stdout.strip() == b"true"

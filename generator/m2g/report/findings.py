@@ -67,7 +67,6 @@ def json(report: Report) -> str:
     data = {
         "version": 1,
         "shard": report.shard,
-        "part": None if report.part is None else msgspec.to_builtins(report.part),
         "built": list(report.built),
         "findings": [{name: getattr(item, name) for name in Finding.__struct_fields__} for item in findings],
         "summary": {

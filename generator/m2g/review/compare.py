@@ -31,7 +31,6 @@ class Compared(Value, frozen=True, kw_only=True):
     """
 
     against: str
-    base: str
     old: Side
     new: Side
     fleet: int
@@ -73,7 +72,6 @@ def compared(
         sides = [_built(half, wanted & half.overlays, scope, names, progress) for half in (old, new)]
     return Compared(
         against=f"{ref} ({base[:12]})",
-        base=base,
         old=sides[0],
         new=sides[1],
         fleet=len({overlay for path in entries if (overlay := layout.parse_overlay_path(path))}),

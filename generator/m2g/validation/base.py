@@ -10,7 +10,7 @@ import msgspec
 
 from m2g import kustomize
 from m2g.core.config_types import Config, Kserve, Removals
-from m2g.core.finding import Finding, Since
+from m2g.core.finding import Finding
 from m2g.core.manifest import Identity, Manifest, identify
 from m2g.core.model import Value
 from m2g.repository.layout import CONFIG, Key
@@ -20,8 +20,6 @@ from m2g.review.compare import compared
 from m2g.validation import rules
 from m2g.validation.rules import FLEET, INFERENCE_SERVICE
 
-REMOVALS = "history-removals"
-"""The rule of `removals`."""
 _Place: TypeAlias = tuple[str, Identity]
 """(environment, identity)."""
 
@@ -34,19 +32,15 @@ class Against(Value, frozen=True, kw_only=True):
 
 
 class Past(Value, frozen=True, kw_only=True):
-    """The objects of the merge base `base` whose overlays have changed, and which services there are no more.
+    """The objects of the merge base whose overlays have changed, and which services there are no more.
 
-    Services are `environment/namespace/name`: those of the changed overlays before and after; `elsewhere` are gone from
-    other parts of the fleet, as far as names tell.
+    `gone` are (environment, namespace, name), with no namespace where another part of the fleet lost an overlay.
     """
 
     objects: Mapping[_Place, Manifest] = {}
     overlays: frozenset[Key] = frozenset()
     """Those that have changed."""
-    services: frozenset[str] = frozenset()
-    after: frozenset[str] = frozenset()
-    elsewhere: frozenset[str] = frozenset()
-    base: str = ""
+    gone: frozenset[tuple[str, str, str]] = frozenset()
     fleet: int = 0
 
     def before(self, environment: str, item: Manifest) -> Manifest | None:
@@ -54,31 +48,15 @@ class Past(Value, frozen=True, kw_only=True):
         return self.objects.get((environment, identify(item)))
 
     def removals(self, against: Against, config: Config | None) -> list[Finding]:
-        """What is wrong with the change to the fleet as a whole: every part of it says so."""
-        return removals((self.services - self.after) | self.elsewhere, self._allowed(against, config))
-
-    def since(self, against: Against, config: Config | None) -> Since:
-        """What `m2g merge` must know to say the same of all parts."""
-        return Since(
-            base=self.base,
-            allowed=self._allowed(against, config),
-            before=tuple(sorted(self.services)),
-            after=tuple(sorted(self.after)),
-        )
-
-    def _allowed(self, against: Against, config: Config | None) -> int:
+        """The finding for more services that are gone than are allowed, in the fleet as a whole: every part says it."""
         bounds = Removals() if config is None else config.removals
         share = self.fleet * bounds.max_percent // 100
-        return max(bounds.max_count, share) if against.removals is None else against.removals
-
-
-def removals(gone: Collection[str], allowed: int) -> list[Finding]:
-    """The finding for more services that are gone than are allowed."""
-    places = sorted((environment, name) for environment, _, name in (text.split("/", 2) for text in gone))
-    removed = [f"{name} ({environment})" for environment, name in places]
-    item: Manifest = {"kind": FLEET, "removed": list(removed), "allowed": allowed}
-    subject = rules.Subject(item=item, kserve=Kserve().version)
-    return [msgspec.structs.replace(finding, file=CONFIG) for finding in rules.check(subject)]
+        allowed = max(bounds.max_count, share) if against.removals is None else against.removals
+        places = sorted((environment, name) for environment, _, name in self.gone)
+        removed = [f"{name} ({environment})" for environment, name in places]
+        item: Manifest = {"kind": FLEET, "removed": removed, "allowed": allowed}
+        subject = rules.Subject(item=item, kserve=Kserve().version)
+        return [msgspec.structs.replace(finding, file=CONFIG) for finding in rules.check(subject)]
 
 
 def past(root: Path, against: str, scope: Scope, progress: kustomize.Progress) -> Past:
@@ -89,17 +67,14 @@ def past(root: Path, against: str, scope: Scope, progress: kustomize.Progress) -
     return Past(
         objects=_objects(found.old),
         overlays=frozenset((*found.old.overlays, *found.new.overlays)),
-        services=_services(_objects(found.old, but=broken)),
-        after=_services(_objects(found.new)),
-        elsewhere=frozenset(f"{environment}//{slug}" for slug, environment in found.elsewhere),
-        base=found.base,
+        gone=(_services(_objects(found.old, but=broken)) - _services(_objects(found.new)))
+        | {(environment, "", slug) for slug, environment in found.elsewhere},
         fleet=found.fleet,
     )
 
 
-def _services(objects: Collection[_Place]) -> frozenset[str]:
-    found = ((place, namespace, name) for place, (_, kind, namespace, name) in objects if kind == INFERENCE_SERVICE)
-    return frozenset("/".join(parts) for parts in found)
+def _services(objects: Collection[_Place]) -> frozenset[tuple[str, str, str]]:
+    return frozenset((place, space, name) for place, (_, kind, space, name) in objects if kind == INFERENCE_SERVICE)
 
 
 def _objects(side: Side, *, but: Collection[Key] = ()) -> dict[_Place, Manifest]:

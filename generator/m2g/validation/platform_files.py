@@ -10,12 +10,10 @@ from pathlib import Path
 import msgspec
 
 from m2g import kustomize
-from m2g.core.cache import key
 from m2g.core.finding import Finding
 from m2g.core.manifest import get_at
 from m2g.core.shard import Shard
-from m2g.git import read
-from m2g.repository import fingerprint, model_folder, ownership
+from m2g.repository import model_folder, ownership
 from m2g.validation.models import Unit, Units
 
 PLATFORM, FLEET = "platform", "fleet"
@@ -56,12 +54,6 @@ class Fleet:
     def names(self) -> dict[str, str]:
         """Slug to registered name, of all models."""
         return {unit.slug: unit.name for unit in self}
-
-    def digest(self) -> bytes:
-        """Of the commit, of what is about the whole repository, and of every model, also those of other parts."""
-        models = (part for unit in self for part in (unit.slug, self.digests[unit.slug]))
-        beside = (part for file in self.beside.files for part in (file.file, file.content))
-        return key("tree", read.read_head(self.root), fingerprint.digest_repository(self.root), *models, *beside)
 
     @cached_property
     def beside(self) -> Beside:
