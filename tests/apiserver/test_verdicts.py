@@ -124,7 +124,7 @@ REASONS = [
     ),
     Reason(
         "m2g",
-        r"is 9223372036854775808; the largest that is allowed",
+        r"is 9223372036854775808; the maximum",
         "a number beyond 64 bits is made to fit in a built-in kind: what runs is not what was written",
         builtin=True,
         faults=frozenset({Fault.RANGE}),

@@ -31,7 +31,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.parametrize(("limit", "words"), [(0, "no temporary folder with room"), (100, "File too large")])
+@pytest.mark.parametrize(("limit", "words"), [(0, "no temporary folder is writable"), (100, "File too large")])
 @pytest.mark.parametrize(
     "arguments",
     [("render", "--locked", "--dry-run"), ("render", "--locked", "--check"), ("validate",), ("diff",), ("init", "new")],

@@ -137,7 +137,7 @@ def test_models_whose_name_begins_alike_are_in_order(root: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "1", "0/3", "4/3", "1/0", "-1/3", "1/3/5", "a/b", "1/100000", "１/３"])
 def test_what_is_no_part(text: str) -> None:
-    with pytest.raises(InputError, match="no part of a fleet"):
+    with pytest.raises(InputError, match="not a valid shard"):
         parse(text)
 
 

@@ -125,7 +125,7 @@ def test_characters_that_kustomize_corrupts_are_refused(char: str) -> None:
 def test_keys_that_yaml_readers_do_not_take_are_refused(tmp_path: Path) -> None:
     assert through_kustomize(tmp_path / "k", {"k" * 1000: 1, '"' * 499: 2}) == {"k" * 1000: 1, '"' * 499: 2}
     for key in ("k" * 1001, '"' * 500):
-        with pytest.raises(InputError, match="characters long"):
+        with pytest.raises(InputError, match="characters; YAML"):
             dump({key: 1})
 
 

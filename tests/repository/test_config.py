@@ -108,8 +108,8 @@ def test_all_mistakes_are_named_in_one_run(tmp_path: Path) -> None:
         (b"a: 2024-01-01\n", "not plain data"),
         (b"a: .nan\n", "no number"),
         (b"a: -1e999\n", "no number"),
-        (b'a:\n- "\\ud83d\\ude00"\n', "m2g.yaml:2: half a character"),
-        (b'a:\n  "\\ud800": 1\n', "m2g.yaml:2: half a character"),
+        (b'a:\n- "\\ud83d\\ude00"\n', "m2g.yaml:2: half of a surrogate pair"),
+        (b'a:\n  "\\ud800": 1\n', "m2g.yaml:2: half of a surrogate pair"),
     ],
 )
 def test_what_is_no_plain_yaml_is_refused_by_name(tmp_path: Path, text: bytes, words: str) -> None:

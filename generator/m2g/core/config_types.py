@@ -1,4 +1,4 @@
-"""What people want: m2g.yaml and model.yaml as values. Their JSON Schemas are generated from these types."""
+"""The contents of m2g.yaml and model.yaml as values. Their JSON Schemas are generated from these types."""
 
 from __future__ import annotations
 
@@ -36,32 +36,32 @@ Slug = Annotated[
     Meta(
         max_length=36,
         pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
-        description="a slug; use lower-case letters, digits and '-', starting with a letter, 36 at most",
+        description="a slug; use lower-case letters, digits and '-', starting with a letter, at most 36 characters",
     ),
 ]
 Text = Annotated[str, Meta(min_length=1, max_length=512)]
 Scalar = str | int | float
-"""A quantity or a bound as people write it (`2`, `0.5`, `2Gi`)."""
+"""A quantity or a bound as written in YAML (`2`, `0.5`, `2Gi`)."""
 
 
 class Mode(StrEnum):
-    """KServe's deployment mode, by its name since 0.16 (written as RawDeployment, Serverless for 0.15)."""
+    """KServe's deployment mode. Before KServe 0.16 the modes were called RawDeployment and Serverless."""
 
     STANDARD = "Standard"
     KNATIVE = "Knative"
 
 
 Profile = Literal["mlserver", "mlserver-image", "mlflow-image", "native", "huggingface", "oci"]
-"""How a model is served; docs/explanation/serving.md."""
+"""How a model is served (docs/explanation/serving.md)."""
 
 Protocol = Literal["v2", "v1", "invocations"]
-"""How a server is asked: Open Inference, KServe's first protocol, or MLflow's `/invocations`."""
+"""The inference protocol: Open Inference (v2), KServe's v1, or MLflow's `/invocations`."""
 
 KserveVersion = Literal["0.15", "0.16", "0.17", "0.18", "0.19", "0.20", "0.21"]
 
 
 class Kserve(Value, frozen=True, kw_only=True):
-    """The KServe of a cluster: its minor version and the mode that new services get."""
+    """The KServe of a cluster: its minor version, and the deployment mode of the services that m2g writes."""
 
     version: KserveVersion = "0.21"
     mode: Mode = Mode.STANDARD
@@ -75,47 +75,50 @@ class Resources(Value, frozen=True, kw_only=True):
 
 
 class Batch(Value, frozen=True, kw_only=True):
-    """Predictions for a file by `mlflow models predict`: once for each version, or on a schedule."""
+    """A batch run of `mlflow models predict` on a file: once for each version, or on a schedule."""
 
     input: Text | UnsetType = UNSET
-    """The file with the rows: s3://, gs://, wasbs://, abfss://, hdfs://, or pvc://claim/path."""
+    """The file with the input rows: s3://, gs://, wasbs://, abfss://, hdfs://, or pvc://claim/path."""
     output: Text | UnsetType = UNSET
-    """The file that the predictions are written to, as JSON."""
+    """The file to write the predictions to, as JSON."""
     schedule: Text | UnsetType = UNSET
-    """When, in cron's five fields; without it one Job runs for each version."""
+    """A cron schedule with five fields. Without it, one Job runs for each version."""
     time_zone: Text | UnsetType = UNSET
-    """The time zone of the schedule, such as `Europe/Berlin`; without it the cluster's."""
+    """The time zone of the schedule, such as `Europe/Berlin`. The default is the cluster's time zone."""
     content_type: Literal["csv", "json"] | UnsetType = UNSET
-    """What the input is."""
+    """The format of the input file."""
     image: Text | UnsetType = UNSET
-    """An image with MLflow and the model's packages, by digest; without it the version's own (`m2g image`)."""
+    """An image with MLflow and the model's packages, by digest. The default is the image that `m2g image` recorded for
+    the version."""
     timeout_seconds: Annotated[int, Meta(ge=1, le=2**31 - 1)] | UnsetType = UNSET
-    """How long one run may take before Kubernetes stops it."""
+    """The time after which Kubernetes stops a run."""
     resources: Resources | UnsetType = UNSET
-    """Requests and limits of a run, where they are not the service's."""
+    """Requests and limits of a run. The default is those of the service."""
 
 
 class Settings(Value, frozen=True, kw_only=True):
-    """How a model is served. Every field may be left out; layers are merged field by field, maps key by key."""
+    """How a model is served. Every field is optional. Layers are merged field by field, and maps key by key."""
 
     profile: Literal["auto", Profile] | UnsetType = UNSET
-    """How the model is served; `auto` takes what fits its files, and says why."""
+    """How the model is served. `auto` chooses a profile that fits the model's files, and reports the reason."""
     image: Text | UnsetType = UNSET
-    """Serve with this container image; where `m2g image` recorded one for the version, leave it out."""
+    """The container image that serves the model. Leave it out if `m2g image` recorded an image for the version."""
     image_server: Literal["mlflow", "mlserver"] | UnsetType = UNSET
-    """What the image runs: MLflow's scoring server with the model in it (`/invocations`), or MLServer (V2 protocol)."""
+    """The server in the image: MLflow's scoring server with the model inside (`/invocations`), or MLServer (V2
+    protocol)."""
     runtime: Name | UnsetType = UNSET
-    """The (Cluster)ServingRuntime that loads the model, in place of the profile's own (kserve-mlserver and such)."""
+    """The (Cluster)ServingRuntime that loads the model. The default is the profile's runtime, such as
+    kserve-mlserver."""
     min_replicas: Count | UnsetType = UNSET
     max_replicas: Count | UnsetType = UNSET
     autoscaler: Literal["hpa", "keda", "external", "none"] | UnsetType = UNSET
     scale_metric: Literal["cpu", "memory", "concurrency", "rps"] | UnsetType = UNSET
     scale_target: Annotated[int, Meta(ge=1, le=2**31 - 1)] | UnsetType = UNSET
     container_concurrency: Count | UnsetType = UNSET
-    """Knative only: requests at once per replica; 0 is unlimited."""
+    """Knative only: the number of concurrent requests per replica. 0 means no limit."""
     timeout_seconds: Seconds | UnsetType = UNSET
     startup_seconds: Seconds | UnsetType = UNSET
-    """How long a model may take to load before Kubernetes restarts it."""
+    """The time that a model may take to load before Kubernetes restarts it."""
     resources: Resources | UnsetType = UNSET
     batch: Batch | UnsetType = UNSET
     service_account_name: Name | UnsetType = UNSET
@@ -127,7 +130,7 @@ class Settings(Value, frozen=True, kw_only=True):
 
 
 class Follow(Value, frozen=True, kw_only=True):
-    """What an environment follows: exactly one of the fields; none of them means moved by hand."""
+    """What an environment follows. Set exactly one field, or none if you move its versions by hand."""
 
     alias: Text | UnsetType = UNSET
     stage: Literal["Staging", "Production", "Archived"] | UnsetType = UNSET
@@ -135,71 +138,73 @@ class Follow(Value, frozen=True, kw_only=True):
 
 
 class Rewrite(Value, frozen=True, kw_only=True):
-    """Replace the prefix `from` of an artifact URI by `to`, what the clusters can read."""
+    """Replace the prefix `from` of an artifact URI with `to`, a location that the clusters can read."""
 
     from_: Text = msgspec.field(name="from")
     to: Text
 
 
 class Storage(Value, frozen=True, kw_only=True):
-    """Where the clusters read models. `allow` is a list of URI prefixes; empty allows every supported scheme."""
+    """Where the clusters read models. `allow` is a list of URI prefixes. If it is empty, every supported scheme is
+    allowed."""
 
     rewrites: tuple[Rewrite, ...] = ()
     allow: tuple[Text, ...] = ()
 
 
 class Environment(Value, frozen=True, kw_only=True):
-    """One environment: what it follows, where it is, and how its models are served."""
+    """One environment: the versions that it follows, its namespace, and how its models are served."""
 
     namespace: Name
     follow: Follow = Follow()
     kserve: Kserve | UnsetType = UNSET
     settings: Settings = Settings()
     storage: Storage = Storage()
-    """Laid before the top-level one: its rewrites are tried first; a non-empty `allow` replaces."""
+    """Extends the top-level `storage`: its rewrites are tried first, and a non-empty `allow` replaces the top-level
+    one."""
     keep_on_removal: bool = True
-    """Flux only: deleting a model's Kustomization leaves its objects in the cluster (`deletionPolicy: Orphan`)."""
+    """Flux only: keep a model's objects in the cluster when its Kustomization is deleted (`deletionPolicy: Orphan`)."""
 
 
 class Bound(Value, frozen=True, kw_only=True):
-    """The range or the values that model.yaml and tags may set; m2g.yaml itself is not bound."""
+    """The range or the values that model.yaml and tags may set. m2g.yaml itself is not limited."""
 
     min: Scalar | UnsetType = UNSET
     max: Scalar | UnsetType = UNSET
     one_of: tuple[str, ...] | UnsetType = UNSET
-    """Allowed values; `*` stands for any text."""
+    """The allowed values. `*` matches any text."""
 
 
 class Registry(Value, frozen=True, kw_only=True):
-    """The MLflow registry. Without `uri`, MLFLOW_REGISTRY_URI or MLFLOW_TRACKING_URI names it where m2g runs."""
+    """The MLflow registry. Without `uri`, m2g reads MLFLOW_REGISTRY_URI or MLFLOW_TRACKING_URI from its environment."""
 
     uri: Text | UnsetType = UNSET
     workspace: Text | UnsetType = UNSET
 
 
 class Models(Value, frozen=True, kw_only=True):
-    """Which registered models are in the fleet, and the slugs of those that need one of their own."""
+    """The registered models that are in the fleet, and the slugs of models whose default slug does not fit."""
 
     include: tuple[Text, ...] = ("*",)
     exclude: tuple[Text, ...] = ()
     tags: dict[str, str] = {}
-    """Only models that carry all of these registered-model tags."""
+    """Include only models that have all of these registered-model tags."""
     slugs: dict[str, Slug] = {}
 
 
 class Removals(Value, frozen=True, kw_only=True):
-    """How many releases one run may remove: the larger of a number and a share of the fleet."""
+    """How many releases one run may remove: the larger of a count and a percentage of the fleet."""
 
     max_count: Count = 2
     max_percent: Annotated[int, Meta(ge=0, le=100)] = 10
 
 
 class Argocd(Value, frozen=True, kw_only=True):
-    """Write app.json beside each overlay, for the ApplicationSets in platform/argocd."""
+    """Write an app.json into each overlay, for the ApplicationSets in platform/argocd."""
 
 
 class Flux(Value, frozen=True, kw_only=True):
-    """Write one Flux Kustomization per model and environment to fleet/<environment>/."""
+    """Write one Flux Kustomization for each model and environment to fleet/<environment>/."""
 
     source: Name = "models"
     namespace: Name = "flux-system"
@@ -210,18 +215,19 @@ class Flux(Value, frozen=True, kw_only=True):
 
 
 class Sync(Value, frozen=True, kw_only=True):
-    """Which syncing tools read this repository."""
+    """The GitOps tools that read this repository."""
 
     argocd: Argocd | UnsetType = UNSET
     flux: Flux | UnsetType = UNSET
 
 
 class External(Value, frozen=True, kw_only=True):
-    """What the clusters have that is not in this repository. A list, even an empty one, makes m2g check its kind."""
+    """What exists in the clusters but not in this repository. If a list is set, even an empty one, m2g checks
+    references to its kind."""
 
     service_accounts: tuple[Name, ...] | UnsetType = UNSET
     serving_runtimes: tuple[Text, ...] | UnsetType = UNSET
-    """Those beside KServe's own, and ClusterServingRuntimes."""
+    """ServingRuntimes and ClusterServingRuntimes other than KServe's own."""
     config_maps: tuple[Text, ...] | UnsetType = UNSET
     secrets: tuple[Text, ...] | UnsetType = UNSET
 
@@ -235,22 +241,23 @@ class Images(Value, frozen=True, kw_only=True):
             Meta(
                 max_length=200,
                 pattern=r"^[a-z0-9][a-z0-9._-]*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$",
-                description="a place of images; write it like ghcr.io/acme/models, with no scheme, tag or last slash",
+                description="an image prefix; write it like ghcr.io/acme/models, without scheme, tag or trailing slash",
             ),
         ]
         | UnsetType
     ) = UNSET
-    """Where they are pushed, such as `ghcr.io/acme/models`; an image from elsewhere is not recorded."""
+    """Where the images are pushed, such as `ghcr.io/acme/models`. m2g does not record an image from elsewhere."""
     bases: dict[str, Text] = {}
-    """Python's minor version (`"3.12"`) to the base image by digest; without it `python:<minor>-slim`, which moves."""
+    """The base image by digest for each minor Python version (`"3.12"`). The default is `python:<minor>-slim`, a tag
+    that moves."""
 
 
 class Requests(Value, frozen=True, kw_only=True):
     """The sample requests in models/<slug>/requests/ and what `m2g request` prints."""
 
     values: Literal["example", "generated"] = "example"
-    """Where the values come from: the model's own input example, which is a row of somebody's data and is committed
-    with the release record as well; or made up from the signature alone."""
+    """Where the values come from. `example` takes the model's input example: a row of real data, which is also
+    committed in the release record. `generated` takes made-up values that fit the signature."""
 
 
 class Config(Value, frozen=True, kw_only=True):
@@ -264,9 +271,9 @@ class Config(Value, frozen=True, kw_only=True):
     defaults: Settings = Settings()
     environments: dict[EnvironmentName, Environment]
     tags: dict[str, str] = {}
-    """Allow-list: registry tag key to the setting it sets (`m2g.dev/min-replicas: minReplicas`)."""
+    """Allow-list of registry tags: tag key to the setting that it sets (`m2g.dev/min-replicas: minReplicas`)."""
     bounds: dict[str, Bound] = {}
-    """Setting (`minReplicas`, `resources.limits.memory`) to what model.yaml and tags may set it to."""
+    """Setting (`minReplicas`, `resources.limits.memory`) to the values that model.yaml and tags may give it."""
     removals: Removals = Removals()
     external: External = External()
     images: Images = Images()
@@ -275,16 +282,16 @@ class Config(Value, frozen=True, kw_only=True):
 
 
 class Pin(Value, frozen=True, kw_only=True):
-    """model.yaml, one environment: settings, and a version that holds whatever the alias does."""
+    """One environment in model.yaml: settings, and a version that stays fixed when the alias moves."""
 
     version: Annotated[int, Meta(ge=1, le=2**31 - 1)] | UnsetType = UNSET
     reason: Text | UnsetType = UNSET
-    """Why the version is pinned; asked for, so that the next person knows when it may go."""
+    """Why the version is pinned. m2g asks for a reason, so that the next person knows when to remove the pin."""
     settings: Settings = Settings()
 
 
 class ModelIntent(Value, frozen=True, kw_only=True):
-    """models/<slug>/model.yaml: what people want for one model."""
+    """models/<slug>/model.yaml: the settings of one model."""
 
     settings: Settings = Settings()
     environments: dict[str, Pin] = {}

@@ -1,4 +1,4 @@
-"""Trees of files whose contents lie in a temporary file: those of a fleet would fill the memory."""
+"""Trees of files whose contents are in a temporary file, because the contents of a large fleet do not fit in memory."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from m2g.core import tempdirs
 from m2g.core.stamp import Tree
 
 _IN_MEMORY = 64 << 10
-"""Bytes that are not in the file yet."""
+"""Bytes to collect before they are written to the file."""
 _LENGTH = 40
-"""Bits of a content's length; above them is where it starts. One number for each file, of which there are many."""
+"""Low bits that hold a content's length; the offset is above them. One integer per file saves memory."""
 
 
 _Place = TypeVar("_Place")
 
 
 class _Listed(Mapping[str, bytes], Generic[_Place]):
-    """Its paths are known without a look at any content."""
+    """A mapping whose paths are known without reading any content."""
 
     _places: dict[str, _Place]
 
@@ -35,13 +35,13 @@ class _Listed(Mapping[str, bytes], Generic[_Place]):
 
 
 class DiskTree(_Listed[int]):
-    """Path to content. The file is in TMPDIR, has no name and ends with the process."""
+    """Path to content. The file is in TMPDIR, has no name, and disappears with the process."""
 
     def __init__(self) -> None:
         self._file: IO[bytes] | None = None
         self._tail = bytearray()
         self._start = 0
-        """Where the tail starts: how much is in the file."""
+        """Where the tail starts, which is the size of the file."""
         self._places: dict[str, int] = {}
 
     def __del__(self) -> None:
@@ -49,7 +49,7 @@ class DiskTree(_Listed[int]):
             self._file.close()
 
     def put(self, tree: Mapping[str, bytes]) -> None:
-        """Add files; a path that is there already has the new content. Raises OutsideError where there is no room."""
+        """Add files, and replace those whose path exists. Raises OutsideError if there is no space left."""
         for path, content in tree.items():
             self._places[path] = (self._start + len(self._tail)) << _LENGTH | len(content)
             self._tail += content
@@ -57,9 +57,9 @@ class DiskTree(_Listed[int]):
             try:
                 if self._file is None:
                     self._file = tempdirs.open_file()
-                self._start += _written(self._file, self._tail)
+                self._start += _write(self._file, self._tail)
             except OSError as error:
-                raise _failed(error) from error
+                raise _no_space(error) from error
             self._tail.clear()
 
     def __getitem__(self, path: str) -> bytes:
@@ -70,14 +70,14 @@ class DiskTree(_Listed[int]):
         try:
             content = os.pread(self._file.fileno(), length, start)
         except OSError as error:
-            raise _failed(error) from error
+            raise _no_space(error) from error
         if len(content) != length:
-            raise _failed(OSError(errno.EIO, "the file there is shorter than what was written"))
+            raise _no_space(OSError(errno.EIO, "the temporary file is shorter than expected"))
         return content
 
 
 def select_paths(tree: Tree, paths: Collection[str]) -> Tree:
-    """Some files of a tree; each path is in it, and given once."""
+    """A view of some files of a tree. Every path must be in the tree, without duplicates."""
     return tree if len(paths) == len(tree) else _Part(tree, paths)
 
 
@@ -92,12 +92,12 @@ class _Part(_Listed[None]):
         return self._tree[path]
 
 
-def _written(file: IO[bytes], data: bytearray) -> int:
+def _write(file: IO[bytes], data: bytearray) -> int:
     rest = memoryview(data)
     while rest:
         rest = rest[file.write(rest) :]
     return len(data)
 
 
-def _failed(error: OSError) -> tempdirs.NoSpace:
-    return tempdirs.describe_no_space(error, "what is rendered cannot be kept")
+def _no_space(error: OSError) -> tempdirs.NoSpace:
+    return tempdirs.describe_no_space(error, "rendered files cannot be stored")

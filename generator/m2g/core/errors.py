@@ -1,7 +1,8 @@
-"""The errors a person can meet, each with the way out and the exit code it ends with."""
+"""The errors that a user can see. Each has a hint and an exit code."""
 
 from __future__ import annotations
 
+import shlex
 from enum import IntEnum
 
 
@@ -10,18 +11,23 @@ class Exit(IntEnum):
 
     DONE = 0
     NO = 1
-    """The answer is no: findings, drift."""
+    """The command found something: findings or drift."""
     INPUT = 2
-    """The person's input is wrong: options, m2g.yaml, model.yaml, a record, a hand edit."""
+    """The user's input is invalid: options, m2g.yaml, model.yaml, a record, a hand edit."""
     OUTSIDE = 3
-    """The outside world failed (registry, Git, a tool, the disk); the tree is as it was."""
+    """Something outside m2g failed (registry, Git, a tool, the disk). No file was changed."""
     BUG = 4
     INTERRUPTED = 130
     TERMINATED = 143
 
 
+def restore_command(path: str) -> str:
+    """The command for a hint that discards changes to a file that are not committed yet."""
+    return f"git checkout -- {shlex.quote(path)}"
+
+
 class M2gError(Exception):
-    """What failed and where, in one sentence; `hint` says what to do next."""
+    """`message` says in one sentence what failed and where; `hint` says what to do next."""
 
     exit_code = Exit.BUG
 
@@ -32,12 +38,12 @@ class M2gError(Exception):
 
 
 class InputError(M2gError):
-    """Something a person wrote is wrong; the message names file and line or the option."""
+    """The user's input is invalid. The message names the file and line, or the option."""
 
     exit_code = Exit.INPUT
 
 
 class OutsideError(M2gError):
-    """Registry, Git, a tool or the file system failed; nothing was changed."""
+    """The registry, Git, a tool or the file system failed. Nothing was changed."""
 
     exit_code = Exit.OUTSIDE

@@ -1,4 +1,4 @@
-"""A finding: one thing that is wrong, where a person can change it, and what to do."""
+"""A finding: one problem, where to fix it, and how."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Severity(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, rename="camel", order=True):
-    """`file` is relative to the repository's root with `/`; `line` counts from 1, 0 is unknown.
+    """`file` is relative to the repository's root, with `/`. `line` starts at 1; 0 means unknown.
 
-    `path` is the place inside the file or the built object, such as `spec.predictor.minReplicas`.
-    `rule` is a stable id (kebab-case), documented in docs/reference/findings.md.
+    `path` is the field in the file or the built object, such as `spec.predictor.minReplicas`.
+    `rule` is a stable code in kebab-case (docs/reference/findings.md).
     """
 
     file: str = ""
@@ -31,14 +31,14 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, rename="camel", order=T
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """How much a validation has looked at, so that silence can be told from success."""
+    """How much was validated, so that "nothing checked" differs from "nothing found"."""
 
     models: int = 0
     overlays: int = 0
     objects: int = 0
     files: int = 0
     undecided: tuple[str, ...] = ()
-    """Rules of CRDs that could not be evaluated here."""
+    """CRD rules that m2g could not evaluate."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""One object for what many records say alike: that is most of what a fleet would keep in memory."""
+"""One shared object for equal parts of many records: most of a fleet's memory would hold copies."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _T = TypeVar("_T")
 
 
 class Interner:
-    """The records of one run, as they come."""
+    """Shares equal parts between the records of one run."""
 
     def __init__(self) -> None:
         self._last: dict[str, Release] = {}
-        """By version: the environments of a model come one after the other."""
+        """By version. The environments of a model come one after the other."""
         self._flavors: dict[int, tuple[Flavor, ...]] = {}
         self._signatures: dict[int, Signature | None] = {}
         self._requirements: dict[int, tuple[str, ...] | None] = {}
 
     def intern(self, record: Release) -> Release:
-        """The same record, of the objects of those before it."""
+        """The same record, built from the objects of earlier records where they are equal."""
         last = self._last.get(record.version)
         if last is None or last.run != record.run or last.mlmodel != record.mlmodel:
             last = (
@@ -57,14 +57,15 @@ class Interner:
 
 
 def canonical(value: object) -> bytes:
-    """What a value says: the same bytes for the same, others for 1 and 1.0. Of bytes nobody can foresee the hash."""
+    """The canonical bytes of a value. 1 and 1.0 differ. Python salts the hash of bytes, so input cannot force
+    collisions."""
     try:
         return msgspec.json.encode(value)
-    except UnicodeEncodeError:  # half a character
+    except UnicodeEncodeError:  # a lone surrogate
         return repr(value).encode("ascii", "backslashreplace")
 
 
 def _one(seen: dict[int, _T], value: _T) -> _T:
-    """The value that was seen before, where it is equal."""
+    """The equal value that was seen before, else the value itself."""
     other = seen.setdefault(hash(canonical(value)), value)
     return other if other == value else value

@@ -1,4 +1,4 @@
-"""A manifest as plain data: reading it as Kubernetes does, what identifies it, and looking into it."""
+"""Manifests as plain data: parse them as Kubernetes does, identify them, and get values from them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import ryaml
 from m2g.core.yaml_reader import reject_costly
 
 Manifest: TypeAlias = Mapping[str, object]
-"""One object, as kustomize printed it."""
+"""One object that kustomize printed."""
 
 Identity: TypeAlias = tuple[str, str, str, str]
 """apiVersion, kind, namespace, name."""
 
 
 def read_all(text: str) -> list[object]:
-    """Every YAML document in `text`; scalars mean what they mean to Go. Raises ValueError for what is not YAML,
-    and for what would take minutes or all memory to read.
+    """Parse every YAML document in `text`; scalars have the types that Go's YAML reader gives them.
 
-    Not for what a person wrote by hand: there `m2g.core.yaml_reader` knows the lines.
+    Raises ValueError for invalid YAML, and for text that would take minutes or all memory to parse.
+    For files that people edit, use `m2g.core.yaml_reader`, which knows line numbers.
     """
     reject_costly(text)
-    return ryaml.loads_all(text) or []  # None for no document at all
+    return ryaml.loads_all(text) or []  # None if there is no document
 
 
 def identify(item: Manifest) -> Identity:
-    """What makes two objects the same one."""
+    """The identity of an object: two objects with the same identity are the same object."""
     return (
         str(item.get("apiVersion", "")),
         str(item.get("kind", "")),
@@ -36,10 +36,10 @@ def identify(item: Manifest) -> Identity:
     )
 
 
-def get_at(item: object, *place: str | int) -> object:
-    """The value at a place such as `"spec", "predictor"`; None where there is none."""
-    for step in place:
-        if type(item) is dict:  # nearly always, and much cheaper to ask than what follows
+def get_at(item: object, *path: str | int) -> object:
+    """The value at a path such as `"spec", "predictor"`, or None."""
+    for step in path:
+        if type(item) is dict:  # the usual case, and much faster than isinstance below
             item = item.get(step) if isinstance(step, str) else None
         elif isinstance(item, Mapping) and isinstance(step, str):
             item = item.get(step)

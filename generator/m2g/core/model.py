@@ -1,4 +1,4 @@
-"""The domain's values: what MLflow knows, and what a release record keeps of it."""
+"""The values of the domain: what MLflow stores, and what a release record keeps of it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import msgspec
 
 
 class Value(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True, gc=False):
-    """Base of all values: frozen, camelCase outside, unknown keys refused (msgspec wants kw_only on each class)."""
+    """Base of all values: frozen, camelCase in JSON, no unknown keys. (msgspec needs kw_only on each class.)"""
 
 
 class RegisteredModel(Value, frozen=True, kw_only=True):
-    """One registered model. `aliases` maps alias to version; `tags` are the model's own."""
+    """One registered model. `aliases` maps alias to version; `tags` are those of the registered model."""
 
     name: str
     aliases: dict[str, str] = {}
@@ -22,8 +22,8 @@ class RegisteredModel(Value, frozen=True, kw_only=True):
 class ModelVersion(Value, frozen=True, kw_only=True):
     """One version of a registered model, as the registry lists it.
 
-    `created_at` is in milliseconds since the epoch. `source` is what the author registered
-    (`models:/m-…`, `runs:/…`, a URI): not a place a cluster can read.
+    `created_at` is in milliseconds since the epoch. `source` is the source that the author registered
+    (`models:/m-…`, `runs:/…`, a URI). Clusters usually cannot read it.
     """
 
     name: str
@@ -37,7 +37,7 @@ class ModelVersion(Value, frozen=True, kw_only=True):
 
 
 class Dataset(Value, frozen=True, kw_only=True):
-    """A logged input of a run."""
+    """A dataset that a run logged as an input."""
 
     name: str
     digest: str
@@ -45,7 +45,7 @@ class Dataset(Value, frozen=True, kw_only=True):
 
 
 class Run(Value, frozen=True, kw_only=True):
-    """What a run says about the model it made. A metric that is no finite number is kept as text."""
+    """The facts of the run that logged the model. A metric that is not a finite number is stored as text."""
 
     id: str
     experiment_id: str = ""
@@ -56,8 +56,8 @@ class Run(Value, frozen=True, kw_only=True):
 
 
 class Flavor(Value, frozen=True, kw_only=True):
-    """One flavor of an MLmodel: its library's version, how the object was serialized, the saved file's name, and the
-    object's class where the flavor says it.
+    """One flavor of an MLmodel: the version of its library, the serialization format, the name of the saved file, and
+    the class of the object if the flavor has it.
     """
 
     name: str
@@ -68,9 +68,9 @@ class Flavor(Value, frozen=True, kw_only=True):
 
 
 class Field(Value, frozen=True, kw_only=True):
-    """One input, output or parameter of a signature; `type` is MLflow's word, `shape` is for tensors.
+    """One input, output or parameter of a signature. `type` is MLflow's type name; only tensors have a `shape`.
 
-    `default` is a parameter's, as JSON text.
+    `default` is the default value of a parameter, as JSON text.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Field(Value, frozen=True, kw_only=True):
 
 
 class Signature(Value, frozen=True, kw_only=True):
-    """A model's signature. `None` for a side means that the author logged none for it."""
+    """A model's signature. A side is `None` if the author did not log it."""
 
     inputs: tuple[Field, ...] | None = None
     outputs: tuple[Field, ...] | None = None
@@ -89,12 +89,12 @@ class Signature(Value, frozen=True, kw_only=True):
 
 
 class Mlmodel(Value, frozen=True, kw_only=True):
-    """What an MLmodel file says that decides whether and how a server can load it.
+    """The facts of an MLmodel file that decide whether and how a server can load the model.
 
-    `predict_fn` is empty for `predict`; `size_bytes` is None where MLflow did not write it; `sha256` is of the file's
-    bytes. `requirements` is None where nobody knows them yet: an older m2g never asked, or the registry did not answer.
-    `example` is the model's serving_input_example.json as compact JSON text, cut to its first row; `with_example` says
-    that files of an input example lie beside the model, whether or not the record has one.
+    `predict_fn` is empty for `predict`. `size_bytes` is None if MLflow did not write it. `sha256` is the digest of the
+    file. `requirements` is None if they are unknown: an older m2g did not read them, or the registry did not answer.
+    `example` is the first row of serving_input_example.json, as compact JSON text. `with_example` is true if the model
+    has files of an input example, even if the record has no `example`.
     """
 
     sha256: str
@@ -114,22 +114,23 @@ class Mlmodel(Value, frozen=True, kw_only=True):
 
     @property
     def has_example(self) -> bool:
-        """Whether files of an input example lie beside the model; an older m2g kept only the example itself."""
+        """Whether the model has files of an input example. An older m2g stored only the example itself."""
         return self.with_example or bool(self.example)
 
 
 class Image(Value, frozen=True, kw_only=True):
-    """The image that was built for one version (`m2g image`): its name with the digest, and what it runs."""
+    """The image that was built for one version (`m2g image`): its name with the digest, and the profile that it
+    serves."""
 
     name: str
     profile: Literal["mlserver-image", "mlflow-image"]
 
 
 class Release(Value, frozen=True, kw_only=True):
-    """A release record: which version runs in one environment, and all that rendering needs of it.
+    """A release record: the version that runs in one environment, and everything that rendering needs to know about it.
 
-    Written to `models/<slug>/releases/<environment>.json`. `artifact_uri` is the registry's own answer
-    (download URI); render turns it into what the cluster reads. `tags` holds only the allow-listed ones.
+    It is stored in `models/<slug>/releases/<environment>.json`. `artifact_uri` is the download URI from the registry;
+    rendering maps it to a URI that the cluster can read. `tags` contains only allow-listed tags.
     """
 
     schema: Literal[1]
@@ -148,17 +149,17 @@ class Release(Value, frozen=True, kw_only=True):
 
     @property
     def identity(self) -> tuple[str, str, str, int, str]:
-        """Which version it is a release of; a registered model that was deleted and made again starts at 1 again."""
+        """What identifies the version. A number is not enough: a registered model that was deleted and created again
+        starts at 1 again."""
         return self.model, self.version, self.registry, self.created_at, self.source
 
 
 class VersionFacts(Value, frozen=True, kw_only=True):
-    """What a registry knows of one version beyond its listing.
+    """What a registry knows about one version, beyond its entry in the list of versions.
 
-    `files` are those that exist of `registry.beside`, by name: MLmodel, requirements.txt and what else was wanted.
-    `unread` names those beside MLmodel that may be there but could not be read. A non-empty `problem` says, for a
-    person, why this one version cannot be released (artifacts gone, no such run, access refused); the rest of the
-    fleet goes on.
+    `files` are the files of `registry.model_files` that exist, by name: MLmodel, requirements.txt and others.
+    `unread` names files that may exist but could not be read. A non-empty `problem` tells the user why this version
+    cannot be released (no artifacts, no run, no access). Other versions are not affected.
     """
 
     artifact_uri: str = ""

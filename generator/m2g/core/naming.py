@@ -1,4 +1,4 @@
-"""Names: MLflow allows nearly anything, Kubernetes nearly nothing."""
+"""Names: MLflow allows nearly every character, Kubernetes only a few."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import re
 import unicodedata
 
 SLUG_MAX = 36
-"""`<slug>-predictor-<namespace>` must fit a host label of 63: leaves 16 for the namespace (kserve#4807)."""
+"""`<slug>-predictor-<namespace>` must fit into a host label of 63 characters, so 16 are left for the namespace
+(kserve#4807)."""
 
 LABEL_MAX = 63
 RESERVED = frozenset({"kustomization"})
-"""Flux takes fleet/<env>/kustomization.yaml for the folder's index and would stop applying all others."""
+"""Flux would take fleet/<env>/kustomization.yaml for the folder's kustomization and ignore all other files."""
 
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
@@ -23,11 +24,11 @@ _UNPRINTABLE = re.compile(
 
 @functools.lru_cache(maxsize=1 << 15)
 def slugify(name: str) -> str:
-    """The folder and InferenceService name of a registered model: DNS-1035, at most `SLUG_MAX` long.
+    """The name of a registered model's folder and InferenceService: DNS-1035, at most `SLUG_MAX` characters.
 
-    A name that fits is kept. Case, spaces and punctuation become hyphens. Where letters are lost (too long,
-    not ASCII, no leading letter) a hash of the whole name is added, so that the result does not depend on
-    which other models exist.
+    A name that fits is kept. Upper case becomes lower case; spaces and punctuation become hyphens. If letters are lost
+    (too long, not ASCII, no leading letter), a hash of the whole name is added, so that the result does not depend on
+    other models.
     """
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     text = re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")
@@ -41,9 +42,9 @@ def slugify(name: str) -> str:
 
 
 def find_unprintable(text: str) -> str:
-    """The first character that kustomize would corrupt or refuse, as `U+0085`; empty when there is none.
+    """The first character that kustomize would corrupt or reject, such as `U+0085`; empty if there is none.
 
-    C0 other than tab and newline, DEL, C1, surrogates and non-characters (measured: kustomize re-emits them raw).
+    These are C0 except tab and newline, DEL, C1, surrogates and non-characters (measured: kustomize writes them raw).
     """
     found = None if text.isprintable() else _UNPRINTABLE.search(text)
     return f"U+{ord(found[0]):04X}" if found else ""

@@ -1,7 +1,7 @@
-"""Kubernetes quantities: reading, comparing, and the one spelling that the API server gives back.
+"""Kubernetes quantities: parse them, compare them, and write them as the API server returns them.
 
-Source: k8s.io/apimachinery/pkg/api/resource/quantity.go. Argo CD compares text for custom resources, so Git must
-hold the canonical spelling (`1000m` becomes `1`, `0.5` becomes `500m`, `2048Mi` becomes `2Gi`).
+Source: k8s.io/apimachinery/pkg/api/resource/quantity.go. Argo CD compares the text of custom resources, so Git must
+contain the canonical form (`1000m` becomes `1`, `0.5` becomes `500m`, `2048Mi` becomes `2Gi`).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _DECIMAL = {"": Decimal(1), "m": Decimal("0.001")} | {p: Decimal(1000) ** n for 
 
 @functools.lru_cache(maxsize=1 << 10)
 def parse(text: str) -> Decimal:
-    """The amount in base units (cores, bytes, pieces). Raises InputError for what is no quantity."""
+    """The amount in base units (cores, bytes, pieces). Raises InputError for an invalid quantity."""
     found = _PARTS.fullmatch(text)
     if found is None:
-        raise InputError(f"{text!r} is not a quantity", hint="write it like 500m, 2 or 1Gi")
+        raise InputError(f"{text!r} is not a quantity", hint="write a quantity such as 500m, 2 or 1Gi")
     number, suffix = found.groups()
     if suffix[:1] in ("e", "E") and suffix[1:].isdigit():
         return Decimal(number) * Decimal(10) ** int(suffix[1:])
@@ -31,7 +31,7 @@ def parse(text: str) -> Decimal:
 
 @functools.lru_cache(maxsize=1 << 10)
 def canonicalize(text: str) -> str:
-    """The spelling that Kubernetes gives back. Raises InputError for what is no quantity."""
+    """The form that Kubernetes returns. Raises InputError for an invalid quantity."""
     amount = parse(text)
     if text.endswith("i"):
         return _largest(amount, _BINARY) if amount == amount.to_integral_value() else _decimal(amount)

@@ -1,4 +1,4 @@
-"""What render, image, smoke and runtimes did or would do, as values that a report can show."""
+"""The results of commands (render, image, smoke, request, runtimes), as values for the reports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class ChangeKind(StrEnum):
 
 
 class ReleaseChange(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """One model in one environment moved; a version is empty where there is none."""
+    """The release of one model in one environment changed. `before` and `after` are versions; empty means no
+    release."""
 
     kind: ChangeKind
     slug: str
@@ -28,7 +29,8 @@ class ReleaseChange(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class Served(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """How one release is served, and why; `before` is another profile that served it until now, else empty."""
+    """The profile that serves one release, and the reason. `before` is the previous profile if it changed, else
+    empty."""
 
     slug: str
     model: str
@@ -40,7 +42,7 @@ class Served(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class FileChange(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """One file of the tree; `diff` are unified diff lines, only where they were asked for."""
+    """A changed file. `diff` contains the lines of a unified diff, if the user asked for it."""
 
     kind: ChangeKind
     path: str
@@ -48,7 +50,7 @@ class FileChange(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class RenderResult(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """The result of `m2g render`. `written` is false for --check and --dry-run."""
+    """The result of `m2g render`. `written` is false with --check and --dry-run."""
 
     releases: tuple[ReleaseChange, ...] = ()
     served: tuple[Served, ...] = ()
@@ -60,7 +62,7 @@ class RenderResult(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class PreparedImage(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """A build context: what it is for, where it is, its files, and what a person should know."""
+    """A build context for an image: the version that it is for, its folder and files, and notes for the user."""
 
     model: str
     slug: str
@@ -75,7 +77,7 @@ class PreparedImage(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class MissingImage(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """A version that has no image for its profile yet, and the environments that wait for it."""
+    """A version that has no image for its profile yet, and the environments that need it."""
 
     model: str
     slug: str
@@ -85,13 +87,13 @@ class MissingImage(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class MissingImages(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """The versions that wait for an image, by slug."""
+    """The versions that have no image yet, sorted by slug."""
 
     missing: tuple[MissingImage, ...] = ()
 
 
 class ApiTest(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """One way of asking a server: what became of it, and how long answers took, in milliseconds."""
+    """The test of one API (REST or gRPC): whether the answers are right, and the response times in milliseconds."""
 
     way: Literal["rest", "grpc"]
     answer: Literal["equal", "different", "failed"]
@@ -104,10 +106,10 @@ class ApiTest(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class SmokeTest(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """One version that was served and asked. `problem` says why that did not come to an end, with the way out.
+    """The smoke test of one version. If it could not finish, `problem` says why and `hint` says what to do.
 
-    `packages` is empty where nothing was installed yet; `runtime` and `gate` are empty where no described runtime
-    is to load the model.
+    `packages` is empty if nothing was installed. `runtime` and `gate` are empty if m2g has no description of the
+    runtime that loads the model.
     """
 
     model: str
@@ -136,8 +138,10 @@ class SmokeResult(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class SampleRequest(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """How one deployed model is asked. `origin` says where the values of `body` (JSON text) are from; empty: there is
-    none, and the notes say why. `ingress` and `port_forward` are the lines of shell commands that send it.
+    """A sample request to one deployed model.
+
+    `body` is JSON text, and `origin` is the source of its values. If `body` is empty, the notes say why. `ingress` and
+    `port_forward` are lines of shell commands that send the request.
     """
 
     model: str
@@ -155,39 +159,39 @@ class SampleRequest(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class RuntimeSummary(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """One serving runtime that is described: m2g's own, or one of the repository (`kserve` is empty)."""
+    """One described serving runtime: KServe's own, or one of the repository (then `kserve` is empty)."""
 
     name: str
-    """The ServingRuntime's name, as `runtime` in model.yaml says it."""
+    """The name of the ServingRuntime, for `runtime` in model.yaml."""
     kserve: tuple[str, ...]
-    """The KServe versions that bring it; empty for one of your own."""
+    """The KServe versions that include it. Empty for your own runtimes."""
     python: str
-    """The image's Python; empty where nobody knows it."""
+    """The Python version of the image. Empty if it is unknown."""
     loads: Literal["pyfunc", "file", "hub"]
-    """How it loads a model: by MLflow's pyfunc, one saved file by its library, or from the Hugging Face hub."""
+    """How it loads a model: with MLflow's pyfunc, as one saved file with its library, or from the Hugging Face hub."""
     image: str
-    """The image that it was described from."""
+    """The image that the description is based on."""
     packages: int
-    """How many Python packages are named."""
+    """The number of Python packages in the description."""
 
 
 class RuntimeList(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The result of `m2g runtimes list`."""
 
     runtimes: tuple[RuntimeSummary, ...]
-    """The repository's own first."""
+    """The repository's own runtimes come first."""
 
 
 class RuntimeImport(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The result of `m2g runtimes import`."""
 
     file: str
-    """The description that was written."""
+    """The file with the description."""
     change: Literal["added", "changed", "same"]
-    """What became of the file."""
+    """How the file changed."""
     runtime: str
-    """The name to write into model.yaml (`settings: {runtime: …}`)."""
+    """The name to use in model.yaml (`settings: {runtime: …}`)."""
     packages: int
-    """How many Python packages it names."""
+    """The number of Python packages in the description."""
     python: str
-    """The image's Python; empty where neither the file nor `--python` says it."""
+    """The Python version of the image. Empty if neither the file nor `--python` has it."""

@@ -1,4 +1,4 @@
-"""Text that came from outside, made harmless where people read it: Markdown cells and terminals."""
+"""Make text from outside harmless in terminals and in Markdown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import unicodedata
 
 _MARKUP = re.compile(r"[\\`*_{}\[\]()<>#|~!@$&:]|\b(?:https?|ftp|www)(?=\.)", re.IGNORECASE)
-"""Marks, and the words that GitHub makes links of; those before a colon are none once it is escaped."""
+"""Markup, and prefixes that GitHub turns into links. A prefix before a colon is harmless once the colon is escaped."""
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "@": "&#64;", "#": "&#35;"}
 _TICKS = re.compile("`+")
 _USERINFO = re.compile(r"//[^/@\s]+@")
@@ -16,10 +16,10 @@ DEFAULT_LIMIT = 200
 
 
 def make_visible(text: str, limit: int = DEFAULT_LIMIT) -> str:
-    """One line of at most `limit` characters in which nothing is hidden.
+    """One line of at most `limit` characters without invisible characters.
 
-    Control, format (bidi, zero-width), surrogate and unassigned characters are shown as `\\uXXXX`, so that neither a
-    terminal nor a reviewer's eye can be led astray.
+    Control, format (bidi, zero-width), surrogate and unassigned characters become `\\uXXXX`, so that they cannot
+    deceive a terminal or a reviewer.
     """
     if len(text) <= limit and text.isprintable():
         return text
@@ -28,24 +28,24 @@ def make_visible(text: str, limit: int = DEFAULT_LIMIT) -> str:
 
 
 def escape_markdown(text: str, limit: int = DEFAULT_LIMIT) -> str:
-    """`text` as plain words in a Markdown table cell: no markup, HTML, mention, issue number or link comes of it."""
+    """`text` as plain text for a Markdown table cell, without markup, HTML, mentions, issue numbers or links."""
     return _cell(text[: limit + 1], limit)
 
 
-@functools.lru_cache(maxsize=1 << 10)  # environments, versions, metrics and reasons come again and again
+@functools.lru_cache(maxsize=1 << 10)  # environments, versions, metrics and reasons repeat
 def _cell(text: str, limit: int) -> str:
-    return _MARKUP.sub(_harmless, make_visible(text, limit))
+    return _MARKUP.sub(_escape, make_visible(text, limit))
 
 
-def _harmless(found: re.Match[str]) -> str:
-    mark = found[0]
+def _escape(match: re.Match[str]) -> str:
+    mark = match[0]
     if len(mark) > 1:
         return f"{mark[0]}&#{ord(mark[1])};{mark[2:]}"
     return _ENTITIES.get(mark) or f"\\{mark}"
 
 
 def format_code(text: str, limit: int = DEFAULT_LIMIT) -> str:
-    """`text` as a code span for a table cell; pipes and backticks cannot end it."""
+    """`text` as a code span for a table cell. Pipes and backticks in the text cannot end the span."""
     shown = make_visible(text, limit).replace("|", "\\|")
     fence = _fence(shown, 1)
     pad = " " if shown[:1] == "`" or shown[-1:] == "`" or not shown else ""
@@ -53,7 +53,7 @@ def format_code(text: str, limit: int = DEFAULT_LIMIT) -> str:
 
 
 def format_code_block(text: str, language: str = "") -> str:
-    """`text` as a fenced block whose fence is longer than any run of backticks inside."""
+    """`text` as a fenced code block. The fence is longer than any run of backticks in the text."""
     fence = _fence(text, 3)
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
@@ -63,5 +63,5 @@ def _fence(text: str, least: int) -> str:
 
 
 def hide_passwords(text: str) -> str:
-    """`text` with user and password of every URI in it hidden."""
+    """`text` with the user and password of every URI replaced by `***`."""
     return _USERINFO.sub("//***@", text)

@@ -1,4 +1,4 @@
-"""What a validator found, in words for people: the place, what is wrong there, and the likely way out."""
+"""Turn schema errors into messages for users: the field, what is wrong with it, and the likely fix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jsonschema_rs import ValidationError
 
 FieldLookup: TypeAlias = Callable[[FieldPath, str], str]
-"""(pointer to a schema, field) → where that field exists, such as `KServe 0.20`; empty when nowhere."""
+"""(pointer into a schema, field) → where the field exists, such as `KServe 0.20`. Empty if it exists nowhere."""
 
 _NAMES = {
     "string": "text",
@@ -32,7 +32,7 @@ _LISTED = 12
 
 
 class Violation(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that a schema refuses; `where` leads to it from the root of the data."""
+    """One violation of a schema. `where` is the path of the field from the root of the data."""
 
     where: tuple[str | int, ...]
     message: str
@@ -40,29 +40,29 @@ class Violation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def path(self) -> str:
-        """`where` as people read it, such as `spec.canary[0].predictor.name`."""
+        """`where` as text, such as `spec.canary[0].predictor.name`."""
         return format_path(self.where)
 
 
 def find_nowhere(_pointer: FieldPath, _field: str) -> str:
-    """For data with one version: no other schema has the field."""
+    """The lookup for data that has only one schema."""
     return ""
 
 
 def sort_violations(found: Iterable[Violation]) -> list[Violation]:
-    """Each violation once, by path."""
+    """The violations sorted by path, without duplicates."""
     return sorted(set(found), key=lambda violation: (violation.path, violation.message, violation.hint))
 
 
 def explain_error(error: ValidationError, schema: object, elsewhere: FieldLookup = find_nowhere) -> Iterator[Violation]:
-    """What one error means; `schema` is the whole compiled schema that the error points into."""
+    """The violations behind one error. `schema` is the whole schema that the error points into."""
     rules = _at(schema, error.schema_path[:-1])
     value = getattr(error.kind, "value", None)
     match error.kind.name:
         case "additionalProperties":
             yield from (_unknown(error, str(field), schema, elsewhere) for field in _list(value))
         case "required":
-            yield Violation(where=(*error.instance_path, str(value)), message="is missing; it is required")
+            yield Violation(where=(*error.instance_path, str(value)), message="is required but missing")
         case "propertyNames":
             yield _key(error, rules)
         case "anyOf" | "oneOf":
@@ -83,21 +83,21 @@ def _unknown(error: ValidationError, field: str, schema: object, elsewhere: Fiel
     elif meant := suggest(field, known):
         hint = f"did you mean {meant}?"
     elif home := _home(error, field, schema):
-        hint = f"it belongs at {home}"
+        hint = f"move it to {home}"
     elif len(known) <= _LISTED:
-        hint = f"known here: {', '.join(known)}" if known else "nothing may be written here"
+        hint = f"known fields: {', '.join(known)}" if known else "no fields are allowed here"
     return Violation(where=(*error.instance_path, field), message="is not a known field", hint=hint)
 
 
 def _home(error: ValidationError, field: str, schema: object) -> str:
-    """Where a misplaced field belongs: in the mapping around this one, or in one of those inside it."""
-    around: FieldPath = error.instance_path[:-1]
-    if error.instance_path and field in _dict(_subschema(schema, around).get("properties")):
-        return format_path([*around, field])
+    """The path where a misplaced field belongs: in the parent mapping, or in a mapping next to it."""
+    parent: FieldPath = error.instance_path[:-1]
+    if error.instance_path and field in _dict(_subschema(schema, parent).get("properties")):
+        return format_path([*parent, field])
     for key, value in _dict(error.instance).items():
-        inside = [*error.instance_path, key]
-        if isinstance(value, dict) and field in _dict(_subschema(schema, inside).get("properties")):
-            return format_path([*inside, field])
+        child = [*error.instance_path, key]
+        if isinstance(value, dict) and field in _dict(_subschema(schema, child).get("properties")):
+            return format_path([*child, field])
     return ""
 
 
@@ -107,10 +107,10 @@ def _key(error: ValidationError, rules: dict[str, object]) -> Violation:
 
 
 def _closest(error: ValidationError, schema: object, elsewhere: FieldLookup) -> Iterator[Violation]:
-    """The branch that fits best speaks: the one whose first error lies deepest, then the one with fewest."""
+    """Report the branch that fits best: the one whose errors are deepest, then the one with the fewest errors."""
     branches = [list(branch) for branch in getattr(error.kind, "context", []) if branch]
     if not branches:
-        message = f"is {_shown(error.instance)}, which fits more than one form"
+        message = f"is {_shown(error.instance)}, which matches more than one allowed form"
         yield Violation(where=tuple(error.instance_path), message=message)
         return
     best = min(branches, key=lambda branch: (-max(len(e.instance_path) for e in branch), len(branch)))
@@ -122,7 +122,7 @@ def _type(error: ValidationError, wanted: list[str]) -> Violation:
     value = error.instance
     names = " or ".join(_NAMES[name] for name in wanted if name != "null")
     if value is None:
-        message, hint = f"is empty (null); it must be {names}", "give it a value or remove the line"
+        message, hint = f"is null; it must be {names}", "set a value, or remove the line"
     else:
         message, hint = f"is {_described(value)}; it must be {names}", ""
     if isinstance(value, bool | int | float) and "string" in wanted:
@@ -143,7 +143,7 @@ def _choice(error: ValidationError, options: list[object]) -> Violation:
 
 
 def _quoted(value: object, words: Sequence[str]) -> str:
-    """YAML reads 0.20 as the number 0.2: what was meant cannot be told any more."""
+    """YAML parses 0.20 as the number 0.2, so the intended value is lost."""
     return f'write it in quotes, such as "{words[-1]}"' if isinstance(value, int | float) and words else ""
 
 
@@ -157,20 +157,21 @@ def _limit(error: ValidationError, path: FieldPath, rules: dict[str, object]) ->
         case "const":
             message = f"is {shown}; it must be {_shown(getattr(error.kind, 'expected_value', limit))}"
         case "minimum" | "exclusiveMinimum":
-            message = f"is {shown}; the smallest that is allowed is {limit}"
+            message = f"is {shown}; the minimum is {limit}"
         case "maximum" | "exclusiveMaximum":
-            message = f"is {shown}; the largest that is allowed is {limit}"
+            message = f"is {shown}; the maximum is {limit}"
         case "minLength" | "minItems" | "minProperties":
-            message = "is empty" if length == 0 else f"is {length} long; at least {limit} is required"
+            message = "is empty" if length == 0 else f"has a length of {length}; the minimum is {limit}"
         case "maxLength" | "maxItems" | "maxProperties":
-            message = f"is {length} long; at most {limit} is allowed"
+            message = f"has a length of {length}; the maximum is {limit}"
         case _:
             message = error.message
     return Violation(where=tuple(path), message=message, hint=hint)
 
 
 def suggest(word: str, known: Sequence[str]) -> str:
-    """The known word that a person meant: another case or punctuation first, then the closest spelling."""
+    """The known word that the user probably meant: one that differs in case or punctuation, else the closest
+    spelling."""
     folded = {_folded(item): item for item in known}
     close = difflib.get_close_matches(_folded(word), folded, n=1, cutoff=0.7)
     return folded[close[0]] if close else ""
@@ -216,7 +217,7 @@ def _at(schema: object, pointer: FieldPath) -> dict[str, object]:
 
 
 def _subschema(schema: object, path: FieldPath) -> dict[str, object]:
-    """The schema of what lies at a place of the object; empty where that is left open."""
+    """The schema of the value at a path of the object; empty if the schema does not restrict it."""
     root, here = schema, _resolved(schema, _dict(schema))
     for step in path:
         inner = here.get("items") if isinstance(step, int) else _dict(here.get("properties")).get(step)

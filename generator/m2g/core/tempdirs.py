@@ -1,4 +1,4 @@
-"""Temporary folders and files: the one way to make them; where there is no place for any, that is said."""
+"""The one way to create temporary folders and files, with a clear error if there is no space for them."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS))
 
 
 class NoSpace(OutsideError):
-    """No temporary folder can be written, or it is full."""
+    """No temporary folder is writable, or the folder is full."""
 
 
 def describe_no_space(error: OSError, what: str = "a temporary file cannot be written") -> NoSpace:
-    """What is said where the temporary folder gives no room, or not what was written."""
+    """The error for a temporary folder that is missing, full or damaged."""
     try:
         place = tempfile.gettempdir()
     except OSError:
-        hint = "set TMPDIR to a folder that can be written; in a read-only container, mount one at /tmp"
-        return NoSpace(f"{what}: there is no temporary folder with room", hint=hint)
-    hint = "free space there, or set TMPDIR to a folder that has some; the tree is as it was"
+        hint = "set TMPDIR to a writable folder; in a read-only container, mount a volume at /tmp"
+        return NoSpace(f"{what}: no temporary folder is writable", hint=hint)
+    hint = "free some space there, or set TMPDIR to another folder; nothing was changed"
     return NoSpace(f"{what} in {place}: {error.strerror or error}", hint=hint)
 
 
 def create_folder(prefix: str = "m2g-") -> Path:
-    """A new folder, which the caller removes. Raises NoRoom."""
+    """A new folder that the caller must remove. Raises NoSpace."""
     try:
         return Path(tempfile.mkdtemp(prefix=prefix))
     except OSError as error:
@@ -39,9 +39,9 @@ def create_folder(prefix: str = "m2g-") -> Path:
 
 @contextlib.contextmanager
 def open_folder(prefix: str = "m2g-") -> Iterator[Path]:
-    """A new folder, as a path without links, that is removed at the end of the block.
+    """A new folder that is removed at the end of the block. Its path has no symlinks.
 
-    Raises NoRoom where there is no place for one, and for a full disk in the block.
+    Raises NoSpace if it cannot be created, or if the disk is full in the block.
     """
     try:
         owned = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
@@ -57,5 +57,5 @@ def open_folder(prefix: str = "m2g-") -> Iterator[Path]:
 
 
 def open_file() -> IO[bytes]:
-    """A file without a name and without a buffer. Raises OSError."""
+    """An unbuffered file without a name. Raises OSError."""
     return tempfile.TemporaryFile(buffering=0)

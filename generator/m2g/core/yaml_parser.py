@@ -1,4 +1,4 @@
-"""YAML by ruamel.yaml, for `m2g.core.yaml_reader`: importing it takes 10 ms, and mostly nothing has to be parsed."""
+"""The ruamel.yaml part of `m2g.core.yaml_reader`. Importing ruamel.yaml takes 10 ms and is often not needed."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from m2g.core.errors import InputError
 Lines: TypeAlias = dict[tuple[str | int, ...], int]
 MAX_DEPTH = 64
 MAX_EVENTS = 50_000
-"""ruamel.yaml takes 50 µs for each: a megabyte of commas would take half a minute."""
+"""ruamel.yaml takes 50 µs for each event, so a megabyte of commas would take half a minute."""
 MAX_EXPANDED = 8 << 20
 _LARGEST = 1 << 63
 _HALF = re.compile("[\ud800-\udfff]")
 
 
 def load(file: str, text: str) -> tuple[object, Lines]:
-    """The plain data of one YAML document, and the line of every place in it.
+    """The plain data of one YAML document, and the line of every field.
 
-    Raises InputError that names file and line for anything that is not one plain YAML document.
+    Raises InputError with file and line for anything that is not one plain YAML document.
     """
     try:
         _bound(file, text)
@@ -36,23 +36,19 @@ def load(file: str, text: str) -> tuple[object, Lines]:
     except MarkedYAMLError as error:
         at = error.problem_mark or error.context_mark
         where = f"{file}:{at.line + 1}" if at is not None else file
-        raise InputError(f"{where}: {_sentence(error)}", hint="see the YAML syntax at that line") from error
+        raise InputError(f"{where}: {_sentence(error)}", hint="check the YAML syntax at this line") from error
     except (YAMLError, ValueError, OverflowError, RecursionError) as error:
         sentence = (str(error).splitlines() or [repr(error)])[0]
         raise InputError(f"{file}: not valid YAML: {sentence[:200]}") from error
-    except (
-        TypeError,
-        KeyError,
-        AttributeError,
-        IndexError,
-    ) as error:  # ruamel.yaml's own, for keys that it cannot hash
-        raise InputError(f"{file}: not valid YAML: a key is a list or a mapping", hint="keys are text") from error
+    except (TypeError, KeyError, AttributeError, IndexError) as error:  # ruamel.yaml cannot hash such keys
+        raise InputError(f"{file}: not valid YAML: a key is a list or a mapping", hint="use text as a key") from error
     lines: Lines = {(): 1}
     return _plain(loaded, (), lines, file), lines
 
 
 def expands_too_far(text: str) -> bool:
-    """Whether the text with its aliases written out is longer than MAX_EXPANDED. Raises ValueError for no YAML."""
+    """Whether the text is longer than MAX_EXPANDED after its aliases are expanded. Raises ValueError for invalid
+    YAML."""
     try:
         return _expanded(text) > MAX_EXPANDED
     except (YAMLError, RecursionError) as error:
@@ -83,7 +79,7 @@ def _expanded(text: str) -> int:
 
 
 def has_binary(text: str) -> bool:
-    """Whether a value has the tag `!!binary`, however that is spelt; also where it is too long to say."""
+    """Whether a value has the tag `!!binary` in any notation. True also if the text is too long to tell."""
     try:
         for number, token in enumerate(YAML(pure=True).scan(text)):
             if number > MAX_EVENTS or (isinstance(token, DirectiveToken) and token.name == "TAG"):
@@ -96,24 +92,25 @@ def has_binary(text: str) -> bool:
 
 
 def _bound(file: str, text: str) -> None:
-    """Refuse aliases (they can explode), tags, deep nesting and too much of it before any object is built."""
+    """Reject aliases (they can expand without limit), tags, deep nesting and huge documents before objects are
+    built."""
     depth = 0
     for count, event in enumerate(YAML(typ="safe", pure=True).parse(text)):
         place = f"{file}:{event.start_mark.line + 1}"
         if isinstance(event, AliasEvent):
             name = str(event.anchor)[:60]
-            raise InputError(f"{place}: YAML aliases (*{name}) are not supported", hint="write the value out")
+            raise InputError(f"{place}: YAML aliases (*{name}) are not supported", hint="repeat the value instead")
         if isinstance(event, ScalarEvent | CollectionStartEvent) and event.tag is not None:
             tag = str(event.tag).replace("tag:yaml.org,2002:", "!!")[:60]
-            raise InputError(f"{place}: a value with a tag ({tag}) is not plain data", hint="quote it if it is text")
+            raise InputError(f"{place}: YAML tags ({tag}) are not supported", hint="quote the value if it is text")
         if isinstance(event, CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                raise InputError(f"{place}: nested deeper than {MAX_DEPTH}")
+                raise InputError(f"{place}: nested more than {MAX_DEPTH} levels deep")
         elif isinstance(event, CollectionEndEvent):
             depth -= 1
         if count > MAX_EVENTS:
-            raise InputError(f"{place}: more than {MAX_EVENTS} values", hint="a file that people edit is small")
+            raise InputError(f"{place}: more than {MAX_EVENTS} values", hint="remove what does not belong in this file")
 
 
 def _sentence(error: MarkedYAMLError) -> str:
@@ -127,8 +124,8 @@ def _plain(node: object, place: tuple[str | int, ...], lines: Lines, file: str) 
         for key, value in node.items():
             line = node.lc.key(key)[0] + 1
             if not isinstance(key, str):
-                raise InputError(f"{file}:{line}: the key {_said(key)} is not text", hint="write it in quotes")
-            _writable(key, f"{file}:{line}")
+                raise InputError(f"{file}:{line}: the key {_shown(key)} is not text", hint="write it in quotes")
+            _checked(key, f"{file}:{line}")
             lines[(*place, str(key))] = line
             result[str(key)] = _plain(value, (*place, str(key)), lines, file)
         return result
@@ -140,28 +137,30 @@ def _plain(node: object, place: tuple[str | int, ...], lines: Lines, file: str) 
         return node
     line = lines.get(place, 1)
     if isinstance(node, int) and not -_LARGEST <= node < _LARGEST:
-        raise InputError(f"{file}:{line}: a number of more than 64 bits", hint="quote it if it is text")
+        raise InputError(f"{file}:{line}: a number with more than 64 bits", hint="quote it if it is text")
     if isinstance(node, str):
-        return _writable(str(node), f"{file}:{line}")
+        return _checked(str(node), f"{file}:{line}")
     if isinstance(node, float) and not math.isfinite(node):
-        raise InputError(f"{file}:{line}: {node!s} is no number that JSON has", hint="quote it if it is text")
+        raise InputError(f"{file}:{line}: {node!s} is not a finite number", hint="quote it if it is text")
     for kind in (int, float):
         if isinstance(node, kind):
             return kind(node)
     raise InputError(f"{file}:{line}: {str(node)[:60]!r} is not plain data", hint="quote it if it is text")
 
 
-def _writable(text: str, place: str) -> str:
-    """JSON has two escapes for a character beyond U+FFFF; in YAML each is half of one, which no file can hold."""
+def _checked(text: str, place: str) -> str:
+    """Reject lone surrogates. JSON escapes a character beyond U+FFFF as two; in YAML each of them is a character of its
+    own that UTF-8 cannot encode."""
     if _HALF.search(text):
         raise InputError(
-            f"{place}: half a character ({text[:20]!r})", hint="write the character itself, or \\U and its eight digits"
+            f"{place}: half of a surrogate pair ({text[:20]!r})",
+            hint="write the character itself, or \\U and its eight hex digits",
         )
     return text
 
 
-def _said(value: object) -> str:
+def _shown(value: object) -> str:
     try:
         return repr(value)[:60]
-    except ValueError:  # a whole number of more digits than Python writes
+    except ValueError:  # an integer with more digits than Python prints
         return "(a huge number)"

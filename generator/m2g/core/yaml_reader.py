@@ -1,7 +1,7 @@
-"""YAML that a person wrote: plain data, and the line of every place in it.
+"""Read YAML that people edit: plain data, and the line of every field.
 
-ruamel.yaml reads it (YAML 1.2, duplicate keys are errors) and its events bound hostile input before anything is built.
-What needs it lies in `m2g.core.yaml_parser`, which is imported where there is something to parse.
+ruamel.yaml parses it (YAML 1.2, duplicate keys are errors). Its events limit hostile input before objects are built.
+All code that needs ruamel.yaml is in `m2g.core.yaml_parser`, which is imported only if there is something to parse.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ _DOCUMENT = re.compile(r"^---(?=\s|\Z)", re.MULTILINE)
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
-    """`data` is plain (dict, list, scalars); `lines` maps a place (`("spec", 0)`) to its line from 1."""
+    """`data` is plain (dict, list, scalars). `lines` maps a field path (`("spec", 0)`) to its line, starting at 1."""
 
     file: str
     data: object
     lines: dict[tuple[str | int, ...], int]
 
-    def find_line(self, place: FieldPath) -> int:
-        """The line of `place`, or of the nearest place around it that the file has."""
-        key = tuple(place)
+    def find_line(self, path: FieldPath) -> int:
+        """The line of the field, or of the nearest parent that the file has."""
+        key = tuple(path)
         while key and key not in self.lines:
             key = key[:-1]
         return self.lines.get(key, 1)
 
 
 def read(file: str, content: bytes) -> Document:
-    """Parse one YAML document. `file` is only used in messages.
+    """Parse one YAML document. `file` is used only in messages.
 
-    Raises InputError that names file and line for anything that is not one plain YAML document.
+    Raises InputError with file and line for anything that is not one plain YAML document.
     """
     if len(content) > MAX_BYTES:
-        raise InputError(f"{file}: larger than {MAX_BYTES >> 10} KiB", hint="a file that people edit is small")
+        raise InputError(f"{file}: larger than {MAX_BYTES >> 10} KiB", hint="remove what does not belong in this file")
     if check_stamp(content) is StampState.CONFLICTED:
-        raise InputError(f"{file}: contains Git's merge-conflict markers", hint="resolve the merge first")
+        raise InputError(f"{file}: contains Git's merge-conflict markers", hint=f"resolve the conflict in {file}")
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
@@ -57,10 +57,10 @@ def read(file: str, content: bytes) -> Document:
 
 
 def reject_costly(text: str) -> None:
-    """Raises ValueError for what ryaml would take minutes or all memory to read; call it before ryaml.
+    """Raises ValueError for text that ryaml would take minutes or all memory to parse. Call it before ryaml.
 
-    Its time goes with the square of the brackets that are open at once, and it copies what an alias stands for. No
-    string, comment or bracket goes past the line that begins a document, so that each can be judged alone.
+    The time of ryaml grows with the square of the open brackets, and it copies the value of every alias. Strings,
+    comments and brackets end where a new document starts, so each document can be checked alone.
     """
     brackets = text.count("[") + text.count("{")
     if brackets > MAX_BRACKETS and any(
@@ -75,9 +75,9 @@ def reject_costly(text: str) -> None:
 
 
 def has_binary(text: str) -> bool:
-    """Whether a value is in base64 behind the tag `!!binary`, however that is spelt; also where it is too long to say.
+    """Whether a value has the tag `!!binary` in any notation. True also if the text is too long to tell.
 
-    In quotes and blocks the same word is only text.
+    In quotes and block scalars, the same characters are only text.
     """
     if not _MAYBE_TAGGED.search(text):
         return False

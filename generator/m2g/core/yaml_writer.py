@@ -1,7 +1,7 @@
-"""Plain data to YAML that Go's readers (kustomize, kubectl, Argo CD, Flux) take for the same data.
+"""Write plain data as YAML that Go's YAML readers (kustomize, kubectl, Argo CD, Flux) parse as the same data.
 
-ruamel.yaml and PyYAML each write 12 of 129 trap scalars so that Kubernetes reads another type (`on`, `1e3`, `08`);
-hence one small emitter that quotes when in doubt. Its test is the trap corpus through the real kustomize.
+ruamel.yaml and PyYAML each write 12 of 129 trap scalars in a form that Kubernetes parses as another type (`on`, `1e3`,
+`08`). This small emitter quotes when in doubt. It is tested with the trap scalars and the real kustomize.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from m2g.core.errors import InputError
 from m2g.core.naming import find_unprintable
 
 Plain: TypeAlias = Mapping[str, "Plain"] | Sequence["Plain"] | str | int | float | bool | None
-"""What a manifest is made of: JSON's values, with text keys."""
+"""The values that a manifest consists of: JSON values with text keys."""
 
 _PLAIN_WORD = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+-]*(:[A-Za-z0-9_./@+-]+)*")
 _QUANTITY = re.compile(r"[0-9]+(m|[KMGTPE]i)")
 _RESERVED = frozenset("y n yes no on off true false null none nan inf ~".split())
 _MAPPINGS = (dict, Mapping)
-"""Asking an abstract class takes ten times as long, and mostly it is a dict."""
+"""isinstance with an abstract class takes ten times as long, and the value is usually a dict."""
 _SCALARS = (str, int, float, type(None))
 _KEY_MAX = 1000
-"""libyaml, and Go's reader after it, look for the colon within 1,024 characters."""
+"""libyaml, and Go's reader, which is based on it, search the colon only within 1,024 characters."""
 _JSON = json.JSONEncoder(ensure_ascii=False)
 _ESCAPES = re.compile("[\u2028\u2029\ufeff]")
 
 
 def dump(value: Plain) -> str:
-    """One YAML document, keys in the order given, ending with a newline.
+    """One YAML document that ends with a newline. Keys stay in the given order.
 
-    Raises InputError for text that kustomize corrupts (control characters, non-characters) and for numbers
-    that JSON does not know.
+    Raises InputError for text that kustomize corrupts (control characters, non-characters), and for numbers that JSON
+    does not have.
     """
     lines: list[str] = []
     _block(value, "", lines)
@@ -71,15 +71,17 @@ def _item(item: Plain, indent: str, lines: list[str]) -> None:
     lines.extend(nested)
 
 
-@functools.lru_cache(maxsize=1 << 10)  # most keys of a manifest are those of the one before
+@functools.lru_cache(maxsize=1 << 10)  # manifests repeat most keys
 def _key(key: str) -> str:
     text = _text(key)
     if key == "<<":
-        raise InputError("the key '<<' cannot be written: kustomize takes it for a merge, quoted or not, and drops it")
+        raise InputError(
+            "the key '<<' cannot be used: kustomize treats it as a merge key, even in quotes, and drops it"
+        )
     if len(text) > _KEY_MAX:
         raise InputError(
-            f"the key {key[:80]!r}… is {len(key)} characters long; YAML readers take at most {_KEY_MAX}",
-            hint="shorten it where it is set (name, tag or setting)",
+            f"the key {key[:80]!r}… has {len(key)} characters; YAML parsers accept at most {_KEY_MAX}",
+            hint="shorten the name, tag or setting that it comes from",
         )
     return text
 
@@ -96,7 +98,7 @@ def _scalar(value: Plain) -> str:
             return str(value)
         case float():
             if not math.isfinite(value):
-                raise InputError(f"the number {value} cannot be written to a manifest")
+                raise InputError(f"the number {value} cannot be used in a manifest: it is not finite")
             return repr(value)
         case Mapping():
             return "{}"
@@ -104,7 +106,7 @@ def _scalar(value: Plain) -> str:
             return "[]"
 
 
-@memo.short  # most texts of a manifest are those of the one before
+@memo.short  # manifests repeat most texts
 def _text(text: str) -> str:
     if (_PLAIN_WORD.fullmatch(text) and text.lower() not in _RESERVED) or _QUANTITY.fullmatch(text):
         return text
@@ -112,6 +114,6 @@ def _text(text: str) -> str:
     if bad:
         raise InputError(
             f"the text {text[:80]!r} contains {bad}, which kustomize corrupts",
-            hint="remove the character where the text is set (name, tag or setting)",
+            hint="remove the character from the name, tag or setting that it comes from",
         )
     return _ESCAPES.sub(lambda m: f"\\u{ord(m[0]):04x}", _JSON.encode(text))

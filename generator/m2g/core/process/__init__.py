@@ -1,4 +1,4 @@
-"""The one way to start a program: an argument list, a time limit, a typed error; never a shell."""
+"""The one way to start a program: an argument list, a time limit, a typed error, never a shell."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from m2g.core.errors import OutsideError
 
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True):
-    """How a program ended. `stderr` is text for a person."""
+    """The result of a program that ended. `stderr` is text for the user."""
 
     code: int
     stdout: bytes
@@ -32,10 +32,10 @@ def run(
     timeout: float = 120,
     environment: Mapping[str, str] | None = None,
 ) -> Completed:
-    """Run a program to its end; any exit code is an answer.
+    """Run a program to its end. A non-zero exit code is not an error here.
 
-    `timeout` is in seconds; `environment` is laid over this process's own.
-    Raises OutsideError where the program is missing or does not end in time.
+    `timeout` is in seconds; `environment` is added to the environment of this process.
+    Raises OutsideError if the program is missing or does not end in time.
     """
     name = arguments[0]
     try:
@@ -49,7 +49,7 @@ def run(
             env={**os.environ, **(environment or {})},
         )
     except FileNotFoundError as error:
-        raise OutsideError(f"{name} is not installed or not on PATH", hint=f"install {name} and try again") from error
+        raise OutsideError(f"{name} is not installed or not on PATH", hint=f"install {name}, then try again") from error
     except OSError as error:
         raise OutsideError(f"{name} cannot be started: {error.strerror}") from error
     except subprocess.TimeoutExpired as error:
@@ -58,22 +58,22 @@ def run(
 
 
 class Running:
-    """A program that `held` started."""
+    """A program that `start` started."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self._code: int | None = None
 
     def poll(self, within: float = 0) -> int | None:
-        """Its exit code, as soon as there is one within so many seconds; None while it runs."""
+        """Wait up to so many seconds for the exit code; None while the program runs."""
         out = self._process.stdout
         if self._code is None and out is not None and select.select([out], [], [], within)[0]:
-            word = os.read(out.fileno(), 32).strip()
-            self._code = int(word) if word else -signal.SIGKILL
+            text = os.read(out.fileno(), 32).strip()
+            self._code = int(text) if text else -signal.SIGKILL
         return self._code
 
     def stop(self) -> None:
-        """End it with all that it started; returns when nothing is left."""
+        """Stop the program and all its child processes, and wait until they are gone."""
         pipe = self._process.stdin
         if pipe is not None and not pipe.closed:
             with contextlib.suppress(OSError):
@@ -88,10 +88,11 @@ class Running:
 def start(
     arguments: Sequence[str], *, cwd: Path, log: Path, environment: Mapping[str, str], remove: Path | None = None
 ) -> Iterator[Running]:
-    """A program that runs until the end of the block, or of this process, however that ends; its words go to `log`.
+    """Run a program in the background until the block ends or this process ends, even if it is killed.
 
-    `environment` is all that it gets. `remove` is a folder that is half done until the block ends: it is removed where
-    this process is killed. Raises OutsideError where the program cannot be started.
+    The output goes to `log`. `environment` is the whole environment of the program. `remove` is a folder that is
+    incomplete until the block ends: it is removed if this process is killed.
+    Raises OutsideError if the program cannot be started.
     """
     supervisor = str(Path(__file__).with_name("supervisor.py"))
     try:

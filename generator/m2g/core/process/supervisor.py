@@ -1,9 +1,9 @@
-"""Run a command until stdin ends, then end it with all that it started. A script; `m2g.core.process.held` starts it.
+"""Run a command until stdin is closed, then stop it and its children. A script that `m2g.core.process.start` starts.
 
     python supervisor.py <log> <folder or ''> <command>…
 
-The pipe is held by m2g alone, so that it closes however m2g ends. Where m2g did not say `end` before, the folder, which
-is half done then, is removed.
+Only m2g has the other end of the pipe, so it is closed even if m2g is killed. If m2g did not write `end` before, the
+folder is incomplete and is removed.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ import threading
 import time
 
 _GRACE = 5.0
-"""Seconds that the command has after SIGTERM."""
+"""Seconds between SIGTERM and SIGKILL."""
 _DEATH_SIGNAL, _SUBREAPER = 1, 36
 
 
 def _control(option: int, value: int) -> None:
-    """Linux alone has it; elsewhere the process group has to do."""
+    """prctl. Only Linux has it; on other systems the process group must suffice."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def _left() -> list[int]:
-    """The children, among them what lost its parent and went out of the process group."""
+    """The child processes, including orphans that left the process group."""
     with contextlib.suppress(OSError), open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
-        return [int(word) for word in file.read().split()]
+        return [int(pid) for pid in file.read().split()]
     return []
 
 
@@ -45,14 +45,14 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         os.killpg(child.pid, signal.SIGKILL)
     deadline = time.monotonic() + _GRACE
     while (left := _left()) and time.monotonic() < deadline:
-        for one in left:
+        for pid in left:
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
-                os.kill(one, signal.SIGKILL)
-                os.waitpid(one, 0)
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
 
 def main() -> None:
-    """Until the pipe ends. The command's exit code goes to stdout as soon as there is one."""
+    """Run until the pipe is closed. Write the command's exit code to stdout as soon as it ends."""
     log, folder, *command = sys.argv[1:]
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)
@@ -73,11 +73,11 @@ def main() -> None:
             preexec_fn=die_with_me,  # noqa: PLW1509  # this process has one thread here
         )
 
-    def tell() -> None:
+    def report_exit_code() -> None:
         with contextlib.suppress(OSError):
             os.write(1, f"{child.wait()}\n".encode())
 
-    threading.Thread(target=tell, daemon=True).start()
+    threading.Thread(target=report_exit_code, daemon=True).start()
     orderly = sys.stdin.buffer.read() == b"end\n"
     _end(child)
     if folder and not orderly:
