@@ -118,7 +118,7 @@ REASONS = [
     ),
     Reason(
         "m2g",
-        r"is (empty \()?null",
+        r"is null",
         "server-side apply drops a null, reads it as empty or sets a default: nobody means that, so we refuse it",
         faults=frozenset({Fault.NULL}),
     ),

@@ -42,9 +42,9 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of `m2g validate`: every finding, sorted, what was checked, and the folders that were built.
+    """The result of `m2g validate`: all findings, sorted, how much was checked, and the overlays that were built.
 
-    `shard` is the part of the fleet that was looked at, such as `2/8`; empty for all of it.
+    `shard` is the checked shard of the fleet, such as `2/8`; empty for the whole fleet.
     """
 
     findings: tuple[Finding, ...] = ()
