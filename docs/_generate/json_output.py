@@ -13,7 +13,7 @@ from docs._generate.words import Fields, Stale, table
 from m2g.compat.runtime import Runtime
 from m2g.core import finding, results
 from m2g.review import values
-from m2g.validation.rules.page import Page
+from m2g.validation.rules.page import RulePage
 
 _SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 _JSON = """# JSON output
@@ -45,7 +45,7 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True):
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """What `m2g explain --format json` prints."""
 
-    rules: tuple[Page, ...]
+    rules: tuple[RulePage, ...]
 
 
 _SHAPES: dict[str, tuple[type[msgspec.Struct], Mapping[str, Any]]] = {

@@ -11,7 +11,7 @@ import pytest
 from m2g.commands import explain
 from m2g.core.errors import InputError
 from m2g.report import rules
-from m2g.validation.rules import BY_SCHEMA, RULES
+from m2g.validation.rules import RULES, SCHEMA_RULES
 from tests.support.paths import ROOT
 
 RULE_IDS = [page.id for page in explain.pages()]
@@ -26,7 +26,7 @@ def test_the_table_has_a_line_for_every_rule() -> None:
     done = m2g()
     lines = done.stdout.splitlines()
     assert [line.split()[0] for line in lines[:-2]] == RULE_IDS
-    assert lines[-1].startswith(f"{len(RULES) + len(BY_SCHEMA)} rules")
+    assert lines[-1].startswith(f"{len(RULES) + len(SCHEMA_RULES)} rules")
     assert max(map(len, lines)) <= 120
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -34,7 +34,14 @@ def test_the_table_has_a_line_for_every_rule() -> None:
 def test_a_page_says_what_why_and_how() -> None:
     page = m2g("scale-metric").stdout
     assert page.startswith("scale-metric (error, V4, V5, V7, L04)\n")
-    for words in ("Wrong:", "scaleMetric: rps", "Right:", "scaleMetric: cpu", "→ set autoscaler", "Source: https://"):
+    for words in (
+        "Wrong:",
+        "scaleMetric: rps",
+        "Right:",
+        "scaleMetric: cpu",
+        "→ set settings.autoscaler",
+        "Source: https://",
+    ):
         assert words in page
 
 

@@ -15,7 +15,7 @@ from m2g.core.manifest import Manifest
 from m2g.core.model import Mlmodel, Release
 from m2g.serving import gate
 from m2g.validation import rules
-from m2g.validation.rules import COMPONENT, FLEET, Subject
+from m2g.validation.rules import COMPONENT, FLEET, CheckedObject
 from m2g.validation.schemas import Catalogue
 
 CATALOGUE = Catalogue()
@@ -111,13 +111,13 @@ def example(rule: str, part: str) -> tuple[dict[str, object], Given]:
     return whole(ryaml.loads(parts[part])), given
 
 
-def _subject(item: Manifest, given: Given) -> Subject:
+def _subject(item: Manifest, given: Given) -> CheckedObject:
     others = tuple(given.overlay or ())
     before = given.before and merged(service(), given.before)
     same = _name(before) == _name(item)
     release = _release(given.release) if given.release else None
-    return Subject(
-        item=item,
+    return CheckedObject(
+        manifest=item,
         kserve=given.kserve,
         overlay=(item, *others) if ("metadata" in item or others) and item.get("kind") not in _PLATFORM else None,
         release=release,

@@ -50,7 +50,7 @@ def test_kustomize_does_not_correct_the_name_of_what_it_generates(tmp_path: Path
     generator = "configMapGenerator:\n- {name: settings, literals: [MODE=fast]}\n"
     finding = only(fleet(tmp_path, patched(SETTINGS, more=generator)))
     assert (finding.rule, finding.file) == ("reference-generated", CUSTOM)
-    assert "'settings', but what is built is called settings-" in finding.message
+    assert "'settings', but the built ConfigMap is named settings-" in finding.message
 
 
 def test_without_a_hash_the_name_is_right(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import msgspec
 from m2g.core import manifest, schema_errors
 from m2g.core.errors import InputError
 from m2g.core.finding import Severity
+from m2g.validation import rules
 from m2g.validation import rules as checks
-from m2g.validation.rules.page import Page
+from m2g.validation.rules.page import RulePage
 
 _FOLDER = Path(checks.__file__).parent / "examples"
 _WORDS = Path(checks.__file__).parent / "findings.yaml"
@@ -21,15 +22,15 @@ _LINK = re.compile(r"\[([^]]+)\]\([^)]+\)")
 _PART = re.compile(r"^(bad|good|with):\n", re.MULTILINE)
 
 
-def pages() -> list[Page]:
+def pages() -> list[RulePage]:
     """Every rule, in the order in which they are checked; those that the schemas keep come last."""
-    return [*(_of_rule(rule) for rule in checks.RULES), *(_of_schema(item) for item in checks.BY_SCHEMA)]
+    return [*(_of_rule(rule) for rule in checks.RULES), *(_of_schema(item) for item in rules.SCHEMA_RULES)]
 
 
-def others() -> list[Page]:
+def others() -> list[RulePage]:
     """Every finding that is of no rule, by name: what it means and what to do, without an example."""
     return [
-        Page(
+        RulePage(
             id=name,
             finding=name,
             severity=Severity(text.get("severity", "error")),
@@ -46,7 +47,7 @@ def words() -> dict[str, dict[str, str]]:
     return msgspec.convert(found, dict[str, dict[str, str]])
 
 
-def explain(rule: str) -> Page:
+def explain(rule: str) -> RulePage:
     """The page of one rule or finding. Raises InputError for what is neither."""
     rules = {page.id: page for page in pages()}
     known = {page.id: page for page in others()} | rules
@@ -70,8 +71,8 @@ def _plain(markdown: str) -> str:
     return _LINK.sub(r"\1", markdown)
 
 
-def _of_rule(rule: checks.Rule) -> Page:
-    return Page(
+def _of_rule(rule: checks.Rule) -> RulePage:
+    return RulePage(
         id=rule.id,
         finding=rule.id,
         severity=rule.severity,
@@ -85,8 +86,8 @@ def _of_rule(rule: checks.Rule) -> Page:
     )
 
 
-def _of_schema(item: checks.Covered) -> Page:
-    return Page(
+def _of_schema(item: rules.SchemaRule) -> RulePage:
+    return RulePage(
         id=item.id,
         finding="schema",
         severity=Severity.ERROR,

@@ -8,19 +8,19 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from m2g.report.layout import encoded, joined
-from m2g.validation.rules.page import Page
+from m2g.validation.rules.page import RulePage
 
 WIDTH = 80
 
 
-def render(pages: Sequence[Page], form: str, *, whole: bool) -> str:
+def render(pages: Sequence[RulePage], form: str, *, whole: bool) -> str:
     """`text` or `json`; `whole` shows pages and not a table."""
     if form == "json":
         return encoded({"version": 1, "rules": [msgspec.to_builtins(page) for page in pages]})
     return joined(_page(pages[0]) if whole else _table(pages))
 
 
-def markdown(pages: Sequence[Page]) -> str:
+def markdown(pages: Sequence[RulePage]) -> str:
     """The page of the documentation: a table by kind of source, then every rule."""
     lines = [
         "# Rules",
@@ -39,7 +39,7 @@ def markdown(pages: Sequence[Page]) -> str:
     return joined(lines)
 
 
-def _section(page: Page) -> Iterator[str]:
+def _section(page: RulePage) -> Iterator[str]:
     yield f"{_cell(page.summary)}"
     yield ""
     yield f"{_cell(page.why)} ([source]({page.link}))"
@@ -52,7 +52,7 @@ def _section(page: Page) -> Iterator[str]:
         yield from ("", f"{title}:", "", "```yaml", *text.rstrip().splitlines(), "```")
 
 
-def _examples(page: Page) -> Iterator[tuple[str, str]]:
+def _examples(page: RulePage) -> Iterator[tuple[str, str]]:
     if page.given:
         yield "Given", page.given
     if page.bad:
@@ -64,7 +64,7 @@ def _cell(words: str) -> str:
     return words.replace("|", "\\|").replace("<", "&lt;").replace("{{", "&#123;&#123;")
 
 
-def _page(page: Page) -> Iterator[str]:
+def _page(page: RulePage) -> Iterator[str]:
     about = ", ".join(page.covers)
     yield f"{page.id} ({page.severity}{', ' + about if about else ''})"
     yield ""
@@ -83,7 +83,7 @@ def _wrapped(words: str) -> list[str]:
     return textwrap.wrap(words, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
-def _table(pages: Sequence[Page]) -> Iterator[str]:
+def _table(pages: Sequence[RulePage]) -> Iterator[str]:
     width = max(len(page.id) for page in pages)
     for page in pages:
         words = textwrap.shorten(page.summary, 120 - width - 11, placeholder=" …")

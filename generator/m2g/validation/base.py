@@ -55,7 +55,7 @@ class Past(Value, frozen=True, kw_only=True):
         places = sorted((environment, name) for environment, _, name in self.gone)
         removed = [f"{name} ({environment})" for environment, name in places]
         item: Manifest = {"kind": FLEET, "removed": removed, "allowed": allowed}
-        subject = rules.Subject(item=item, kserve=Kserve().version)
+        subject = rules.CheckedObject(manifest=item, kserve=Kserve().version)
         return [msgspec.structs.replace(finding, file=CONFIG) for finding in rules.check(subject)]
 
 

@@ -207,8 +207,8 @@ def _object(
 ) -> Iterator[Finding]:
     slug, environment = subject.key
     release = subject.release if get_at(item, "metadata", "name") == slug else None
-    asked = rules.Subject(
-        item=item,
+    asked = rules.CheckedObject(
+        manifest=item,
         kserve=subject.kserve,
         overlay=built.objects,
         release=release,
@@ -229,8 +229,8 @@ def _kustomization(
     if (alone, subject.kserve) in court.right:
         return
     item = {**_KUSTOMIZATION, **found.fields}
-    asked = rules.Subject(
-        item={**item, **found.data}, kserve=subject.kserve, overlay=None if built.error else built.objects
+    asked = rules.CheckedObject(
+        manifest={**item, **found.data}, kserve=subject.kserve, overlay=None if built.error else built.objects
     )
     findings = [*_against_schema(item, court.catalogue, subject.kserve), *rules.check(asked)]
     if alone and not findings and len(court.right) < _ALIKE:
@@ -253,7 +253,7 @@ def plain(court: Court, file: kustomize.RawFile) -> Iterator[Finding]:
             yield Finding(rule="schema", file=file.file, line=file.find_line(index, ()), message=message)
             continue
         defaults = _KUSTOMIZATION if parts[-1] == "kustomization.yaml" else {}
-        subject = rules.Subject(item=item, kserve=version)
+        subject = rules.CheckedObject(manifest=item, kserve=version)
         for finding in (*_against_schema({**defaults, **item}, court.catalogue, version), *rules.check(subject)):
             line = file.find_line(index, parse_path(finding.path))
             yield msgspec.structs.replace(finding, file=file.file, line=line)

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from m2g.commands import explain
-from m2g.validation.rules import BY_SCHEMA, RULES, Covered
+from m2g.validation.rules import RULES, SCHEMA_RULES, SchemaRule
 from tests.support.rule_objects import answers, example
 
 REFERENCE = {f"V{number}" for number in range(1, 23)} | {f"L{number:02}" for number in range(1, 26)} | {"V1b", "L24b"}
@@ -20,13 +20,13 @@ def test_only_this_rule_finds_its_example(rule: str) -> None:
     assert {name for name, _ in found} == {rule}, found
 
 
-@pytest.mark.parametrize("rule", [rule.id for rule in RULES] + [item.id for item in BY_SCHEMA])
+@pytest.mark.parametrize("rule", [rule.id for rule in RULES] + [item.id for item in SCHEMA_RULES])
 def test_the_right_way_is_right(rule: str) -> None:
     assert answers(*example(rule, "good")) == set()
 
 
-@pytest.mark.parametrize("item", BY_SCHEMA, ids=lambda item: item.id)
-def test_the_schema_finds_what_needs_no_rule(item: Covered) -> None:
+@pytest.mark.parametrize("item", SCHEMA_RULES, ids=lambda item: item.id)
+def test_the_schema_finds_what_needs_no_rule(item: SchemaRule) -> None:
     assert answers(*example(item.id, "bad")) == {("schema", item.path)}
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from m2g.core.config_types import External
 from m2g.core.field_path import parse_path
 from m2g.validation import rules
-from m2g.validation.rules import COMPONENT, Subject
+from m2g.validation.rules import COMPONENT, CheckedObject
 from tests.support.corpus import Case, cases
 from tests.support.rule_objects import service
 
@@ -58,7 +58,9 @@ def check(item: object, *, other: object = None) -> None:
     nothing = External(service_accounts=(), serving_runtimes=(), config_maps=(), secrets=())
     for around in (None, overlay):
         before = other if isinstance(other, dict) else service()
-        subject = Subject(item=item, kserve="0.21", overlay=around, external=nothing, before=before, substituted=True)
+        subject = CheckedObject(
+            manifest=item, kserve="0.21", overlay=around, external=nothing, before=before, substituted=True
+        )
         for finding in rules.check(subject):
             assert isinstance(finding.message, str)
             parse_path(finding.path)

@@ -11,7 +11,7 @@ from m2g.core.config_types import KserveVersion
 from m2g.core.field_path import format_path, parse_path
 from m2g.core.manifest import get_at
 from m2g.validation import rules
-from m2g.validation.rules import COMPONENT, Subject
+from m2g.validation.rules import COMPONENT, CheckedObject
 from tests.support.rule_objects import service
 
 REMOVED = object()
@@ -42,7 +42,7 @@ def changed(changes: Mapping[str, object]) -> dict[str, object]:
 
 
 def found(item: dict[str, object], kserve: KserveVersion = "0.21") -> set[tuple[str, str]]:
-    return {(finding.rule, finding.path) for finding in rules.check(Subject(item=item, kserve=kserve))}
+    return {(finding.rule, finding.path) for finding in rules.check(CheckedObject(manifest=item, kserve=kserve))}
 
 
 KNATIVE: dict[str, object] = {
@@ -241,8 +241,8 @@ def test_the_old_words_are_right_for_kserve_015() -> None:
     assert found(changed(raw), "0.15") == set()
     assert found(changed(raw | {CLASS: REMOVED}), "0.15") == {("autoscaler-class", CLASS)}
     assert ("deployment-mode", MODE) in found(changed({}), "0.15")
-    (finding,) = rules.check(Subject(item=changed(raw), kserve="0.16"))[:1]
-    assert finding.hint == "write Standard"
+    (finding,) = rules.check(CheckedObject(manifest=changed(raw), kserve="0.16"))[:1]
+    assert finding.hint == "set it to Standard"
 
 
 @pytest.mark.parametrize("item", [{}, {"kind": "InferenceService"}, {"kind": COMPONENT}, {"kind": ["x"]}])
@@ -250,15 +250,15 @@ def test_objects_without_shape_do_not_break_a_rule(item: dict[str, object]) -> N
     nonsense: list[object] = [None, 5, "x", [], {}, [None, 5, {"predictor": [1]}]]
     for value in nonsense:
         keys = ("metadata", "spec", "patches", "images", "replicas", "namePrefix", "patchesStrategicMerge")
-        rules.check(Subject(item={**item, **dict.fromkeys(keys, value)}, kserve="0.21"))
+        rules.check(CheckedObject(manifest={**item, **dict.fromkeys(keys, value)}, kserve="0.21"))
         whole = {"predictor": value, "canary": value, "transformer": value}
-        rules.check(Subject(item={**item, "metadata": {"annotations": value}, "spec": whole}, kserve="0.21"))
+        rules.check(CheckedObject(manifest={**item, "metadata": {"annotations": value}, "spec": whole}, kserve="0.21"))
         inner = dict.fromkeys(("model", "containers", "autoScaling", "storageUris", "minReplicas"), value)
-        rules.check(Subject(item={**item, "spec": {"predictor": inner}}, kserve="0.21"))
+        rules.check(CheckedObject(manifest={**item, "spec": {"predictor": inner}}, kserve="0.21"))
 
 
 def component(data: dict[str, object], *built: dict[str, object]) -> set[tuple[str, str]]:
-    subject = Subject(item={"kind": COMPONENT, **data}, kserve="0.21", overlay=built or None)
+    subject = CheckedObject(manifest={"kind": COMPONENT, **data}, kserve="0.21", overlay=built or None)
     return {(finding.rule, finding.path) for finding in rules.check(subject)}
 
 

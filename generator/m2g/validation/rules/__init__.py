@@ -1,10 +1,9 @@
-"""Rules about built objects and about people's components. To add rules: a file with RULES, and its name here."""
+"""Rules for built objects and hand-written components. To add rules, write a module with RULES and list it here."""
 
 from __future__ import annotations
 
 import functools
 
-from m2g.core.field_path import format_path
 from m2g.core.finding import Finding
 from m2g.validation.rules import (
     canary,
@@ -31,8 +30,8 @@ from m2g.validation.rules import (
     worker,
 )
 from m2g.validation.rules.containers import INFERENCE_SERVICE
-from m2g.validation.rules.rule import COMPONENT, FLEET, Fault, Rule, Subject
-from m2g.validation.rules.schema_rules import BY_SCHEMA, Covered
+from m2g.validation.rules.rule import COMPONENT, FLEET, CheckedObject, Rule
+from m2g.validation.rules.schema_rules import SCHEMA_RULES, SchemaRule
 
 RULES: tuple[Rule, ...] = (
     *names.RULES,
@@ -60,36 +59,35 @@ RULES: tuple[Rule, ...] = (
 )
 
 __all__ = [
-    "BY_SCHEMA",
     "COMPONENT",
     "FLEET",
     "INFERENCE_SERVICE",
     "RULES",
-    "Covered",
-    "Fault",
+    "SCHEMA_RULES",
+    "CheckedObject",
     "Rule",
-    "Subject",
+    "SchemaRule",
     "check",
 ]
 
 
-def check(subject: Subject) -> list[Finding]:
-    """Every finding of every rule about this kind of object; who asks says which file it is."""
-    kind = subject.at("kind")
-    rules = _concerning(kind) if isinstance(kind, str) else tuple(rule for rule in RULES if rule.concerns(kind))
+def check(obj: CheckedObject) -> list[Finding]:
+    """The findings of every rule for this kind of object. The caller adds the file."""
+    kind = obj.at("kind")
+    rules = _rules_for(kind) if isinstance(kind, str) else tuple(rule for rule in RULES if rule.applies_to(kind))
     return [
         Finding(
             rule=rule.id,
             severity=rule.severity,
-            message=fault.message,
-            hint=fault.hint or rule.fix,
-            path=format_path(fault.place),
+            message=violation.message,
+            hint=violation.hint or rule.fix,
+            path=violation.path,
         )
         for rule in rules
-        for fault in rule.check(subject)
+        for violation in rule.check(obj)
     ]
 
 
 @functools.lru_cache(maxsize=256)
-def _concerning(kind: str) -> tuple[Rule, ...]:
-    return tuple(rule for rule in RULES if rule.concerns(kind))
+def _rules_for(kind: str) -> tuple[Rule, ...]:
+    return tuple(rule for rule in RULES if rule.applies_to(kind))

@@ -1,108 +1,112 @@
-"""`spec.canary`: versions beside the stable one, each with its share of the traffic (KServe 0.20 and newer)."""
+"""`spec.canary`: versions that run beside the stable one, each with a share of the traffic (KServe 0.20 and newer)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from m2g.core.finding import Severity
-from m2g.validation.rules.rule import MODE, VALIDATION, Fault, Rule, Subject, issue
+from m2g.core.schema_errors import Violation
+from m2g.validation.rules.rule import DEPLOYMENT_MODE, WEBHOOK_SOURCE, CheckedObject, Rule, issue_url
 
 _FORBIDDEN = ("workerSpec", "maxReplicas", "scaleTarget", "scaleMetric", "autoScaling")
 
 
-def _mode(subject: Subject) -> Iterator[Fault]:
-    if not subject.items("spec", "canary"):
+def _check_mode(obj: CheckedObject) -> Iterator[Violation]:
+    if not obj.items("spec", "canary"):
         return
-    if subject.at("metadata", "annotations", MODE) != "Standard":
-        yield Fault(place=("spec", "canary"), message="is allowed in Standard mode only")
-    if "model" not in subject.mapping("spec", "predictor"):
-        yield Fault(place=("spec", "predictor"), message="must have model, since there is a canary")
+    if obj.at("metadata", "annotations", DEPLOYMENT_MODE) != "Standard":
+        yield Violation(where=("spec", "canary"), message="is only allowed in Standard mode")
+    if "model" not in obj.mapping("spec", "predictor"):
+        yield Violation(where=("spec", "predictor"), message="must have model, because there is a canary")
 
 
-def _names(subject: Subject) -> Iterator[Fault]:
-    stable = subject.text("spec", "predictor", "name")
+def _check_names(obj: CheckedObject) -> Iterator[Violation]:
+    stable = obj.text("spec", "predictor", "name")
     seen = {stable} if stable else set()
-    for canary in subject.places("spec", "canary"):
+    for canary in obj.places("spec", "canary"):
         place = (*canary, "predictor", "name")
-        name = subject.at(*place)
+        name = obj.at(*place)
         if name is None or name == "":
-            yield Fault(place=place, message="is missing; it tells the versions apart", hint="name it, such as v8")
+            yield Violation(
+                where=place, message="is missing; it distinguishes the versions", hint="set a name, such as v8"
+            )
         elif isinstance(name, str):
             if name in seen:
-                yield Fault(place=place, message=f"is {name!r}, the name of another version already")
+                yield Violation(where=place, message=f"is {name!r}, which another version already uses")
             seen.add(name)
 
 
-def _traffic(subject: Subject) -> Iterator[Fault]:
-    shares = [subject.number(*canary, "trafficPercent") or 0 for canary in subject.places("spec", "canary")]
+def _check_traffic(obj: CheckedObject) -> Iterator[Violation]:
+    shares = [obj.number(*canary, "trafficPercent") or 0 for canary in obj.places("spec", "canary")]
     if sum(shares) > 100:
-        yield Fault(
-            place=("spec", "canary"), message=f"the canaries take {sum(shares)} percent of the traffic together"
-        )
+        message = f"takes {sum(shares)} percent of the traffic in total; at most 100 is allowed"
+        yield Violation(where=("spec", "canary"), message=message)
 
 
-def _fields(subject: Subject) -> Iterator[Fault]:
-    for canary in subject.places("spec", "canary"):
+def _check_fields(obj: CheckedObject) -> Iterator[Violation]:
+    for canary in obj.places("spec", "canary"):
         for field in _FORBIDDEN:
-            value = subject.at(*canary, "predictor", field)
+            value = obj.at(*canary, "predictor", field)
             if value is not None and value != 0:
-                yield Fault(place=(*canary, "predictor", field), message="is not allowed in a canary")
+                yield Violation(where=(*canary, "predictor", field), message="is not allowed in a canary")
 
 
-def _replicas(subject: Subject) -> Iterator[Fault]:
-    stable = subject.number("spec", "predictor", "minReplicas")
-    for canary in subject.places("spec", "canary"):
+def _check_replicas(obj: CheckedObject) -> Iterator[Violation]:
+    stable = obj.number("spec", "predictor", "minReplicas")
+    for canary in obj.places("spec", "canary"):
         place = (*canary, "predictor", "minReplicas")
-        count = subject.number(*place)
+        count = obj.number(*place)
         if count is not None and count > (1 if stable is None else stable):
             shown = "1 (the default)" if stable is None else stable
-            yield Fault(place=place, message=f"is {count}, above the stable predictor's {shown}")
+            yield Violation(where=place, message=f"is {count}, more than the stable predictor's {shown}")
 
 
-def _early(subject: Subject) -> Iterator[Fault]:
-    for canary in subject.places("spec", "canary") if subject.kserve == "0.20" else ():
-        if subject.number(*canary, "trafficPercent"):
-            message = "KServe 0.20 sends traffic to a canary that is not ready yet"
-            yield Fault(place=(*canary, "trafficPercent"), message=message)
+def _check_early(obj: CheckedObject) -> Iterator[Violation]:
+    for canary in obj.places("spec", "canary") if obj.kserve == "0.20" else ():
+        share = obj.number(*canary, "trafficPercent")
+        if share:
+            message = f"is {share}, but KServe 0.20 routes traffic to a canary before it is ready"
+            yield Violation(where=(*canary, "trafficPercent"), message=message)
 
 
 RULES = (
     Rule(
         id="canary-mode",
         covers=("V20", "L12"),
-        summary="spec.canary is used in Standard mode, beside a predictor with model.",
-        why="The webhook wants the word Standard in the annotation. The traffic is split by the Gateway API only "
-        "(enableGatewayApi in KServe's configuration): without it the canary runs and gets none.",
-        fix="set kserve.mode: Standard for this environment, or remove the canary",
+        summary="spec.canary needs Standard mode and a predictor with model.",
+        why="The webhook requires Standard in the annotation. Only the Gateway API splits the traffic "
+        "(enableGatewayApi in KServe's configuration): without it the canary runs but gets no traffic.",
+        fix="set kserve.mode: Standard for this environment in m2g.yaml, or remove the canary",
         link="https://github.com/kserve/kserve/pull/5672",
-        check=_mode,
+        check=_check_mode,
     ),
     Rule(
         id="canary-names",
         covers=("V20", "L12"),
-        summary="Each canary's predictor has a name, and no two versions have the same.",
-        why="Deployments, Services and status are told apart by it; the webhook refuses none and equal ones.",
-        fix="name each version for itself, such as v7 and v8",
-        link=VALIDATION,
-        check=_names,
+        summary="Each canary's predictor has a name, and no other version has the same name.",
+        why="KServe names Deployments, Services and status entries after it. The webhook refuses a missing or "
+        "duplicate name.",
+        fix="give each version a name of its own, such as v7 and v8",
+        link=WEBHOOK_SOURCE,
+        check=_check_names,
     ),
     Rule(
         id="canary-traffic",
         covers=("V20", "L12"),
-        summary="The canaries take at most 100 percent of the traffic together.",
-        why="The stable version gets what is left; the webhook refuses less than nothing.",
+        summary="All canaries together take at most 100 percent of the traffic.",
+        why="The stable version gets the rest; the webhook refuses a sum above 100.",
         fix="lower trafficPercent",
-        link=VALIDATION,
-        check=_traffic,
+        link=WEBHOOK_SOURCE,
+        check=_check_traffic,
     ),
     Rule(
         id="canary-fields",
         covers=("V20", "L12"),
-        summary="A canary has a fixed number of replicas on one node: no scaling, no maxReplicas, no workerSpec.",
-        why="KServe does not scale a canary; the webhook refuses the fields.",
-        fix="remove it; minReplicas says how many replicas the canary has",
-        link=VALIDATION,
-        check=_fields,
+        summary="A canary has a fixed number of replicas on one node: no autoscaling, no maxReplicas, no workerSpec.",
+        why="KServe does not scale a canary; the webhook refuses these fields.",
+        fix="remove the field; minReplicas sets the number of replicas of a canary",
+        link=WEBHOOK_SOURCE,
+        check=_check_fields,
     ),
     Rule(
         id="canary-replicas",
@@ -110,17 +114,17 @@ RULES = (
         summary="A canary has at most as many replicas as the stable predictor's minReplicas.",
         why="KServe's webhook refuses more.",
         fix="lower the canary's minReplicas, or raise the stable one's",
-        link=VALIDATION,
-        check=_replicas,
+        link=WEBHOOK_SOURCE,
+        check=_check_replicas,
     ),
     Rule(
         id="canary-readiness",
         covers=("L12",),
         severity=Severity.WARNING,
-        summary="In KServe 0.20 a canary starts with trafficPercent 0.",
-        why="0.20 routes to the canary before it is ready, and callers get 503; 0.21 waits.",
-        fix="start with trafficPercent: 0 and raise it when the canary is ready, or move to KServe 0.21",
-        link=issue(5983),
-        check=_early,
+        summary="In KServe 0.20 a canary starts with trafficPercent: 0.",
+        why="KServe 0.20 routes traffic to the canary before it is ready, and callers get 503. KServe 0.21 waits.",
+        fix="start with trafficPercent: 0 and raise it when the canary is ready, or upgrade to KServe 0.21",
+        link=issue_url(5983),
+        check=_check_early,
     ),
 )

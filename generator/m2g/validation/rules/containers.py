@@ -1,4 +1,4 @@
-"""Where containers are in the kinds that have them, with KServe's own forms of a container."""
+"""Where the containers are in each kind that has them, including KServe's own forms of a container."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEGACY = (
 )
 """Framework keys of a predictor; the webhook turns each into `model`."""
 _OWN = ("model", *LEGACY, "art")
-"""Keys of an InferenceService's pod that are containers."""
+"""Keys of an InferenceService's component that hold a container."""
 _PROBES = ("readinessProbe", "startupProbe", "livenessProbe")
 _TEMPLATES = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "Pod", "CronJob")
 _LLM = "LLMInferenceService"
@@ -28,7 +28,7 @@ KINDS = (INFERENCE_SERVICE, *RUNTIMES, "ClusterStorageContainer", _LLM, *_TEMPLA
 
 
 def pods(item: Manifest) -> Iterator[Place]:
-    """The place of everything that is, or holds the fields of, a pod's spec."""
+    """The place of every mapping that has the fields of a pod spec."""
     kind = item.get("kind")
     if kind == INFERENCE_SERVICE:
         components: list[Place] = [("spec", name) for name in COMPONENTS if get_at(item, "spec", name)]
@@ -70,16 +70,15 @@ def variables(item: Manifest, containers: Iterable[Place]) -> Iterator[Place]:
 
 
 def probes(item: Manifest, containers: Iterable[Place]) -> Iterator[Place]:
-    """The place of every probe of these containers that says anything."""
+    """The place of every probe of these containers that is not empty."""
     for container in containers:
         here = get_at(item, *container)
         if isinstance(here, dict):
-            found = (name for name in _PROBES if isinstance(here.get(name), dict) and here[name])
-            yield from ((*container, name) for name in found)
+            yield from ((*container, name) for name in _PROBES if isinstance(here.get(name), dict) and here[name])
 
 
 def texts(node: object, place: Place = ()) -> Iterator[tuple[Place, str]]:
-    """Every text inside a value, with its place."""
+    """Every string inside a value, with its place."""
     if isinstance(node, str):
         yield place, node
     elif isinstance(node, dict):
@@ -90,21 +89,21 @@ def texts(node: object, place: Place = ()) -> Iterator[tuple[Place, str]]:
             yield from texts(value, (*place, index))
 
 
-def words(node: object) -> str:
-    """Every text inside a value, one below the other: what is not in here is in none of them."""
-    found: list[str] = []
+def all_text(node: object) -> str:
+    """Every string inside a value, joined by line breaks: what is not in here is in none of them."""
+    strings: list[str] = []
     waiting = [node]
     while waiting:
         node = waiting.pop()
         if isinstance(node, str):
-            found.append(node)
+            strings.append(node)
         elif isinstance(node, dict):
             waiting.extend(node.values())
         elif isinstance(node, list):
             waiting.extend(node)
-    return "\n".join(found)
+    return "\n".join(strings)
 
 
 def _places(item: Manifest, *place: str | int) -> list[Place]:
-    found = get_at(item, *place)
-    return [(*place, index) for index in range(len(found))] if isinstance(found, list) else []
+    value = get_at(item, *place)
+    return [(*place, index) for index in range(len(value))] if isinstance(value, list) else []

@@ -1,4 +1,4 @@
-"""Secrets belong into a secret store: Git keeps for ever what it has seen once. No message repeats a value."""
+"""Secrets belong in a secret store: Git keeps everything that was ever committed. No message repeats a value."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import functools
 import re
 from collections.abc import Iterator
 
+from m2g.core.schema_errors import Violation
 from m2g.validation.rules.containers import texts
-from m2g.validation.rules.rule import ANY, Fault, Rule, Subject
+from m2g.validation.rules.rule import ANY, CheckedObject, Rule
 
-# Each is bounded, so that no text takes long. Beside it what any such text has in it: quick to look for.
+# Each pattern is bounded, so that no text takes long to search. The substrings beside it are in every match, and are
+# quick to look for.
 _SHAPES = {
     "an AWS access key": (r"(AKIA|ASIA)[0-9A-Z]{16}", ("AKIA", "ASIA")),
     "a private key": (r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----", ("PRIVATE KEY-----",)),
@@ -31,56 +33,53 @@ _HARMLESS = re.compile(r"[0-9.]*|/.*|[$<\[{].*|(true|false|none|null)", re.IGNOR
 _SHORT = 8
 
 
-def _secret(subject: Subject) -> Iterator[Fault]:
+def _check_secret(obj: CheckedObject) -> Iterator[Violation]:
     for field in ("data", "stringData"):
-        for key, value in subject.mapping(field).items():
+        for key, value in obj.mapping(field).items():
             if isinstance(value, str) and value and not value.startswith("ENC["):
-                message = "is a secret's value in Git: whoever can read the repository has it"
-                yield Fault(place=(field, key), message=message)
+                message = "is a secret value in Git: anyone who can read the repository can read it"
+                yield Violation(where=(field, key), message=message)
 
 
-def _text(subject: Subject) -> Iterator[Fault]:
-    if subject.at("kind") == "Secret":
+def _check_text(obj: CheckedObject) -> Iterator[Violation]:
+    if obj.at("kind") == "Secret":
         return
-    named = {(*place, "value") for place in subject.variables if _NAMES.fullmatch(subject.text(*place, "name").upper())}
-    words = subject.words
-    if not named and not any(mark in words for mark in _MARKS):
+    named = {(*place, "value") for place in obj.variables if _NAMES.fullmatch(obj.text(*place, "name").upper())}
+    if not named and not any(mark in obj.all_text for mark in _MARKS):
         return
-    for place, text in texts(dict(subject.item)):
-        what = next((what for what, pattern in _known() if pattern.search(text)), "")
+    for place, text in texts(dict(obj.manifest)):
+        what = next((what for what, pattern in _patterns() if pattern.search(text)), "")
         if what:
-            yield Fault(place=place, message=f"has what looks like {what}")
+            yield Violation(where=place, message=f"contains what looks like {what}")
         elif place in named and len(text) >= _SHORT and not _HARMLESS.fullmatch(text):
-            yield Fault(place=place, message="is the value of what is called a secret")
+            yield Violation(where=place, message="is in plain text, but the variable's name says that it is a secret")
 
 
-@functools.cache  # compiling takes longer than looking for the marks of a whole fleet
-def _known() -> tuple[tuple[str, re.Pattern[str]], ...]:
+@functools.cache  # compiling takes longer than searching a whole fleet for the marks
+def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
     return tuple((what, re.compile(rf"(?<![A-Za-z0-9]){pattern}")) for what, (pattern, _) in _SHAPES.items())
 
 
-_FIX = (
-    "make it a Secret outside Git (External Secrets, Sealed Secrets, SOPS), refer to it by name, and change the value"
-)
+_FIX = "move it to External Secrets, Sealed Secrets or SOPS, refer to the Secret by name, and rotate the value"
 
 RULES = (
     Rule(
         id="secret-value",
         covers=(),
         kinds=("Secret",),
-        summary="No Secret with values is in Git.",
-        why="base64 hides nothing, and history keeps what a later commit removes.",
+        summary="No Secret in Git has plain values.",
+        why="base64 is not encryption, and the history keeps what a later commit removes.",
         fix=_FIX,
         link="https://kubernetes.io/docs/concepts/security/secrets-good-practices/",
-        check=_secret,
+        check=_check_secret,
     ),
     Rule(
         id="credential-in-text",
         kinds=ANY,
-        summary="No environment variable, argument or annotation holds a password, key or token.",
-        why="Whoever can read the repository, the object or the logs of a pod has it.",
+        summary="No environment variable, argument or annotation contains a password, key or token.",
+        why="Anyone who can read the repository, the object or the logs of a pod can read it.",
         fix=_FIX,
         link="https://kubernetes.io/docs/concepts/security/secrets-good-practices/",
-        check=_text,
+        check=_check_text,
     ),
 )

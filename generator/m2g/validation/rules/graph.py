@@ -1,66 +1,74 @@
-"""InferenceGraph and ServingRuntime: what KServe's webhooks for these two refuse."""
+"""InferenceGraph and ServingRuntime: what KServe's webhooks refuse."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from m2g.core.schema_errors import Violation
 from m2g.validation.rules.containers import RUNTIMES, Place
-from m2g.validation.rules.rule import Fault, Rule, Subject
+from m2g.validation.rules.rule import CheckedObject, Rule
 
 _GRAPH = ("InferenceGraph",)
 _NODES: Place = ("spec", "nodes")
 _TARGETS = ("serviceName", "serviceUrl", "nodeName")
 
 
-def _steps(subject: Subject) -> Iterator[Place]:
-    for name in subject.mapping(*_NODES):
-        yield from subject.places(*_NODES, name, "steps")
+def _steps(obj: CheckedObject) -> Iterator[Place]:
+    for name in obj.mapping(*_NODES):
+        yield from obj.places(*_NODES, name, "steps")
 
 
-def _root(subject: Subject) -> Iterator[Fault]:
-    nodes = subject.mapping(*_NODES)
+def _check_root(obj: CheckedObject) -> Iterator[Violation]:
+    nodes = obj.mapping(*_NODES)
     if nodes and "root" not in nodes:
-        yield Fault(place=_NODES, message="has no node called root, where requests enter")
-    for step in _steps(subject):
-        node = subject.text(*step, "nodeName")
+        yield Violation(where=_NODES, message="has no node named root, where requests enter")
+    for step in _steps(obj):
+        node = obj.text(*step, "nodeName")
         if node and node not in nodes:
-            yield Fault(place=(*step, "nodeName"), message=f"is {node!r}; this graph has no such node")
+            message, hint = (
+                f"is {node!r}, which is not a node of this graph",
+                f"add the node {node!r}, or correct the name",
+            )
+            yield Violation(where=(*step, "nodeName"), message=message, hint=hint)
 
 
-def _targets(subject: Subject) -> Iterator[Fault]:
-    for step in _steps(subject):
-        given = [key for key in _TARGETS if subject.at(*step, key)]
+def _check_targets(obj: CheckedObject) -> Iterator[Violation]:
+    for step in _steps(obj):
+        given = [key for key in _TARGETS if obj.at(*step, key)]
         if len(given) != 1:
-            said = f"has {' and '.join(given)}" if given else "has no target"
-            yield Fault(place=step, message=f"{said}; exactly one of {', '.join(_TARGETS)} is needed")
-    for node in subject.mapping(*_NODES):
-        names = [(step, subject.text(*step, "name")) for step in subject.places(*_NODES, node, "steps")]
+            targets = f"has {' and '.join(given)}" if given else "has no target"
+            yield Violation(where=step, message=f"{targets}; exactly one of {', '.join(_TARGETS)} is required")
+    for node in obj.mapping(*_NODES):
+        names = [(step, obj.text(*step, "name")) for step in obj.places(*_NODES, node, "steps")]
         for index, (step, name) in enumerate(names):
             if name and name in [earlier for _, earlier in names[:index]]:
-                yield Fault(place=(*step, "name"), message=f"is {name!r}, as another step of this node")
+                message = f"is {name!r}, the name of another step of this node"
+                yield Violation(where=(*step, "name"), message=message, hint="rename one of the two steps")
 
 
-def _weights(subject: Subject) -> Iterator[Fault]:
-    for name in subject.mapping(*_NODES):
+def _check_weights(obj: CheckedObject) -> Iterator[Violation]:
+    for name in obj.mapping(*_NODES):
         node: Place = (*_NODES, name)
-        steps = subject.places(*node, "steps")
-        if subject.at(*node, "routerType") != "Splitter":
+        steps = obj.places(*node, "steps")
+        if obj.at(*node, "routerType") != "Splitter":
             continue
-        without = [step for step in steps if subject.at(*step, "weight") is None]
-        yield from (Fault(place=(*step, "weight"), message="is missing; a Splitter needs it") for step in without)
-        weights = [weight for step in steps if (weight := subject.number(*step, "weight")) is not None]
+        without = [step for step in steps if obj.at(*step, "weight") is None]
+        yield from (
+            Violation(where=(*step, "weight"), message="is missing; a Splitter requires it") for step in without
+        )
+        weights = [weight for step in steps if (weight := obj.number(*step, "weight")) is not None]
         if len(weights) == len(steps) and sum(weights) != 100:
-            yield Fault(place=(*node, "steps"), message=f"have weights of {sum(weights)} together; they must be 100")
+            yield Violation(where=(*node, "steps"), message=f"have a total weight of {sum(weights)}; it must be 100")
 
 
-def _priority(subject: Subject) -> Iterator[Fault]:
+def _check_priority(obj: CheckedObject) -> Iterator[Violation]:
     first: dict[str, object] = {}
-    for place in subject.places("spec", "supportedModelFormats"):
-        name, priority = subject.text(*place, "name"), subject.at(*place, "priority")
-        chosen = subject.at(*place, "autoSelect") is True and priority is not None
+    for place in obj.places("spec", "supportedModelFormats"):
+        name, priority = obj.text(*place, "name"), obj.at(*place, "priority")
+        chosen = obj.at(*place, "autoSelect") is True and priority is not None
         if chosen and first.setdefault(name, priority) != priority:
-            message = f"is {priority}, but {name} has {first[name]} above; one runtime has one for a format"
-            yield Fault(place=(*place, "priority"), message=message)
+            message = f"is {priority}, but an earlier entry for {name} has {first[name]}"
+            yield Violation(where=(*place, "priority"), message=message)
 
 
 _LINK = "https://kserve.github.io/website/docs/model-serving/inferencegraph/overview"
@@ -69,37 +77,37 @@ RULES = (
     Rule(
         id="graph-root",
         kinds=_GRAPH,
-        summary="An InferenceGraph has a node called root, and the nodes that its steps name.",
-        why="KServe's webhook refuses a graph without root; a step to a node that is not there always fails.",
-        fix="call the first node root",
+        summary="An InferenceGraph has a node named root, and every node that its steps name.",
+        why="KServe's webhook refuses a graph without root. A step to a missing node always fails.",
+        fix="name the first node root",
         link=_LINK,
-        check=_root,
+        check=_check_root,
     ),
     Rule(
         id="graph-targets",
         kinds=_GRAPH,
-        summary="A step goes to one service or node, and no two steps of a node have one name.",
-        why="KServe's webhook refuses none and more than one.",
+        summary="A step has one target, a service or a node, and the steps of a node have different names.",
+        why="KServe's webhook refuses a step without a target or with more than one, and a duplicate name.",
         fix="keep one of serviceName, serviceUrl and nodeName",
         link=_LINK,
-        check=_targets,
+        check=_check_targets,
     ),
     Rule(
         id="graph-weights",
         kinds=_GRAPH,
-        summary="The weights of a Splitter's steps are 100 together.",
-        why="KServe's webhook refuses another sum, and a step without weight.",
-        fix="correct the weights",
+        summary="The weights of a Splitter's steps add up to 100.",
+        why="KServe's webhook refuses any other sum, and a step without a weight.",
+        fix="set weights that add up to 100",
         link=_LINK,
-        check=_weights,
+        check=_check_weights,
     ),
     Rule(
         id="runtime-priority",
         kinds=RUNTIMES,
-        summary="A runtime has one priority for all versions of a format that it is selected for.",
-        why="KServe's webhook refuses two.",
-        fix="give the entries of a format the same priority",
+        summary="A runtime has one priority for all versions of a format that it is auto-selected for.",
+        why="KServe's webhook refuses different priorities.",
+        fix="give all entries of the format the same priority",
         link="https://kserve.github.io/website/docs/concepts/resources/servingruntime",
-        check=_priority,
+        check=_check_priority,
     ),
 )

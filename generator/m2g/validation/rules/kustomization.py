@@ -1,6 +1,6 @@
-"""Kustomize features in people's components that break custom resources, mostly without a word.
+"""Kustomize features that break custom resources when a component uses them, mostly without an error.
 
-Tried with kustomize 5.5 and 5.8: lists of a custom resource are replaced whole by a strategic merge.
+Verified with kustomize 5.5 and 5.8: a strategic merge replaces whole lists of a custom resource.
 """
 
 from __future__ import annotations
@@ -10,58 +10,60 @@ from collections.abc import Iterator
 from m2g.core.field_path import format_path
 from m2g.core.finding import Severity
 from m2g.core.manifest import get_at
+from m2g.core.schema_errors import Violation
 from m2g.validation.rules.containers import INFERENCE_SERVICE
-from m2g.validation.rules.rule import COMPONENT, Fault, Rule, Subject
+from m2g.validation.rules.rule import COMPONENT, CheckedObject, Rule
 
 _GROUP = "serving.kserve.io"
 _KINDS = (INFERENCE_SERVICE, "ServingRuntime", "ClusterServingRuntime", "InferenceGraph", "LLMInferenceService")
 _PATCHES = ("patches", "patchesStrategicMerge")
 
 
-def _replicas(subject: Subject) -> Iterator[Fault]:
-    services = _services(subject)
-    for index, entry in enumerate(subject.items("replicas")):
+def _check_replicas(obj: CheckedObject) -> Iterator[Violation]:
+    services = _services(obj)
+    for index, entry in enumerate(obj.items("replicas")):
         if services is None or get_at(entry, "name") in services:
             name = get_at(entry, "name")
-            message = f"kustomize has no replicas for an InferenceService ({name!r}); the build fails"
-            yield Fault(place=("replicas", index), message=message)
+            message = f"kustomize cannot set the replicas of an InferenceService ({name!r}); the build fails"
+            yield Violation(where=("replicas", index), message=message)
 
 
-def _images(subject: Subject) -> Iterator[Fault]:
-    used = {_repository(get_at(item, "spec", "predictor", "model", "image")) for item in subject.overlay or ()}
-    for index, entry in enumerate(subject.items("images")):
+def _check_images(obj: CheckedObject) -> Iterator[Violation]:
+    used = {_repository(get_at(item, "spec", "predictor", "model", "image")) for item in obj.overlay or ()}
+    for index, entry in enumerate(obj.items("images")):
         if get_at(entry, "name") in used:
-            message = f"images: does not reach predictor.model.image ({get_at(entry, 'name')}); nothing is changed"
-            yield Fault(place=("images", index), message=message)
+            message = f"kustomize does not look for {get_at(entry, 'name')} in predictor.model.image; nothing changes"
+            yield Violation(where=("images", index), message=message)
 
 
-def _affixes(subject: Subject) -> Iterator[Fault]:
+def _check_affixes(obj: CheckedObject) -> Iterator[Violation]:
     for key in ("namePrefix", "nameSuffix"):
-        if subject.at(key) and _services(subject) != frozenset():
-            message = "renames the InferenceService but not what refers to it, and changes its URL and probes' path"
-            yield Fault(place=(key,), message=message)
+        if obj.at(key) and _services(obj) != frozenset():
+            message = "renames the InferenceService, but its probe paths and what refers to it keep the old name"
+            yield Violation(where=(key,), message=message)
 
 
-def _lists(subject: Subject) -> Iterator[Fault]:
+def _check_lists(obj: CheckedObject) -> Iterator[Violation]:
     for key in _PATCHES:
-        for index, patch in enumerate(subject.items(key)):
+        for index, patch in enumerate(obj.items(key)):
             documents = get_at(patch, "documents")
             for document in documents if isinstance(documents, list) else []:
                 if isinstance(document, dict) and _custom(document, get_at(patch, "target")):
                     for place in _places_of_lists(document, ()):
-                        yield Fault(
-                            place=(key, index),
-                            message=f"a strategic-merge patch replaces the whole list {format_path(place)}: "
-                            "what the base has in it is lost",
-                            hint=f"use a JSON 6902 patch: op add, path /{'/'.join(map(str, place))}/-, or op replace",
+                        yield Violation(
+                            where=(key, index),
+                            message=f"this strategic-merge patch replaces the whole list {format_path(place)}; "
+                            "the entries of the base are lost",
+                            hint="use a JSON 6902 patch: op add with the path "
+                            f"/{'/'.join(place)}/- appends to the list, without /- it sets the whole list",
                         )
 
 
-def _services(subject: Subject) -> frozenset[object] | None:
-    """Names of the InferenceServices that the component changes; None where nothing could be built."""
-    if subject.overlay is None:
+def _services(obj: CheckedObject) -> frozenset[object] | None:
+    """The names of the InferenceServices that the component changes; None if the overlay does not build."""
+    if obj.overlay is None:
         return None
-    return frozenset(get_at(item, "metadata", "name") for item in subject.overlay if item["kind"] == INFERENCE_SERVICE)
+    return frozenset(get_at(item, "metadata", "name") for item in obj.overlay if item["kind"] == INFERENCE_SERVICE)
 
 
 def _repository(image: object) -> str:
@@ -92,41 +94,41 @@ RULES = (
         id="kustomize-replicas",
         covers=("L24b",),
         kinds=(COMPONENT,),
-        summary="replicas: is not used on an InferenceService.",
-        why="kustomize knows the replicas of Deployment, StatefulSet, ReplicaSet and ReplicationController only; on "
-        "others the build fails.",
-        fix="set minReplicas and maxReplicas in model.yaml",
+        summary="replicas: is not used for an InferenceService.",
+        why="kustomize sets replicas of Deployment, StatefulSet, ReplicaSet and ReplicationController only; for other "
+        "kinds the build fails.",
+        fix="set settings.minReplicas and settings.maxReplicas in model.yaml",
         link=f"{_KUSTOMIZE}replicas/",
-        check=_replicas,
+        check=_check_replicas,
     ),
     Rule(
         id="kustomize-images",
         kinds=(COMPONENT,),
         severity=Severity.WARNING,
-        summary="images: does not reach predictor.model.image.",
-        why="kustomize looks for images in containers only, and says nothing where it finds none.",
-        fix="patch /spec/predictor/model/image with JSON 6902",
+        summary="images: is not used for predictor.model.image.",
+        why="kustomize looks for images in containers only, and reports nothing when it finds none.",
+        fix="use a JSON 6902 patch with the path /spec/predictor/model/image",
         link=f"{_KUSTOMIZE}images/",
-        check=_images,
+        check=_check_images,
     ),
     Rule(
         id="kustomize-name-affix",
         covers=("L24b",),
         kinds=(COMPONENT,),
-        summary="namePrefix and nameSuffix are not used where there is an InferenceService.",
-        why="serviceAccountName, runtime, serviceName and the paths of probes keep the old name.",
+        summary="namePrefix and nameSuffix are not used with an InferenceService.",
+        why="serviceAccountName, runtime, serviceName and probe paths keep the old name.",
         fix="give the model another slug in m2g.yaml (models.slugs)",
         link=f"{_KUSTOMIZE}nameprefix/",
-        check=_affixes,
+        check=_check_affixes,
     ),
     Rule(
         id="kustomize-list-patch",
         kinds=(COMPONENT,),
-        summary="A strategic-merge patch has no list of a KServe resource.",
+        summary="A strategic-merge patch contains no list of a KServe resource.",
         why="kustomize has no merge keys for custom resources and replaces the whole list: an image, a variable or a "
-        "container is lost without a word.",
+        "container disappears without an error.",
         fix="use a JSON 6902 patch",
         link=f"{_KUSTOMIZE}patches/",
-        check=_lists,
+        check=_check_lists,
     ),
 )

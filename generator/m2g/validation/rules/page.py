@@ -1,4 +1,4 @@
-"""What there is to say of a rule, as a value that a report can show."""
+"""The documentation of a rule, as a value that the reports show."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from m2g.core.finding import Severity
 from m2g.core.model import Value
 
 
-class Page(Value, frozen=True, kw_only=True):
-    """All that there is to say of one rule. `finding` is the rule id under which it is reported.
+class RulePage(Value, frozen=True, kw_only=True):
+    """The documentation of one rule. `finding` is the rule id that its findings have.
 
-    A finding that is of no rule has neither reason, source nor example.
+    A finding that belongs to no rule has no reason, source or example.
     """
 
     id: str
@@ -24,4 +24,4 @@ class Page(Value, frozen=True, kw_only=True):
     bad: str = ""
     good: str = ""
     given: str = ""
-    """What else is so in the example."""
+    """The context that the example needs, as YAML."""

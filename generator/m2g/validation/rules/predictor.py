@@ -1,97 +1,98 @@
-"""What serves the model: exactly one implementation in each component, asked in the protocol it speaks."""
+"""What serves the model: one implementation in each component, with the protocol that it supports."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from m2g.core.manifest import get_at
+from m2g.core.schema_errors import Violation
 from m2g.validation.rules.containers import LEGACY
-from m2g.validation.rules.rule import VALIDATION, Fault, Rule, Subject, issue
+from m2g.validation.rules.rule import WEBHOOK_SOURCE, CheckedObject, Rule, issue_url
 
 _MAIN = "kserve-container"
 
 
-def _one(subject: Subject) -> Iterator[Fault]:
-    for here in subject.predictors:
-        names = [get_at(container, "name") for container in subject.items(*here, "containers")]
-        predictor = subject.mapping(*here)
-        found = [key for key in (*LEGACY, "model") if key in predictor]
-        if names and (not found or _MAIN in names):
-            found.append("containers")
-        if not found and subject.at(*here) is not None:
-            yield Fault(place=here, message="has no model and no containers")
-        elif len(found) > 1:
-            yield Fault(place=here, message=f"has {' and '.join(found)}; exactly one is allowed")
+def _check_one(obj: CheckedObject) -> Iterator[Violation]:
+    for here in obj.predictors:
+        names = [get_at(container, "name") for container in obj.items(*here, "containers")]
+        predictor = obj.mapping(*here)
+        present = [key for key in (*LEGACY, "model") if key in predictor]
+        if names and (not present or _MAIN in names):
+            present.append("containers")
+        if not present and obj.at(*here) is not None:
+            yield Violation(where=here, message="has no model and no containers", hint="add one of the two")
+        elif len(present) > 1:
+            yield Violation(where=here, message=f"has {' and '.join(present)}; exactly one is allowed")
     for name in ("transformer", "explainer"):
-        if "containers" not in subject.mapping("spec", name) and name in subject.mapping("spec"):
-            if not (name == "explainer" and subject.at("spec", name, "art") is not None):
-                yield Fault(place=("spec", name), message="has no containers")
-        elif subject.at("spec", name, "art") is not None:
-            yield Fault(place=("spec", name), message="has art and containers; exactly one is allowed")
+        if "containers" not in obj.mapping("spec", name) and name in obj.mapping("spec"):
+            if not (name == "explainer" and obj.at("spec", name, "art") is not None):
+                yield Violation(where=("spec", name), message="has no containers", hint="add a container")
+        elif obj.at("spec", name, "art") is not None:
+            yield Violation(where=("spec", name), message="has art and containers; exactly one is allowed")
 
 
-def _legacy(subject: Subject) -> Iterator[Fault]:
-    for here in subject.predictors:
-        predictor = subject.mapping(*here)
+def _check_legacy(obj: CheckedObject) -> Iterator[Violation]:
+    for here in obj.predictors:
+        predictor = obj.mapping(*here)
         for key in (key for key in LEGACY if key in predictor):
-            message = f"{key} is KServe's old form; the webhook rewrites it, and Argo CD is never in sync"
-            hint = f"write model: {{modelFormat: {{name: {key}}}, …}}"
-            yield Fault(place=(*here, key), message=message, hint=hint)
+            message = "is KServe's old form; the webhook rewrites it, so Argo CD always shows OutOfSync"
+            hint = f"use model with modelFormat: {{name: {key}}}"
+            yield Violation(where=(*here, key), message=message, hint=hint)
 
 
-def _name(subject: Subject) -> Iterator[Fault]:
-    for here in subject.predictors:
-        predictor = subject.mapping(*here)
+def _check_name(obj: CheckedObject) -> Iterator[Violation]:
+    for here in obj.predictors:
+        predictor = obj.mapping(*here)
         for key in (key for key in ("model", *LEGACY) if key in predictor):
-            if subject.at(*here, key, "name"):
-                yield Fault(place=(*here, key, "name"), message="must be empty; KServe names the container itself")
+            if obj.at(*here, key, "name"):
+                yield Violation(where=(*here, key, "name"), message="must be empty; KServe sets the container's name")
 
 
-def _protocol(subject: Subject) -> Iterator[Fault]:
-    for here in subject.predictors:
-        protocol = subject.at(*here, "model", "protocolVersion")
-        if subject.at(*here, "model", "modelFormat", "name") == "mlflow" and protocol not in ("v2", "grpc-v2"):
-            said = "is missing, which means v1" if protocol is None else f"is {protocol!r}"
-            message = f"{said}; runtimes for mlflow speak v2 only"
-            yield Fault(place=(*here, "model", "protocolVersion"), message=message)
+def _check_protocol(obj: CheckedObject) -> Iterator[Violation]:
+    for here in obj.predictors:
+        protocol = obj.at(*here, "model", "protocolVersion")
+        if obj.at(*here, "model", "modelFormat", "name") == "mlflow" and protocol not in ("v2", "grpc-v2"):
+            current = "is missing, which means v1" if protocol is None else f"is {protocol!r}"
+            message = f"{current}; KServe's runtimes for mlflow support v2 only"
+            yield Violation(where=(*here, "model", "protocolVersion"), message=message)
 
 
 RULES = (
     Rule(
         id="one-implementation",
         covers=("V11", "L06"),
-        summary="Each component has exactly one implementation: model, or containers, or art for an explainer.",
-        why="KServe's webhook refuses none and more than one. Beside model only containers of another name than "
-        "kserve-container may stand.",
-        fix="remove all but one in the component under custom/",
-        link=VALIDATION,
-        check=_one,
+        summary="Each component has exactly one implementation: model, containers, or (an explainer only) art.",
+        why="KServe's webhook refuses none and more than one. Beside model, no container may be named "
+        "kserve-container.",
+        fix="remove all but one in models/<slug>/custom/<environment>/kustomization.yaml",
+        link=WEBHOOK_SOURCE,
+        check=_check_one,
     ),
     Rule(
         id="legacy-framework",
         covers=("L06",),
-        summary="A predictor has model, not one of the old framework keys such as sklearn.",
-        why="The webhook rewrites the old key into model. Git then never says what the cluster has.",
-        fix="write model with modelFormat",
-        link=issue(2232),
-        check=_legacy,
+        summary="A predictor uses model, not an old framework key such as sklearn.",
+        why="The webhook rewrites the old key to model, so Git never matches the cluster.",
+        fix="use model with modelFormat",
+        link=issue_url(2232),
+        check=_check_legacy,
     ),
     Rule(
         id="model-name-empty",
         covers=("V12", "L07"),
-        summary="predictor.model.name is empty or not there.",
-        why="It would be the container's name, which KServe sets; the webhook refuses another.",
-        fix="remove it, or set it to an empty text (inside spec.canary that is what the cluster has)",
-        link=VALIDATION,
-        check=_name,
+        summary="predictor.model.name is empty or missing.",
+        why="It is the name of the container, which KServe sets; the webhook refuses any other.",
+        fix='remove it, or, inside spec.canary, set it to ""',
+        link=WEBHOOK_SOURCE,
+        check=_check_name,
     ),
     Rule(
         id="mlflow-protocol",
         covers=("L07",),
-        summary="A model of the format mlflow is asked in protocol v2.",
-        why="An unset protocolVersion means v1, and no runtime of KServe serves mlflow in v1: nothing is deployed.",
+        summary="A model of the format mlflow uses protocol v2.",
+        why="A missing protocolVersion means v1, and no KServe runtime serves mlflow in v1: nothing is deployed.",
         fix="set protocolVersion: v2",
         link="https://kserve.github.io/website/docs/model-serving/predictive-inference/frameworks/mlflow",
-        check=_protocol,
+        check=_check_protocol,
     ),
 )

@@ -1,4 +1,4 @@
-"""Probes: they ask for the model that is served, at a port, in one way."""
+"""Probes: they ask for the model that is served, on a port, with one handler."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 
 from m2g.core.manifest import get_at
+from m2g.core.schema_errors import Violation
 from m2g.validation.rules.containers import KINDS, Place
-from m2g.validation.rules.rule import Fault, Rule, Subject, issue
+from m2g.validation.rules.rule import CheckedObject, Rule, issue_url
 
 _HANDLERS = ("httpGet", "tcpSocket", "grpc", "exec")
 _WITH_PORT = ("httpGet", "tcpSocket")
@@ -15,84 +16,84 @@ _LAST = 65535
 _MODEL_IN_PATH = re.compile(r"/v2/models/([^/]+)(/.*)?")
 
 
-def _model(subject: Subject) -> Iterator[Fault]:
-    for probe in subject.probes:
-        found = _MODEL_IN_PATH.fullmatch(subject.text(*probe, "httpGet", "path"))
-        served = _served(subject, probe[:-1])
-        if found and probe[1] != "transformer" and found[1] != served:
-            message = f"asks for the model {found[1]!r}, but {served!r} is served: it is never ready"
-            yield Fault(place=(*probe, "httpGet", "path"), message=message)
+def _check_model(obj: CheckedObject) -> Iterator[Violation]:
+    for probe in obj.probes:
+        asked = _MODEL_IN_PATH.fullmatch(obj.text(*probe, "httpGet", "path"))
+        served = _served_name(obj, probe[:-1])
+        if asked and probe[1] != "transformer" and asked[1] != served:
+            message = f"asks for the model {asked[1]!r}, but the served model is {served!r}; it never becomes ready"
+            yield Violation(where=(*probe, "httpGet", "path"), message=message)
 
 
-def _served(subject: Subject, place: Place) -> str:
-    """MLSERVER_MODEL_NAME names the model; for the runtime KServe sets it to the object's name."""
-    for variable in subject.items(*place, "env"):
+def _served_name(obj: CheckedObject, place: Place) -> str:
+    """MLSERVER_MODEL_NAME names the model; with a runtime, KServe sets it to the object's name."""
+    for variable in obj.items(*place, "env"):
         if get_at(variable, "name") == "MLSERVER_MODEL_NAME":
             return str(get_at(variable, "value"))
-    return subject.text("metadata", "name")
+    return obj.text("metadata", "name")
 
 
-def _port(subject: Subject) -> Iterator[Fault]:
-    for probe in subject.probes:
+def _check_port(obj: CheckedObject) -> Iterator[Violation]:
+    for probe in obj.probes:
         for handler in _WITH_PORT:
             here = (*probe, handler)
-            asked = handler in subject.mapping(*probe) and subject.at(*here, "port") is None
-            if asked and (subject.standard or "canary" in here):
-                yield Fault(place=(*here, "port"), message="is missing; only Knative fills it in")
+            missing = handler in obj.mapping(*probe) and obj.at(*here, "port") is None
+            if missing and (obj.standard or "canary" in here):
+                yield Violation(where=(*here, "port"), message="is missing; only Knative fills it in")
 
 
-def _handler(subject: Subject) -> Iterator[Fault]:
-    for probe in subject.probes:
-        found = [handler for handler in _HANDLERS if handler in subject.mapping(*probe)]
-        if len(found) > 1:
-            yield Fault(place=probe, message=f"has {' and '.join(found)}; exactly one is allowed")
+def _check_handler(obj: CheckedObject) -> Iterator[Violation]:
+    for probe in obj.probes:
+        handlers = [handler for handler in _HANDLERS if handler in obj.mapping(*probe)]
+        if len(handlers) > 1:
+            yield Violation(where=probe, message=f"has {' and '.join(handlers)}; exactly one is allowed")
 
 
-def _ports(subject: Subject) -> Iterator[Fault]:
-    places = [(*place, "containerPort") for here in subject.containers for place in subject.places(*here, "ports")]
-    for probe in subject.probes:
-        places += [(*probe, handler, "port") for handler in subject.mapping(*probe) if handler in (*_WITH_PORT, "grpc")]
+def _check_ports(obj: CheckedObject) -> Iterator[Violation]:
+    places = [(*place, "containerPort") for here in obj.containers for place in obj.places(*here, "ports")]
+    for probe in obj.probes:
+        places += [(*probe, handler, "port") for handler in obj.mapping(*probe) if handler in (*_WITH_PORT, "grpc")]
     for place in places:
-        number = subject.number(*place)
+        number = obj.number(*place)
         if number is not None and not 1 <= number <= _LAST:
-            yield Fault(place=place, message=f"is {number}; it must be 1 to {_LAST}")
+            yield Violation(where=place, message=f"is {number}; it must be between 1 and {_LAST}")
 
 
 RULES = (
     Rule(
         id="probe-model",
         covers=("L18",),
-        summary="The model that a probe's path names is the one that is served.",
-        why="KServe serves the model under the InferenceService's name. A probe for another is never answered, and the "
-        "service is never ready.",
-        fix="let m2g write the probes; remove the patch under custom/ that changes name or probe",
-        link=issue(2056, "SeldonIO/MLServer"),
-        check=_model,
+        summary="A probe's path names the model that is served.",
+        why="KServe serves the model under the InferenceService's name. A probe for another name always fails, and the "
+        "service never becomes ready.",
+        fix="remove the patch under custom/ that changes the name or the probe; m2g writes both",
+        link=issue_url(2056, "SeldonIO/MLServer"),
+        check=_check_model,
     ),
     Rule(
         id="probe-port",
-        summary="In Standard mode, and in a canary, a probe says its port.",
-        why="The CRD does not ask for it, since Knative fills it in. The Deployment of the Standard mode is refused "
-        "without.",
-        fix="set port: 8080, or what the container listens on",
+        summary="In Standard mode and in a canary, a probe has a port.",
+        why="The CRD does not require it, because Knative fills it in. In Standard mode Kubernetes refuses the "
+        "Deployment without it.",
+        fix="set port: 8080, or the port that the container listens on",
         link="https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/",
-        check=_port,
+        check=_check_port,
     ),
     Rule(
         id="port-range",
         kinds=KINDS,
-        summary="Ports are 1 to 65535.",
-        why="No schema of Kubernetes says so: KServe's object is accepted, and then its Deployment is refused.",
-        fix="write the port that the container listens on",
+        summary="Ports are between 1 and 65535.",
+        why="The Kubernetes schemas do not check it: KServe's object is accepted, and then its Deployment is refused.",
+        fix="set the port that the container listens on",
         link="https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#ports",
-        check=_ports,
+        check=_check_ports,
     ),
     Rule(
         id="probe-handler",
-        summary="A probe asks in one way: httpGet, tcpSocket, grpc or exec.",
-        why="Kubernetes refuses a probe with more than one; a patch that adds one to another does it easily.",
-        fix="remove all but one",
+        summary="A probe has one handler: httpGet, tcpSocket, grpc or exec.",
+        why="Kubernetes refuses a probe with more than one. A patch that adds a handler often keeps the old one.",
+        fix="remove all but one handler",
         link="https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#types-of-probe",
-        check=_handler,
+        check=_check_handler,
     ),
 )

@@ -1,4 +1,4 @@
-"""What an InferenceService refers to by name: it is built with it, declared in m2g.yaml, or KServe's own."""
+"""What an InferenceService refers to by name must be built with it, declared in m2g.yaml, or part of KServe."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from msgspec import UNSET
 
 from m2g.core.manifest import get_at
+from m2g.core.schema_errors import Violation
 from m2g.validation.rules.containers import INFERENCE_SERVICE, RUNTIMES, Place
-from m2g.validation.rules.rule import Fault, Rule, Subject
+from m2g.validation.rules.rule import CheckedObject, Rule
 
 _ACCOUNT, _CONFIG, _SECRET, _RUNTIME = "ServiceAccount", "ConfigMap", "Secret", "ServingRuntime"
 _FIELDS = {
@@ -19,7 +20,7 @@ _FIELDS = {
     _SECRET: "secrets",
 }
 _MAKERS = {_SECRET: ("ExternalSecret", "SealedSecret")}
-"""Kinds that make an object of their name in the cluster."""
+"""Kinds that create an object with their own name in the cluster."""
 _STOCK = frozenset(
     f"kserve-{name}"
     for name in (
@@ -29,82 +30,82 @@ _STOCK = frozenset(
     )
 )
 _HASHED = re.compile(r"-[0-9a-z]{10}")
-"""What a configMapGenerator or secretGenerator adds to a name."""
+"""The hash that a configMapGenerator or secretGenerator appends to a name."""
 
 
-def _references(subject: Subject) -> Iterator[tuple[str, Place]]:
+def _references(obj: CheckedObject) -> Iterator[tuple[str, Place]]:
     """(kind, place of the name) of every reference that is not optional."""
-    for pod in subject.pods:
+    for pod in obj.pods:
         yield _ACCOUNT, (*pod, "serviceAccountName")
-        yield from ((_SECRET, (*place, "name")) for place in subject.places(*pod, "imagePullSecrets"))
-        for volume in subject.places(*pod, "volumes"):
-            yield from _volume(subject, volume)
-    for here in subject.predictors:
+        yield from ((_SECRET, (*place, "name")) for place in obj.places(*pod, "imagePullSecrets"))
+        for volume in obj.places(*pod, "volumes"):
+            yield from _volume(obj, volume)
+    for here in obj.predictors:
         yield _RUNTIME, (*here, "model", "runtime")
-    for place in subject.variables:
-        if subject.at(*place, "valueFrom") is not None:
-            yield from _optional(subject, _CONFIG, (*place, "valueFrom", "configMapKeyRef"))
-            yield from _optional(subject, _SECRET, (*place, "valueFrom", "secretKeyRef"))
-    for container in subject.containers:
-        for place in subject.places(*container, "envFrom"):
-            yield from _optional(subject, _CONFIG, (*place, "configMapRef"))
-            yield from _optional(subject, _SECRET, (*place, "secretRef"))
+    for place in obj.variables:
+        if obj.at(*place, "valueFrom") is not None:
+            yield from _optional(obj, _CONFIG, (*place, "valueFrom", "configMapKeyRef"))
+            yield from _optional(obj, _SECRET, (*place, "valueFrom", "secretKeyRef"))
+    for container in obj.containers:
+        for place in obj.places(*container, "envFrom"):
+            yield from _optional(obj, _CONFIG, (*place, "configMapRef"))
+            yield from _optional(obj, _SECRET, (*place, "secretRef"))
     yield _SECRET, ("metadata", "annotations", "serving.kserve.io/storageSecretName")
 
 
-def _volume(subject: Subject, volume: Place) -> Iterator[tuple[str, Place]]:
-    yield from _optional(subject, _CONFIG, (*volume, "configMap"))
-    yield from _optional(subject, _SECRET, (*volume, "secret"), "secretName")
-    for source in subject.places(*volume, "projected", "sources"):
-        yield from _optional(subject, _CONFIG, (*source, "configMap"))
-        yield from _optional(subject, _SECRET, (*source, "secret"))
+def _volume(obj: CheckedObject, volume: Place) -> Iterator[tuple[str, Place]]:
+    yield from _optional(obj, _CONFIG, (*volume, "configMap"))
+    yield from _optional(obj, _SECRET, (*volume, "secret"), "secretName")
+    for source in obj.places(*volume, "projected", "sources"):
+        yield from _optional(obj, _CONFIG, (*source, "configMap"))
+        yield from _optional(obj, _SECRET, (*source, "secret"))
 
 
-def _optional(subject: Subject, kind: str, place: Place, key: str = "name") -> Iterator[tuple[str, Place]]:
-    if subject.at(*place, "optional") is not True:
+def _optional(obj: CheckedObject, kind: str, place: Place, key: str = "name") -> Iterator[tuple[str, Place]]:
+    if obj.at(*place, "optional") is not True:
         yield kind, (*place, key)
 
 
-def _names(subject: Subject, kind: str) -> set[object]:
-    """The names of this kind that the overlay builds to, or that something in it makes."""
+def _names(obj: CheckedObject, kind: str) -> set[object]:
+    """The names of this kind that the overlay builds, or that one of its objects creates."""
     kinds = (*(RUNTIMES if kind == _RUNTIME else (kind,)), *_MAKERS.get(kind, ()))
-    return {get_at(item, "metadata", "name") for item in subject.overlay or () if item.get("kind") in kinds}
+    return {get_at(item, "metadata", "name") for item in obj.overlay or () if item.get("kind") in kinds}
 
 
-def _exists(subject: Subject) -> Iterator[Fault]:
+def _check_exists(obj: CheckedObject) -> Iterator[Violation]:
     declared = {
-        _ACCOUNT: subject.external.service_accounts,
-        _RUNTIME: subject.external.serving_runtimes,
-        _CONFIG: subject.external.config_maps,
-        _SECRET: subject.external.secrets,
+        _ACCOUNT: obj.external.service_accounts,
+        _RUNTIME: obj.external.serving_runtimes,
+        _CONFIG: obj.external.config_maps,
+        _SECRET: obj.external.secrets,
     }
-    for kind, place in _references(subject) if subject.overlay is not None else ():
-        name, known = subject.text(*place), declared[kind]
+    for kind, place in _references(obj) if obj.overlay is not None else ():
+        name, known = obj.text(*place), declared[kind]
         if not name or known is UNSET or name in known:
             continue
         if (kind == _RUNTIME and name in _STOCK) or (kind == _ACCOUNT and name == "default"):
             continue
-        if name in _names(subject, kind):
+        if name in _names(obj, kind):
             continue
-        if not _generated(subject, kind, name):
-            message = f"no {kind} {name!r} is built here or declared in m2g.yaml"
-            hint = f"add it to external.{_FIELDS[kind]} in m2g.yaml if the cluster has it, or correct the name"
-            yield Fault(place=place, message=message, hint=hint)
+        if not _generated(obj, kind, name):
+            message = f"is {name!r}, but no such {kind} is built here or declared in m2g.yaml"
+            hint = f"if the cluster has it, add it to external.{_FIELDS[kind]} in m2g.yaml; if not, correct the name"
+            yield Violation(where=place, message=message, hint=hint)
 
 
-def _hashed(subject: Subject) -> Iterator[Fault]:
-    for kind, place in _references(subject):
-        name = subject.text(*place)
-        made = _generated(subject, kind, name) if name else ""
+def _check_hashed(obj: CheckedObject) -> Iterator[Violation]:
+    for kind, place in _references(obj):
+        name = obj.text(*place)
+        made = _generated(obj, kind, name) if name else ""
         if made:
-            yield Fault(place=place, message=f"is {name!r}, but what is built is called {made}")
+            yield Violation(where=place, message=f"is {name!r}, but the built {kind} is named {made}")
 
 
-def _generated(subject: Subject, kind: str, name: str) -> str:
-    """The built object that a generator gave this name and a hash; empty for none."""
+def _generated(obj: CheckedObject, kind: str, name: str) -> str:
+    """The name of the built object that a generator gave this name and a hash; empty for none."""
     if kind not in (_CONFIG, _SECRET):
         return ""
-    names = {str(found) for found in _names(subject, kind)}
+    names = {str(built) for built in _names(obj, kind)}
     if name in names:
         return ""
     return next((made for made in sorted(names) if made.startswith(name) and _HASHED.fullmatch(made[len(name) :])), "")
@@ -115,21 +116,21 @@ RULES = (
         id="reference-exists",
         covers=("L21",),
         kinds=(INFERENCE_SERVICE, *RUNTIMES),
-        summary="What is referred to by name is built here, declared in m2g.yaml (external), or KServe's own.",
-        why="KServe accepts a name that does not exist: no runtime is found, or the pod waits for ever. m2g checks a "
-        "kind where m2g.yaml lists what the clusters have of it; without a list it cannot know.",
-        fix="list it under external in m2g.yaml, or correct the name",
+        summary="An object that is referred to by name is built here, declared in m2g.yaml, or part of KServe.",
+        why="KServe accepts a name that does not exist: then it finds no runtime, or the pod waits forever. m2g checks "
+        "a kind only if external in m2g.yaml lists what the clusters have of it.",
+        fix="add it to external in m2g.yaml, or correct the name",
         link="https://kserve.github.io/website/docs/concepts/resources/servingruntime",
-        check=_exists,
+        check=_check_exists,
     ),
     Rule(
         id="reference-generated",
         covers=("L21",),
         kinds=(INFERENCE_SERVICE, *RUNTIMES),
-        summary="A ConfigMap or Secret that kustomize generates is not referred to by its name without the hash.",
-        why="kustomize adds a hash to the name and corrects references in Kubernetes' own kinds only, not in KServe's.",
+        summary="A reference to a generated ConfigMap or Secret matches the name that kustomize generates.",
+        why="kustomize appends a hash to the name and updates references in Kubernetes' own kinds, not in KServe's.",
         fix="set generatorOptions: {disableNameSuffixHash: true} in the kustomization",
         link="https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/configmapgenerator/",
-        check=_hashed,
+        check=_check_hashed,
     ),
 )

@@ -1,4 +1,4 @@
-"""What a rule is: a small value with a function from one object to its faults."""
+"""A rule: a value with a function from one object to its violations."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from m2g.core.config_types import External, KserveVersion
 from m2g.core.finding import Severity
 from m2g.core.manifest import Manifest
 from m2g.core.model import Release
+from m2g.core.schema_errors import Violation
 from m2g.validation.rules import containers
 from m2g.validation.rules.containers import COMPONENTS, INFERENCE_SERVICE, Place
 
 COMPONENT = "Component"
-"""A kustomization that people wrote, as an object of this kind."""
+"""The kind of a hand-written kustomization, which is checked as an object."""
 FLEET = "Fleet"
-"""What a change does to the whole repository, as an object of this kind (see `history`)."""
+"""The kind of the object that describes what a change does to the whole repository (see `history`)."""
 ANY: tuple[str, ...] = ()
-"""As kinds: every built object."""
+"""The `kinds` of a rule for every built object."""
 
 
-class Subject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """One built object, or one kustomization (its patches parsed, as `documents`), and what surrounds it.
+class CheckedObject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """One built object, or one kustomization with its patches parsed as `documents`, and its context.
 
-    `overlay` is everything that the overlay builds to; None where it could not be built. `before` is the same object at
-    the merge base, None without one. `substituted` says that Flux expands `${…}` in what this repository applies.
-    `verdict` is the runtime's on the model; None where none is asked.
+    `overlay` is everything that the overlay builds to; None if it does not build. `before` is the same object at the
+    merge base; None if there is none. `substituted` says that Flux replaces `${…}` in the objects of this repository.
+    `verdict` says whether the runtime can load the model; None if the object uses no runtime.
     """
 
-    item: Manifest
+    manifest: Manifest
     kserve: KserveVersion
     overlay: tuple[Manifest, ...] | None = None
     release: Release | None = None
@@ -42,9 +43,9 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     verdict: Verdict | None = None
 
     def at(self, *place: str | int) -> object:
-        """The value at a place of the object; None where there is none."""
-        node: object = self.item
-        for step in place:  # m2g.core.manifest.at for plain data: it is asked hundreds of times for each object
+        """The value at a place in the object; None if there is none."""
+        node: object = self.manifest
+        for step in place:  # m2g.core.manifest.at for plain data only: this runs hundreds of times for each object
             if type(node) is dict:
                 node = node.get(step)
             elif type(node) is list and type(step) is int and step < len(node):
@@ -54,17 +55,17 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return node
 
     def text(self, *place: str | int) -> str:
-        """The text at a place; empty for anything else."""
+        """The string at a place; empty for anything else."""
         value = self.at(*place)
         return value if isinstance(value, str) else ""
 
     def number(self, *place: str | int) -> int | None:
-        """The whole number at a place; None for anything else (its type is the schema's matter)."""
+        """The whole number at a place; None for anything else (the schema reports a wrong type)."""
         value = self.at(*place)
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     def mapping(self, *place: str | int) -> Manifest:
-        """The mapping at a place, without keys that are no text (the schema's matter); empty for anything else."""
+        """The mapping at a place, without keys that are not strings (the schema reports them); empty for all else."""
         value = self.at(*place)
         if not isinstance(value, dict):
             return {}
@@ -79,43 +80,43 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return value if isinstance(value, list) else []
 
     def places(self, *place: str | int) -> list[Place]:
-        """The place of each item of the list at a place."""
+        """The places of the items of the list at a place."""
         return [(*place, index) for index in range(len(self.items(*place)))]
 
     @cached_property
     def standard(self) -> bool:
-        """Whether the object asks for the Standard mode, by the word of the target version."""
-        return self.text("metadata", "annotations", MODE) == STANDARD[self.kserve]
+        """Whether the object uses Standard mode, by the name that the target KServe version has for it."""
+        return self.text("metadata", "annotations", DEPLOYMENT_MODE) == STANDARD[self.kserve]
 
     @cached_property
     def components(self) -> list[str]:
-        """predictor, transformer, explainer: those that are there."""
+        """The components that the object has: predictor, transformer, explainer."""
         return [name for name in COMPONENTS if self.mapping("spec", name)]
 
     @cached_property
     def pods(self) -> list[Place]:
-        """The place of everything that is, or holds the fields of, a pod's spec."""
-        return list(containers.pods(self.item))
+        """The place of every mapping that has the fields of a pod spec."""
+        return list(containers.pods(self.manifest))
 
     @cached_property
     def containers(self) -> list[Place]:
         """The place of every container: `model`, framework keys, `art`, containers and init containers."""
-        return list(containers.containers(self.item))
+        return list(containers.containers(self.manifest))
 
     @cached_property
     def variables(self) -> list[Place]:
         """The place of every environment variable."""
-        return list(containers.variables(self.item, self.containers))
+        return list(containers.variables(self.manifest, self.containers))
 
     @cached_property
     def probes(self) -> list[Place]:
-        """The place of every probe that says anything."""
-        return list(containers.probes(self.item, self.containers))
+        """The place of every probe that is not empty."""
+        return list(containers.probes(self.manifest, self.containers))
 
     @cached_property
-    def words(self) -> str:
-        """Every text of the object: what is not in here need not be looked for place by place."""
-        return containers.words(self.item)
+    def all_text(self) -> str:
+        """Every string of the object in one: what is not in here need not be searched place by place."""
+        return containers.all_text(self.manifest)
 
     @cached_property
     def predictors(self) -> list[Place]:
@@ -123,22 +124,14 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return [("spec", "predictor"), *((*place, "predictor") for place in self.places("spec", "canary"))]
 
 
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """What one rule found; `hint` where the fix depends on the case."""
-
-    place: Place
-    message: str
-    hint: str = ""
-
-
-Check: TypeAlias = Callable[[Subject], Iterable[Fault]]
+Check: TypeAlias = Callable[[CheckedObject], Iterable[Violation]]
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule. `kinds` says which objects it is about.
+    """One rule. `kinds` lists the kinds of objects that it applies to.
 
-    `covers` are the entries of the KServe reference it stands for (V: the admission webhook, L: what breaks later).
-    Its examples lie in examples/<id>.yaml.
+    `covers` lists the entries of the KServe reference behind it (V: the admission webhook refuses it, L: it breaks
+    later). `fix` is the hint of a violation that has none. The rule's examples are in examples/<id>.yaml.
     """
 
     id: str
@@ -151,13 +144,13 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     kinds: tuple[str, ...] = (INFERENCE_SERVICE,)
     severity: Severity = Severity.ERROR
 
-    def concerns(self, kind: object) -> bool:
-        """Whether the rule is about objects of this kind."""
+    def applies_to(self, kind: object) -> bool:
+        """Whether the rule applies to objects of this kind."""
         return kind in self.kinds if self.kinds else kind not in (COMPONENT, FLEET)
 
 
-MODE = "serving.kserve.io/deploymentMode"
-CLASS = "serving.kserve.io/autoscalerClass"
+DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
+AUTOSCALER_CLASS = "serving.kserve.io/autoscalerClass"
 _OLD: tuple[KserveVersion, ...] = ("0.15",)
 _NEW: tuple[KserveVersion, ...] = ("0.16", "0.17", "0.18", "0.19", "0.20", "0.21")
 STANDARD: dict[KserveVersion, str] = dict.fromkeys(_OLD, "RawDeployment") | dict.fromkeys(_NEW, "Standard")
@@ -165,15 +158,15 @@ KNATIVE: dict[KserveVersion, str] = dict.fromkeys(_OLD, "Serverless") | dict.fro
 VERSIONS: tuple[KserveVersion, ...] = (*_OLD, *_NEW)
 
 
-def since(version: KserveVersion, first: KserveVersion) -> bool:
-    """Whether a KServe version is `first` or newer."""
-    return VERSIONS.index(version) >= VERSIONS.index(first)
+def at_least(version: KserveVersion, minimum: KserveVersion) -> bool:
+    """Whether a KServe version is `minimum` or newer."""
+    return VERSIONS.index(version) >= VERSIONS.index(minimum)
 
 
-VALIDATION = "https://github.com/kserve/kserve/blob/master/pkg/apis/serving/v1beta1/inference_service_validation.go"
-"""The admission webhook's rules."""
+WEBHOOK_SOURCE = "https://github.com/kserve/kserve/blob/master/pkg/apis/serving/v1beta1/inference_service_validation.go"
+"""The source code of the admission webhook's checks."""
 
 
-def issue(number: int, repository: str = "kserve/kserve") -> str:
-    """The address of a public issue."""
+def issue_url(number: int, repository: str = "kserve/kserve") -> str:
+    """The URL of a GitHub issue."""
     return f"https://github.com/{repository}/issues/{number}"

@@ -1,4 +1,4 @@
-"""What KServe's webhook accepts as scaling, by mode and autoscaler class, and what it accepts and ignores.
+"""Scaling: what KServe's webhook accepts in each mode and autoscaler class, and what it accepts but ignores.
 
 Source: kserve pkg/apis/serving/v1beta1/inference_service_validation.go and component.go (V4 to V8 of the reference).
 """
@@ -11,8 +11,9 @@ from m2g.core import quantity
 from m2g.core.errors import InputError
 from m2g.core.finding import Severity
 from m2g.core.manifest import get_at
+from m2g.core.schema_errors import Violation
 from m2g.validation.rules.containers import Place
-from m2g.validation.rules.rule import CLASS, VALIDATION, Fault, Rule, Subject, issue
+from m2g.validation.rules.rule import AUTOSCALER_CLASS, WEBHOOK_SOURCE, CheckedObject, Rule, issue_url
 
 _MEBIBYTE = 1 << 20
 _KNATIVE_CLASS = "autoscaling.knative.dev/class"
@@ -20,139 +21,145 @@ _KNATIVE_HPA = "hpa.autoscaling.knative.dev"
 _SOURCES = {"Resource": "resource", "External": "external", "PodMetric": "podmetric"}
 
 
-def _metrics(subject: Subject) -> Iterator[Fault]:
-    annotations = subject.mapping("metadata", "annotations")
-    for name in subject.components:
+def _check_metrics(obj: CheckedObject) -> Iterator[Violation]:
+    annotations = obj.mapping("metadata", "annotations")
+    for name in obj.components:
         here: Place = ("spec", name)
-        if not subject.standard:
+        if not obj.standard:
             hpa = annotations.get(_KNATIVE_CLASS) == _KNATIVE_HPA
-            yield from _hpa(subject, here) if hpa else _knative(subject, here)
-        elif annotations.get(CLASS) == "hpa":
-            yield from _hpa(subject, here)
-        elif annotations.get(CLASS) == "keda":
-            yield from _keda(subject, here)
+            yield from _hpa(obj, here) if hpa else _knative(obj, here)
+        elif annotations.get(AUTOSCALER_CLASS) == "hpa":
+            yield from _hpa(obj, here)
+        elif annotations.get(AUTOSCALER_CLASS) == "keda":
+            yield from _keda(obj, here)
 
 
-def _hpa(subject: Subject, here: Place) -> Iterator[Fault]:
-    metric, target = subject.at(*here, "scaleMetric"), subject.number(*here, "scaleTarget")
+def _hpa(obj: CheckedObject, here: Place) -> Iterator[Violation]:
+    metric, target = obj.at(*here, "scaleMetric"), obj.number(*here, "scaleTarget")
     if metric in ("concurrency", "rps"):
-        yield Fault(place=(*here, "scaleMetric"), message=f"is {metric!r}; with an HPA it must be cpu or memory")
+        yield Violation(where=(*here, "scaleMetric"), message=f"is {metric!r}; with an HPA it must be cpu or memory")
     if target is not None and not 1 <= target <= 100:
-        yield Fault(place=(*here, "scaleTarget"), message=f"is {target}; with an HPA it must be 1 to 100 (percent)")
-    for index, metric in enumerate(subject.items(*here, "autoScaling", "metrics")):
+        yield Violation(where=(*here, "scaleTarget"), message=f"is {target}; with an HPA it must be 1 to 100 (percent)")
+    for index, metric in enumerate(obj.items(*here, "autoScaling", "metrics")):
         place: Place = (*here, "autoScaling", "metrics", index)
         if get_at(metric, "type") in ("External", "PodMetric"):
-            yield Fault(place=(*place, "type"), message=f"is {get_at(metric, 'type')!r}; an HPA knows only Resource")
+            yield Violation(
+                where=(*place, "type"), message=f"is {get_at(metric, 'type')!r}; an HPA supports Resource only"
+            )
         elif get_at(metric, "type") == "Resource" and not get_at(metric, "resource"):
-            yield Fault(place=(*place, "resource"), message="is missing")
+            yield Violation(where=(*place, "resource"), message="is missing")
 
 
-def _keda(subject: Subject, here: Place) -> Iterator[Fault]:
-    if subject.at(*here, "scaleMetric") is not None:
-        hint = "say it in autoScaling.metrics"
-        yield Fault(place=(*here, "scaleMetric"), message="is not allowed with KEDA", hint=hint)
-    for index, metric in enumerate(subject.items(*here, "autoScaling", "metrics")):
+def _keda(obj: CheckedObject, here: Place) -> Iterator[Violation]:
+    if obj.at(*here, "scaleMetric") is not None:
+        hint = "use autoScaling.metrics"
+        yield Violation(where=(*here, "scaleMetric"), message="is not allowed with KEDA", hint=hint)
+    for index, metric in enumerate(obj.items(*here, "autoScaling", "metrics")):
         place: Place = (*here, "autoScaling", "metrics", index)
         field = _SOURCES.get(str(get_at(metric, "type")), "")
         if field and not get_at(metric, field):
-            yield Fault(place=(*place, field), message="is missing")
+            yield Violation(where=(*place, field), message="is missing")
         elif field == "resource":
-            yield from _keda_resource(subject, (*place, field))
+            yield from _keda_resource(obj, (*place, field))
         elif field:
-            yield from _keda_query(subject, (*place, field))
+            yield from _keda_query(obj, (*place, field))
 
 
-def _keda_resource(subject: Subject, here: Place) -> Iterator[Fault]:
-    name, kind = subject.at(*here, "name"), subject.at(*here, "target", "type")
+def _keda_resource(obj: CheckedObject, here: Place) -> Iterator[Violation]:
+    name, kind = obj.at(*here, "name"), obj.at(*here, "target", "type")
     allowed = ("Utilization",) if name == "cpu" else ("Utilization", "AverageValue")
     if kind not in allowed:
         message = f"is {kind!r}; for {name} it must be {' or '.join(allowed)}"
-        yield Fault(place=(*here, "target", "type"), message=message)
+        yield Violation(where=(*here, "target", "type"), message=message)
         return
-    yield from _target(subject, (*here, "target"))
-    if kind == "AverageValue" and _bytes(subject.at(*here, "target", "averageValue")) < _MEBIBYTE:
-        yield Fault(place=(*here, "target", "averageValue"), message="must be at least 1Mi")
+    yield from _target(obj, (*here, "target"))
+    if kind == "AverageValue" and _bytes(obj.at(*here, "target", "averageValue")) < _MEBIBYTE:
+        yield Violation(where=(*here, "target", "averageValue"), message="must be at least 1Mi")
 
 
-def _keda_query(subject: Subject, here: Place) -> Iterator[Fault]:
-    if not subject.at(*here, "metric", "query"):
-        yield Fault(place=(*here, "metric", "query"), message="is missing or empty")
-    if subject.at(*here, "target", "value") is None:
-        yield Fault(place=(*here, "target", "value"), message="is missing")
+def _keda_query(obj: CheckedObject, here: Place) -> Iterator[Violation]:
+    if not obj.at(*here, "metric", "query"):
+        yield Violation(where=(*here, "metric", "query"), message="is missing or empty")
+    if obj.at(*here, "target", "value") is None:
+        yield Violation(where=(*here, "target", "value"), message="is missing")
     else:
-        yield from _target(subject, (*here, "target"))
+        yield from _target(obj, (*here, "target"))
 
 
-def _target(subject: Subject, here: Place) -> Iterator[Fault]:
+def _target(obj: CheckedObject, here: Place) -> Iterator[Violation]:
     fields = {"Utilization": "averageUtilization", "AverageValue": "averageValue", "Value": "value"}
-    field = fields.get(subject.text(*here, "type"), "")
-    if field and subject.at(*here, field) is None:
-        yield Fault(place=(*here, field), message="is missing")
-    share = subject.number(*here, "averageUtilization")
+    field = fields.get(obj.text(*here, "type"), "")
+    if field and obj.at(*here, field) is None:
+        yield Violation(where=(*here, field), message="is missing")
+    share = obj.number(*here, "averageUtilization")
     if field == "averageUtilization" and share is not None and not 1 <= share <= 100:
-        yield Fault(place=(*here, field), message=f"is {share}; it must be 1 to 100 (percent)")
+        yield Violation(where=(*here, field), message=f"is {share}; it must be 1 to 100 (percent)")
 
 
 def _bytes(amount: object) -> float:
     try:
         return float(quantity.parse(str(amount)))
     except InputError:
-        return _MEBIBYTE  # not a quantity: the schema says so
+        return _MEBIBYTE  # not a quantity: the schema reports it
 
 
-def _knative(subject: Subject, here: Place) -> Iterator[Fault]:
-    metric, target = subject.at(*here, "scaleMetric"), subject.number(*here, "scaleTarget")
+def _knative(obj: CheckedObject, here: Place) -> Iterator[Violation]:
+    metric, target = obj.at(*here, "scaleMetric"), obj.number(*here, "scaleTarget")
     if metric in ("cpu", "memory"):
-        yield Fault(place=(*here, "scaleMetric"), message=f"is {metric!r}; with Knative it must be concurrency or rps")
+        yield Violation(
+            where=(*here, "scaleMetric"), message=f"is {metric!r}; with Knative it must be concurrency or rps"
+        )
     if metric == "rps" and target is not None and target < 1:
-        yield Fault(place=(*here, "scaleTarget"), message=f"is {target}; it must be at least 1")
+        yield Violation(where=(*here, "scaleTarget"), message=f"is {target}; it must be at least 1")
 
 
-def _replicas(subject: Subject) -> Iterator[Fault]:
-    for name in subject.components:
+def _check_replicas(obj: CheckedObject) -> Iterator[Violation]:
+    for name in obj.components:
         here: Place = ("spec", name)
-        least, most = subject.number(*here, "minReplicas"), subject.number(*here, "maxReplicas")
+        least, most = obj.number(*here, "minReplicas"), obj.number(*here, "maxReplicas")
         if most is not None and most > 0 and (1 if least is None else least) > most:
             shown = "1 (the default)" if least is None else least
-            yield Fault(place=(*here, "maxReplicas"), message=f"is {most}, less than minReplicas {shown}")
+            yield Violation(where=(*here, "maxReplicas"), message=f"is {most}, less than minReplicas, which is {shown}")
 
 
-def _to_zero(subject: Subject) -> Iterator[Fault]:
-    if not subject.standard or subject.text("metadata", "annotations", CLASS) == "keda":
+def _check_to_zero(obj: CheckedObject) -> Iterator[Violation]:
+    if not obj.standard or obj.text("metadata", "annotations", AUTOSCALER_CLASS) == "keda":
         return
-    for name in subject.components:
-        if subject.number("spec", name, "minReplicas") == 0:
-            yield Fault(place=("spec", name, "minReplicas"), message="is 0, but only Knative and KEDA scale to zero")
+    for name in obj.components:
+        if obj.number("spec", name, "minReplicas") == 0:
+            yield Violation(
+                where=("spec", name, "minReplicas"), message="is 0, but only Knative and KEDA scale to zero"
+            )
 
 
 RULES = (
     Rule(
         id="scale-metric",
         covers=("V4", "V5", "V7", "L04"),
-        summary="The scaling metric and target are such as the mode and the autoscaler class allow.",
-        why="An HPA scales by cpu or memory in percent, Knative by concurrency or requests, KEDA by autoScaling alone; "
-        "the webhook refuses the rest. Without a mode it takes Knative's rules.",
-        fix="set autoscaler, scaleMetric and scaleTarget in model.yaml to fit each other",
-        link=issue(3638),
-        check=_metrics,
+        summary="The mode and the autoscaler class allow the scaling metric and target.",
+        why="An HPA scales by cpu or memory in percent, Knative by concurrency or requests per second, KEDA by "
+        "autoScaling only; the webhook refuses anything else. Without a mode it applies Knative's rules.",
+        fix="set settings.autoscaler, settings.scaleMetric and settings.scaleTarget in model.yaml to match each other",
+        link=issue_url(3638),
+        check=_check_metrics,
     ),
     Rule(
         id="replicas-range",
         covers=("V8", "L05"),
-        summary="minReplicas is not above maxReplicas; a maxReplicas of 0 is no limit, no minReplicas is 1.",
+        summary="minReplicas (default 1) is not above maxReplicas; maxReplicas 0 means no limit.",
         why="KServe's webhook refuses it.",
-        fix="set minReplicas and maxReplicas in model.yaml",
-        link=VALIDATION,
-        check=_replicas,
+        fix="set settings.minReplicas and settings.maxReplicas in model.yaml",
+        link=WEBHOOK_SOURCE,
+        check=_check_replicas,
     ),
     Rule(
         id="scale-to-zero",
         covers=("L05",),
         severity=Severity.WARNING,
-        summary="minReplicas 0 works with Knative or KEDA only.",
-        why="An HPA does not scale to zero; KServe then runs one replica all the time.",
-        fix="set minReplicas to 1, or use the Knative mode or autoscaler keda",
+        summary="minReplicas 0 needs Knative or KEDA.",
+        why="An HPA does not scale to zero, so KServe always runs one replica.",
+        fix="set settings.minReplicas in model.yaml to 1, or use Knative mode or the autoscaler class keda",
         link="https://kserve.github.io/website/docs/model-serving/predictive-inference/autoscaling/kpa-autoscaler",
-        check=_to_zero,
+        check=_check_to_zero,
     ),
 )

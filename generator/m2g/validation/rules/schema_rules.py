@@ -1,14 +1,14 @@
-"""Rules of the reference that the schemas keep, so that no function is needed; their finding is `schema`."""
+"""Rules of the reference that the schemas enforce, so they need no function. Their findings have the rule `schema`."""
 
 from __future__ import annotations
 
 import msgspec
 
-from m2g.validation.rules.rule import VALIDATION
+from m2g.validation.rules.rule import WEBHOOK_SOURCE
 
 
-class Covered(msgspec.Struct, frozen=True, kw_only=True):
-    """One such rule: like a Rule, with the place where its example is wrong."""
+class SchemaRule(msgspec.Struct, frozen=True, kw_only=True):
+    """One such rule: like a Rule, with the path at which its example is wrong."""
 
     id: str
     covers: tuple[str, ...]
@@ -16,75 +16,75 @@ class Covered(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     fix: str
     path: str
-    link: str = VALIDATION
+    link: str = WEBHOOK_SOURCE
 
 
-BY_SCHEMA = (
-    Covered(
+SCHEMA_RULES = (
+    SchemaRule(
         id="schema-name",
         covers=("V1", "L01"),
-        summary="The name has lower-case letters, digits and hyphens, starts with a letter, and has no dot.",
-        why="KServe makes host names of it; the webhook refuses another.",
+        summary="The name has only lowercase letters, digits and hyphens, and starts with a letter.",
+        why="KServe builds host names from it; the webhook refuses any other name.",
         fix="give the model another slug in m2g.yaml (models.slugs)",
         path="metadata.name",
     ),
-    Covered(
+    SchemaRule(
         id="schema-replicas",
         covers=("V8", "L05"),
         summary="minReplicas and maxReplicas are not negative.",
-        why="KServe's webhook refuses it.",
-        fix="set minReplicas and maxReplicas in model.yaml",
+        why="KServe's webhook refuses negative numbers.",
+        fix="set settings.minReplicas and settings.maxReplicas in model.yaml",
         path="spec.predictor.minReplicas",
     ),
-    Covered(
+    SchemaRule(
         id="schema-concurrency",
         covers=("V9",),
-        summary="containerConcurrency is not negative; 0 is unlimited.",
-        why="KServe's webhook refuses it.",
-        fix="set containerConcurrency in model.yaml",
+        summary="containerConcurrency is not negative; 0 means no limit.",
+        why="KServe's webhook refuses negative numbers.",
+        fix="set settings.containerConcurrency in model.yaml",
         path="spec.predictor.containerConcurrency",
     ),
-    Covered(
+    SchemaRule(
         id="schema-logger-mode",
         covers=("V10", "L11"),
         summary="A logger has a mode: all, request or response.",
-        why="The CRD does not ask for it, but the webhook refuses none.",
-        fix="add mode: all",
+        why="The CRD does not require it, but the webhook refuses a logger without it.",
+        fix="set mode: all",
         path="spec.predictor.logger.mode",
     ),
-    Covered(
+    SchemaRule(
         id="schema-model-format",
         covers=("L07",),
         summary="predictor.model has modelFormat with a name.",
-        why="The full CRD of 0.21 does not require it; no runtime is found without.",
-        fix="let m2g write predictor.model; remove the patch under custom/ that changes it",
+        why="The full CRD of KServe 0.21 does not require it, but KServe finds no runtime without it.",
+        fix="remove the patch under custom/ that changes predictor.model; m2g writes it",
         path="spec.predictor.model.modelFormat",
     ),
-    Covered(
+    SchemaRule(
         id="schema-storage-uris",
         covers=("V16",),
-        summary="Each of storageUris has a URI that is not empty and an absolute mountPath.",
-        why="KServe's webhook refuses it.",
-        fix="write uri and mountPath, such as /mnt/models",
+        summary="Each entry of storageUris has a uri that is not empty and an absolute mountPath.",
+        why="KServe's webhook refuses any other entry.",
+        fix="set uri, and a mountPath such as /mnt/models",
         path="spec.predictor.storageUris[0].uri",
     ),
-    Covered(
+    SchemaRule(
         id="schema-confidential",
         covers=("V19",),
         summary="confidential.resourceId has the form kbs:///repository/type/tag.",
-        why="KServe's webhook refuses another.",
-        fix="write all three parts",
+        why="KServe's webhook refuses any other form.",
+        fix="write all three parts, such as kbs:///models/key/1",
         path="spec.predictor.model.confidential.resourceId",
     ),
-    Covered(
+    SchemaRule(
         id="schema-canary-percent",
         covers=("V20", "L12"),
-        summary="trafficPercent is there, and 0 to 100.",
-        why="KServe's webhook refuses it.",
-        fix="write trafficPercent: 0 for a start",
+        summary="trafficPercent is set, to a number between 0 and 100.",
+        why="KServe's webhook refuses anything else.",
+        fix="start with trafficPercent: 0",
         path="spec.canary[0].trafficPercent",
     ),
-    Covered(
+    SchemaRule(
         id="schema-canary-version",
         covers=("L12",),
         summary="spec.canary needs KServe 0.20 or newer.",

@@ -1,10 +1,11 @@
-"""What a model's overlay may hold: objects of its own namespace, and no rights."""
+"""What a model's overlay may contain: namespaced objects that grant no permissions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m2g.validation.rules.rule import ANY, Fault, Rule, Subject
+from m2g.core.schema_errors import Violation
+from m2g.validation.rules.rule import ANY, CheckedObject, Rule
 
 _CLUSTER = frozenset(
     "APIService ClusterIssuer ClusterRole ClusterRoleBinding ClusterServingRuntime ClusterStorageContainer CSIDriver "
@@ -16,25 +17,25 @@ _CLUSTER = frozenset(
 _RIGHTS = frozenset({"Role", "RoleBinding"})
 
 
-def _foreign(subject: Subject) -> Iterator[Fault]:
-    if subject.overlay is None:
-        return  # a file of the platform
-    kind = subject.text("kind")
+def _check_foreign(obj: CheckedObject) -> Iterator[Violation]:
+    if obj.overlay is None:
+        return  # a platform file
+    kind = obj.text("kind")
     if kind in _CLUSTER:
-        yield Fault(place=("kind",), message=f"is {kind}, which belongs to the whole cluster")
+        yield Violation(where=("kind",), message=f"is {kind}, which is cluster-scoped")
     elif kind in _RIGHTS:
-        yield Fault(place=("kind",), message=f"is {kind}, which gives rights")
+        yield Violation(where=("kind",), message=f"is {kind}, which grants permissions")
 
 
 RULES = (
     Rule(
         id="overlay-scope",
-        summary="A model's overlay holds objects of its own namespace, and none that gives rights.",
-        why="A model's folder is written by its owners. The scaffolded AppProject refuses such objects; with Flux they "
-        "would be applied with Flux's own rights.",
-        fix="put it under platform/, where the platform team reviews it",
+        summary="A model's overlay contains only namespaced objects, and none that grants permissions.",
+        why="The owners of a model write its folder. The scaffolded AppProject refuses such objects; Flux would apply "
+        "them with its own permissions.",
+        fix="move it to platform/, where the platform team reviews it",
         link="https://argo-cd.readthedocs.io/en/stable/user-guide/projects/",
         kinds=ANY,
-        check=_foreign,
+        check=_check_foreign,
     ),
 )

@@ -1,4 +1,4 @@
-"""Several storage URIs, storage by secret, and encrypted models: what the webhook allows together."""
+"""Several storage URIs, storage from a secret, and encrypted models: what the webhook allows together."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from posixpath import commonpath
 
 from m2g.core.manifest import get_at
+from m2g.core.schema_errors import Violation
 from m2g.validation.rules.containers import LEGACY, Place
-from m2g.validation.rules.rule import VALIDATION, Fault, Rule, Subject
+from m2g.validation.rules.rule import WEBHOOK_SOURCE, CheckedObject, Rule
 
 _MOUNT = "/mnt/models"
 _TYPES = ("s3", "hdfs", "webhdfs")
@@ -16,60 +17,61 @@ _FORM = re.compile(r"kbs:///([^/]+)/([^/]+)/([^/]+)")
 _KEY = re.compile(r"kbs:///[a-zA-Z0-9_-]+/[a-zA-Z0-9_-]+/[a-zA-Z0-9_.-]+")
 
 
-def _lists(subject: Subject) -> Iterator[Place]:
+def _lists(obj: CheckedObject) -> Iterator[Place]:
     others: list[Place] = [("spec", name) for name in ("transformer", "explainer")]
-    for here in (*subject.predictors, *others):
-        if subject.items(*here, "storageUris"):
+    for here in (*obj.predictors, *others):
+        if obj.items(*here, "storageUris"):
             yield (*here, "storageUris")
 
 
-def _exclusive(subject: Subject) -> Iterator[Fault]:
-    for place in _lists(subject):
+def _check_exclusive(obj: CheckedObject) -> Iterator[Violation]:
+    for place in _lists(obj):
         for key in ("model", *LEGACY, "art"):
-            if subject.at(*place[:-1], key, "storageUri") is not None:
-                message = f"stands beside {key}.storageUri; only one of the two is allowed"
-                yield Fault(place=place, message=message)
+            if obj.at(*place[:-1], key, "storageUri") is not None:
+                message = f"is used together with {key}.storageUri; only one of the two is allowed"
+                yield Violation(where=place, message=message)
 
 
-def _mounts(subject: Subject) -> Iterator[Fault]:
-    for here in _lists(subject):
+def _check_mounts(obj: CheckedObject) -> Iterator[Violation]:
+    for here in _lists(obj):
         plain: list[str] = []
         claims: list[str] = []
-        for place in subject.places(*here):
-            path = subject.text(*place, "mountPath") or _MOUNT
+        for place in obj.places(*here):
+            path = obj.text(*place, "mountPath") or _MOUNT
             mount = (*place, "mountPath")
-            claim = subject.text(*place, "uri").startswith("pvc://")
+            claim = obj.text(*place, "uri").startswith("pvc://")
             if path.strip("/") == "" or ".." in path:
-                yield Fault(place=mount, message=f"is {path!r}; it must be a folder below /, without ..")
+                yield Violation(where=mount, message=f"is {path!r}; it must be a directory below / without ..")
             elif claim and path in claims:
-                yield Fault(place=mount, message=f"is {path!r}, where another claim is mounted already")
+                yield Violation(where=mount, message=f"is {path!r}, where another claim is already mounted")
             elif path.startswith("/"):
                 (claims if claim else plain).append(path)
         if len(plain) > 1 and commonpath(plain) == "/":
-            yield Fault(place=here, message=f"{' and '.join(plain)} have no folder in common but /")
+            message = f"is mounted at {' and '.join(plain)}, which have no common parent except /"
+            yield Violation(where=here, message=message)
 
 
-def _spec(subject: Subject) -> Iterator[Fault]:
-    for here in subject.predictors:
+def _check_spec(obj: CheckedObject) -> Iterator[Violation]:
+    for here in obj.predictors:
         place = (*here, "model", "storage", "parameters", "type")
-        kind = subject.at(*place)
+        kind = obj.at(*place)
         if isinstance(kind, str) and kind not in _TYPES:
-            yield Fault(place=place, message=f"is {kind!r}; it must be one of {', '.join(_TYPES)}")
+            yield Violation(where=place, message=f"is {kind!r}; it must be one of {', '.join(_TYPES)}")
 
 
-def _confidential(subject: Subject) -> Iterator[Fault]:
-    for here in subject.predictors:
-        predictor = subject.mapping(*here)
+def _check_confidential(obj: CheckedObject) -> Iterator[Violation]:
+    for here in obj.predictors:
+        predictor = obj.mapping(*here)
         for key in (key for key in ("model", *LEGACY) if key in predictor):
             place = (*here, key, "confidential")
-            if subject.at(*place, "enabled") is not True:
+            if obj.at(*place, "enabled") is not True:
                 continue
-            if not get_at(subject.mapping(*here, key), "storageUri"):
-                yield Fault(place=(*here, key, "storageUri"), message="is missing; an encrypted model needs it")
-            resource = subject.text(*place, "resourceId")
-            if _FORM.fullmatch(resource) and not _KEY.fullmatch(resource):  # another form is the schema's matter
-                message = f"is {resource[:80]!r}; its parts may have letters, digits, - and _, the tag also ."
-                yield Fault(place=(*place, "resourceId"), message=message)
+            if not get_at(obj.mapping(*here, key), "storageUri"):
+                yield Violation(where=(*here, key, "storageUri"), message="is missing; an encrypted model requires it")
+            resource = obj.text(*place, "resourceId")
+            if _FORM.fullmatch(resource) and not _KEY.fullmatch(resource):  # the schema reports any other form
+                message = f"is {resource[:80]!r}; its parts may contain letters, digits, - and _, the tag also ."
+                yield Violation(where=(*place, "resourceId"), message=message)
 
 
 RULES = (
@@ -77,36 +79,37 @@ RULES = (
         id="storage-uris-exclusive",
         covers=("V15", "L09"),
         summary="storageUri and storageUris are not used together.",
-        why="KServe's webhook refuses it.",
-        fix="keep storageUris, and put the URI of storageUri into it",
-        link=VALIDATION,
-        check=_exclusive,
+        why="KServe's webhook refuses both together.",
+        fix="keep storageUris, and move the URI of storageUri into it",
+        link=WEBHOOK_SOURCE,
+        check=_check_exclusive,
     ),
     Rule(
         id="storage-uris-mounts",
         covers=("V16",),
-        summary="The mount paths of storageUris are folders with a common parent; claims have a path each.",
-        why="One init container downloads all but the claims into one volume, which is mounted at their common parent.",
+        summary="The mount paths of storageUris have a common parent directory, and each claim has its own path.",
+        why="One init container downloads everything except claims into one volume, which is mounted at the common "
+        "parent directory.",
         fix="mount them side by side, such as /mnt/models/base and /mnt/models/adapter",
-        link=VALIDATION,
-        check=_mounts,
+        link=WEBHOOK_SOURCE,
+        check=_check_mounts,
     ),
     Rule(
         id="storage-spec-type",
         covers=("V17",),
-        summary="The type of a storage secret's parameters is s3, hdfs or webhdfs.",
-        why="Storage by secret knows only these; another type is accepted, and then no pod is made.",
-        fix="use storageUri for other places",
+        summary="The type in the parameters of storage from a secret is s3, hdfs or webhdfs.",
+        why="KServe supports only these. It accepts any other type, and then creates no pod.",
+        fix="use storageUri for other storage",
         link="https://kserve.github.io/website/docs/model-serving/storage/overview",
-        check=_spec,
+        check=_check_spec,
     ),
     Rule(
         id="confidential-storage",
         covers=("V19",),
-        summary="An encrypted model has a storage URI and the place of its key in letters and digits.",
-        why="KServe's webhook refuses it: what would be decrypted?",
+        summary="An encrypted model has a storage URI, and a resourceId of letters and digits.",
+        why="KServe's webhook refuses an encrypted model without a storage URI, and any other resourceId.",
         fix="set storageUri, or confidential.enabled: false",
-        link=VALIDATION,
-        check=_confidential,
+        link=WEBHOOK_SOURCE,
+        check=_check_confidential,
     ),
 )

@@ -1,12 +1,13 @@
-"""Where the model is read from: schemes that KServe's storage initializer knows, and the slash that ends a folder."""
+"""Where the model is read from: schemes that KServe's storage initializer supports, and the slash after a directory."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
+from m2g.core.schema_errors import Violation
 from m2g.validation.rules.containers import Place
-from m2g.validation.rules.rule import Fault, Rule, Subject, issue
+from m2g.validation.rules.rule import CheckedObject, Rule, issue_url
 
 _SCHEMES = (
     *("s3", "gs", "hdfs", "webhdfs", "https", "http", "hf", "pvc"),
@@ -15,60 +16,62 @@ _SCHEMES = (
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
 _AZURE = re.compile(r"https://[a-z0-9]+\.(blob\.core\.windows\.net|z[0-9]+\.blob\.storage\.azure\.net)/.+")
 _FIX = {
-    "models": "render resolves models:/ itself: run `m2g render` again",
-    "runs": "render resolves runs:/ itself: run `m2g render` again",
-    "mlflow-artifacts": "add a storage.rewrites entry in m2g.yaml from mlflow-artifacts: to the server's artifact root",
-    "file": "add a storage.rewrites entry in m2g.yaml to what the cluster reads, such as pvc://claim/path",
-    "dbfs": "copy the model to a bucket, or serve an image (the setting image)",
-    "wasbs": "write https://<account>.blob.core.windows.net/<container>/<path>/",
-    "abfss": "write https://<account>.blob.core.windows.net/<container>/<path>/",
-    "s3a": "write s3://",
+    "models": "remove the patch that sets it; `m2g render` writes the URI that models:/ stands for",
+    "runs": "remove the patch that sets it; `m2g render` writes the URI that runs:/ stands for",
+    "mlflow-artifacts": "add an entry to storage.rewrites in m2g.yaml that maps mlflow-artifacts: to the artifact root "
+    "of the server, then run `m2g render`",
+    "file": "add an entry to storage.rewrites in m2g.yaml that maps it to what the cluster can read, such as "
+    "pvc://claim/path, then run `m2g render`",
+    "dbfs": "copy the model to a bucket, or serve it from an image: set settings.image in model.yaml",
+    "wasbs": "use https://<account>.blob.core.windows.net/<container>/<path>/",
+    "abfss": "use https://<account>.blob.core.windows.net/<container>/<path>/",
+    "s3a": "use s3://",
 }
 
 
-def _uris(subject: Subject) -> Iterator[tuple[Place, bool]]:
-    """The place of every URI, and whether it is a folder for sure (an MLflow model always is)."""
+def _uris(obj: CheckedObject) -> Iterator[tuple[Place, bool]]:
+    """The place of every URI, and whether it is known to be a directory (an MLflow model always is)."""
     others: list[Place] = [("spec", name) for name in ("transformer", "explainer")]
-    for here in (*subject.predictors, *others):
-        if not subject.mapping(*here) or subject.text(*here, "storageContainerName"):
-            continue  # the cluster's own storage container reads it, by its own rules
-        folder = subject.text(*here, "model", "modelFormat", "name") == "mlflow"
+    for here in (*obj.predictors, *others):
+        if not obj.mapping(*here) or obj.text(*here, "storageContainerName"):
+            continue  # the cluster's own storage container reads it, and has rules of its own
+        directory = obj.text(*here, "model", "modelFormat", "name") == "mlflow"
         for key in ("model", "art"):
-            if isinstance(subject.at(*here, key, "storageUri"), str):
-                yield (*here, key, "storageUri"), folder
-        for place in subject.places(*here, "storageUris"):
-            if subject.text(*place, "uri"):
+            if isinstance(obj.at(*here, key, "storageUri"), str):
+                yield (*here, key, "storageUri"), directory
+        for place in obj.places(*here, "storageUris"):
+            if obj.text(*place, "uri"):
                 yield (*place, "uri"), False
 
 
-def _storage(subject: Subject) -> Iterator[Fault]:
-    for place, folder in _uris(subject):
-        uri = subject.text(*place)
-        found = _SCHEME.match(uri)
+def _check_storage(obj: CheckedObject) -> Iterator[Violation]:
+    for place, directory in _uris(obj):
+        uri = obj.text(*place)
+        scheme = _SCHEME.match(uri)
         shown = uri[:120]
-        if found is None:
-            message = f"{shown!r} has no scheme; KServe takes it for a path inside the container"
-            yield Fault(place=place, message=message)
-        elif found[1] not in _SCHEMES:
-            message = f"{shown!r} cannot be read by KServe, which knows {', '.join(_SCHEMES)}"
-            yield Fault(place=place, message=message, hint=_FIX.get(found[1].lower(), ""))
-        elif not found[2]:
-            message = f"{shown!r} needs // after {found[1]}:, else KServe takes it for a path inside the container"
-            yield Fault(place=place, message=message)
-        elif folder and not uri.endswith("/") and (found[1] == "s3" or _AZURE.fullmatch(uri)):
-            message = f"{shown!r} is a folder and must end with /: KServe reads every key with this prefix"
-            yield Fault(place=place, message=message)
+        if scheme is None:
+            message = f"is {shown!r}, without a scheme; KServe treats it as a path inside the container"
+            yield Violation(where=place, message=message)
+        elif scheme[1] not in _SCHEMES:
+            message = f"is {shown!r}, which KServe cannot read; it supports {', '.join(_SCHEMES)}"
+            yield Violation(where=place, message=message, hint=_FIX.get(scheme[1].lower(), ""))
+        elif not scheme[2]:
+            message = f"is {shown!r}; without // KServe treats it as a path inside the container"
+            yield Violation(where=place, message=message, hint=f"write // after {scheme[1]}:")
+        elif directory and not uri.endswith("/") and (scheme[1] == "s3" or _AZURE.fullmatch(uri)):
+            message = f"is {shown!r}, a directory, so it must end with /; KServe reads every key with this prefix"
+            yield Violation(where=place, message=message, hint="add / at the end")
 
 
 RULES = (
     Rule(
         id="storage-uri",
         covers=("L08",),
-        summary="A storage URI has a scheme that KServe reads, and a folder in S3 or Azure ends with a slash.",
-        why="The webhook does not look at it: a wrong scheme fails when the pod starts. In S3 and Azure the URI is a "
-        "prefix, so that without the slash a sibling model_v2 is read as part of model.",
+        summary="A storage URI has a scheme that KServe supports, and a directory in S3 or Azure ends with a slash.",
+        why="The webhook does not check it: with a wrong scheme the pod fails to start. In S3 and Azure the URI is a "
+        "prefix, so without the slash KServe reads a sibling model_v2 as part of model.",
         fix="set storage.rewrites in m2g.yaml to what the clusters can read, then run `m2g render`",
-        link=issue(3899),
-        check=_storage,
+        link=issue_url(3899),
+        check=_check_storage,
     ),
 )
