@@ -12,32 +12,32 @@ from m2g.core.sanitize import escape_markdown as escaped
 PAGE = Path(__file__).parents[1] / "docs/performance.md"
 PROSE = Path(__file__).parent / "prose.md"
 _WHAT = {
-    "first contact": "first contact: nothing is known, every MLmodel is read from the server",
+    "first contact": "first contact: nothing is known; every MLmodel is read from the server",
     "cold render": "render into an empty tree; facts of versions are known",
-    "cold validate": "validate, no verdict known",
+    "cold validate": "validate; no result is cached",
     "cold": "**cold render + validate**",
     "no-op render": "render, nothing changed",
     "no-op validate": "validate, nothing changed",
     "check": "`m2g render --check`, nothing changed",
     "no cache": "`m2g render --check --no-cache`, nothing changed",
     "one alias moved": "render, one alias moved",
-    "validate after one change": "validate after it",
-    "diff of one change": "`m2g diff` of it",
+    "validate after one change": "validate after that change",
+    "diff of one change": "`m2g diff` of that change",
     "reading loop": "a Python loop that reads every file of the tree",
     "kustomize alone": "kustomize alone: the same overlays in batches of 150, nothing read, nothing checked",
     "naive": "the naive peer, render + validate",
 }
 _MEASURED = """\
 Measured on {of.date}: {of.machine}, kustomize {of.kustomize}, MLflow 3 on {of.database} with one worker on the same
-machine. Medians; the peer and m2g in the same run, in turn.
+machine. The numbers are medians. The peer and m2g ran in turn in the same run.
 """
 _ALONE = ("naive", "reading loop", "cold render", "cold validate", "first contact", "no cache")
-"""What does another part of the work than the peer."""
+"""These do another part of the work than the peer."""
 Row = tuple[str, str, str, str]
 
 
 def goals(results: Results) -> Iterator[Row]:
-    """What was to be reached, and what was: (goal, wanted, got, whether)."""
+    """The goals: (goal, target, measured, reached or missed)."""
     yield from _cold(results)
     loop, none, one = (results.of(1000, what) for what in ("reading loop", "no-op render", "one alias moved"))
     if loop is not None and none is not None and one is not None:
@@ -60,7 +60,7 @@ def goals(results: Results) -> Iterator[Row]:
 
 
 def _cold(results: Results) -> Iterator[Row]:
-    """Cold runs against the peer; where one is short, what would be reached if m2g itself took no time."""
+    """Cold runs against the peer; for a missed goal, what would be reached if m2g itself took no time."""
     for size, wall, cpu in ((100, 30, 0), (1000, 75, 55), (10_000, 75, 0)):
         cold, naive, floor = results.of(size, "cold"), results.naive(size), results.of(size, "kustomize alone")
         if cold is None or naive is None:
@@ -70,8 +70,8 @@ def _cold(results: Results) -> Iterator[Row]:
             peer, own = getattr(naive[0], word), getattr(cold, word)
             what = f"cold, {size:,} models, {'wall' if word == 'wall' else 'processor time'}{fitted}"
             row = _at_least(what, wanted, peer / own)
-            if row[-1] == "short" and floor is not None:
-                row = (*row[:-1], f"short; kustomize alone: {peer / getattr(floor, word):.0f}×")
+            if row[-1] == "missed" and floor is not None:
+                row = (*row[:-1], f"missed; kustomize alone: {peer / getattr(floor, word):.0f}×")
             if wanted:
                 yield row
 
@@ -95,8 +95,8 @@ def markdown(results: Results) -> str:
         "# Performance\n",
         _MEASURED.format(of=results),
         "![Processor time against the size of the fleet](performance.svg)\n",
-        "## Reached\n",
-        _markdown_table(("what", "to reach", "measured", ""), goals(results)),
+        "## Goals\n",
+        _markdown_table(("goal", "target", "measured", ""), goals(results)),
         "## Measured\n",
     ]
     for size in results.sizes():
@@ -111,7 +111,7 @@ def table(results: Results) -> str:
     for size in results.sizes():
         lines += [f"{size:,} models in 3 environments", *_plain(_HEAD, list(_rows(results, size))), ""]
     lines += ["others", *_plain(_HEAD[:4], [row[:4] for row in _others(results)]), ""]
-    lines += ["goals", *_plain(("what", "to reach", "measured", ""), list(goals(results)))]
+    lines += ["goals", *_plain(("goal", "target", "measured", ""), list(goals(results)))]
     return "\n".join(line.rstrip() for line in lines).replace("**", "").replace("`", "") + "\n"
 
 
@@ -154,11 +154,11 @@ def _number(value: float) -> str:
 
 
 def _at_least(what: str, wanted: float, got: float) -> Row:
-    return what, f"≥ {wanted:g}×", f"{got:.0f}×", "reached" if got >= wanted else "short"
+    return what, f"≥ {wanted:g}×", f"{got:.0f}×", "reached" if got >= wanted else "missed"
 
 
 def _at_most(what: str, wanted: float, got: float) -> Row:
-    return what, f"≤ {wanted:g}", f"{got:.3g}", "reached" if got <= wanted else "short"
+    return what, f"≤ {wanted:g}", f"{got:.3g}", "reached" if got <= wanted else "missed"
 
 
 def _markdown_table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
