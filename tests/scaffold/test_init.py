@@ -101,7 +101,7 @@ def test_open_questions_need_a_terminal(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from m2g.commands.init import init
-from m2g.errors import InputError
+from m2g.core.errors import InputError
 try:
     init(Path(sys.argv[1]), template=None, data=[], defaults=False)
 except InputError as error:
