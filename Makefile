@@ -1,4 +1,4 @@
-# The house's verbs. `make` lists them; each installs what it needs, once.
+# The development commands. `make` lists them. Each one installs what it needs, once.
 # make PYTHON=python3.13 …    another Python (3.11 or newer)
 # make test ARGS="-k wheel"   pass on to pytest
 SHELL := /bin/sh
@@ -11,7 +11,7 @@ PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
   "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 endif
 VERSION := $(shell "$(PYTHON)" -c 'import sys; v = sys.version_info; v >= (3, 11) and print(f"{v[0]}.{v[1]}")' 2>/dev/null)
-# One stamp per Python: another PYTHON makes the environments anew.
+# One stamp per Python. With another PYTHON, make creates the environments again.
 LOCKED := .venv/.locked-$(VERSION)
 READY := .venv/.m2g-$(VERSION)
 MLFLOW2 := .venv-mlflow2/.locked-$(VERSION)
@@ -33,7 +33,7 @@ help:
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 .PHONY: demo
-demo: $(READY) $(MLSERVER) $(KUSTOMIZE) ## the main job on an embedded MLflow store, in a new folder (DEMO=folder)
+demo: $(READY) $(MLSERVER) $(KUSTOMIZE) ## show the whole workflow on a local MLflow store, in a new folder (DEMO=folder)
 	@$(IN_VENV) .venv/bin/python demo/demo.py $(DEMO)
 
 .PHONY: test
@@ -55,22 +55,22 @@ apiserver: $(READY) $(KUSTOMIZE) ## our schemas against a real Kubernetes API se
 	$(PYTEST) -m apiserver tests/apiserver $(ARGS)
 
 .PHONY: golden
-golden: $(READY) $(KUSTOMIZE) ## write the golden directories anew; read the diff before you commit it
+golden: $(READY) $(KUSTOMIZE) ## rewrite the golden directories; read the diff before you commit it
 	$(PYTEST) --update-golden -k golden $(ARGS)
 
 .PHONY: schemas
-schemas: $(READY) $(KUSTOMIZE) $(UV) ## derive schemas/ anew from its pinned sources (needs the network)
+schemas: $(READY) $(KUSTOMIZE) $(UV) ## derive schemas/ again from its pinned sources (needs the network)
 	PATH="$(CURDIR)/.tools/go-venv/bin:$$PATH" .venv/bin/python schemas/derive
 	.venv/bin/python schemas/derive/intent.py
 	PATH="$(CURDIR)/.tools/go-venv/bin:$$PATH" .venv/bin/python schemas/derive/runtimes.py
 
 .PHONY: lock
-lock: $(UV) ## write requirements/*.txt anew (ARGS=--upgrade for newer versions)
+lock: $(UV) ## rewrite requirements/*.txt (ARGS=--upgrade for newer versions)
 	$(COMPILE) --extra local pyproject.toml requirements/dev.in --output-file requirements/dev.txt
 	for name in mlflow2 mlserver uv go fuzz; do \
 	  $(COMPILE) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
 
-# make fuzz RUNS=100000 ARGS="MLmodel crd": every door for foreign bytes, by coverage; Linux alone.
+# make fuzz RUNS=100000 ARGS="MLmodel crd": fuzz everything that reads untrusted bytes; only on Linux.
 .PHONY: fuzz
 fuzz: $(READY) $(FUZZ)
 	PYTHONPATH=.tools/fuzz:generator:. .venv/bin/python -m tests.fuzz.harness $(RUNS) .tools/fuzz-found $(ARGS)
@@ -80,7 +80,7 @@ clean: # remove all that make has made (environments, tools, caches)
 	rm -rf .venv .venv-mlflow2 .venv-mlserver .tools dist demo-repository .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# What the verbs stand on; each ends in a stamp, so that a second run is instant.
+# What the commands above need. Each ends with a stamp file, so a second run does nothing.
 
 .PHONY: python
 python:
@@ -123,17 +123,17 @@ $(KUBECONFORM): tests/tools/kubeconform/go.mod tests/tools/kubeconform/go.sum te
 bench: $(READY) $(KUSTOMIZE) $(KUBECONFORM) ## m2g beside a naive peer on fleets of 10 to 10,000 models (ARGS="--sizes 10,100")
 	@$(IN_VENV) .venv/bin/python -m bench $(ARGS)
 
-# docs/reference/validation-compared.md anew; `make apiserver` before it adds the API server's column.
+# Rewrite docs/reference/validation-compared.md. Run `make apiserver` first to add the API server's column.
 .PHONY: peers
 peers: $(READY) $(KUBECONFORM)
 	$(IN_VENV) .venv/bin/python -m tests.corpus.peers
 
-# docs/reference/images-proved.md anew: the environments of both image profiles from PyPI, served (needs the network).
+# Rewrite docs/reference/images-proved.md: install both image profiles from PyPI and serve them (needs the network).
 .PHONY: images
 images: $(READY) $(MLSERVER) $(UV)
 	M2G_UV="$(CURDIR)/.tools/uv-venv/bin/uv" PYTHONPATH=. .venv/bin/python -m tests.image.prove $(ARGS)
 
-# What real serving environments, and m2g smoke, do with models of several MLflows: tests/proof/outcome.json anew.
+# Rewrite tests/proof/outcome.json: what real serving environments and m2g smoke do with models of several MLflows.
 # Needs Python 3.10, which serving images have: on PATH as python3.10, or PYTHON310=…; half an hour.
 .PHONY: proof
 proof: $(READY) $(UV)
@@ -152,6 +152,6 @@ $(UV): requirements/uv.txt | python
 	@.tools/uv-venv/bin/python $(PIP) --require-hashes -r requirements/uv.txt
 	@touch $@
 
-# The environment $1 with the chosen Python; one made with another Python is made anew.
+# Create the environment $1 with the chosen Python, unless it exists with that Python.
 fresh = "$1/bin/python" -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(VERSION)")' 2>/dev/null \
   || "$(PYTHON)" -m venv --clear "$1"
