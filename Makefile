@@ -62,6 +62,7 @@ golden: $(READY) $(KUSTOMIZE) ## rewrite the golden directories; read the diff b
 schemas: $(READY) $(KUSTOMIZE) $(UV) ## derive schemas/ again from its pinned sources (needs the network)
 	PATH="$(CURDIR)/.tools/go-venv/bin:$$PATH" .venv/bin/python schemas/derive
 	.venv/bin/python schemas/derive/intent.py
+	.venv/bin/python schemas/derive/scaffold.py
 	PATH="$(CURDIR)/.tools/go-venv/bin:$$PATH" .venv/bin/python schemas/derive/runtimes.py
 
 .PHONY: lock

@@ -14,7 +14,7 @@ from m2g.core import manifest
 from m2g.core.config_types import Kserve, Profile
 from m2g.image import context
 from m2g.rendering.kserve.batch import beside
-from m2g.rendering.kserve.common import Subject
+from m2g.rendering.objects import Subject
 from m2g.serving.batch_run import BatchRun
 from m2g.serving.spec import Serving
 from tests.support.fleet import release

@@ -11,10 +11,11 @@ from m2g.core.errors import InputError
 from m2g.core.model import Mlmodel, Release, Value
 from m2g.core.results import SampleRequest
 from m2g.inference import Request, drop_example, find_path, make_request
-from m2g.inference.curl import Endpoint, format_ingress_call, format_port_forward_call
+from m2g.inference.curl import Endpoint
 from m2g.repository import config as configuration
 from m2g.repository import load, state
 from m2g.repository.state import Repository, Scope
+from m2g.serving.backends import BACKENDS
 from m2g.serving.decide import choose, serving_of
 
 _SPEAKS: Mapping[Profile, tuple[Protocol, ...]] = {
@@ -58,6 +59,7 @@ def call(wish: Wish, here: Path) -> SampleRequest:
         notes.insert(0, f"{release.environment} is served by the profile {chosen.profile}, which speaks {spoken} alone")
     if chosen.profile == "huggingface":
         notes.append("a model that generates text is asked at /openai/v1/chat/completions or /openai/v1/completions")
+    backend = BACKENDS[serving.backend]
     target = Endpoint(
         slug=slug,
         namespace=repository.config.environments[release.environment].namespace,
@@ -78,8 +80,8 @@ def call(wish: Wish, here: Path) -> SampleRequest:
         body=made.body,
         origin=made.origin,
         notes=tuple(notes),
-        ingress=format_ingress_call(target, body),
-        port_forward=format_port_forward_call(target, body),
+        ingress=backend.ingress(target, body),
+        port_forward=backend.port_forward(target, body),
     )
 
 

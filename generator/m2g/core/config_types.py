@@ -99,6 +99,8 @@ class Batch(Value, frozen=True, kw_only=True):
 class Settings(Value, frozen=True, kw_only=True):
     """How a model is served. Every field is optional. Layers are merged field by field, and maps key by key."""
 
+    backend: Name | UnsetType = UNSET
+    """The system that serves the model: `kserve`."""
     profile: Literal["auto", Profile] | UnsetType = UNSET
     """How the model is served. `auto` chooses a profile that fits the model's files, and reports the reason."""
     image: Text | UnsetType = UNSET

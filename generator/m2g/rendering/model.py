@@ -16,6 +16,7 @@ from m2g.rendering.model_files import Deployment, ModelInput, record, render
 from m2g.repository.layout import Key
 from m2g.repository.state import Repository
 from m2g.serving import profile, settings
+from m2g.serving.backends import BACKENDS
 from m2g.serving.decide import profiled, serving_of
 from m2g.serving.spec import Chosen
 
@@ -112,7 +113,7 @@ def model_files(repository: Repository, slug: str, releases: Mapping[str, Releas
         return ModelFiles(findings=findings)
     shared, _ = settings.layers(config, slug, "", repository.find_intent(slug), None)
     base, _ = settings.resolve(shared, {}, config.kserve)
-    files, wrong = render(config, ModelInput(slug=slug, base=base, profile=profile.base(base), deployments=deployments))
+    files, wrong = render(config, ModelInput(slug=slug, base=base, deployments=deployments))
     return ModelFiles(
         files=files,
         chosen={environment: deployment.chosen for environment, deployment in deployments.items()},
@@ -124,8 +125,8 @@ def _deployment(repository: Repository, slug: str, release: Release) -> tuple[De
     config = repository.config
     place = config.environments[release.environment]
     serving, findings = serving_of(repository, slug, release)
-    if len(slug) + len("-predictor-") + len(place.namespace) > LABEL_MAX:
-        findings.append(_too_long(slug, place.namespace))
+    if len(label := BACKENDS[serving.backend].host_label(slug, place.namespace)) > LABEL_MAX:
+        findings.append(_too_long(label))
     if findings:  # of settings that do not hold together nothing can be said
         return None, findings
     made, findings = profiled(repository, release, serving)
@@ -139,11 +140,11 @@ def _placed(findings: Iterable[Finding], release: Release) -> list[Finding]:
     return [msgspec.structs.replace(f, model=release.model, environment=release.environment) for f in findings]
 
 
-def _too_long(slug: str, namespace: str) -> Finding:
+def _too_long(label: str) -> Finding:
     return Finding(
         rule="name-too-long",
         file="m2g.yaml",
         path="models.slugs",
-        message=f"{slug}-predictor-{namespace} is longer than the {LABEL_MAX} that a host name allows",
+        message=f"{label} is longer than the {LABEL_MAX} that a host name allows",
         hint="give the model a shorter slug in m2g.yaml (models.slugs), or the environment a shorter namespace",
     )

@@ -7,21 +7,22 @@ from collections.abc import Mapping
 
 import msgspec
 
-from m2g.core.config_types import Config, Profile
+from m2g.core.config_types import Config
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.model import Release, Value
 from m2g.core.stamp import stamp
 from m2g.core.yaml_writer import Plain, dump
 from m2g.inference import find_path as request_path
-from m2g.inference.curl import Endpoint, format_ingress_call, format_port_forward_call
+from m2g.inference.curl import Endpoint
 from m2g.rendering import card
+from m2g.rendering.backends import RENDERERS
 from m2g.rendering.gitops import argocd, flux, kustomization
-from m2g.rendering.kserve import batch, inference_service
-from m2g.rendering.kserve.common import Object, Subject
-from m2g.rendering.kserve.profiles import FORMS
+from m2g.rendering.objects import Object, Subject
 from m2g.rendering.sample_request import Sample, sample
-from m2g.serving.spec import RUNTIMES, Chosen, Serving
+from m2g.repository import layout
+from m2g.serving.backends import BACKENDS
+from m2g.serving.spec import Chosen, Serving
 
 
 class Deployment(Value, frozen=True, kw_only=True):
@@ -34,11 +35,10 @@ class Deployment(Value, frozen=True, kw_only=True):
 
 
 class ModelInput(Value, frozen=True, kw_only=True):
-    """All that one model's files depend on. `base` is its serving without any environment, `profile` what follows."""
+    """All that one model's files depend on. `base` is its serving without any environment."""
 
     slug: str
     base: Serving
-    profile: Profile
     deployments: dict[str, Deployment]
 
 
@@ -48,7 +48,8 @@ def render(config: Config, model: ModelInput) -> tuple[dict[str, bytes], list[Fi
     findings: list[Finding] = []
     samples = _samples(config, model)
     try:
-        base = _base(model)
+        name = next(iter(model.deployments.values())).release.model
+        base = RENDERERS[model.base.backend].base(model.slug, name, model.base)
         files |= _shared(config, model, base, samples)
         for environment in sorted(model.deployments):
             files |= _overlay(config, model, base, environment)
@@ -58,32 +59,22 @@ def render(config: Config, model: ModelInput) -> tuple[dict[str, bytes], list[Fi
     return ({}, findings) if findings else (files, findings)
 
 
-def _shared(config: Config, model: ModelInput, base: Object, samples: Mapping[str, Sample]) -> dict[str, bytes]:
-    folder = f"models/{model.slug}"
-    return {
-        f"{folder}/base/kustomization.yaml": _kustomization(),
-        **_yaml(f"{folder}/base/{kustomization.MANIFEST}", base),
-        f"{folder}/README.md": stamp("README.md", card.card(model.slug, _rows(config, model, samples))),
+def _shared(
+    config: Config, model: ModelInput, base: Mapping[str, Object], samples: Mapping[str, Sample]
+) -> dict[str, bytes]:
+    folder = layout.base(model.slug)
+    files = {
+        f"{folder}/kustomization.yaml": _kustomization(tuple(base)),
+        layout.card(model.slug): stamp(layout.CARD, card.card(model.slug, _rows(config, model, samples))),
     }
+    for name, item in base.items():
+        files |= _yaml(f"{folder}/{name}", item)
+    return files
 
 
-@functools.cache  # every model has the same
-def _kustomization() -> bytes:
-    return stamp("kustomization.yaml", dump(kustomization.base()))
-
-
-def _base(model: ModelInput) -> Object:
-    """What knows no release: settings of all environments, and the form of the profile that they ask for."""
-    form = FORMS[model.profile]
-    image = model.base.image if model.profile == "mlflow-image" else ""
-    subject = Subject(
-        model=next(iter(model.deployments.values())).release.model,
-        profile=model.profile,
-        model_format=form.model_format,
-        runtime=model.base.runtime or RUNTIMES.get(model.profile, ""),
-        image=image,
-    )
-    return inference_service.inference_service(model.slug, subject, model.base)
+@functools.cache  # the models of one backend have the same
+def _kustomization(resources: tuple[str, ...]) -> bytes:
+    return stamp("kustomization.yaml", dump(kustomization.base(resources)))
 
 
 def _rows(config: Config, model: ModelInput, samples: Mapping[str, Sample]) -> list[card.Row]:
@@ -114,10 +105,11 @@ def _call(config: Config, model: ModelInput, environment: str, made: Sample) -> 
         knative=deployment.serving.knative,
         local=deployment.serving.visibility == "cluster-local",
     )
-    body: str | tuple[str, ...] = f"requests/{_name(environment, made)}" if made.text else "request.json"
+    body: str | tuple[str, ...] = f"{layout.REQUESTS}/{_name(environment, made)}" if made.text else "request.json"
     if made.known and not made.text:
         body = ("m2g", "request", model.slug, "--env", environment, "--body")
-    return format_ingress_call(target, body) or format_port_forward_call(target, body)
+    backend = BACKENDS[deployment.serving.backend]
+    return backend.ingress(target, body) or backend.port_forward(target, body)
 
 
 def _samples(config: Config, model: ModelInput) -> dict[str, Sample]:
@@ -134,30 +126,27 @@ def _name(environment: str, made: Sample) -> str:
 
 
 def _sample(slug: str, environment: str, made: Sample) -> dict[str, bytes]:
-    path = f"models/{slug}/requests/{environment}.json"
+    path = layout.request(slug, environment)
     return {path: stamp(path, made.text)} if made.text else {}
 
 
-def _overlay(config: Config, model: ModelInput, base: Object, environment: str) -> dict[str, bytes]:
+def _overlay(config: Config, model: ModelInput, base: Mapping[str, Object], environment: str) -> dict[str, bytes]:
     deployment = model.deployments[environment]
+    serving = deployment.serving
     place = config.environments[environment]
-    folder = f"models/{model.slug}/overlays/{environment}"
     subject = _subject(environment, deployment, flux=config.sync.flux is not msgspec.UNSET)
-    full = inference_service.inference_service(model.slug, subject, deployment.serving)
+    objects = RENDERERS[serving.backend].overlay(model.slug, subject, serving)
+    shared = base if serving.backend == model.base.backend else {}
+    overlay = kustomization.overlay(shared, objects, place.namespace, environment, custom=deployment.custom)
+    folder = layout.overlay(model.slug, environment)
     files = record(model.slug, deployment.release)
-    own = FORMS[subject.profile].beside(model.slug, subject, deployment.serving)
-    beside: Mapping[str, Plain] = own | batch.beside(model.slug, subject, deployment.serving)
-    where = kustomization.Place(slug=model.slug, environment=environment, namespace=place.namespace)
-    for path, body in kustomization.overlay(where, custom=deployment.custom, beside=sorted(beside)).items():
-        files |= _yaml(f"{folder}/{path}", body)
-    patch = kustomization.patch(base, full)
-    for name, content in {**beside, kustomization.PATCH: patch}.items():
-        files |= _yaml(f"{folder}/{kustomization.file(name, custom=deployment.custom)}", content)
+    for name, content in overlay.items():
+        files |= _yaml(f"{folder}/{name}", content)
     if config.sync.argocd is not msgspec.UNSET:
         files |= _json(f"{folder}/app.json", argocd.app(model.slug, environment, place.namespace, deployment.custom))
     if config.sync.flux is not msgspec.UNSET:
-        child = flux.kustomization(model.slug, environment, place, config.sync.flux, deployment.serving)
-        files |= _yaml(f"fleet/{environment}/{model.slug}.yaml", child)
+        child = flux.kustomization(model.slug, environment, place, config.sync.flux, serving)
+        files |= _yaml(layout.flux_file(model.slug, environment), child)
     return files
 
 
@@ -181,7 +170,7 @@ def _subject(environment: str, deployment: Deployment, *, flux: bool) -> Subject
 def record(slug: str, release: Release) -> dict[str, bytes]:
     """The release record as a file."""
     text = msgspec.json.format(msgspec.json.encode(release), indent=2).decode() + "\n"
-    path = f"models/{slug}/releases/{release.environment}.json"
+    path = layout.release(slug, release.environment)
     return {path: stamp(path, text)}
 
 

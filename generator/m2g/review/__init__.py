@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from m2g.core.manifest import get_at, identify
+from m2g.core.manifest import Manifest, identify
 from m2g.core.model import Release
 from m2g.core.results import ChangeKind
 from m2g.repository.layout import Key
@@ -22,6 +22,7 @@ from m2g.review.values import (
     Side,
     Verdict,
 )
+from m2g.serving import backends
 
 __all__ = [
     "Change",
@@ -40,8 +41,6 @@ __all__ = [
 ]
 
 _RISKS = list(Risk)
-_MODE = ("metadata", "annotations", "serving.kserve.io/deploymentMode")
-_RENAMED = {"RawDeployment": "Standard", "Serverless": "Knative"}
 
 
 def review(
@@ -157,19 +156,17 @@ def _moved_objects(was: Overlay | None, now: Overlay | None, changed: Collection
     for item in changed:
         if batch and item.object_kind == "Job":
             continue  # a Job cannot be changed: another version is another Job
-        service = item.object_kind == "InferenceService"
+        service = item.object_kind in backends.main_kinds()
         if item.kind is ChangeKind.REMOVED and now is not None:
             risk = Risk.BREAKING if service else Risk.CAUTION
             yield Concern(risk=risk, message=f"{item.object_kind} {item.namespace}/{item.name} is removed")
         if item.kind is ChangeKind.CHANGED and service:
-            old, new = _mode(was, item), _mode(now, item)
-            if old and new not in (old, _RENAMED.get(old)):
-                words = f"deployment mode {new or 'unset'}, was {old}: KServe refuses to change it in place"
+            old, new = _object(was, item), _object(now, item)
+            backend = backends.of_object(old)
+            if backend is not None and (words := backend.refused_update(old, new)):
                 yield Concern(risk=Risk.BREAKING, message=words)
 
 
-def _mode(overlay: Overlay | None, item: ObjectChange) -> str:
+def _object(overlay: Overlay | None, item: ObjectChange) -> Manifest:
     key = (item.api_version, item.object_kind, item.namespace, item.name)
-    return next(
-        (str(get_at(found, *_MODE) or "") for found in (overlay or Overlay()).objects if identify(found) == key), ""
-    )
+    return next((found for found in (overlay or Overlay()).objects if identify(found) == key), {})

@@ -9,7 +9,8 @@ from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.model import Release
 from m2g.repository.state import Repository
-from m2g.serving import gate, profile, settings, storage_uri
+from m2g.serving import settings, storage_uri
+from m2g.serving.backends import BACKENDS
 from m2g.serving.spec import Chosen, Serving
 
 
@@ -38,21 +39,15 @@ def profiled(repository: Repository, release: Release, serving: Serving) -> tupl
         uri = _readable(config, release.environment, release.artifact_uri)
     except InputError as error:
         refused = [Finding(rule="storage-refused", message=error.message, hint=error.hint)]
-    made, findings = profile.chosen(
-        profile.Subject(
-            release=release,
-            serving=serving,
-            storage_uri=uri,
-            verdicts=gate.of(release, serving, repository.runtimes),
-        )
-    )
+    backend = BACKENDS[serving.backend]
+    made, findings = backend.choose(release, serving, uri, repository.runtimes)
     if made.storage_uri and made.storage_uri != uri:  # what a saved reference refers to
         try:
             uri = _readable(config, release.environment, made.storage_uri)
         except InputError as error:
             findings.append(Finding(rule="storage-refused", message=error.message, hint=error.hint))
         return made, findings
-    return made, findings if made.profile == "mlflow-image" or not refused else [*refused, *findings]
+    return made, [*refused, *findings] if refused and backend.reads_storage(made) else findings
 
 
 def _readable(config: Config, environment: str, uri: str) -> str:

@@ -19,6 +19,7 @@ from m2g.core.finding import Finding
 from m2g.core.interning import canonical
 from m2g.core.model import Release, Value
 from m2g.repository.layout import model_yaml
+from m2g.serving.backends import BACKENDS
 from m2g.serving.batch_run import BatchRun
 from m2g.serving.spec import Serving, contradictions
 
@@ -116,7 +117,20 @@ def _resolved(
     for layer in given:
         _lay(merged, layer.settings)
     serving = _complete(merged, kserve)
-    return serving, tuple(_attributed(finding, given) for finding in contradictions(serving))
+    if serving.backend not in BACKENDS:
+        wrong = _attributed(_no_backend(serving.backend), given)
+        return msgspec.structs.replace(serving, backend=Serving(kserve=kserve).backend), (wrong,)
+    found = (*BACKENDS[serving.backend].contradictions(serving), *contradictions(serving))
+    return serving, tuple(_attributed(finding, given) for finding in found)
+
+
+def _no_backend(name: str) -> Finding:
+    return Finding(
+        rule="setting-contradiction",
+        path="backend",
+        message=f"there is no serving backend {name!r}",
+        hint=f"use one of: {', '.join(BACKENDS)}",
+    )
 
 
 def _attributed(finding: Finding, given: Sequence[Layer]) -> Finding:

@@ -37,6 +37,7 @@ class Serving(Value, frozen=True, kw_only=True):
     """
 
     kserve: Kserve
+    backend: str = "kserve"
     profile: Literal["auto", Profile] = "auto"
     image: str = ""
     image_server: Literal["", "mlflow", "mlserver"] = ""
@@ -84,14 +85,16 @@ class Chosen(Value, frozen=True, kw_only=True):
     waits_for: str = ""
 
 
+Problem = tuple[str, str, str]
+"""Path of a setting, what is wrong with it, the way out."""
+
+
 def contradictions(serving: Serving) -> Iterator[Finding]:
     """What cannot be meant together, each with the way out; the path is the setting's."""
     batch = [] if serving.batch is None else list(problems(serving.batch))
     if serving.batch is not None:
         batch += _resources(serving.batch.requests, serving.batch.limits, "batch.")
     for path, message, hint in (
-        *_profile(serving),
-        *_scaling(serving),
         *_resources(serving.requests, serving.limits),
         *_texts(serving),
         *batch,
@@ -99,66 +102,7 @@ def contradictions(serving: Serving) -> Iterator[Finding]:
         yield Finding(rule="setting-contradiction", path=path, message=message, hint=hint)
 
 
-_Problem = tuple[str, str, str]
-
-
-def _profile(serving: Serving) -> Iterator[_Problem]:
-    profile = serving.profile
-    if serving.image and profile not in ("auto", "mlserver-image", "mlflow-image"):
-        yield "image", f"the profile {profile} takes no image", "remove image, or set profile: auto"
-    server = "mlserver" if profile == "mlserver-image" else "mlflow"
-    if serving.image and profile != "auto" and serving.image_server not in ("", server):
-        said = f"profile {profile} is for an image that runs {server}, but imageServer is {serving.image_server}"
-        yield "imageServer", said, f"set imageServer: {server}, or the other profile"
-    if serving.runtime and (serving.image or profile in ("mlserver-image", "mlflow-image")):
-        yield (
-            "runtime",
-            "an image is served by itself, not by a runtime",
-            "remove runtime, or the image and its profile",
-        )
-
-
-def _scaling(serving: Serving) -> Iterator[_Problem]:
-    low, high = serving.min_replicas, serving.max_replicas
-    if low > high > 0:
-        yield "minReplicas", f"minReplicas {low} is above maxReplicas {high}", "raise maxReplicas or lower minReplicas"
-    if serving.knative:
-        yield from _knative(serving)
-        return
-    if low == 0:
-        yield (
-            "minReplicas",
-            "minReplicas 0 (scale to zero) does not work in Standard mode",
-            "set minReplicas: 1, or kserve.mode: Knative for this environment",
-        )
-    if serving.container_concurrency:
-        yield "containerConcurrency", "containerConcurrency works only in Knative mode", "remove it or use Knative"
-    if serving.autoscaler in ("external", "none"):
-        return
-    if serving.scale_metric not in ("cpu", "memory"):
-        yield (
-            "scaleMetric",
-            f"scaleMetric {serving.scale_metric} works only in Knative mode",
-            "use cpu or memory, or kserve.mode: Knative",
-        )
-    if serving.scale_target > 100:
-        yield (
-            "scaleTarget",
-            f"scaleTarget {serving.scale_target} is no percentage; KServe refuses more than 100",
-            "use 1 to 100, the percentage of the request that replicas may use",
-        )
-
-
-def _knative(serving: Serving) -> Iterator[_Problem]:
-    if serving.scale_metric in ("cpu", "memory"):
-        yield (
-            "scaleMetric",
-            f"scaleMetric {serving.scale_metric} works only in Standard mode",
-            "use concurrency or rps, or kserve.mode: Standard",
-        )
-
-
-def _resources(requests: Mapping[str, str], limits: Mapping[str, str], where: str = "") -> Iterator[_Problem]:
+def _resources(requests: Mapping[str, str], limits: Mapping[str, str], where: str = "") -> Iterator[Problem]:
     for name, request in requests.items():
         limit = limits.get(name)
         if limit is not None and quantity.parse(request) > quantity.parse(limit):
@@ -176,7 +120,7 @@ def _resources(requests: Mapping[str, str], limits: Mapping[str, str], where: st
             )
 
 
-def _texts(serving: Serving) -> Iterator[_Problem]:
+def _texts(serving: Serving) -> Iterator[Problem]:
     for name, value in serving.env.items():
         if not _ENV_NAME.fullmatch(name):
             yield f"env.{name}", f"{name!r} is no name of an environment variable", "use letters, digits and _"

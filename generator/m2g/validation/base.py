@@ -17,8 +17,9 @@ from m2g.repository.layout import CONFIG, Key
 from m2g.repository.state import Scope
 from m2g.review import Side
 from m2g.review.compare import compared
+from m2g.serving import backends
 from m2g.validation import rules
-from m2g.validation.rules import FLEET, INFERENCE_SERVICE
+from m2g.validation.rules import FLEET
 
 _Place: TypeAlias = tuple[str, Identity]
 """(environment, identity)."""
@@ -74,7 +75,8 @@ def past(root: Path, against: str, scope: Scope, progress: kustomize.Progress) -
 
 
 def _services(objects: Collection[_Place]) -> frozenset[tuple[str, str, str]]:
-    return frozenset((place, space, name) for place, (_, kind, space, name) in objects if kind == INFERENCE_SERVICE)
+    kinds = backends.main_kinds()
+    return frozenset((place, space, name) for place, (_, kind, space, name) in objects if kind in kinds)
 
 
 def _objects(side: Side, *, but: Collection[Key] = ()) -> dict[_Place, Manifest]:

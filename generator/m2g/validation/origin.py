@@ -5,33 +5,16 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias
 
 from m2g.core.manifest import Manifest, get_at
 from m2g.core.model import Value
 from m2g.kustomize import Kustomization
-from m2g.repository import locate
-from m2g.repository.layout import model_yaml
+from m2g.repository import layout, locate
+from m2g.repository.layout import CONFIG, Key
+from m2g.serving import backends
+from m2g.serving.backend import Backend, Place
 
-Place: TypeAlias = tuple[str | int, ...]
-
-_PREDICTOR = ("spec", "predictor")
-_MODEL = (*_PREDICTOR, "model")
-_SETTINGS: dict[Place, str] = {
-    **{(*_PREDICTOR, name): name for name in ("minReplicas", "maxReplicas", "scaleMetric", "scaleTarget")},
-    **{(*_PREDICTOR, name): name for name in ("containerConcurrency", "serviceAccountName", "nodeSelector")},
-    (*_PREDICTOR, "timeout"): "timeoutSeconds",
-    (*_PREDICTOR, "containers"): "image",
-    **{(*_MODEL, name): name for name in ("runtime", "resources", "env")},
-    (*_MODEL, "modelFormat"): "profile",
-    ("spec", "containers"): "image",
-    (*_MODEL, "startupProbe"): "startupSeconds",
-    ("metadata", "annotations", "serving.kserve.io/autoscalerClass"): "autoscaler",
-    ("metadata", "labels"): "labels",
-    ("metadata", "annotations"): "annotations",
-}
 _FROM_CONFIG: dict[Place, Place] = {
-    ("metadata", "annotations", "serving.kserve.io/deploymentMode"): ("kserve", "mode"),
     ("metadata", "namespace"): ("environments",),
     ("metadata", "name"): ("models", "slugs"),
 }
@@ -44,21 +27,19 @@ class Source(Value, frozen=True, kw_only=True):
     line: int = 0
 
 
-def of(
-    root: Path, key: tuple[str, str], kustomizations: Sequence[Kustomization], item: Manifest, place: Place
-) -> Source:
+def of(root: Path, key: Key, kustomizations: Sequence[Kustomization], item: Manifest, place: Place) -> Source:
     """The source of a place in an object that the overlay `key` (slug, environment) builds to."""
     slug, environment = key
     custom = [found for found in kustomizations if found.data.get("kind") == "Component"]
     for file, where, patched in _patched(custom):
         if patched[: len(place)] == place or place[: len(patched)] == patched:
             return Source(file=file, line=locate.find_line(root, file, where))
-    service = get_at(item, "kind") == "InferenceService" and get_at(item, "metadata", "name") == slug
-    if not service and custom:
+    if custom and not (backends.of_object(item) and get_at(item, "metadata", "name") == slug):
         return Source(file=custom[0].file)
-    if place[:3] == (*_MODEL,) and place[3:4] == ("storageUri",):
-        return Source(file=f"models/{slug}/releases/{environment}.json")
-    return _setting(root, slug, environment, place)
+    backend = backends.writing(item)
+    if backend is not None and any(place[: len(known)] == known for known in backend.recorded):
+        return Source(file=layout.release(slug, environment))
+    return _setting(root, (slug, environment), backend, place)
 
 
 def _patched(custom: Sequence[Kustomization]) -> Iterator[tuple[str, Place, Place]]:
@@ -101,21 +82,24 @@ def _pointer(text: str) -> Place:
     return tuple(int(step) if step.isdigit() else step for step in steps if step != "-")
 
 
-def _setting(root: Path, slug: str, environment: str, place: Place) -> Source:
+def _setting(root: Path, key: Key, backend: Backend | None, place: Place) -> Source:
     """The file that sets it: model.yaml before m2g.yaml, the environment before all; else where it could be set."""
-    own = model_yaml(slug)
-    for known, where in _FROM_CONFIG.items():
+    slug, environment = key
+    own = layout.model_yaml(slug)
+    configured = _FROM_CONFIG if backend is None else {**backend.configured, **_FROM_CONFIG}
+    for known, where in configured.items():
         if place[: len(known)] == known:
-            return Source(file="m2g.yaml", line=locate.find_line(root, "m2g.yaml", where))
-    name = next((name for known, name in _SETTINGS.items() if place[: len(known)] == known), "")
+            return Source(file=CONFIG, line=locate.find_line(root, CONFIG, where))
+    settings = {} if backend is None else backend.settings
+    name = next((name for known, name in settings.items() if place[: len(known)] == known), "")
     tries: list[tuple[str, Place]] = [
         (own, ("environments", environment, "settings", name)),
         (own, ("settings", name)),
-        ("m2g.yaml", ("environments", environment, "settings", name)),
-        ("m2g.yaml", ("defaults", name)),
+        (CONFIG, ("environments", environment, "settings", name)),
+        (CONFIG, ("defaults", name)),
     ]
     for file, where in tries if name else []:
         document = locate.read_document(root, file)
         if document is not None and where in document.lines:
             return Source(file=file, line=document.find_line(where))
-    return Source(file=own if (root / own).is_file() else f"models/{slug}/overlays/{environment}")
+    return Source(file=own if (root / own).is_file() else layout.overlay(slug, environment))

@@ -15,9 +15,9 @@ from m2g.core.field_path import parse_path
 from m2g.core.finding import Finding
 from m2g.core.manifest import Manifest, get_at
 from m2g.core.model import Value
-from m2g.repository import locate, model_folder, records
+from m2g.repository import layout, locate, model_folder, records
 from m2g.repository.layout import Key
-from m2g.serving import gate
+from m2g.serving import backends
 from m2g.validation import cel_checks, origin, rules
 from m2g.validation import models as units
 from m2g.validation.base import Past
@@ -190,11 +190,9 @@ def _overlay(court: Court, subject: cel_checks.Overlay, built: kustomize.BuildRe
         hint = built.hint or "run `kustomize build` on the overlay to see it; m2g builds with no network and no plugins"
         message = f"does not build: {built.error}"
         yield Finding(rule="overlay-build", file=built.at, message=message, hint=hint, environment=environment)
-    elif not any(
-        get_at(i, "kind") == "InferenceService" and get_at(i, "metadata", "name") == slug for i in built.objects
-    ):
-        message = f"builds no InferenceService {slug!r}: a component deletes or renames it"
-        hint = f"mend models/{slug}/custom/{environment}/, or retire the model"
+    elif not any(backends.of_object(i) and get_at(i, "metadata", "name") == slug for i in built.objects):
+        message = f"builds no {' or '.join(backends.main_kinds())} {slug!r}: a component deletes or renames it"
+        hint = f"mend {layout.component(slug, environment)}/, or retire the model"
         yield Finding(rule="service-missing", file=built.folder, message=message, hint=hint, environment=environment)
     for item in built.objects:
         yield from _object(court, subject, built, item)
@@ -207,12 +205,13 @@ def _object(
 ) -> Iterator[Finding]:
     slug, environment = subject.key
     release = subject.release if get_at(item, "metadata", "name") == slug else None
+    backend = backends.of_object(item)
     asked = rules.CheckedObject(
         manifest=item,
         kserve=subject.kserve,
         overlay=built.objects,
         release=release,
-        verdict=gate.of_object(item, built.objects, release, subject.kserve, court.runtimes),
+        verdict=backend.verdict(item, built.objects, release, subject.kserve, court.runtimes) if backend else None,
         external=External() if court.config is None else court.config.external,
         before=court.past.before(environment, item),
         substituted=court.substituted,

@@ -1,7 +1,6 @@
 """The Flux Kustomization of one model in one environment (kustomize.toolkit.fluxcd.io/v1).
 
-`wait` stays false: KServe copies its child's observedGeneration into the InferenceService (kserve#6081), so that
-kstatus and Flux's CEL checks may wait for ever. The child that KServe makes is named as the health check instead.
+`wait` stays false: which objects tell the health of a model is the backend's to say.
 """
 
 from __future__ import annotations
@@ -10,6 +9,8 @@ from msgspec import UNSET
 
 from m2g.core.config_types import Environment, Flux
 from m2g.core.yaml_writer import Plain
+from m2g.repository import layout
+from m2g.serving.backends import BACKENDS
 from m2g.serving.spec import Serving
 
 
@@ -19,7 +20,7 @@ def kustomization(slug: str, environment: str, place: Environment, flux: Flux, s
         "interval": flux.interval,
         "retryInterval": "2m",
         "timeout": flux.timeout,
-        "path": f"./models/{slug}/overlays/{environment}",
+        "path": f"./{layout.overlay(slug, environment)}",
         "prune": True,
         "deletionPolicy": "Orphan" if place.keep_on_removal else "MirrorPrune",
         "wait": False,
@@ -29,10 +30,7 @@ def kustomization(slug: str, environment: str, place: Environment, flux: Flux, s
         spec["serviceAccountName"] = flux.service_account_name
     if flux.depends_on:
         spec["dependsOn"] = [{"name": name} for name in flux.depends_on]
-    child = {"apiVersion": "apps/v1", "kind": "Deployment"}
-    if serving.knative:
-        child = {"apiVersion": "serving.knative.dev/v1", "kind": "Service"}
-    spec["healthChecks"] = [{**child, "name": f"{slug}-predictor", "namespace": place.namespace}]
+    spec["healthChecks"] = list(BACKENDS[serving.backend].health(slug, place.namespace, serving))
     return {
         "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
         "kind": "Kustomization",

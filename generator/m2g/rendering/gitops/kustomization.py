@@ -7,61 +7,68 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from m2g.core.model import Value
 from m2g.core.yaml_writer import Plain
+from m2g.rendering.objects import Object
+from m2g.repository.layout import BASE, CUSTOM, RELEASE
 
-MANIFEST = "inferenceservice.yaml"
 PATCH = "patch.yaml"
-RELEASE = "release"
 
 
-class Place(Value, frozen=True, kw_only=True):
-    """Whose overlay it is, and where its objects go."""
-
-    slug: str
-    environment: str
-    namespace: str
-
-
-def base() -> dict[str, Plain]:
+def base(resources: Sequence[str]) -> dict[str, Plain]:
     """base/kustomization.yaml"""
-    return _kustomization({"resources": [MANIFEST]})
+    return _kustomization({"resources": list(resources)})
 
 
-def overlay(place: Place, *, custom: bool, beside: Sequence[str] = ()) -> dict[str, dict[str, Plain]]:
-    """The kustomization.yaml files of overlays/<env>/, by path relative to it. `beside` are files of other objects.
+def overlay(
+    base: Mapping[str, Object], objects: Mapping[str, Object], namespace: str, environment: str, *, custom: bool
+) -> dict[str, Plain]:
+    """The files of overlays/<env>/, by path relative to it.
 
-    Kustomize applies components before the patches beside them. So where a person has a component, m2g's patch is one
-    level below: the person has the last word.
+    An object that the base has becomes a patch of it, every other one a resource of its own. `custom`: a person has a
+    component. Kustomize applies components before the patches beside them; so m2g's patches are then one level below,
+    and the person has the last word.
     """
+    beside = {name: item for name, item in objects.items() if name not in base}
+    patches = {
+        _patch_file(number, name): (patch(item, objects[name]), _target(item))
+        for number, (name, item) in enumerate(base.items())
+    }
+    patches = {file: (operations, target) for file, (operations, target) in patches.items() if operations}
+    up = "../../.." if custom else "../.."
+    resources = [*([f"{up}/{BASE}"] if base else []), *sorted(beside)]
+    body: dict[str, Plain] = {
+        "resources": resources,
+        "patches": [{"path": file, "target": target} for file, (_, target) in patches.items()],
+    }
+    contents: dict[str, Plain] = {**beside, **{file: operations for file, (operations, _) in patches.items()}}
     if not custom:
-        patched = _patched(place.slug, ["../../base", *beside])
-        return {"kustomization.yaml": _kustomization({"namespace": place.namespace, **patched})}
+        return {"kustomization.yaml": _kustomization({"namespace": namespace, **body}), **contents}
+    top: dict[str, Plain] = {
+        "namespace": namespace,
+        "resources": [RELEASE],
+        "components": [f"../../{CUSTOM}/{environment}"],
+    }
     return {
-        "kustomization.yaml": _kustomization(
-            {"namespace": place.namespace, "resources": [RELEASE], "components": [f"../../custom/{place.environment}"]}
-        ),
-        f"{RELEASE}/kustomization.yaml": _kustomization(_patched(place.slug, ["../../../base", *beside])),
+        "kustomization.yaml": _kustomization(top),
+        f"{RELEASE}/kustomization.yaml": _kustomization(body),
+        **{f"{RELEASE}/{file}": content for file, content in contents.items()},
     }
 
 
-def file(name: str, *, custom: bool) -> str:
-    """Where m2g's patch, or another file beside it, lies, relative to overlays/<env>/."""
-    return f"{RELEASE}/{name}" if custom else name
+def _patch_file(number: int, name: str) -> str:
+    """The first object of the base is the main one."""
+    return PATCH if number == 0 else f"patch-{name}"
 
 
-def _kustomization(body: dict[str, Plain]) -> dict[str, Plain]:
+def _kustomization(body: Mapping[str, Plain]) -> dict[str, Plain]:
     return {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", **body}
 
 
-def _patched(slug: str, resources: Sequence[str]) -> dict[str, Plain]:
-    target: dict[str, Plain] = {
-        "group": "serving.kserve.io",
-        "version": "v1beta1",
-        "kind": "InferenceService",
-        "name": slug,
-    }
-    return {"resources": resources, "patches": [{"path": PATCH, "target": target}]}
+def _target(item: Object) -> dict[str, Plain]:
+    group, _, version = str(item["apiVersion"]).rpartition("/")
+    metadata = item["metadata"]
+    name = metadata["name"] if isinstance(metadata, Mapping) else ""
+    return {**({"group": group} if group else {}), "version": version, "kind": item["kind"], "name": name}
 
 
 def patch(before: Mapping[str, Plain], after: Mapping[str, Plain]) -> list[Plain]:

@@ -6,7 +6,8 @@ import hashlib
 import json
 
 from m2g.core.yaml_writer import Plain
-from m2g.rendering.kserve.common import Object, Subject, environment, privileges
+from m2g.rendering.kserve.common import environment, privileges
+from m2g.rendering.objects import Object, Subject
 from m2g.serving.batch_run import BatchRun
 from m2g.serving.spec import Serving
 

@@ -5,14 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import msgspec
-
-from m2g.core.config_types import Profile
-from m2g.core.model import Release, Value
-from m2g.core.yaml_writer import Plain
+from m2g.rendering.objects import Object
 from m2g.serving.spec import Serving
 
-Object = dict[str, Plain]
 PORT = 8080
 _PROBE_SECONDS = 10
 _PRIVILEGES: Object = {
@@ -22,30 +17,6 @@ _PRIVILEGES: Object = {
     "capabilities": {"drop": ["ALL"]},
 }
 """As KServe's own runtimes have them."""
-
-
-class Subject(Value, frozen=True, kw_only=True):
-    """What is served. Without a release it is the base, which no cluster sees alone.
-
-    `model_format`, `runtime`, `image` and `storage_uri` are empty where the profile has none, or the base cannot know;
-    `batch_image` and `batch_model` (a URI, or a path in the image) where there is no batch.
-    """
-
-    model: str
-    profile: Profile
-    environment: str = ""
-    release: Release | None = None
-    model_format: str = ""
-    runtime: str = ""
-    image: str = ""
-    storage_uri: str = ""
-    batch_image: str = ""
-    batch_model: str = ""
-    flux: bool = False
-
-    def served_by(self, runtime: str) -> Subject:
-        """The same, by another runtime."""
-        return msgspec.structs.replace(self, runtime=runtime)
 
 
 def environment(env: Mapping[str, str]) -> Object:

@@ -7,8 +7,8 @@ Every field that the webhook or the CRD would default inside a list is there, so
 from __future__ import annotations
 
 from m2g.core.config_types import Mode
-from m2g.rendering.kserve.common import Object, Subject
 from m2g.rendering.kserve.profiles import FORMS
+from m2g.rendering.objects import Object, Subject
 from m2g.serving.spec import Serving
 
 

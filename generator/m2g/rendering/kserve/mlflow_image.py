@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from m2g.core import quantity
-from m2g.rendering.kserve.common import PORT, Object, Subject, environment, privileges, probes, resources
+from m2g.rendering.kserve.common import PORT, environment, privileges, probes, resources
+from m2g.rendering.objects import Object, Subject
 from m2g.serving.spec import Serving
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from m2g.rendering.kserve import runtime
-from m2g.rendering.kserve.common import PORT, Object, Subject, environment, privileges, resources
+from m2g.rendering.kserve.common import PORT, environment, privileges, resources
+from m2g.rendering.objects import Object, Subject
 from m2g.serving.spec import RUNTIMES, Serving
 
 _GRPC_PORT, _METRICS_PORT = 9000, 8082

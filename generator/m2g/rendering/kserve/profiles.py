@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from m2g.core.config_types import Profile
 from m2g.rendering.kserve import mlflow_image, mlserver_image, runtime
-from m2g.rendering.kserve.common import Object, Subject
+from m2g.rendering.objects import Object, Subject
 from m2g.serving.spec import Serving
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from m2g.rendering.kserve.common import Object, Subject, environment, probes, resources
+from m2g.rendering.kserve.common import environment, probes, resources
+from m2g.rendering.objects import Object, Subject
 from m2g.serving.spec import Serving
 
 

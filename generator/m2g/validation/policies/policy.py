@@ -18,6 +18,7 @@ from m2g.core.config_types import Name, Text
 from m2g.core.finding import Finding, Severity
 from m2g.core.manifest import Manifest, get_at
 from m2g.core.model import Release, Value
+from m2g.serving import backends
 from m2g.validation.policies.cel_types import MAX_LENGTH, Answer, Ending, Variables
 
 VARIABLES = ("env", "model", "object", "release")
@@ -33,7 +34,8 @@ Day = Annotated[
 class Match(Value, frozen=True, kw_only=True):
     """Which objects a policy is about: all of the fields must fit; `*` and `?` stand for other text."""
 
-    kinds: tuple[Glob, ...] = ("InferenceService",)
+    kinds: tuple[Glob, ...] = ()
+    """Without any, the objects that serve a model: `InferenceService`."""
     environments: tuple[Glob, ...] = ("*",)
     models: tuple[Glob, ...] = ("*",)
     """Registered names or slugs."""
@@ -116,7 +118,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
         """Whether a policy is about it."""
         kind = str(self.item.get("kind", ""))
         return (
-            any(fnmatchcase(kind, glob) for glob in match.kinds)
+            any(fnmatchcase(kind, glob) for glob in match.kinds or backends.main_kinds())
             and any(fnmatchcase(self.environment, glob) for glob in match.environments)
             and any(fnmatchcase(name, glob) for name in (self.slug, self.name) for glob in match.models)
         )

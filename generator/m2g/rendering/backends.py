@@ -1,0 +1,10 @@
+"""The renderer of each serving backend."""
+
+from __future__ import annotations
+
+from m2g.rendering.kserve import objects as kserve
+from m2g.rendering.objects import Renderer
+from m2g.serving.kserve import KSERVE
+
+RENDERERS: dict[str, Renderer] = {KSERVE.name: Renderer(base=kserve.base, overlay=kserve.overlay)}
+"""By the name of the backend."""

@@ -1,0 +1,31 @@
+"""The serving backends that m2g knows. A new one needs its value here and its renderer in `rendering/backends`."""
+
+from __future__ import annotations
+
+from m2g.core.manifest import Manifest, get_at
+from m2g.serving.backend import Backend, Kind
+from m2g.serving.kserve import KSERVE
+
+BACKENDS: dict[str, Backend] = {KSERVE.name: KSERVE}
+"""By the name that the setting `backend` has."""
+
+
+def of_object(item: Manifest) -> Backend | None:
+    """The backend whose main kind the object is of."""
+    kind = _kind(item)
+    return next((one for one in BACKENDS.values() if one.main == kind), None)
+
+
+def writing(item: Manifest) -> Backend | None:
+    """The first backend for which m2g writes objects of this kind."""
+    kind = _kind(item)
+    return next((one for one in BACKENDS.values() if kind in one.writes), None)
+
+
+def main_kinds() -> tuple[str, ...]:
+    """The kinds of the objects that serve a model."""
+    return tuple(dict.fromkeys(one.main.kind for one in BACKENDS.values()))
+
+
+def _kind(item: Manifest) -> Kind:
+    return Kind(group=str(get_at(item, "apiVersion")).rpartition("/")[0], kind=str(get_at(item, "kind")))

@@ -1,0 +1,192 @@
+"""KServe as a serving backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from m2g.compat.runtime import Runtime
+from m2g.core.config_types import Mode
+from m2g.core.finding import Finding
+from m2g.core.manifest import Manifest, get_at
+from m2g.core.model import Release
+from m2g.inference import curl
+from m2g.serving import gate, profile
+from m2g.serving.backend import Backend, Kind, Place
+from m2g.serving.spec import Chosen, Problem, Serving
+
+_GROUP = "serving.kserve.io"
+_PREDICTOR = ("spec", "predictor")
+_MODEL = (*_PREDICTOR, "model")
+_SETTINGS: dict[Place, str] = {
+    **{(*_PREDICTOR, name): name for name in ("minReplicas", "maxReplicas", "scaleMetric", "scaleTarget")},
+    **{(*_PREDICTOR, name): name for name in ("containerConcurrency", "serviceAccountName", "nodeSelector")},
+    (*_PREDICTOR, "timeout"): "timeoutSeconds",
+    (*_PREDICTOR, "containers"): "image",
+    **{(*_MODEL, name): name for name in ("runtime", "resources", "env")},
+    (*_MODEL, "modelFormat"): "profile",
+    ("spec", "containers"): "image",
+    (*_MODEL, "startupProbe"): "startupSeconds",
+    ("metadata", "annotations", "serving.kserve.io/autoscalerClass"): "autoscaler",
+    ("metadata", "labels"): "labels",
+    ("metadata", "annotations"): "annotations",
+}
+_DEPLOYMENT_MODE = ("metadata", "annotations", "serving.kserve.io/deploymentMode")
+_RENAMED = {"RawDeployment": "Standard", "Serverless": "Knative"}
+_HEALTH = """\
+-- This ignores observedGeneration: KServe copies it from a child object (kserve#6081).
+local status = obj.status or {}
+local ready, text
+for _, condition in ipairs(status.conditions or {}) do
+  if condition.type == "Stopped" and condition.status == "True" then
+    return {status = "Suspended", message = "stopped"}
+  end
+  if condition.type == "Ready" then
+    ready = condition.status
+    text = condition.message or condition.reason or text
+  end
+end
+local model = status.modelStatus or {}
+local transition = model.transitionStatus
+if transition == "InvalidSpec" or transition == "BlockedByFailedLoad" then
+  local failure = model.lastFailureInfo or {}
+  local why = failure.message or failure.reason or text or "see its conditions"
+  return {status = "Degraded", message = transition .. ": " .. why}
+end
+if ready == "True" then
+  return {status = "Healthy", message = "ready"}
+end
+return {status = "Progressing", message = text or "waiting for KServe"}
+"""
+
+
+def _choose(
+    release: Release, serving: Serving, storage_uri: str, runtimes: Sequence[Runtime]
+) -> tuple[Chosen, list[Finding]]:
+    return profile.chosen(
+        profile.Subject(
+            release=release, serving=serving, storage_uri=storage_uri, verdicts=gate.of(release, serving, runtimes)
+        )
+    )
+
+
+def _contradictions(serving: Serving) -> Iterator[Finding]:
+    """Source of the rules: kserve pkg/apis/serving/v1beta1/inference_service_validation.go and component.go."""
+    for path, message, hint in (*_profile(serving), *_scaling(serving)):
+        yield Finding(rule="setting-contradiction", path=path, message=message, hint=hint)
+
+
+def _profile(serving: Serving) -> Iterator[Problem]:
+    profile = serving.profile
+    if serving.image and profile not in ("auto", "mlserver-image", "mlflow-image"):
+        yield "image", f"the profile {profile} takes no image", "remove image, or set profile: auto"
+    server = "mlserver" if profile == "mlserver-image" else "mlflow"
+    if serving.image and profile != "auto" and serving.image_server not in ("", server):
+        said = f"profile {profile} is for an image that runs {server}, but imageServer is {serving.image_server}"
+        yield "imageServer", said, f"set imageServer: {server}, or the other profile"
+    if serving.runtime and (serving.image or profile in ("mlserver-image", "mlflow-image")):
+        yield (
+            "runtime",
+            "an image is served by itself, not by a runtime",
+            "remove runtime, or the image and its profile",
+        )
+
+
+def _scaling(serving: Serving) -> Iterator[Problem]:
+    low, high = serving.min_replicas, serving.max_replicas
+    if low > high > 0:
+        yield "minReplicas", f"minReplicas {low} is above maxReplicas {high}", "raise maxReplicas or lower minReplicas"
+    if serving.knative:
+        yield from _knative(serving)
+        return
+    if low == 0:
+        yield (
+            "minReplicas",
+            "minReplicas 0 (scale to zero) does not work in Standard mode",
+            "set minReplicas: 1, or kserve.mode: Knative for this environment",
+        )
+    if serving.container_concurrency:
+        yield "containerConcurrency", "containerConcurrency works only in Knative mode", "remove it or use Knative"
+    if serving.autoscaler in ("external", "none"):
+        return
+    if serving.scale_metric not in ("cpu", "memory"):
+        yield (
+            "scaleMetric",
+            f"scaleMetric {serving.scale_metric} works only in Knative mode",
+            "use cpu or memory, or kserve.mode: Knative",
+        )
+    if serving.scale_target > 100:
+        yield (
+            "scaleTarget",
+            f"scaleTarget {serving.scale_target} is no percentage; KServe refuses more than 100",
+            "use 1 to 100, the percentage of the request that replicas may use",
+        )
+
+
+def _knative(serving: Serving) -> Iterator[Problem]:
+    if serving.scale_metric in ("cpu", "memory"):
+        yield (
+            "scaleMetric",
+            f"scaleMetric {serving.scale_metric} works only in Standard mode",
+            "use concurrency or rps, or kserve.mode: Standard",
+        )
+
+
+def _refused_update(before: Manifest, after: Manifest) -> str:
+    old, new = (str(get_at(item, *_DEPLOYMENT_MODE) or "") for item in (before, after))
+    if not old or new in (old, _RENAMED.get(old)):
+        return ""
+    return f"deployment mode {new or 'unset'}, was {old}: KServe refuses to change it in place"
+
+
+def _health(slug: str, namespace: str, serving: Serving) -> tuple[Mapping[str, str], ...]:
+    """The child that KServe makes. KServe copies the child's observedGeneration into the InferenceService
+    (kserve#6081), so kstatus and Flux's CEL checks of the InferenceService may wait for ever.
+    """
+    child = {"apiVersion": "apps/v1", "kind": "Deployment"}
+    if serving.knative:
+        child = {"apiVersion": "serving.knative.dev/v1", "kind": "Service"}
+    return ({**child, "name": f"{slug}-predictor", "namespace": namespace},)
+
+
+KSERVE = Backend(
+    name="kserve",
+    main=Kind(group=_GROUP, kind="InferenceService"),
+    writes=(
+        Kind(group=_GROUP, kind="InferenceService"),
+        Kind(group=_GROUP, kind="ServingRuntime"),
+        Kind(group="batch", kind="Job"),
+        Kind(group="batch", kind="CronJob"),
+    ),
+    creates={
+        None: (
+            Kind(group="apps", kind="Deployment"),
+            Kind(group="apps", kind="ReplicaSet"),
+            Kind(group="", kind="Pod"),
+            Kind(group="", kind="Service"),
+            Kind(group="autoscaling", kind="HorizontalPodAutoscaler"),
+            Kind(group="keda.sh", kind="ScaledObject"),
+            Kind(group="gateway.networking.k8s.io", kind="HTTPRoute"),
+            Kind(group="networking.k8s.io", kind="Ingress"),
+        ),
+        Mode.KNATIVE: (
+            Kind(group="networking.istio.io", kind="VirtualService"),
+            Kind(group="serving.knative.dev", kind="Service"),
+            Kind(group="serving.knative.dev", kind="Configuration"),
+            Kind(group="serving.knative.dev", kind="Revision"),
+            Kind(group="serving.knative.dev", kind="Route"),
+        ),
+    },
+    settings=_SETTINGS,
+    recorded=((*_MODEL, "storageUri"),),
+    configured={_DEPLOYMENT_MODE: ("kserve", "mode")},
+    host_label=lambda slug, namespace: f"{slug}-predictor-{namespace}",
+    choose=_choose,
+    reads_storage=lambda chosen: chosen.profile != "mlflow-image",
+    contradictions=_contradictions,
+    verdict=gate.of_object,
+    refused_update=_refused_update,
+    health=_health,
+    argocd_health=_HEALTH,
+    ingress=curl.format_ingress_call,
+    port_forward=curl.format_port_forward_call,
+)
