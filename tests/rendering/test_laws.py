@@ -23,6 +23,7 @@ from m2g.rendering.gitops.kustomization import patch
 from m2g.rendering.kserve import inference_service
 from m2g.rendering.model import desired, model_files
 from m2g.repository.state import Repository
+from m2g.serving.kserve import KSERVE
 from m2g.serving.spec import Serving, contradictions
 from m2g.validation import rules
 from m2g.validation.schemas import Catalogue
@@ -243,7 +244,7 @@ def test_contradictions_are_named_by_their_setting() -> None:
     }
     for path, servings in cases.items():
         for serving in servings:
-            found = list(contradictions(serving))
+            found = [*KSERVE.contradictions(serving), *contradictions(serving)]
             assert [finding.path for finding in found] == [path]
             assert all(finding.hint for finding in found)
     assert list(contradictions(Serving(kserve=knative, min_replicas=0, scale_metric="rps"))) == []
