@@ -34,11 +34,29 @@ class LoadedRepository(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
 
 
+class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """One model's release records by environment, its model.yaml and components, and what is wrong with them."""
+
+    records: dict[str, Release]
+    intent: ModelIntent | None
+    components: frozenset[Key]
+    findings: list[Finding]
+
+
+def read_model(root: Path, folder: ModelFolder, known: KnownFolders, *, up_to_date: bool) -> LoadedModel:
+    """Read one model. `up_to_date`: its folder is known to be exactly what render gives."""
+    records, findings = releases.read_records(root, folder, sure=up_to_date)
+    intent, wrong = known.read_intent(root, folder)
+    paths = (*folder.files, *folder.special_files)
+    components = frozenset(found for path in paths if (found := layout.parse_component_path(path)) is not None)
+    return LoadedModel(records=records, intent=intent, components=components, findings=[*findings, *wrong])
+
+
 def _read(root: Path, config: Config, remembered: KnownFolders) -> LoadedRepository:
     """Every model's records, model.yaml and components, and what is wrong with them."""
     records: dict[Key, Release] = {}
     intents: dict[str, ModelIntent] = {}
-    written: set[Key] = set()
+    components: set[Key] = set()
     slugs: set[str] = set()
     settled: set[str] = set()
     digests: dict[str, bytes] = {}
@@ -46,14 +64,12 @@ def _read(root: Path, config: Config, remembered: KnownFolders) -> LoadedReposit
     alike = Interner()
     for folder, known in _all(root, remembered):
         digests[folder.slug] = folder.digest
-        found, wrong = releases.read_records(root, folder, sure=known)
-        findings += wrong
-        records |= {(folder.slug, environment): alike.intern(release) for environment, release in found.items()}
-        intent, wrong = remembered.read_intent(root, folder)
-        findings += wrong
-        if intent is not None:
-            intents[folder.slug] = intent
-        written |= set(find_components(folder))
+        model = read_model(root, folder, remembered, up_to_date=known)
+        findings += model.findings
+        records |= {(folder.slug, environment): alike.intern(release) for environment, release in model.records.items()}
+        if model.intent is not None:
+            intents[folder.slug] = model.intent
+        components |= model.components
         slugs.add(folder.slug)
         if known:
             settled.add(folder.slug)
@@ -64,7 +80,7 @@ def _read(root: Path, config: Config, remembered: KnownFolders) -> LoadedReposit
         config=config,
         records=records,
         intents=intents,
-        components=frozenset(written),
+        components=frozenset(components),
         runtimes=described,
         root=root,
         slugs=frozenset(slugs),
@@ -88,13 +104,6 @@ def _all(root: Path, remembered: KnownFolders) -> Iterator[tuple[ModelFolder, bo
         some = [model_folder.read(root, slug, fleet) for slug in slugs[start : start + _TOGETHER]]
         known = remembered.find_up_to_date(some)
         yield from ((folder, folder.digest in known) for folder in some)
-
-
-def find_components(folder: ModelFolder) -> Iterator[Key]:
-    """(slug, environment) of every kustomize Component that people wrote."""
-    for path in (*folder.files, *folder.special_files):
-        if (found := layout.parse_component_path(path)) is not None:
-            yield found
 
 
 class InvalidRepository(InputError):

@@ -18,7 +18,7 @@ from m2g.core.shard import Shard
 from m2g.rendering import example_findings
 from m2g.rendering.model import desired
 from m2g.repository import config as configuration
-from m2g.repository import load, model_folder, ownership
+from m2g.repository import layout, load, model_folder, ownership
 from m2g.repository import records as releases
 from m2g.repository.known_folders import KnownFolders
 from m2g.repository.locate import add_lines
@@ -111,10 +111,9 @@ def look(what: Look, folder: ModelFolder, remembered: KnownFolders) -> Unit:
     """
     root, slug = what.root, folder.slug
     rendered = remembered.is_up_to_date(folder)
-    records, findings = releases.read_records(root, folder, sure=rendered)
-    intent, wrong = remembered.read_intent(root, folder)
-    findings += wrong
-    intents = {} if intent is None else {slug: intent}
+    model = load.read_model(root, folder, remembered, up_to_date=rendered)
+    records, findings = model.records, model.findings
+    intents = {} if model.intent is None else {slug: model.intent}
     keyed = {(slug, environment): release for environment, release in records.items()}
     findings += stale_pins(intents, keyed)
     if what.config is not None:
@@ -122,7 +121,7 @@ def look(what: Look, folder: ModelFolder, remembered: KnownFolders) -> Unit:
             config=what.config,
             records=keyed,
             intents=intents,
-            components=frozenset(load.find_components(folder)),
+            components=model.components,
             runtimes=what.runtimes,
         )
         findings += _against(root, repository, rendered=rendered)
@@ -149,15 +148,15 @@ def _against(root: Path, repository: Repository, *, rendered: bool) -> Iterator[
 
 
 def _overlays(folder: ModelFolder) -> tuple[str, ...]:
-    start = f"models/{folder.slug}/overlays/"
+    start = f"{layout.model(folder.slug)}/{layout.OVERLAYS}/"
     below = (path[len(start) :] for path in (*folder.files, *folder.special_files) if path.startswith(start))
     return tuple(sorted({rest.partition("/")[0] for rest in below if "/" in rest}))
 
 
 def _unpaired(folder: ModelFolder, records: set[str], overlays: set[str]) -> Iterator[Finding]:
     for environment in sorted(records ^ overlays):
-        record = f"models/{folder.slug}/releases/{environment}.json"
-        overlay = f"models/{folder.slug}/overlays/{environment}"
+        record = layout.release(folder.slug, environment)
+        overlay = layout.overlay(folder.slug, environment)
         if environment in overlays:
             if record in folder.files or record in folder.special_files:
                 continue  # there is one that cannot be read, and that is said already
@@ -169,6 +168,6 @@ def _unpaired(folder: ModelFolder, records: set[str], overlays: set[str]) -> Ite
 
 def applied(root: Path, slug: str, environment: str) -> tuple[kustomize.RawFile, ...]:
     """The file of fleet/ that applies this overlay, where there is one."""
-    file = f"fleet/{environment}/{slug}.yaml"
+    file = layout.flux_file(slug, environment)
     whole = f"{root}/{file}"
     return (kustomize.read_file(root, file),) if os.path.isfile(whole) or os.path.islink(whole) else ()
