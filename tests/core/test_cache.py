@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import sqlite3
 import subprocess
 import sys
@@ -125,8 +126,20 @@ def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert folder() == tmp_path / ".cache/m2g"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert folder() == tmp_path / "xdg/m2g"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert folder() == tmp_path / ".cache/m2g"
     monkeypatch.setenv("M2G_CACHE_DIR", str(tmp_path / "own"))
     assert folder() == tmp_path / "own"
+
+
+def test_a_user_without_a_home_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(user: int) -> None:
+        raise KeyError(user)
+
+    for name in ("M2G_CACHE_DIR", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    assert folder() is None
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
 import stat
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
+from filelock import FileLock, Timeout
 
 from m2g.core import safe_files
 from m2g.core.errors import InputError, OutsideError
@@ -56,15 +56,12 @@ def locked(root: Path, *, wait: float = 60, waiting: Callable[[], None] = lambda
         ignore = folder / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n")
-        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        lock = _acquire(folder / "lock", wait, waiting)
     except OSError as error:
         raise _unwritable(root / STATE, error) from error
-    try:
-        _acquire(handle, wait, waiting)
+    with lock:
         _recover(root)
         yield
-    finally:
-        os.close(handle)
 
 
 def write(root: Path, tree: Tree, removals: Collection[str]) -> None:
@@ -102,21 +99,17 @@ def write(root: Path, tree: Tree, removals: Collection[str]) -> None:
     _replay(root, journal, range(len(paths)))
 
 
-def _acquire(handle: int, wait: float, waiting: Callable[[], None]) -> None:
-    deadline, told = time.monotonic() + wait, False
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if not told:
-                waiting()
-                told = True
-            if time.monotonic() > deadline:
-                raise OutsideError(
-                    f"another m2g has been writing here for {wait:g} s", hint="wait for it to end, then run again"
-                ) from None
-            time.sleep(0.1)
+def _acquire(file: Path, wait: float, waiting: Callable[[], None]) -> AbstractContextManager[object]:
+    lock = FileLock(file, fallback_to_soft=False)
+    try:
+        with contextlib.suppress(Timeout):
+            return lock.acquire(timeout=0)
+        waiting()
+        return lock.acquire(timeout=wait)
+    except Timeout:
+        raise OutsideError(
+            f"another m2g has been writing here for {wait:g} s", hint="wait for it to end, then run again"
+        ) from None
 
 
 def _stage(root: Path, stage: Path, tree: Tree, paths: Sequence[str], made: list[str]) -> None:

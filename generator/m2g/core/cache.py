@@ -28,12 +28,15 @@ FILE = "found.db"
 
 
 def folder() -> Path | None:
-    """M2G_CACHE_DIR, else XDG_CACHE_HOME/m2g, else ~/.cache/m2g; None where there is no home."""
+    """M2G_CACHE_DIR, else the user's cache folder (`~/.cache/m2g` on Linux); None for a user without a home."""
     named = os.environ.get("M2G_CACHE_DIR")
     if named:
         return Path(named).absolute()
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "m2g" if os.path.isabs(base) else None
+    import platformdirs
+
+    with contextlib.suppress(RuntimeError):
+        return platformdirs.user_cache_path("m2g")
+    return None
 
 
 class Cache:

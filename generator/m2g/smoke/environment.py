@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from m2g.core import process
+from m2g.core import cache, process
 from m2g.core.errors import InputError, M2gError, OutsideError
 from m2g.core.model import Value
 from m2g.core.sanitize import hide_passwords, make_visible
@@ -70,11 +70,11 @@ def made(order: Order, tell: Callable[[str], None]) -> Iterator[Environment]:
     Raises InputError for requirements that cannot be installed, OutsideError for index, disk and Python.
     """
     python, version, notes = _python(order)
-    cache = _cache()
+    place = _cache()
     asked = [version, *order.indexes, *order.lines, *(f"-c {line}" for line in order.constraints)]
     key = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:20]
-    folder = cache / key
-    with _opened(cache, key) as lock:
+    folder = place / key
+    with _opened(place, key) as lock:
         _lock(lock, fcntl.LOCK_SH, tell)  # while anybody has it, nobody prunes
         while not _complete(folder, version):
             _lock(lock, fcntl.LOCK_EX, tell)
@@ -83,7 +83,7 @@ def made(order: Order, tell: Callable[[str], None]) -> Iterator[Environment]:
                 _make(order, python, folder)
             _lock(lock, fcntl.LOCK_SH, tell)
         (folder / _MARKER).touch()
-        _prune(cache, key)
+        _prune(place, key)
         yield Environment(python=folder / "bin/python", version=version, notes=notes)
 
 
@@ -105,21 +105,22 @@ def _python(order: Order) -> tuple[Path, str, tuple[str, ...]]:
 
 
 def _cache() -> Path:
-    named, shared = os.environ.get("M2G_CACHE_DIR", ""), os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(named) if named else Path(shared) / "m2g" if shared else Path.home() / ".cache/m2g"
+    hint = "set M2G_CACHE_DIR to a folder that you may write to, or name an environment: --environment PATH"
+    base = cache.folder()
+    if base is None:
+        raise OutsideError("there is no cache folder: this user has no home", hint=hint)
     folder = Path(os.path.abspath(base)) / "environments"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        hint = "set M2G_CACHE_DIR to a folder that you may write to, or name an environment: --environment PATH"
         raise OutsideError(f"the cache {folder} cannot be made: {error.strerror}", hint=hint) from error
     return folder
 
 
 @contextlib.contextmanager
-def _opened(cache: Path, key: str) -> Iterator[int]:
+def _opened(place: Path, key: str) -> Iterator[int]:
     """The file whose lock is an environment's; closing it gives the lock back."""
-    handle = os.open(cache / f"{key}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = os.open(place / f"{key}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         yield handle
     finally:
@@ -214,14 +215,14 @@ def _refusal(order: Order, words: str, folder: Path) -> M2gError:
     )
 
 
-def _prune(cache: Path, key: str) -> None:
+def _prune(place: Path, key: str) -> None:
     """Remove those that were not used for the longest time, unless somebody uses them."""
-    complete = sorted(cache.glob(f"*/{_MARKER}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    complete = sorted(place.glob(f"*/{_MARKER}"), key=lambda path: path.stat().st_mtime, reverse=True)
     for marker in complete[_KEPT:]:
         folder = marker.parent
         if folder.name == key:
             continue
-        with _opened(cache, folder.name) as handle, contextlib.suppress(BlockingIOError):
+        with _opened(place, folder.name) as handle, contextlib.suppress(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _remove(folder)
 
