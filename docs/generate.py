@@ -48,7 +48,7 @@ def pages() -> dict[Path, str]:
     }
     texts = {REFERENCE / name: f"{_HEAD}{text.rstrip()}\n" for name, text in found.items()}
     # It has a header of its own.
-    texts[REFERENCE / "rules.md"] = rules.markdown(explain.pages())
+    texts[REFERENCE / "rules.md"] = rules.render_markdown(explain.pages())
     for name, schema in json_output.schemas(fields).items():
         texts[REFERENCE / f"schemas/{name}.schema.json"] = json.dumps(schema, indent=1) + "\n"
     fields.check()

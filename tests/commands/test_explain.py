@@ -62,7 +62,7 @@ def test_a_finding_of_no_rule_is_explained() -> None:
 
 
 def test_what_the_schema_finds_says_so() -> None:
-    assert "It is reported as `schema`." in m2g("schema-name").stdout
+    assert "Its findings have the rule `schema`." in m2g("schema-name").stdout
 
 
 def test_a_misspelt_rule_is_exit_2_with_the_near_one() -> None:
@@ -99,11 +99,11 @@ def test_every_page_can_be_read_at_80_columns(rule: str) -> None:
 
 
 def test_the_documentation_is_what_the_rules_say() -> None:
-    page = rules.markdown(explain.pages())
+    page = rules.render_markdown(explain.pages())
     for rule in RULE_IDS:
         assert f"\n## {rule}\n" in page
 
 
 def test_the_page_of_the_documentation_is_fresh() -> None:
     page = ROOT / "docs/reference/rules.md"
-    assert page.read_text() == rules.markdown(explain.pages()), "run `python docs/generate.py`"
+    assert page.read_text() == rules.render_markdown(explain.pages()), "run `python docs/generate.py`"

@@ -20,7 +20,7 @@ def test_the_story_ends_with_a_prediction_and_has_no_warning(tmp_path: Path) -> 
     assert "~ wine-quality in prod: version 1 → 2" in done.stdout
     assert "REST  equals pyfunc" in done.stdout
     assert "gRPC  equals pyfunc" in done.stdout
-    assert done.stdout.rindex("1 of 1 served as pyfunc says") < done.stdout.index("── Next steps ──")
+    assert done.stdout.rindex("1 of 1 equal to pyfunc") < done.stdout.index("── Next steps ──")
     again = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False)
     assert again.returncode == 2
     assert "is not empty" in again.stdout

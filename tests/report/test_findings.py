@@ -8,6 +8,7 @@ import re
 import pytest
 
 from m2g.core.finding import Checked, Finding, Severity
+from m2g.report import findings
 from m2g.report import findings as report
 
 PLAIN = Finding(
@@ -36,7 +37,7 @@ HOSTILE = [
 
 
 def test_text_groups_by_model_fits_80_columns_and_ends_with_the_verdict() -> None:
-    lines = report.text([PLAIN, WARNING], Checked(models=1, overlays=2)).splitlines()
+    lines = findings.render_text([PLAIN, WARNING], Checked(models=1, overlays=2)).splitlines()
     assert lines[0] == "repository"
     assert lines[lines.index("wine") + 1] == "  error models/wine/model.yaml:3"
     assert max(map(len, lines)) <= 80
@@ -46,8 +47,10 @@ def test_text_groups_by_model_fits_80_columns_and_ends_with_the_verdict() -> Non
 
 
 def test_nothing_wrong() -> None:
-    assert report.text([], Checked(models=3, overlays=6, objects=6)) == "valid: 3 models, 6 overlays, 6 objects\n"
-    assert report.text([]) == "valid: nothing to check\n"
+    assert (
+        findings.render_text([], Checked(models=3, overlays=6, objects=6)) == "valid: 3 models, 6 overlays, 6 objects\n"
+    )
+    assert findings.render_text([]) == "valid: nothing to check\n"
 
 
 def test_json_has_all_fields_and_a_summary() -> None:
@@ -67,7 +70,7 @@ def test_json_has_all_fields_and_a_summary() -> None:
 
 
 def test_github_annotations() -> None:
-    lines = report.github([PLAIN, WARNING]).splitlines()
+    lines = findings.render_github([PLAIN, WARNING]).splitlines()
     assert lines[0].startswith("::error file=models/wine/model.yaml,line=3,title=replicas-range::spec.predictor.max")
     assert lines[1] == "::warning file=m2g.yaml,title=x::odd"
     assert lines[2] == "1 error and 1 warning"
@@ -81,7 +84,7 @@ def test_hostile_words_stay_words(text: str) -> None:
         assert not CONTROLS.search(written)
         commands = re.findall(r"^\s*::", written, re.MULTILINE)
         assert len(commands) == (1 if form == "github" else 0)
-    (annotation, _) = report.github([finding]).splitlines()
+    (annotation, _) = findings.render_github([finding]).splitlines()
     about = annotation.removeprefix("::error ").partition("::")[0]
     assert [part.partition("=")[0] for part in about.split(",")] == ["file", "title"]
-    assert "##[" not in report.text([finding])
+    assert "##[" not in findings.render_text([finding])

@@ -142,7 +142,7 @@ def test_junit_has_a_suite_a_model_and_a_test_an_overlay() -> None:
         ("wine", "models/wine/overlays/prod", True),
     }
     (failure,) = root.findall("testsuite[@name='wine']//failure")
-    assert failure.get("message") == PLAIN.message
+    assert failure.get("message") == f"{PLAIN.path}: {PLAIN.message}"
     assert (failure.text or "").splitlines() == [
         "error models/wine/model.yaml:3",
         "spec.predictor.maxReplicas: is 1, less than minReplicas 2",

@@ -122,7 +122,7 @@ def test_only_what_a_branch_changes_is_served(world: World) -> None:
     tests, code, _ = world.ask("--changed-against", "base")
     assert (tests, code) == ([], 0)
     done = smoke("--changed-against", "base", place=("-C", str(world.root)))
-    assert done.stdout == "nothing to test: no model changed\n"
+    assert done.stdout == "nothing to test: no model has changed\n"
     alias = "import sys, mlflow; mlflow.MlflowClient(sys.argv[1]).set_registered_model_alias('wine', 'champion', '2')"
     subprocess.run([sys.executable, "-c", alias, world.uri], check=True, capture_output=True)
     world.render()

@@ -43,6 +43,6 @@ def diff(
     from m2g.repository.state import Scope
 
     scope = Scope(models=frozenset(models), environments=frozenset(environments))
-    with progress.shown("diff") as tell:
+    with progress.show_progress("diff") as tell:
         review = command.diff(config.find_root(folder), against, scope, progress=tell)
     deliver(folder, form, outputs, lambda form: report.render(review, form))

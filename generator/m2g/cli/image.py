@@ -69,12 +69,12 @@ def image(
     _refuse(missing, name, output, number)
     root = config.find_root(folder)
     place = None if output is None else Path(os.path.normpath(folder / output))
-    with progress.shown("image") as tell:
+    with progress.show_progress("image") as tell:
         try:
             registry = command.opened(root, tell)
             if missing:
                 scope = Scope(models=frozenset([model] if model else []), environments=frozenset(environments))
-                print_(report.missing(command.waiting(root, scope, registry, locked=locked), form))
+                print_(report.render_missing(command.waiting(root, scope, registry, locked=locked), form))
                 return Exit.DONE
             options = command.ImageOptions(
                 model=_one([model] if model else [], "MODEL"),
@@ -91,14 +91,14 @@ def image(
             elif place is None:
                 raise InputError("where to?", hint="-o DIR: a new folder for the build context")
             else:
-                print_(report.prepared(command.prepare(root, options, place, registry), form))
+                print_(report.render_prepared(command.prepare(root, options, place, registry), form))
                 return Exit.DONE
         except load.InvalidRepository as wrong:
             print_(findings.render(wrong.findings, form))
             return Exit.INPUT
     if outcome.findings and form != "json":
         say(findings.render(outcome.findings, "text"))
-    print_(render.json(outcome) if form == "json" else render.text(outcome))
+    print_(render.render_json(outcome) if form == "json" else render.render_text(outcome))
     return Exit.NO if any(finding.severity == "error" for finding in outcome.findings) else Exit.DONE
 
 

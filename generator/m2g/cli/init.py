@@ -27,4 +27,4 @@ def init(folder: Path, directory: Path, defaults: bool, data: Sequence[str], tem
     from m2g.report import init
 
     done = command.init(folder / directory, template=template, data=data, defaults=defaults)
-    print_(init.text(done.folder, len(done.files), done.in_git))
+    print_(init.render_text(done.folder, len(done.files), done.in_git))

@@ -64,7 +64,7 @@ def render(
         cache=memory(root, forgets=no_cache),
     )
     try:
-        with progress.shown("render") as tell:
+        with progress.show_progress("render") as tell:
             outcome = command.render(
                 root,
                 options,
@@ -75,10 +75,10 @@ def render(
         print_(report.render(wrong.findings, form))
         return Exit.INPUT
     if form == "json":
-        print_(render.json(outcome))
+        print_(render.render_json(outcome))
     else:
         if outcome.findings:
             say(report.render(outcome.findings, "text"))
-        print_(render.text(outcome))
+        print_(render.render_text(outcome))
     errors = any(finding.severity == "error" for finding in outcome.findings)
     return Exit.NO if errors or (check and outcome.files) else Exit.DONE

@@ -52,10 +52,10 @@ def request(
         folder,
     )
     if not body_alone:
-        print_(report.call(made, form))
+        print_(report.render_call(made, form))
         return
     if not made.body:
         raise InputError(f"{made.model} has no request: {made.notes[0]}", hint="`m2g request` without --body says more")
     for note in made.notes:
-        say(f"note: {report.line(note)}")
-    print_(report.body(made.body))
+        say(f"note: {report.format_note(note)}")
+    print_(report.escape_body(made.body))

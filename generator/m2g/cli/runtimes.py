@@ -29,7 +29,7 @@ def list_(folder: Path, form: str) -> None:
     from m2g.commands import runtimes as command
     from m2g.report import runtimes as report
 
-    print_(report.listing(command.listed(_root(folder)), form))
+    print_(report.render_list(command.listed(_root(folder)), form))
 
 
 @runtimes.command(context_settings=CONTEXT)
@@ -42,7 +42,7 @@ def show(folder: Path, name: str, kserve: str, form: str) -> None:
     from m2g.commands import runtimes as command
     from m2g.report import runtimes as report
 
-    print_(report.whole(command.show(_root(folder), name, kserve), form))
+    print_(report.render_runtime(command.show(_root(folder), name, kserve), form))
 
 
 @runtimes.command(name="import", context_settings=CONTEXT)
@@ -65,7 +65,7 @@ def import_(folder: Path, file: Path, name: str, image: str, python: str, form: 
     from m2g.repository import config
 
     described = Runtime(name=name, image=image[:500], python=python)
-    print_(report.imported(command.import_(config.find_root(folder), folder / file, described), form))
+    print_(report.render_import(command.import_(config.find_root(folder), folder / file, described), form))
 
 
 def _root(folder: Path) -> Path | None:

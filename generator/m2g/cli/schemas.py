@@ -31,7 +31,7 @@ def list_(folder: Path, form: str) -> None:
     from m2g.commands import schemas as command
     from m2g.report import schemas as report
 
-    print_(report.listing(command.listed(_root(folder)), form))
+    print_(report.render_list(command.listed(_root(folder)), form))
 
 
 @schemas.command(context_settings=CONTEXT)
@@ -43,7 +43,7 @@ def show(folder: Path, kind: str, kserve: str) -> None:
     from m2g.commands import schemas as command
     from m2g.report import schemas as report
 
-    print_(report.schema(command.show(_root(folder), kind, kserve)))
+    print_(report.render_schema(command.show(_root(folder), kind, kserve)))
 
 
 @schemas.command(name="import", context_settings=CONTEXT)
@@ -75,7 +75,7 @@ def import_(
         done = command.import_cluster(root, context, only)
     else:
         done = command.import_files(root, folder, files, only)
-    print_(report.imported(done, form))
+    print_(report.render_import(done, form))
     return Exit.NO if done.refused else Exit.DONE
 
 

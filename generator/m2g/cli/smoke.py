@@ -111,5 +111,5 @@ def smoke(
         base=base,
     )
     done, code = command.smoke(targets.wished(wish, folder), options, say)
-    print_(report.smoke(done, form))
+    print_(report.render(done, form))
     return code

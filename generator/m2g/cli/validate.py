@@ -57,8 +57,8 @@ def validate(
     scope = Scope(models=frozenset(models), environments=frozenset(environments), shard=part)
     base = None if against is None else Against(ref=against, removals=allow_removals)
     root = config.find_root(folder)
-    with progress.shown("validate") as tell:
+    with progress.show_progress("validate") as tell:
         options = command.Options(scope=scope, against=base, cache=memory(root, forgets=no_cache))
         report = command.validate(root, options, progress=tell)
-    deliver(folder, form, outputs, lambda form: findings.whole(report, form))
+    deliver(folder, form, outputs, lambda form: findings.render_report(report, form))
     return Exit.NO if any(finding.severity == "error" for finding in report.findings) else Exit.DONE

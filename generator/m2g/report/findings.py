@@ -1,4 +1,4 @@
-"""Findings for people (text), for scripts (JSON), and in the forms that CI systems show on a change."""
+"""Findings as text, as JSON, and in the formats that CI systems show on a pull request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 from m2g.core.finding import Checked, Finding, Report, Severity
 from m2g.core.sanitize import make_visible
-from m2g.report.layout import WIDTH, clipped, encoded, joined, wrapped
+from m2g.report.layout import WIDTH, clip, count, encode_json, format_message, join_lines, wrap
 
 FORMATS = ("text", "json", "github", "gitlab", "sarif", "junit")
 _LONG = 2000
@@ -16,20 +16,20 @@ _NOBODY = "repository"
 NOTHING = Checked()
 
 
-def whole(report: Report, form: str) -> str:
+def render_report(report: Report, form: str) -> str:
     """A report in one of FORMATS."""
     if form == "json":
-        return json(report)
+        return render_json(report)
     return render(report.findings, form, report.checked, report.built)
 
 
 def render(findings: Sequence[Finding], form: str, checked: Checked = NOTHING, built: Sequence[str] = ()) -> str:
-    """All findings in one of FORMATS; `checked` is what the last line tells when nothing is wrong."""
+    """All findings in one of FORMATS; the last line reports what was `checked`."""
     match form:
         case "json":
-            return json(Report(findings=tuple(findings), checked=checked, built=tuple(built)))
+            return render_json(Report(findings=tuple(findings), checked=checked, built=tuple(built)))
         case "github":
-            return github(findings, checked)
+            return render_github(findings, checked)
         case "gitlab":
             from m2g.report import gitlab
 
@@ -41,28 +41,28 @@ def render(findings: Sequence[Finding], form: str, checked: Checked = NOTHING, b
         case "junit":
             from m2g.report import junit
 
-            return junit.render(findings, built, verdict(findings, checked))
+            return junit.render(findings, built, summarize(findings, checked))
         case _:
-            return text(findings, checked)
+            return render_text(findings, checked)
 
 
-def text(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
-    """By model, readable at 80 columns without colour; the last line is the verdict."""
+def render_text(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
+    """The findings by model, at most 80 columns wide and without color; the last line is the summary."""
     groups: dict[str, list[Finding]] = {}
     for finding in findings:
         groups.setdefault(_owner(finding), []).append(finding)
     lines: list[str] = []
     for owner in sorted(groups, key=lambda name: (name != _NOBODY, name)):
         lines += [
-            clipped(make_visible(owner), WIDTH),
+            clip(make_visible(owner), WIDTH),
             *(line for item in groups[owner] for line in _paragraph(item)),
             "",
         ]
-    return joined([*lines, verdict(findings, checked)])
+    return join_lines([*lines, summarize(findings, checked)])
 
 
-def json(report: Report) -> str:
-    """One object with `version: 1`, all fields of every finding, and a summary; documented in docs/reference."""
+def render_json(report: Report) -> str:
+    """One object with `version: 1`, all fields of every finding, and a summary; see docs/reference/json-output.md."""
     findings = report.findings
     data = {
         "version": 1,
@@ -75,61 +75,56 @@ def json(report: Report) -> str:
             **msgspec.to_builtins(report.checked),
         },
     }
-    return encoded(data)
+    return encode_json(data)
 
 
-def github(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
-    """One workflow command a finding (docs.github.com, workflow commands), and the verdict as a plain line."""
+def render_github(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
+    """One workflow command for each finding (docs.github.com, workflow commands), then the summary as a plain line."""
     lines = []
     for item in findings:
-        place = {"file": item.file, "line": str(item.line) if item.line else "", "title": item.rule}
-        about = ",".join(f"{name}={_property(value)}" for name, value in place.items() if value)
-        words = [_sentence(item), *([f"→ {item.hint}"] if item.hint else []), *(f"[{name}]" for name in _where(item))]
-        lines.append(f"::{item.severity} {about}::{_data(' '.join(make_visible(part, _LONG) for part in words))}")
-    return "\n".join([*lines, verdict(findings, checked)]) + "\n"
+        given = {"file": item.file, "line": str(item.line) if item.line else "", "title": item.rule}
+        properties = ",".join(f"{name}={_escape_property(value)}" for name, value in given.items() if value)
+        parts = [
+            format_message(item),
+            *([f"→ {item.hint}"] if item.hint else []),
+            *([f"[{item.environment}]"] if item.environment else []),
+        ]
+        text = _escape_data(" ".join(make_visible(part, _LONG) for part in parts))
+        lines.append(f"::{item.severity} {properties}::{text}")
+    return "\n".join([*lines, summarize(findings, checked)]) + "\n"
 
 
-def verdict(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
-    """One line: how many of which, or that all is well."""
+def summarize(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
+    """One line: how many errors and warnings there are, or that everything is valid."""
     counts = [(_count(findings, severity), str(severity)) for severity in Severity]
-    wrong = " and ".join(_plural(count, word) for count, word in counts if count)
-    looked = ", ".join(
-        _plural(count, word)
-        for count, word in (
+    found = " and ".join(count(number, word) for number, word in counts if number)
+    covered = ", ".join(
+        count(number, word)
+        for number, word in (
             (checked.models, "model"),
             (checked.overlays, "overlay"),
             (checked.objects, "object"),
             (checked.files, "file"),
         )
-        if count
+        if number
     )
     if checked.undecided:
-        looked += (
-            f"; {_plural(len(checked.undecided), 'rule')} of CRDs left to the API server (--format json names them)"
-        )
-    if not wrong:
-        return f"valid: {looked or 'nothing to check'}"
-    return f"{wrong} (checked: {looked})" if looked else wrong
+        covered += f"; {count(len(checked.undecided), 'CRD rule')} left to the API server (--format json lists them)"
+    if not found:
+        return f"valid: {covered or 'nothing to check'}"
+    return f"{found} (checked: {covered})" if covered else found
 
 
 def _paragraph(item: Finding) -> list[str]:
     line = f":{item.line}" if item.line else ""
-    place = f" {make_visible(item.file, _LONG)}{line}" if item.file else ""
-    about = clipped(make_visible(", ".join([*_where(item), item.rule])), WIDTH - 6)
+    location = f" {make_visible(item.file, _LONG)}{line}" if item.file else ""
+    labels = ", ".join(label for label in (item.environment, item.rule) if label)
     return [
-        f"  {item.severity}{place}",
-        *wrapped(make_visible(_sentence(item), _LONG), "    ", "    "),
-        *(wrapped(make_visible(item.hint, _LONG), "    → ", "      ") if item.hint else []),
-        f"    [{about}]",
+        f"  {item.severity}{location}",
+        *wrap(make_visible(format_message(item), _LONG), "    ", "    "),
+        *(wrap(make_visible(item.hint, _LONG), "    → ", "      ") if item.hint else []),
+        f"    [{clip(make_visible(labels), WIDTH - 6)}]",
     ]
-
-
-def _sentence(item: Finding) -> str:
-    return f"{item.path}: {item.message}" if item.path else item.message
-
-
-def _where(item: Finding) -> list[str]:
-    return [item.environment] if item.environment else []
 
 
 def _owner(item: Finding) -> str:
@@ -140,13 +135,9 @@ def _count(findings: Sequence[Finding], severity: Severity) -> int:
     return sum(item.severity is severity for item in findings)
 
 
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}{'s' * (count != 1)}"
+def _escape_data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _data(words: str) -> str:
-    return words.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(words: str) -> str:
-    return _data(make_visible(words, _LONG)).replace(":", "%3A").replace(",", "%2C")
+def _escape_property(text: str) -> str:
+    return _escape_data(make_visible(text, _LONG)).replace(":", "%3A").replace(",", "%2C")

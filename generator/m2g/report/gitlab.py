@@ -6,27 +6,26 @@ from collections.abc import Sequence
 
 from m2g.core.finding import Finding, Severity
 from m2g.core.sanitize import make_visible
-from m2g.report.layout import encoded, fingerprints
+from m2g.report.layout import encode_json, format_message, make_fingerprints
 
-NOWHERE = "m2g.yaml"
-"""The file of a finding that is about none: an issue must have one."""
+DEFAULT_FILE = "m2g.yaml"
+"""The file of a finding without a file: an issue must have one."""
 _LONG = 2000
 _SEVERITIES = {Severity.ERROR: "major", Severity.WARNING: "minor"}
 
 
 def render(findings: Sequence[Finding]) -> str:
-    """The whole report; without findings it is `[]`, so that GitLab says what was solved."""
-    return encoded([_issue(*pair) for pair in zip(findings, fingerprints(findings), strict=True)])
+    """The whole report. Without findings it is `[]`, so that GitLab shows what was fixed."""
+    return encode_json([_issue(*pair) for pair in zip(findings, make_fingerprints(findings), strict=True)])
 
 
 def _issue(item: Finding, fingerprint: str) -> dict[str, object]:
-    about = f" [{item.environment}]" if item.environment else ""
+    environment = f" [{item.environment}]" if item.environment else ""
     hint = f" → {item.hint}" if item.hint else ""
-    path = f"{item.path}: " if item.path else ""
     return {
-        "description": make_visible(f"{path}{item.message}", _LONG) + make_visible(f"{hint}{about}", _LONG),
+        "description": make_visible(format_message(item), _LONG) + make_visible(f"{hint}{environment}", _LONG),
         "check_name": make_visible(item.rule),
         "fingerprint": fingerprint,
         "severity": _SEVERITIES[item.severity],
-        "location": {"path": make_visible(item.file or NOWHERE, _LONG), "lines": {"begin": max(item.line, 1)}},
+        "location": {"path": make_visible(item.file or DEFAULT_FILE, _LONG), "lines": {"begin": max(item.line, 1)}},
     }

@@ -1,4 +1,4 @@
-"""What `m2g image` wrote, and which versions wait for an image: for people and for scripts."""
+"""What `m2g image` wrote, and which versions need an image, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import msgspec
 
 from m2g.core.results import MissingImage, MissingImages, PreparedImage
 from m2g.core.sanitize import make_visible
-from m2g.report.layout import encoded, joined
+from m2g.report.layout import encode_json, join_lines
 
 
-def prepared(made: PreparedImage, form: str) -> str:
-    """The folder and how to go on."""
+def render_prepared(made: PreparedImage, form: str) -> str:
+    """The folder, its base image and notes."""
     if form == "json":
-        return encoded({"version": 1, **msgspec.to_builtins(made)})
+        return encode_json({"version": 1, **msgspec.to_builtins(made)})
     verb = "wrote" if made.written else "would write"
     where = make_visible(made.folder, 300)
     count = len(made.files)
@@ -23,17 +23,17 @@ def prepared(made: PreparedImage, form: str) -> str:
         f"  from {made.base}",
         *(f"  note: {make_visible(note, 400)}" for note in made.notes),
     ]
-    return joined(lines)
+    return join_lines(lines)
 
 
-def missing(found: Sequence[MissingImage], form: str) -> str:
-    """One line for each version that waits."""
+def render_missing(found: Sequence[MissingImage], form: str) -> str:
+    """One line for each version that needs an image."""
     if form == "json":
-        return encoded({"version": 1, **msgspec.to_builtins(MissingImages(missing=tuple(found)))})
+        return encode_json({"version": 1, **msgspec.to_builtins(MissingImages(missing=tuple(found)))})
     if not found:
-        return "no version waits for an image\n"
-    return joined(
+        return "no version needs an image\n"
+    return join_lines(
         f"{make_visible(one.model, 60)}  {', '.join(one.environments)}: "
-        f"version {one.version} waits for its {one.profile}"
+        f"version {one.version} needs an image for {one.profile}"
         for one in found
     )

@@ -1,15 +1,16 @@
-"""What `m2g init` made, and what to do next."""
+"""What `m2g init` created, and what to do next."""
 
 from __future__ import annotations
 
 from m2g.core.sanitize import make_visible
 
 
-def text(folder: str, files: int, in_git: bool) -> str:
+def render_text(folder: str, files: int, in_git: bool) -> str:
     """The folder, and the next steps as commands."""
     where = make_visible(folder, 300)
     steps = [] if in_git else ["git init && git add -A && git commit -m 'Scaffold'"]
-    steps += ["edit m2g.yaml        registry, environments, storage", "m2g render           ask MLflow, write the tree"]
-    steps += ["m2g validate         build and check every overlay"]
-    lines = [f"made {files} files in {where}", "", "next:", f"  cd {where}", *(f"  {step}" for step in steps)]
+    steps += ["$EDITOR m2g.yaml     # set the registry, environments and storage"]
+    steps += ["m2g render           # read MLflow and write the repository"]
+    steps += ["m2g validate         # build and check every overlay"]
+    lines = [f"created {files} files in {where}", "", "next steps:", f"  cd {where}", *(f"  {step}" for step in steps)]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""Findings as JUnit XML, which most CI systems show as tests: a suite a model, a test an overlay or file."""
+"""Findings as JUnit XML, which CI systems show as tests: a suite for each model, a test for each overlay or file."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from m2g.core.finding import Finding, Severity
 from m2g.core.sanitize import make_visible
-from m2g.report.gitlab import NOWHERE
-from m2g.report.layout import joined
+from m2g.report.gitlab import DEFAULT_FILE
+from m2g.report.layout import format_message, join_lines
 
 _LONG = 2000
 _NOBODY = "repository"
@@ -17,10 +17,10 @@ _Tests: TypeAlias = Mapping[str, Sequence[Finding]]
 
 
 def render(findings: Sequence[Finding], overlays: Sequence[str], verdict: str) -> str:
-    """The whole report, in ASCII. An error is a failure; a warning is said by a test that passes.
+    """The whole report, in ASCII. An error is a failure; a warning is output of a test that passes.
 
-    `overlays` (models/<slug>/overlays/<env>) are tests also where nothing is wrong, and so is m2g.yaml: a report
-    without any test counts as missing.
+    `overlays` (models/<slug>/overlays/<env>) and m2g.yaml are always tests, also without findings: CI systems treat a
+    report without tests as missing.
     """
     suites = _suites(findings, overlays)
     root = Element("testsuites", _counts([test for tests in suites.values() for test in tests.values()]))
@@ -33,11 +33,11 @@ def render(findings: Sequence[Finding], overlays: Sequence[str], verdict: str) -
 
 
 def _suites(findings: Sequence[Finding], overlays: Sequence[str]) -> dict[str, dict[str, list[Finding]]]:
-    suites: dict[str, dict[str, list[Finding]]] = {_NOBODY: {NOWHERE: []}}
+    suites: dict[str, dict[str, list[Finding]]] = {_NOBODY: {DEFAULT_FILE: []}}
     for overlay in overlays:
         suites.setdefault(overlay.split("/")[1], {})[overlay] = []
     for item in findings:
-        test = item.file or NOWHERE
+        test = item.file or DEFAULT_FILE
         if item.model and item.environment:
             test = f"models/{item.model}/overlays/{item.environment}"
         suites.setdefault(item.model or _NOBODY, {}).setdefault(test, []).append(item)
@@ -55,7 +55,7 @@ def _add_suite(root: Element, owner: str, tests: _Tests, verdict: str) -> None:
         for item in tests[name]:
             if item.severity is Severity.ERROR:
                 failure = SubElement(
-                    case, "failure", type=make_visible(item.rule), message=make_visible(item.message, _LONG)
+                    case, "failure", type=make_visible(item.rule), message=make_visible(format_message(item), _LONG)
                 )
                 failure.text = _paragraph(item)
         warnings = [_paragraph(item) for item in tests[name] if item.severity is Severity.WARNING]
@@ -70,11 +70,10 @@ def _counts(tests: Sequence[Sequence[Finding]]) -> dict[str, str]:
 
 def _paragraph(item: Finding) -> str:
     line = f":{item.line}" if item.line else ""
-    path = f"{item.path}: " if item.path else ""
     lines = [
-        f"{item.severity} {make_visible(item.file or NOWHERE, _LONG)}{line}",
-        make_visible(f"{path}{item.message}", _LONG),
+        f"{item.severity} {make_visible(item.file or DEFAULT_FILE, _LONG)}{line}",
+        make_visible(format_message(item), _LONG),
         *([f"→ {make_visible(item.hint, _LONG)}"] if item.hint else []),
         f"[{make_visible(item.rule)}]",
     ]
-    return joined(lines).rstrip()
+    return join_lines(lines).rstrip()

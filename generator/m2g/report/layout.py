@@ -1,4 +1,4 @@
-"""Lines that a terminal, a CI log and a JSON reader can take as they are."""
+"""Text and JSON that are safe to print to a terminal, a CI log and a pull request."""
 
 from __future__ import annotations
 
@@ -14,37 +14,55 @@ from m2g.core.finding import Finding
 WIDTH = 80
 _COMMAND = re.compile(r"^(\s*):(?=:)", re.MULTILINE)
 _WHOLE = re.compile(r"https?://")
-"""An address is copied from the terminal: it stays in one piece, however long."""
+"""A URL is never split, so that it can be copied from the terminal."""
 
 
-def joined(lines: Iterable[str]) -> str:
-    """The lines as one text. None of them is a command to GitHub's runner, which reads every log for `::` and `##[`."""
+def join_lines(lines: Iterable[str]) -> str:
+    """The lines as one text without commands for GitHub's runner, which looks for `::` and `##[` in every log."""
     text = "\n".join(lines) + "\n"
     return _COMMAND.sub(r"\1: ", text).replace("##[", "## [")
 
 
-def encoded(data: object) -> str:
-    """JSON in ASCII alone: what a terminal or GitHub's runner obeys (escape, bidi, `##[`) is written as `\\uXXXX`."""
+def encode_json(data: object) -> str:
+    """JSON in ASCII: control sequences for a terminal or GitHub's runner (escape, bidi, `##[`) become `\\uXXXX`."""
     text = json.dumps(data, indent=2, ensure_ascii=True)
     return text.replace("\x7f", "\\u007f").replace("##[", "#\\u0023[") + "\n"
 
 
-def columns(text: str) -> int:
-    """How many columns of a terminal the text takes: two for a wide character (UAX 11), none for a combining one."""
+def count(number: object, word: str) -> str:
+    """`1 change`, `2 changes`."""
+    return f"{number} {word}{'s' * (number != 1)}"
+
+
+def format_table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells in aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return join_lines(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def format_message(finding: Finding) -> str:
+    """The message, with the path that it is about in front."""
+    return f"{finding.path}: {finding.message}" if finding.path else finding.message
+
+
+def count_columns(text: str) -> int:
+    """How many terminal columns the text needs: two for a wide character (UAX 11), none for a combining one."""
     return len(text) if text.isascii() else sum(map(_columns, text))
 
 
-def clipped(text: str, limit: int) -> str:
-    """The text on at most `limit` columns."""
-    return text if columns(text) <= limit else text[: _fitting(text, limit - 1)] + "…"
+def clip(text: str, limit: int) -> str:
+    """The text, cut to at most `limit` columns."""
+    return text if count_columns(text) <= limit else text[: _fitting(text, limit - 1)] + "…"
 
 
-def wrapped(words: str, first: str, rest: str) -> list[str]:
-    """Words on lines of at most WIDTH columns that begin with `first` and `rest`; a word that fits on none is cut."""
+def wrap(words: str, first: str, rest: str) -> list[str]:
+    """The words on lines of at most WIDTH columns that start with `first`, then `rest`; a word too long is split."""
     lines: list[str] = []
     line, empty = first, True
     for word in _pieces(words, WIDTH - max(len(first), len(rest))):
-        if not empty and columns(line) + 1 + columns(word) > WIDTH:
+        if not empty and count_columns(line) + 1 + count_columns(word) > WIDTH:
             lines.append(line)
             line, empty = rest, True
         line += word if empty else f" {word}"
@@ -52,29 +70,28 @@ def wrapped(words: str, first: str, rest: str) -> list[str]:
     return [*lines, line]
 
 
-def fingerprints(findings: Sequence[Finding]) -> list[str]:
-    """A digest for each finding, by which a service knows it again after lines have moved; no two are the same."""
+def make_fingerprints(findings: Sequence[Finding]) -> list[str]:
+    """A unique digest for each finding, by which a CI service recognizes it after its line has moved."""
     seen: Counter[str] = Counter()
-    found = []
+    fingerprints = []
     for item in findings:
-        words = (item.rule, item.file, item.path, item.model, item.environment, item.message)
-        about = json.dumps(words)
-        seen[about] += 1
-        found.append(hashlib.sha256(f"{about}{seen[about]}".encode()).hexdigest()[:32])
-    return found
+        identity = json.dumps((item.rule, item.file, item.path, item.model, item.environment, item.message))
+        seen[identity] += 1
+        fingerprints.append(hashlib.sha256(f"{identity}{seen[identity]}".encode()).hexdigest()[:32])
+    return fingerprints
 
 
 def _pieces(words: str, room: int) -> Iterator[str]:
     for word in words.split():
-        while columns(word) > room and not _WHOLE.match(word):
+        while count_columns(word) > room and not _WHOLE.match(word):
             end = _fitting(word, room)
             yield word[:end]
-            word = word[end:]  # noqa: PLW2901  # what is left of it
+            word = word[end:]  # noqa: PLW2901  # the rest of the word
         yield word
 
 
 def _fitting(text: str, limit: int) -> int:
-    """How many characters of the text fit on `limit` columns."""
+    """How many characters of the text fit in `limit` columns."""
     used = 0
     for index, character in enumerate(text):
         used += _columns(character)

@@ -1,4 +1,4 @@
-"""Progress of long work on stderr: a line that moves on a terminal, nothing elsewhere."""
+"""Progress on stderr: one line that is updated on a terminal, nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 
 _EVERY = 0.1
-"""Seconds between two lines."""
+"""Seconds between two updates."""
 
 
 @contextlib.contextmanager
-def shown(verb: str) -> Iterator[Callable[[str, int, int], None]]:
-    """Gives `tell(what, done, total)`; a total of 0 is unknown. The line is wiped at the end."""
+def show_progress(verb: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Gives `tell(what, done, total)`; a total of 0 means unknown. The line is cleared at the end."""
     if not sys.stderr.isatty():
         yield lambda what, done, total: None
         return

@@ -1,4 +1,4 @@
-"""The outcome of `m2g render` for people (text) and scripts (JSON)."""
+"""The result of `m2g render` as text and as JSON."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import msgspec
 
 from m2g.core.results import ChangeKind, ReleaseChange, RenderResult, Served
 from m2g.core.sanitize import make_visible
-from m2g.report.layout import encoded
+from m2g.report.layout import count, encode_json
 
 _SIGNS = {ChangeKind.ADDED: "+", ChangeKind.CHANGED: "~", ChangeKind.REMOVED: "-"}
 _DIFF_LINES = 60
 
 
-def text(outcome: RenderResult) -> str:
-    """Releases that moved, files, for a check a short diff, and one line that sums up."""
+def render_text(outcome: RenderResult) -> str:
+    """Changed releases, files (for `--check` a short diff), and a summary line."""
     how = {(served.slug, served.environment): served for served in outcome.served}
     lines = []
     for change in outcome.releases:
@@ -25,28 +25,24 @@ def text(outcome: RenderResult) -> str:
         lines += _diffs(outcome)
     elif not outcome.written:
         lines += [f"  {_SIGNS[file.kind]} {make_visible(file.path, 300)}" for file in outcome.files]
-    return "\n".join([*lines, summary(outcome)]) + "\n"
+    return "\n".join([*lines, summarize(outcome)]) + "\n"
 
 
-def json(outcome: RenderResult) -> str:
+def render_json(outcome: RenderResult) -> str:
     """One object; its shape is m2g.core.results.Outcome with `version: 1`, documented in docs/reference."""
-    return encoded({"version": 1, **msgspec.to_builtins(outcome)})
+    return encode_json({"version": 1, **msgspec.to_builtins(outcome)})
 
 
-def summary(outcome: RenderResult) -> str:
-    """The last line: what happened, or that nothing had to."""
-    wrong = f"; {_count(len(outcome.findings), 'finding')}" if outcome.findings else ""
-    models = _count(outcome.models, "model")
+def summarize(outcome: RenderResult) -> str:
+    """The last line: what was written, or that everything is up to date."""
+    findings = f"; {count(len(outcome.findings), 'finding')}" if outcome.findings else ""
+    models = count(outcome.models, "model")
     if not outcome.files:
-        return f"up to date: {models}{wrong}"
+        return f"up to date: {models}{findings}"
     kinds = [(sum(file.kind is kind for file in outcome.files), kind) for kind in ChangeKind]
     counts = ", ".join(f"{number} {kind}" for number, kind in kinds if number)
     verb = "written" if outcome.written else "out of date" if outcome.check else "would be written"
-    return f"{verb}: {counts} file{'s' * (len(outcome.files) != 1)} of {models}{wrong}"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'s' * (number != 1)}"
+    return f"{verb}: {counts} file{'s' * (len(outcome.files) != 1)} of {models}{findings}"
 
 
 def _release(change: ReleaseChange) -> str:
@@ -68,4 +64,4 @@ def _diffs(outcome: RenderResult) -> list[str]:
     lines = [make_visible(line, 300) for file in outcome.files for line in file.diff]
     if len(lines) <= _DIFF_LINES:
         return lines
-    return [*lines[:_DIFF_LINES], f"… {len(lines) - _DIFF_LINES} more lines of difference"]
+    return [*lines[:_DIFF_LINES], f"… {len(lines) - _DIFF_LINES} more lines"]

@@ -1,4 +1,4 @@
-"""How a deployed model is asked: for people, who copy it, and for scripts."""
+"""How to call a deployed model: commands to copy, and JSON for scripts."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ import msgspec
 
 from m2g.core.results import SampleRequest
 from m2g.core.sanitize import make_visible
-from m2g.report.layout import encoded, joined, wrapped
+from m2g.report.layout import encode_json, join_lines, wrap
 
-_ORIGINS = {"example": "the model's input example", "signature": "made up from the signature", "none": "none"}
+_ORIGINS = {"example": "the model's input example", "signature": "generated from the signature", "none": "none"}
 
 
-def call(made: SampleRequest, form: str) -> str:
-    """The body and the commands that send it; `body` says why it is safe to print."""
+def render_call(made: SampleRequest, form: str) -> str:
+    """The request body and the commands that send it."""
     if form == "json":
-        return encoded({"version": 1, **msgspec.to_builtins(made)})
+        return encode_json({"version": 1, **msgspec.to_builtins(made)})
     title = f"{make_visible(made.model, 80)} version {make_visible(made.model_version, 20)} in {made.environment}"
     lines = [f"{title}: protocol {made.protocol} (profile {made.profile}), values: {_ORIGINS[made.origin]}"]
     for note in made.notes:
-        lines += wrapped(line(note), "  note: ", "    ")
-    parts = [joined(lines), body(made.body)] if made.body else [joined(lines)]
+        lines += wrap(format_note(note), "  note: ", "    ")
+    parts = [join_lines(lines), escape_body(made.body)] if made.body else [join_lines(lines)]
     if made.ingress:
-        words = "# by the cluster's ingress, whose address is in INGRESS_HOST and INGRESS_PORT"
-        parts.append("\n".join((words, *made.ingress, "")))
-    parts.append("\n".join(("# by a forwarded port (Kind)", *made.port_forward, "")))
+        comment = "# through the cluster's ingress; its address is in INGRESS_HOST and INGRESS_PORT"
+        parts.append("\n".join((comment, *made.ingress, "")))
+    parts.append("\n".join(("# through a forwarded port (such as in Kind)", *made.port_forward, "")))
     return "\n".join(parts)
 
 
-def body(text: str) -> str:
-    """The body; it is ASCII, and what GitHub's runner or a terminal would obey is written as `\\uXXXX`."""
+def escape_body(text: str) -> str:
+    """The body in ASCII; control sequences for a terminal or GitHub's runner become `\\uXXXX`."""
     return text.replace("\x7f", "\\u007f").replace("##[", "#\\u0023[")
 
 
-def line(note: str) -> str:
-    """A note on one line, in which nothing is hidden."""
+def format_note(note: str) -> str:
+    """A note on one line, with invisible characters made visible."""
     return make_visible(note, 600)

@@ -1,6 +1,6 @@
-"""A review as the body of a pull request's comment: verdict first, the rest folded, within a forge's limit.
+"""A review as a comment on a pull request: the summary first, details folded, within the size limit of the forge.
 
-All text from registry and repository stands in code spans or fences, where a forge expands nothing.
+All text from the registry and the repository is in code spans or fences, where a forge expands nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import msgspec
 
 from m2g.core import sanitize
 from m2g.core.results import ChangeKind
-from m2g.report.review_words import amount, contract, count, title, verdict
+from m2g.report.layout import count
+from m2g.report.review_words import format_contract, format_metric, format_title, summarize
 from m2g.review import Change, Moved, ObjectChange, Review, Risk
 
 BUDGET = 60_000
@@ -29,9 +30,9 @@ _ICONS = {Risk.BREAKING: "🔴", Risk.CAUTION: "🟡", Risk.ROUTINE: "🟢"}
 
 
 class _Block(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of the comment, written only where there is room; a lower `rank` comes first.
+    """A part of the comment, written only if there is room; a lower `rank` comes first.
 
-    `least` is a length that it has for sure; `what` is counted when it is dropped.
+    `least` is a lower bound of its length; `what` names it in the note about dropped parts.
     """
 
     rank: int
@@ -40,8 +41,8 @@ class _Block(msgspec.Struct, frozen=True, kw_only=True):
     what: str = ""
 
 
-def markdown(review: Review) -> str:
-    """The comment; at most BUDGET characters, with a note of what was dropped."""
+def render_markdown(review: Review) -> str:
+    """The comment: at most BUDGET characters, with a note about dropped parts."""
     blocks = list(_blocks(review))
     room = BUDGET - 600
     kept: dict[int, str] = {}
@@ -57,7 +58,7 @@ def markdown(review: Review) -> str:
     lines = [text for _, text in sorted(kept.items())]
     if dropped:
         words = ", ".join(count(number, what) for what, number in dropped.items())
-        lines.append(f"\n_Left out to stay below {BUDGET:,} characters: {words}. `m2g diff` shows all._")
+        lines.append(f"\n_Left out to stay below {BUDGET:,} characters: {words}. Run `m2g diff` to see everything._")
     return "\n".join(lines) + "\n"
 
 
@@ -79,10 +80,10 @@ def _blocks(review: Review) -> Iterator[_Block]:
 
 def _head(review: Review) -> str:
     icon = _ICONS[review.changes[0].risk] if review.changes else _ICONS[Risk.ROUTINE]
-    head = f"{_MARKER}\n## {icon} {verdict(review)}\n\nCompared with {_code(review.against)}."
+    head = f"{_MARKER}\n## {icon} {summarize(review)}\n\nCompared with {_code(review.against)}."
     if not review.changes:
         return head
-    columns = "| | model | environment | what | signature | metrics | to know |\n|---|---|---|---|---|---|---|"
+    columns = "| | model | environment | change | signature | metrics | notes |\n|---|---|---|---|---|---|---|"
     return f"{head}\n\n{columns}"
 
 
@@ -97,25 +98,25 @@ def _note(note: str) -> str:
 
 
 def _row(change: Change) -> str:
-    told = _code(change.concerns[0].message) if change.concerns else ""
+    first = _code(change.concerns[0].message) if change.concerns else ""
     more = f" and {len(change.concerns) - 1} more" if len(change.concerns) > 1 else ""
     moved_metrics = [metric for metric in change.metrics if metric.before != metric.after]
     cells = [
         f"{_ICONS[change.risk]} {change.risk}",
         _code(change.model, 80),
         _code(change.environment),
-        _code(title(change)),
-        contract(change.contract) if change.contract else "",
-        "<br>".join(_code(f"{metric.name} {amount(metric, change.kind)}", 80) for metric in moved_metrics[:3]),
-        told + more,
+        _code(format_title(change)),
+        format_contract(change.contract) if change.contract else "",
+        "<br>".join(_code(f"{metric.name} {format_metric(metric, change.kind)}", 80) for metric in moved_metrics[:3]),
+        first + more,
     ]
     return f"| {' | '.join(cells)} |"
 
 
 def _section(change: Change) -> str:
-    """What the table cannot hold of one change, folded."""
-    summary = f"{_html(change.model, 80)} in {_html(change.environment)}: {_html(title(change))}"
-    return _folded(summary, "\n\n".join(_facts(change)) or "Only built objects changed.")
+    """The details of one change that the table has no room for, folded."""
+    summary = f"{_html(change.model, 80)} in {_html(change.environment)}: {_html(format_title(change))}"
+    return _folded(summary, "\n\n".join(_facts(change)) or "Only the built objects changed.")
 
 
 def _facts(change: Change) -> Iterator[str]:
@@ -123,10 +124,11 @@ def _facts(change: Change) -> Iterator[str]:
         yield "\n".join(f"- **{concern.risk}** {_code(concern.message, 500)}" for concern in change.concerns)
     if change.contract is not None:
         reasons = "".join(f"\n- {_code(reason)}" for reason in change.contract.reasons[:_ROWS])
-        yield f"**Signature: {contract(change.contract)}**{_more(len(change.contract.reasons))}\n{reasons}".rstrip()
+        verdict = f"**Signature: {format_contract(change.contract)}**{_more(len(change.contract.reasons))}"
+        yield f"{verdict}\n{reasons}".rstrip()
     if change.metrics:
         rows = [
-            f"| {_code(m.name)} | {_code(amount(m, change.kind)) if m.before != m.after else 'unchanged'} |"
+            f"| {_code(m.name)} | {_code(format_metric(m, change.kind)) if m.before != m.after else 'unchanged'} |"
             for m in change.metrics[:_ROWS]
         ]
         yield f"**Metrics**{_more(len(change.metrics))}\n\n| metric | |\n|---|---|\n" + "\n".join(rows)
@@ -156,7 +158,7 @@ def _object(item: ObjectChange) -> str:
 
 
 def _folded(summary: str, body: str) -> str:
-    """A fold; the empty lines let Markdown in again."""
+    """A folded section; the empty lines turn Markdown on again inside it."""
     return f"\n<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
 
 
@@ -165,10 +167,10 @@ def _code(text: str, limit: int = _LONG) -> str:
 
 
 def _html(text: str, limit: int = _LONG) -> str:
-    """For a summary, where Markdown is off."""
+    """Code for a summary, where Markdown is off."""
     return f"<code>{html.escape(_silent(sanitize.make_visible(text, limit)))}</code>"
 
 
 def _silent(text: str) -> str:
-    """No mention, no reference, though code has none: an answer by mail quotes it as plain text (dependabot#3157)."""
+    """Without mentions and references: code has none, but a reply by mail quotes it as plain text (dependabot#3157)."""
     return _MENTION.sub(r"\1 ", text)

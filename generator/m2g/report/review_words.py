@@ -1,13 +1,14 @@
-"""The words that every form of a review shares."""
+"""The phrases that the text and the Markdown of a review share."""
 
 from __future__ import annotations
 
 from m2g.core.results import ChangeKind
+from m2g.report.layout import count
 from m2g.review import Change, Contract, Metric, Moved, Review, Risk
 
 
-def verdict(review: Review) -> str:
-    """The answer in one line."""
+def summarize(review: Review) -> str:
+    """The review in one line."""
     if not review.changes:
         others = f"; {count(len(review.files), 'other file')} changed" if review.files else ""
         return f"no model changes{others}"
@@ -20,12 +21,12 @@ def verdict(review: Review) -> str:
     return f"{count(len(review.changes), 'change')} in {count(models, 'model')}: {', '.join(parts)}"
 
 
-def heading(change: Change) -> str:
+def format_heading(change: Change) -> str:
     """Model and environment."""
     return f"{change.model} in {change.environment}"
 
 
-def title(change: Change) -> str:
+def format_title(change: Change) -> str:
     """What happened, in a few words."""
     match change.kind:
         case ChangeKind.ADDED:
@@ -34,16 +35,17 @@ def title(change: Change) -> str:
             return f"version {change.before} → removed" if change.before else "removed"
         case ChangeKind.CHANGED:
             if change.before == change.after:
-                return f"version {change.after}, other settings" if change.after else "other settings"
+                return f"version {change.after}, settings changed" if change.after else "settings changed"
             return f"version {change.before or 'none'} → {change.after or 'none'}"
 
 
-def contract(found: Contract) -> str:
-    """The verdict on the signature as a word for people."""
-    return str(found.verdict) if found.reasons or found.verdict != "unknown" else "unknown: neither version has one"
+def format_contract(found: Contract) -> str:
+    """The verdict on the signature."""
+    unsigned = found.verdict == "unknown" and not found.reasons
+    return "unknown: neither version has a signature" if unsigned else str(found.verdict)
 
 
-def amount(metric: Metric, kind: ChangeKind = ChangeKind.CHANGED) -> str:
+def format_metric(metric: Metric, kind: ChangeKind = ChangeKind.CHANGED) -> str:
     """`0.5 → 0.6 (+0.1, +20.0%)`; the one value of a model that was added or removed."""
     if kind is not ChangeKind.CHANGED:
         return _number(metric.after if kind is ChangeKind.ADDED else metric.before)
@@ -54,16 +56,11 @@ def amount(metric: Metric, kind: ChangeKind = ChangeKind.CHANGED) -> str:
     return f"{both} ({metric.delta:+.4g}{share})"
 
 
-def moved(fact: Moved, kind: ChangeKind = ChangeKind.CHANGED) -> str:
+def format_fact(fact: Moved, kind: ChangeKind = ChangeKind.CHANGED) -> str:
     """`before → after`; the one value of a model that was added or removed."""
     if kind is not ChangeKind.CHANGED:
         return fact.after or fact.before
     return f"{fact.before or 'none'} → {fact.after or 'none'}"
-
-
-def count(number: int, word: str) -> str:
-    """`1 change`, `2 changes`."""
-    return f"{number} {word}{'s' * (number != 1)}"
 
 
 def _number(value: float | str | None) -> str:

@@ -1,4 +1,4 @@
-"""Runtimes as a table, as JSON, and what an import did."""
+"""Runtimes as a table and as JSON, and the result of an import."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import msgspec
 from m2g.compat.runtime import Runtime
 from m2g.core.results import RuntimeImport, RuntimeList, RuntimeSummary
 from m2g.core.sanitize import make_visible
-from m2g.report.layout import encoded, joined
+from m2g.report.layout import encode_json, format_table, join_lines
 
 _HEAD = ("runtime", "KServe", "Python", "mlflow", "image")
 _WIDE = 60
 
 
-def listing(known: Sequence[Runtime], form: str) -> str:
-    """The rows of `m2g runtimes list`; with `json` all that is known of each but its packages."""
+def render_list(known: Sequence[Runtime], form: str) -> str:
+    """The table of `m2g runtimes list`; with `json` all fields of each runtime except its packages."""
     if form == "json":
         rows = (
             RuntimeSummary(
@@ -29,12 +29,8 @@ def listing(known: Sequence[Runtime], form: str) -> str:
             )
             for one in known
         )
-        return encoded({"version": 1, **msgspec.to_builtins(RuntimeList(runtimes=tuple(rows)))})
-    table = [_HEAD, *(_row(one) for one in known)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(_HEAD))]
-    return joined(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
-    )
+        return encode_json({"version": 1, **msgspec.to_builtins(RuntimeList(runtimes=tuple(rows)))})
+    return format_table([_HEAD, *(_row(one) for one in known)])
 
 
 def _row(one: Runtime) -> tuple[str, ...]:
@@ -43,15 +39,15 @@ def _row(one: Runtime) -> tuple[str, ...]:
     return tuple(make_visible(cell, _WIDE) for cell in cells)
 
 
-def whole(one: Runtime, form: str) -> str:
-    """One runtime, as its file; with `json` beside the version of that shape."""
-    return encoded({**({"version": 1} if form == "json" else {}), **msgspec.to_builtins(one)})
+def render_runtime(one: Runtime, form: str) -> str:
+    """One runtime as JSON, as its file has it; the format `json` adds `version: 1`."""
+    return encode_json({**({"version": 1} if form == "json" else {}), **msgspec.to_builtins(one)})
 
 
-def imported(told: RuntimeImport, form: str) -> str:
-    """What an import did."""
+def render_import(result: RuntimeImport, form: str) -> str:
+    """The result of `m2g runtimes import`."""
     if form == "json":
-        return encoded({"version": 1, **msgspec.to_builtins(told)})
-    python = f", Python {told.python}" if told.python else "; add --python: without it half of the gate is blind"
-    words = f"{told.change:8} {told.file}  {told.packages} packages{python}"
-    return joined([words, f"         name it in model.yaml: settings: {{runtime: {told.runtime}}}"])
+        return encode_json({"version": 1, **msgspec.to_builtins(result)})
+    python = f", Python {result.python}" if result.python else "; add --python, or m2g cannot compare Python versions"
+    summary = f"{result.change:8} {result.file}  {result.packages} packages{python}"
+    return join_lines([summary, f"         to use it, add to model.yaml: settings: {{runtime: {result.runtime}}}"])

@@ -1,4 +1,4 @@
-"""Findings as SARIF 2.1.0 (OASIS): what code scanning of GitHub, Azure DevOps and editors read."""
+"""Findings as SARIF 2.1.0 (OASIS), which GitHub code scanning, Azure DevOps and editors read."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import msgspec
 
 from m2g.core.finding import Checked, Finding
 from m2g.core.sanitize import make_visible
-from m2g.report.gitlab import NOWHERE
-from m2g.report.layout import encoded, fingerprints
+from m2g.report.gitlab import DEFAULT_FILE
+from m2g.report.layout import encode_json, format_message, make_fingerprints
 from m2g.validation.rules import RULES, Rule
 
 _LONG = 2000
@@ -21,7 +21,7 @@ _FINGERPRINT = "m2g/v1"
 
 
 def render(findings: Sequence[Finding], checked: Checked) -> str:
-    """One log with one run; a rule is described where a finding names it."""
+    """One log with one run; it describes each rule that a finding names."""
     rules = sorted({item.rule for item in findings})
     known = {rule.id: rule for rule in RULES}
     run = {
@@ -39,21 +39,22 @@ def render(findings: Sequence[Finding], checked: Checked) -> str:
         "properties": {"checked": msgspec.to_builtins(checked)},
         "results": [
             _result(item, rules.index(item.rule), fingerprint)
-            for item, fingerprint in zip(findings, fingerprints(findings), strict=True)
+            for item, fingerprint in zip(findings, make_fingerprints(findings), strict=True)
         ],
     }
-    return encoded({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]})
+    return encode_json({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
 def _described(name: str, rule: Rule | None) -> dict[str, object]:
     if rule is None:
         return {"id": make_visible(name), "helpUri": f"{_PROJECT}/blob/main/docs/reference/findings.md"}
-    about = {"markdown": f"{rule.why}\n\n**Do:** {rule.fix}\n\n[Source]({rule.link})"}
+    markdown = f"{rule.why}\n\n**Fix:** {rule.fix}\n\n[Source]({rule.link})"
+    text = f"{rule.why}\n\nFix: {rule.fix}\n\nRun `m2g explain {rule.id}` to see an example."
     return {
         "id": rule.id,
         "shortDescription": {"text": rule.summary},
         "fullDescription": {"text": rule.why},
-        "help": {"text": f"{rule.why}\n\nDo: {rule.fix}\n\n`m2g explain {rule.id}` shows an example.", **about},
+        "help": {"text": text, "markdown": markdown},
         "helpUri": rule.link,
         "defaultConfiguration": {"level": str(rule.severity)},
         "properties": {"tags": ["kserve", *rule.covers]},
@@ -70,7 +71,7 @@ def _result(item: Finding, index: int, fingerprint: str) -> dict[str, object]:
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": quote(path or NOWHERE)},
+                    "artifactLocation": {"uri": quote(path or DEFAULT_FILE)},
                     "region": {"startLine": max(item.line, 1)},
                 },
                 "logicalLocations": list(_logical(item)),
@@ -81,16 +82,15 @@ def _result(item: Finding, index: int, fingerprint: str) -> dict[str, object]:
 
 
 def _message(item: Finding) -> str:
-    """Plain text; `[words](target)` would be a link to readers of SARIF, and none of the words is ours."""
-    path = f"{item.path}: " if item.path else ""
-    about = f" [{item.environment}]" if item.environment else ""
-    said = make_visible(f"{path}{item.message}{about}", _LONG)
+    """Plain text; a SARIF reader would turn `[words](target)` into a link, and the text may be from a third party."""
+    environment = f" [{item.environment}]" if item.environment else ""
+    message = make_visible(f"{format_message(item)}{environment}", _LONG)
     hint = f"\n→ {make_visible(item.hint, _LONG)}" if item.hint else ""
-    return f"{said}{hint}".replace("](", "] (")
+    return f"{message}{hint}".replace("](", "] (")
 
 
 def _logical(item: Finding) -> Iterator[dict[str, object]]:
-    """The model, the environment in it, the place in the object: each with its full name."""
+    """The model, the environment and the path in the object, each with its full name."""
     parts = [("model", item.model), ("environment", item.environment), ("property", item.path)]
     whole: list[str] = []
     for kind, name in parts:
