@@ -21,9 +21,9 @@ _SCHEMAS = """\
 import sys
 from m2g.core.manifest import read_all
 from m2g.validation.schemas import Catalogue
-judge = Catalogue()
+catalogue = Catalogue()
 with open(sys.argv[1]) as file:
-    wrong = [item for item in read_all(file.read()) if judge.violations(item, kserve="0.21")]
+    wrong = [item for item in read_all(file.read()) if catalogue.violations(item, kserve="0.21")]
 sys.exit(len(wrong))
 """
 
