@@ -1,0 +1,78 @@
+"""What holds for every plan, whatever the registry lists and people have pinned."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from m2g.core.model import ModelVersion, RegisteredModel
+from m2g.repository.layout import Key
+from m2g.repository.selection import matches_name
+from m2g.resolution.targets import plan
+from tests.support.fleet import release
+from tests.support.plans import config, intents, version
+
+FOLLOWS = ("", "alias=champion", "alias=challenger", "stage=Production", "tag=ok", "tag=ok=yes")
+NAMES = ("wine", "Wine", "my wine", "beer")
+VERSION = st.builds(
+    version,
+    st.sampled_from(NAMES),
+    st.integers(1, 4),
+    status=st.sampled_from(["READY", "READY", "PENDING_REGISTRATION"]),
+    stage=st.sampled_from(["None", "Production", "Archived"]),
+    ok=st.sampled_from(["yes", "no"]),
+)
+NUMBER = st.integers(1, 5)
+MODELS = st.lists(
+    st.builds(
+        lambda name, aliases: RegisteredModel(name=name, aliases={k: str(v) for k, v in aliases.items()}),
+        st.sampled_from(NAMES),
+        st.dictionaries(st.sampled_from(["champion", "challenger"]), NUMBER, max_size=2),
+    ),
+    unique_by=lambda model: model.name,
+    max_size=4,
+)
+KEYS = st.tuples(st.sampled_from(["wine", "my-wine", "beer"]), st.sampled_from(["dev", "prod", "lab"]))
+
+
+@given(
+    follow=st.dictionaries(st.sampled_from(["dev", "prod"]), st.sampled_from(FOLLOWS), min_size=1),
+    select=st.sampled_from([{}, {"exclude": ["beer"]}, {"include": ["w*", "W*"]}, {"slugs": {"Wine": "beer"}}]),
+    models=MODELS,
+    listed=st.lists(VERSION, unique_by=lambda version: (version.name, version.version)),
+    pinned=st.dictionaries(KEYS, NUMBER, max_size=3),
+    kept=st.dictionaries(KEYS, st.tuples(st.sampled_from(NAMES), NUMBER), max_size=5),
+)
+def test_laws_of_every_plan(
+    follow: dict[str, str],
+    select: dict[str, object],
+    models: list[RegisteredModel],
+    listed: list[ModelVersion],
+    pinned: dict[Key, int],
+    kept: dict[Key, tuple[str, int]],
+) -> None:
+    pins: dict[str, dict[str, object]] = {}
+    for (slug, environment), number in pinned.items():
+        pins.setdefault(slug, {})[environment] = number
+    before = {(slug, env): release(name, env, str(number)) for (slug, env), (name, number) in kept.items()}
+    fleet = config(follow, select)
+    made = plan(fleet, models, listed, intents(pins), before)
+    assert set(made.removals) <= before.keys() - made.targets.keys()
+    for (slug, environment), target in made.targets.items():
+        assert environment in follow
+        assert target.version in listed
+        assert target.version.status == "READY"
+        if (slug, environment) in pinned:
+            assert target.version.version == str(pinned[slug, environment])
+    for key in made.removals:
+        by_hand = key[1] in follow and (key in pinned or not follow[key[1]])
+        assert not (by_hand and matches_name(fleet, before[key].model))
+    stuck = {finding.model for finding in made.findings}
+    after = {key: record for key, record in before.items() if key not in made.removals} | {
+        key: release(target.version.name, key[1], target.version.version) for key, target in made.targets.items()
+    }
+    again = plan(fleet, models, listed, intents(pins), after)
+    assert again.removals == ()
+    assert {key: target for key, target in again.targets.items() if target.version.name not in stuck} == {
+        key: target for key, target in made.targets.items() if target.version.name not in stuck
+    }
