@@ -15,7 +15,7 @@ from m2g.core.errors import InputError
 from m2g.core.model import Dataset, Field, Flavor, Mlmodel, Release, Run, Signature
 from m2g.core.results import ChangeKind
 from m2g.report import diff as report
-from m2g.review import Review, Risk, Verdict
+from m2g.review import Compatibility, Review, Risk
 from tests.support.fleet import FakeRegistry, narrowed, release, repository, run, write_record
 from tests.support.git_repository import commit, git, start
 from tests.support.handmade_fleet import write
@@ -94,7 +94,7 @@ def test_a_new_version_with_its_facts_and_objects(root: Path) -> None:
     }
     assert [fact.name for fact in change.params] == ["alpha"]
     assert change.contract is not None
-    assert change.contract.verdict is Verdict.COMPATIBLE
+    assert change.contract.verdict is Compatibility.COMPATIBLE
     (item,) = change.objects
     assert (item.object_kind, item.namespace, item.name, item.kind) == (
         "InferenceService",
@@ -137,9 +137,9 @@ def test_a_removed_model_is_breaking(root: Path) -> None:
 @pytest.mark.parametrize(
     ("record", "words"),
     [
-        (release("wine", "prod", "1", mlmodel=mlmodel("a", digest="3")), "not what it was"),
-        (release("wine", "prod", "1", mlmodel=mlmodel("a"), artifact_uri="s3://other/place"), "not what it was"),
-        (release("wine", "prod", "1", mlmodel=mlmodel("a"), registry="http://other.test"), "another registry"),
+        (release("wine", "prod", "1", mlmodel=mlmodel("a", digest="3")), "its artifacts changed"),
+        (release("wine", "prod", "1", mlmodel=mlmodel("a"), artifact_uri="s3://other/place"), "its artifacts changed"),
+        (release("wine", "prod", "1", mlmodel=mlmodel("a"), registry="http://other.test"), "the registry changes"),
     ],
 )
 def test_unusual_moves_are_named(root: Path, record: Release, words: str) -> None:
@@ -155,7 +155,7 @@ def test_a_step_back_is_named(root: Path) -> None:
     rendered(root, release("wine", "prod", "2", mlmodel=mlmodel("a", digest="2")))
     (change,) = compare(root).changes
     assert [(item.risk, item.message) for item in change.concerns] == [
-        (Risk.CAUTION, "an older version: 2, was 3"),
+        (Risk.CAUTION, "version 2 is older than version 3"),
     ]
 
 
@@ -267,7 +267,7 @@ def test_a_repository_below_the_top(tmp_path: Path) -> None:
 def test_a_record_that_cannot_be_read_is_a_note(root: Path) -> None:
     (root / "models/wine/releases/prod.json").write_text("<<<<<<< ours\n{}\n")
     found = compare(root)
-    assert found.notes == ("models/wine/releases/prod.json is no release record, so its facts are missing",)
+    assert found.notes == ("models/wine/releases/prod.json is not a release record, so its facts are missing",)
     assert "note: models/wine" in report.render(found, "text")
 
 
@@ -307,15 +307,15 @@ def test_another_profile_is_named_with_its_reason_and_breaks_callers(root: Path)
     (root / "models/wine/model.yaml").write_text("settings: {runtime: ours}\n")
     rendered(root)
     commit(root)
-    assert not [c for c in compare(root).changes for told in c.concerns if "served by" in told.message]
+    assert not [c for c in compare(root).changes for concern in c.concerns if "the profile changes" in concern.message]
     (root / "models/wine/model.yaml").write_text(f"settings: {{image: r.test/wine@sha256:{'5f' * 32}}}\n")
     rendered(root)
     changes = {change.environment: change for change in compare(root, "HEAD").changes}
     assert {change.risk for change in changes.values()} == {Risk.BREAKING}
-    (told,) = (concern.message for concern in changes["prod"].concerns if "served by" in concern.message)
-    assert told == (
-        "served by mlflow-image, was mlserver: image is set, and imageServer is mlflow; "
-        "callers must ask by invocations, not v2"
+    (message,) = (item.message for item in changes["prod"].concerns if "the profile changes" in item.message)
+    assert message == (
+        "the profile changes from mlserver to mlflow-image: image is set, and imageServer is mlflow; "
+        "callers must use the protocol invocations instead of v2"
     )
 
 
@@ -332,4 +332,4 @@ def test_what_a_newer_m2g_learned_of_the_same_version_is_no_risk(tmp_path: Path)
     rendered(root, release("wine", "prod", "2", mlmodel=known))
     (change,) = compare(root).changes
     assert change.risk is Risk.BREAKING
-    assert change.concerns[0].message.startswith("verdict of kserve-mlserver: fails (was fails by")
+    assert change.concerns[0].message.startswith("kserve-mlserver does not load the model (before: ")

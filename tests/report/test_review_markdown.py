@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from m2g.core.results import ChangeKind
 from m2g.report import diff as report
 from m2g.report.review_markdown import BUDGET
-from m2g.review import Change, Concern, Contract, Metric, Moved, ObjectChange, Review, Risk, Verdict
+from m2g.review import Change, Compatibility, Concern, Contract, FactChange, Metric, ObjectChange, Review, Risk
 
 HOSTILE = [
     "a|b",
@@ -73,10 +73,10 @@ def review(text: str) -> Review:
         before=text,
         after=text + "2",
         concerns=(Concern(risk=Risk.BREAKING, message=text), Concern(risk=Risk.CAUTION, message=text)),
-        contract=Contract(verdict=Verdict.BREAKING, reasons=(text, text)),
+        contract=Contract(verdict=Compatibility.BREAKING, reasons=(text, text)),
         metrics=(Metric(name=text, before=text, after=1.0), Metric(name="plain", before=1.0, after=2.0, delta=1.0)),
-        params=(Moved(name=text, before=text, after=text),),
-        lineage=(Moved(name=text, before=text, after=text),),
+        params=(FactChange(name=text, before=text, after=text),),
+        lineage=(FactChange(name=text, before=text, after=text),),
         objects=(item,),
     )
     return Review(against=text, changes=(change,), files=(text,), notes=(text,))
@@ -170,7 +170,7 @@ def test_a_large_review_keeps_the_riskiest_and_says_what_it_dropped() -> None:
             slug=f"m{number}",
             model=f"m{number}",
             environment="prod",
-            lineage=tuple(Moved(name=f"fact {n}", before="a" * 500, after="b" * 500) for n in range(50)),
+            lineage=tuple(FactChange(name=f"fact {n}", before="a" * 500, after="b" * 500) for n in range(50)),
             objects=(item,),
         )
         for number in range(2000)

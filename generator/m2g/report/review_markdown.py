@@ -16,7 +16,7 @@ from m2g.core import sanitize
 from m2g.core.results import ChangeKind
 from m2g.report.layout import count
 from m2g.report.review_words import format_contract, format_metric, format_title, summarize
-from m2g.review import Change, Moved, ObjectChange, Review, Risk
+from m2g.review import Change, FactChange, ObjectChange, Review, Risk
 
 BUDGET = 60_000
 """Characters. GitHub takes 65,536."""
@@ -137,7 +137,7 @@ def _facts(change: Change) -> Iterator[str]:
             yield f"**{name}**{_more(len(facts))}\n\n{_table(facts)}"
 
 
-def _table(facts: tuple[Moved, ...]) -> str:
+def _table(facts: tuple[FactChange, ...]) -> str:
     rows = [f"| {_code(fact.name)} | {_code(fact.before)} | {_code(fact.after)} |" for fact in facts[:_ROWS]]
     return "| | before | after |\n|---|---|---|\n" + "\n".join(rows)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from m2g.core.results import ChangeKind
 from m2g.report.layout import count
-from m2g.review import Change, Contract, Metric, Moved, Review, Risk
+from m2g.review import Change, Contract, FactChange, Metric, Review, Risk
 
 
 def summarize(review: Review) -> str:
@@ -56,7 +56,7 @@ def format_metric(metric: Metric, kind: ChangeKind = ChangeKind.CHANGED) -> str:
     return f"{both} ({metric.delta:+.4g}{share})"
 
 
-def format_fact(fact: Moved, kind: ChangeKind = ChangeKind.CHANGED) -> str:
+def format_fact(fact: FactChange, kind: ChangeKind = ChangeKind.CHANGED) -> str:
     """`before → after`; the one value of a model that was added or removed."""
     if kind is not ChangeKind.CHANGED:
         return fact.after or fact.before

@@ -1,4 +1,4 @@
-"""Two release records → what moved: metrics, parameters, lineage, and what about it deserves attention."""
+"""Compare two release records: metrics, parameters, lineage, and what deserves attention."""
 
 from __future__ import annotations
 
@@ -6,63 +6,65 @@ import datetime
 from collections.abc import Iterator, Mapping
 
 from m2g.core.model import Mlmodel, Release, Run
-from m2g.review.values import Concern, Metric, Moved, Risk
+from m2g.review.values import Concern, FactChange, Metric, Risk
 
 _COMMIT, _USER, _SOURCE = "mlflow.source.git.commit", "mlflow.user", "mlflow.source.name"
 
 
-def metrics(before: Release | None, after: Release | None) -> tuple[Metric, ...]:
+def compare_metrics(before: Release | None, after: Release | None) -> tuple[Metric, ...]:
     """Every metric of either version, by name."""
     old, new = _run(before).metrics, _run(after).metrics
     return tuple(_metric(name, old.get(name), new.get(name)) for name in sorted({*old, *new}))
 
 
-def params(before: Release | None, after: Release | None) -> tuple[Moved, ...]:
-    """The training parameters that are not what they were, by name."""
+def compare_params(before: Release | None, after: Release | None) -> tuple[FactChange, ...]:
+    """The training parameters that changed, by name."""
     return _moved(_run(before).params, _run(after).params)
 
 
-def lineage(before: Release | None, after: Release | None) -> tuple[Moved, ...]:
-    """Where the model comes from and what it is made of, as far as that is not what it was."""
+def compare_lineage(before: Release | None, after: Release | None) -> tuple[FactChange, ...]:
+    """What changed in where the model comes from and what it consists of."""
     return _moved(dict(_facts(before)), dict(_facts(after)))
 
 
-def concerns(before: Release, after: Release) -> Iterator[Concern]:
-    """What is unusual about the move from one record to the other."""
+def find_concerns(before: Release, after: Release) -> Iterator[Concern]:
+    """What is unusual about the change from one record to the other."""
     if before.model != after.model:
-        yield Concern(risk=Risk.BREAKING, message=f"another registered model: {after.model!r}, was {before.model!r}")
+        message = f"the registered model changes from {before.model!r} to {after.model!r}"
+        yield Concern(risk=Risk.BREAKING, message=message)
     if before.registry != after.registry:
-        yield Concern(risk=Risk.CAUTION, message=f"another registry: {after.registry}, was {before.registry}")
+        message = f"the registry changes from {before.registry} to {after.registry}"
+        yield Concern(risk=Risk.CAUTION, message=message)
     if before.version == after.version:
         old, new = (_digest(before), before.artifact_uri), (_digest(after), after.artifact_uri)
         if old != new:
-            yield Concern(risk=Risk.CAUTION, message=f"version {after.version} is not what it was: other artifacts")
+            yield Concern(risk=Risk.CAUTION, message=f"version {after.version} is the same, but its artifacts changed")
     elif _number(after.version) < _number(before.version):
-        yield Concern(risk=Risk.CAUTION, message=f"an older version: {after.version}, was {before.version}")
+        message = f"version {after.version} is older than version {before.version}"
+        yield Concern(risk=Risk.CAUTION, message=message)
     if before.follows.startswith("pinned") and not after.follows.startswith("pinned"):
-        yield Concern(
-            risk=Risk.CAUTION, message=f"the pin is gone ({before.follows}); it follows {after.follows} again"
-        )
+        message = f"the pin is removed ({before.follows}); the environment follows {after.follows} again"
+        yield Concern(risk=Risk.CAUTION, message=message)
     if before.mlmodel is not None and after.mlmodel is None:
         yield Concern(risk=Risk.CAUTION, message="the new version has no MLmodel file")
     elif before.mlmodel is not None and after.mlmodel is not None:
-        yield from _loading(before.mlmodel, after.mlmodel)
+        yield from _compare_mlmodels(before.mlmodel, after.mlmodel)
 
 
-def _loading(before: Mlmodel, after: Mlmodel) -> Iterator[Concern]:
+def _compare_mlmodels(before: Mlmodel, after: Mlmodel) -> Iterator[Concern]:
     """Changes that decide whether the server can load the model."""
     old = {flavor.name: flavor.serialization_format for flavor in before.flavors}
     new = {flavor.name: flavor.serialization_format for flavor in after.flavors}
     if set(old) != set(new):
-        words = f"other flavors: {', '.join(sorted(new))}, were {', '.join(sorted(old))}"
-        yield Concern(risk=Risk.CAUTION, message=words)
+        message = f"the flavors change from {', '.join(sorted(old))} to {', '.join(sorted(new))}"
+        yield Concern(risk=Risk.CAUTION, message=message)
     for name in sorted(set(old) & set(new)):
         if old[name] != new[name]:
-            words = f"{name} is serialized as {new[name] or 'unknown'}, was {old[name] or 'unknown'}"
-            yield Concern(risk=Risk.CAUTION, message=words)
+            formats = f"from {old[name] or 'unknown'} to {new[name] or 'unknown'}"
+            yield Concern(risk=Risk.CAUTION, message=f"the serialization format of {name} changes {formats}")
     if _minor(before.python_version) != _minor(after.python_version):
-        words = f"made with Python {after.python_version or 'unknown'}, was {before.python_version or 'unknown'}"
-        yield Concern(risk=Risk.CAUTION, message=words)
+        versions = f"from {before.python_version or 'unknown'} to {after.python_version or 'unknown'}"
+        yield Concern(risk=Risk.CAUTION, message=f"the Python version changes {versions}")
 
 
 def _facts(release: Release | None) -> Iterator[tuple[str, str]]:
@@ -93,10 +95,10 @@ def _made_of(mlmodel: Mlmodel) -> Iterator[tuple[str, str]]:
         yield f"flavor {flavor.name}", " ".join(part for part in (flavor.version, flavor.serialization_format) if part)
 
 
-def _moved(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[Moved, ...]:
+def _moved(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[FactChange, ...]:
     names = [*old, *(name for name in new if name not in old)]
     return tuple(
-        Moved(name=name, before=old.get(name, ""), after=new.get(name, ""))
+        FactChange(name=name, before=old.get(name, ""), after=new.get(name, ""))
         for name in names
         if old.get(name, "") != new.get(name, "")
     )

@@ -1,4 +1,4 @@
-"""Two sets of built objects → those that are not the same, with the difference of their YAML."""
+"""Compare two sets of built objects: those that differ, with the diff of their YAML."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from m2g.core.yaml_writer import Plain, dump
 from m2g.review.values import ObjectChange
 
 _MOST_LINES = 4000
-"""difflib's time grows with the square of the lines."""
+"""difflib's time grows with the square of the number of lines."""
 _SECRET = ("data", "stringData")
 
 
 def compare(before: Sequence[Manifest], after: Sequence[Manifest]) -> list[ObjectChange]:
-    """Every object that was added, removed or changed, by its identity."""
+    """Every object that was added, removed or changed, sorted by identity."""
     old, new = _keyed(before), _keyed(after)
     changes = []
     for key in sorted({*old, *new}):
@@ -52,7 +52,7 @@ def _diff(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
         yield f"@@ {len(old)} lines before, {len(new)} after: too many to compare @@"
         return
     for number, line in enumerate(difflib.unified_diff(old, new, n=3, lineterm="")):
-        if number > 1:  # the first two name files, and there are none
+        if number > 1:  # the first two lines name files, and there are none
             yield line
 
 
@@ -62,7 +62,7 @@ def _lines(item: Manifest | None) -> list[str]:
     plain = _plain(item)
     try:
         return dump(plain).splitlines()
-    except InputError:  # a person's component may hold what m2g itself never writes
+    except InputError:  # a hand-written component may contain what m2g itself never writes
         return json.dumps(plain, indent=2, ensure_ascii=True).splitlines()
 
 
@@ -77,7 +77,7 @@ def _plain(value: object) -> Plain:
 
 
 def _hidden(item: Manifest | None, other: Manifest | None, word: str) -> Manifest | None:
-    """The Secret without its values: one can see that a value differs, not what it is."""
+    """The Secret without its values: the diff shows that a value changed, not the value."""
     if item is None:
         return None
     return {**item, **{key: _masked(item[key], other, key, word) for key in _SECRET if key in item}}

@@ -1,4 +1,4 @@
-"""What a reviewer must know, as values that a report can show."""
+"""What a reviewer must know, as values that the reports show."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from m2g.serving.spec import Chosen
 
 
 class Overlay(Value, frozen=True, kw_only=True):
-    """What an overlay builds to; `error` says why it does not. `chosen` is how the model is served, where known."""
+    """What an overlay builds to, or the `error` if it does not build. `chosen` is how the model is served, if known."""
 
     objects: tuple[Manifest, ...] = ()
     error: str = ""
@@ -21,41 +21,41 @@ class Overlay(Value, frozen=True, kw_only=True):
 
 
 class Side(Value, frozen=True, kw_only=True):
-    """One of the two states of the fleet. Both sides have the same keys where only some overlays were built."""
+    """One of the two states of the fleet. If only some overlays were built, both sides have the same keys."""
 
     releases: Mapping[Key, Release] = {}
     overlays: Mapping[Key, Overlay] = {}
 
 
 class Risk(StrEnum):
-    """How much attention a change needs; in order, the worst first."""
+    """How much attention a change needs, the most first."""
 
     BREAKING = "breaking"
     """Callers or the cluster may break."""
     CAUTION = "caution"
-    """Unusual; somebody should look."""
+    """The change is unusual; a reviewer should look at it."""
     ROUTINE = "routine"
 
 
-class Verdict(StrEnum):
-    """Whether those who call the old version can call the new one."""
+class Compatibility(StrEnum):
+    """Whether callers of the old version can call the new one."""
 
     COMPATIBLE = "compatible"
     ADDITIVE = "additive"
     BREAKING = "breaking"
     UNKNOWN = "unknown"
-    """Neither version says what it takes and gives."""
+    """Neither version has a signature."""
 
 
 class Contract(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """The verdict on a signature, and every difference that led to it, the breaking ones first."""
+    """The verdict on a changed signature, and every difference behind it, the breaking ones first."""
 
-    verdict: Verdict
+    verdict: Compatibility
     reasons: tuple[str, ...] = ()
 
 
-class Moved(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """One fact that is not what it was; empty where there is none."""
+class FactChange(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """One fact that changed; a missing value is empty."""
 
     name: str
     before: str = ""
@@ -63,7 +63,7 @@ class Moved(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class Metric(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """One metric of both versions; `delta` is after minus before where both are numbers."""
+    """One metric of both versions; `delta` is after minus before if both are numbers."""
 
     name: str
     before: float | str | None = None
@@ -72,7 +72,7 @@ class Metric(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class ObjectChange(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """One built object; `diff` are the lines of a unified diff of its YAML, values of Secrets hidden."""
+    """One built object; `diff` has the lines of a unified diff of its YAML, without values of Secrets."""
 
     kind: ChangeKind
     api_version: str
@@ -83,14 +83,14 @@ class ObjectChange(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class Concern(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """One reason for attention."""
+    """Something that a reviewer should know about a change."""
 
     risk: Risk
     message: str
 
 
 class Change(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """One model in one environment that is not what it was. A version is empty where there is none."""
+    """What changed for one model in one environment. A missing version is empty."""
 
     kind: ChangeKind
     risk: Risk
@@ -102,13 +102,13 @@ class Change(Value, frozen=True, kw_only=True, omit_defaults=False):
     concerns: tuple[Concern, ...] = ()
     contract: Contract | None = None
     metrics: tuple[Metric, ...] = ()
-    params: tuple[Moved, ...] = ()
-    lineage: tuple[Moved, ...] = ()
+    params: tuple[FactChange, ...] = ()
+    lineage: tuple[FactChange, ...] = ()
     objects: tuple[ObjectChange, ...] = ()
 
 
 class Review(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """All changes, the riskiest first. `files` are changed files that belong to no model; `notes` limit the answer."""
+    """All changes, the riskiest first. `files` are changed files outside models; `notes` say what is not compared."""
 
     against: str
     changes: tuple[Change, ...] = ()
