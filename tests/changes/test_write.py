@@ -271,7 +271,7 @@ class TestHostileRepository:
         os.mkfifo(root / "m2g.yaml")
         with pytest.raises(InvalidRepository) as caught:
             run(root, FakeRegistry())
-        assert "no regular file" in caught.value.findings[0].message
+        assert "not a regular file" in caught.value.findings[0].message
 
     def test_a_folder_in_the_place_of_a_file(self, tmp_path: Path) -> None:
         root = repository(tmp_path)

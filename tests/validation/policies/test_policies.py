@@ -141,15 +141,15 @@ def test_an_answer_of_the_wrong_type_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("policies:\n- id: p\n", 2, "expression: is missing"),
+        ("policies:\n- id: p\n", 2, "expression: is required"),
         ("policies:\n- {id: p, expression: 'true', when: x}\n", 2, "when: is not a known field"),
         ("policies:\n- {id: P_1, expression: 'true'}\n", 2, "id: is"),
         ("policies:\n- {id: p, expression: 'true', severity: fatal}\n", 2, "error, warning"),
         ("policies:\n- {id: p, expression: 'true'}\n- {id: p, expression: 'true'}\n", 3, "there twice"),
         ("overrides:\n- {policy: p, model: wine, environment: prod, reason: x, expires: soon}\n", 2, "a day"),
-        ("overrides:\n- {policy: p, model: wine, environment: prod, expires: '2027-01-01'}\n", 2, "reason: is missing"),
+        ("overrides:\n- {policy: p, model: wine, environment: prod, expires: '2027-01-01'}\n", 2, "reason: is required"),
         ("- id: p\n", 1, "is a list"),
-        (f"policies:\n- {{id: p, expression: '{'1' * 5000}'}}\n", 2, "at most 4096"),
+        (f"policies:\n- {{id: p, expression: '{'1' * 5000}'}}\n", 2, "maximum is 4096"),
     ],
 )
 def test_a_wrong_file_is_found_with_the_line(text: str, line: int, words: str, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_link_out_of_the_repository_is_not_read(tmp_path: Path) -> None:
     root = repository(tmp_path, STORAGE, b=NEVER)
     (tmp_path / "secret.yaml").write_text("token: 1\n")
     (root / "policies/a.yaml").symlink_to(tmp_path / "secret.yaml")
-    assert "symbolic link" in next(found for found in check(root) if found.file == "policies/a.yaml").message
+    assert "symlink" in next(found for found in check(root) if found.file == "policies/a.yaml").message
 
 
 def test_an_override_holds_until_its_last_day(tmp_path: Path) -> None:

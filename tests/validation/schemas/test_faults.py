@@ -21,21 +21,21 @@ Fault = tuple[Place, object, str, str, str]
 ISVC: list[Fault] = [
     ([*MODEL, "storageURI"], "x", "spec.predictor.model.storageURI", "not a known field", "did you mean storageUri?"),
     ([*PREDICTOR, "storageUri"], "x", "spec.predictor.storageUri", "not a known", "did you mean storageUris?"),
-    ([*PREDICTOR, "protocolVersion"], "v2", "spec.predictor.protocolVersion", "", "at spec.predictor.model.protocol"),
+    ([*PREDICTOR, "protocolVersion"], "v2", "spec.predictor.protocolVersion", "", "to spec.predictor.model.protocol"),
     ([*MODEL, "minReplicas"], 1, "spec.predictor.model.minReplicas", "", "move it to spec.predictor.minReplicas"),
     ([*PREDICTOR, "podSpec"], {}, "spec.predictor.podSpec", "not a known field", ""),
     (["sepc"], {}, "sepc", "not a known field", "did you mean spec?"),
-    (["spec"], GONE, "spec", "is missing", ""),
-    (["metadata"], GONE, "metadata", "is missing", ""),
-    (PREDICTOR, GONE, "spec.predictor", "is missing", ""),
-    ([*MODEL, "modelFormat"], GONE, "spec.predictor.model.modelFormat", "is missing", ""),
-    ([*MODEL, "modelFormat", "name"], GONE, "spec.predictor.model.modelFormat.name", "is missing", ""),
+    (["spec"], GONE, "spec", "is required", ""),
+    (["metadata"], GONE, "metadata", "is required", ""),
+    (PREDICTOR, GONE, "spec.predictor", "is required", ""),
+    ([*MODEL, "modelFormat"], GONE, "spec.predictor.model.modelFormat", "is required", ""),
+    ([*MODEL, "modelFormat", "name"], GONE, "spec.predictor.model.modelFormat.name", "is required", ""),
     ([*MODEL, "modelFormat"], "mlflow", "spec.predictor.model.modelFormat", 'the text "mlflow"; it must be a map', ""),
     ([*MODEL, "resources"], None, "spec.predictor.model.resources", "is null", "remove the line"),
     (["metadata", "name"], "Churn_2", "metadata.name", "starts with a letter", "lower-case"),
     (["metadata", "name"], "2-churn", "metadata.name", "starts with a letter", ""),
     (["metadata", "name"], "c" * 64, "metadata.name", "a length of 64; the maximum is 63", ""),
-    (["metadata", "name"], GONE, "metadata.name", "is missing", ""),
+    (["metadata", "name"], GONE, "metadata.name", "is required", ""),
     (["metadata", "namespace"], "a.b", "metadata.namespace", "not a DNS label", ""),
     (["metadata", "labels", "a"], "b c", "metadata.labels.a", "not a label value", "letters, digits"),
     (["metadata", "labels", "a"], 7, "metadata.labels.a", "is 7; it must be text", 'quotes: "7"'),
@@ -46,10 +46,10 @@ ISVC: list[Fault] = [
     ([*PREDICTOR, "maxReplicas"], -1, "spec.predictor.maxReplicas", "minimum is 0", ""),
     ([*PREDICTOR, "scaleTarget"], 1.5, "spec.predictor.scaleTarget", "is 1.5; it must be a whole number", ""),
     ([*PREDICTOR, "timeout"], 2**63, "spec.predictor.timeout", "9223372036854775807", ""),
-    ([*PREDICTOR, "canaryTrafficPercent"], 101, "spec.predictor.canaryTrafficPercent", "allowed is 100", ""),
+    ([*PREDICTOR, "canaryTrafficPercent"], 101, "spec.predictor.canaryTrafficPercent", "maximum is 100", ""),
     ([*PREDICTOR, "scaleMetric"], "cpus", "spec.predictor.scaleMetric", "cpu, memory, concurrency, rps", "mean cpu?"),
     ([*PREDICTOR, "scaleMetricType"], "Percent", "spec.predictor.scaleMetricType", "Utilization, Value, Average", ""),
-    ([*PREDICTOR, "logger"], {"url": "x"}, "spec.predictor.logger.mode", "is missing", ""),
+    ([*PREDICTOR, "logger"], {"url": "x"}, "spec.predictor.logger.mode", "is required", ""),
     ([*PREDICTOR, "logger"], {"mode": "both"}, "spec.predictor.logger.mode", "all, request, response", ""),
     ([*PREDICTOR, "labels", "team"], "a/b", "spec.predictor.labels.team", "not a label value", ""),
     (
@@ -61,7 +61,7 @@ ISVC: list[Fault] = [
     ),
     ([*MODEL, "resources", "limits", "cpu"], 0.5, "spec.predictor.model.resources.limits.cpu", "is 0.5", '"0.5"'),
     ([*MODEL, "env", 0, "value"], False, "spec.predictor.model.env[0].value", "is false", '"false"'),
-    ([*MODEL, "env", 0, "name"], GONE, "spec.predictor.model.env[0].name", "is missing", ""),
+    ([*MODEL, "env", 0, "name"], GONE, "spec.predictor.model.env[0].name", "is required", ""),
     (
         [*MODEL, "env", 1, "valueFrom", "secretRef"],
         {},
@@ -102,9 +102,9 @@ ISVC: list[Fault] = [
 ]
 
 CANARY: list[Fault] = [
-    (["spec", "canary", 0, "trafficPercent"], 120, "spec.canary[0].trafficPercent", "allowed is 100", ""),
-    (["spec", "canary", 0, "trafficPercent"], GONE, "spec.canary[0].trafficPercent", "is missing", ""),
-    (["spec", "canary", 0, "predictor"], GONE, "spec.canary[0].predictor", "is missing", ""),
+    (["spec", "canary", 0, "trafficPercent"], 120, "spec.canary[0].trafficPercent", "maximum is 100", ""),
+    (["spec", "canary", 0, "trafficPercent"], GONE, "spec.canary[0].trafficPercent", "is required", ""),
+    (["spec", "canary", 0, "predictor"], GONE, "spec.canary[0].predictor", "is required", ""),
     (["spec", "canary", 0, "predictor", "name"], "V13", "spec.canary[0].predictor.name", "DNS label", ""),
     (["spec", "canary", 0, "traficPercent"], 1, "spec.canary[0].traficPercent", "", "did you mean trafficPercent?"),
     ([*MODEL, "confidential", "enabled"], "yes", "spec.predictor.model.confidential.enabled", "true or false", ""),
@@ -118,8 +118,8 @@ CANARY: list[Fault] = [
 ]
 
 RUNTIME: list[Fault] = [
-    (["spec", "containers"], GONE, "spec.containers", "is missing", ""),
-    (["spec", "containers", 0, "name"], GONE, "spec.containers[0].name", "is missing", ""),
+    (["spec", "containers"], GONE, "spec.containers", "is required", ""),
+    (["spec", "containers", 0, "name"], GONE, "spec.containers[0].name", "is required", ""),
     (["spec", "containers", 0, "img"], "x", "spec.containers[0].img", "not a known field", ""),
     (
         ["spec", "supportedModelFormats", 0, "autoselect"],
@@ -129,14 +129,14 @@ RUNTIME: list[Fault] = [
         "autoSelect",
     ),
     (["spec", "supportedModelFormats", 0, "version"], 2, "spec.supportedModelFormats[0].version", "text", '"2"'),
-    (["spec", "supportedModelFormats", 0, "priority"], 0, "spec.supportedModelFormats[0].priority", "smallest", ""),
+    (["spec", "supportedModelFormats", 0, "priority"], 0, "spec.supportedModelFormats[0].priority", "minimum", ""),
     (["spec", "protocolVersions"], "v2", "spec.protocolVersions", "must be a list", ""),
     (["metadata", "name"], "a_b", "metadata.name", "not a name", ""),
 ]
 
 GRAPH: list[Fault] = [
     (["spec", "nodes", "root", "routerType"], "Split", "spec.nodes.root.routerType", "Sequence, Splitter", "Splitter"),
-    (["spec", "nodes", "root", "routerType"], GONE, "spec.nodes.root.routerType", "is missing", ""),
+    (["spec", "nodes", "root", "routerType"], GONE, "spec.nodes.root.routerType", "is required", ""),
     (["spec", "nodes", "root", "steps", 0, "weight"], "80", "spec.nodes.root.steps[0].weight", "", "quotes: 80"),
     (["spec", "nodes", "root", "steps", 0, "service"], "a", "spec.nodes.root.steps[0].service", "", "mean service"),
     (["spec", "nodes"], [], "spec.nodes", "must be a mapping", ""),
@@ -145,10 +145,10 @@ GRAPH: list[Fault] = [
 APPLICATIONSET: list[Fault] = [
     (["spec", "goTemplat"], True, "spec.goTemplat", "", "did you mean goTemplate?"),
     (["spec", "goTemplate"], "true", "spec.goTemplate", "true or false", "without quotes: true"),
-    (["spec", "generators"], GONE, "spec.generators", "is missing", ""),
+    (["spec", "generators"], GONE, "spec.generators", "is required", ""),
     (["spec", "generators", 0, "matrx"], {}, "spec.generators[0].matrx", "", "did you mean matrix?"),
     (["spec", "strategy", "rollingSync", "step"], [], "spec.strategy.rollingSync.step", "", "steps"),
-    (["spec", "template", "spec", "project"], GONE, "spec.template.spec.project", "is missing", ""),
+    (["spec", "template", "spec", "project"], GONE, "spec.template.spec.project", "is required", ""),
     (["spec", "template", "spec", "source", "repoUrl"], "x", "spec.template.spec.source.repoUrl", "", "repoURL"),
     (
         ["spec", "template", "spec", "syncPolicy", "automated", "prune"],
@@ -173,13 +173,13 @@ PROJECT: list[Fault] = [
 
 FLUX: list[Fault] = [
     (["spec", "interval"], "30 minutes", "spec.interval", "", ""),
-    (["spec", "interval"], GONE, "spec.interval", "is missing", ""),
+    (["spec", "interval"], GONE, "spec.interval", "is required", ""),
     (["spec", "interval"], 30, "spec.interval", "must be text", '"30"'),
-    (["spec", "prune"], GONE, "spec.prune", "is missing", ""),
+    (["spec", "prune"], GONE, "spec.prune", "is required", ""),
     (["spec", "sourceRef", "kind"], "GitRepo", "spec.sourceRef.kind", "GitRepository", "GitRepository"),
     (["spec", "deletionPolicy"], "Keep", "spec.deletionPolicy", "Orphan", ""),
     (["spec", "dependson"], [], "spec.dependson", "", "dependsOn"),
-    (["spec", "healthChecks", 0, "name"], GONE, "spec.healthChecks[0].name", "is missing", ""),
+    (["spec", "healthChecks", 0, "name"], GONE, "spec.healthChecks[0].name", "is required", ""),
     (["spec", "healthCheckExprs", 0, "fail"], "x", "spec.healthCheckExprs[0].fail", "", "failed"),
     (["spec", "wait"], "false", "spec.wait", "true or false", "without quotes: false"),
     (["status"], [], "status", "must be a mapping", ""),
@@ -188,7 +188,7 @@ FLUX: list[Fault] = [
 DEPLOYMENT: list[Fault] = [
     (["spec", "replica"], 1, "spec.replica", "", "replicas"),
     (["spec", "replicas"], 2**31, "spec.replicas", "2147483647", ""),
-    (["spec", "selector"], GONE, "spec.selector", "is missing", ""),
+    (["spec", "selector"], GONE, "spec.selector", "is required", ""),
     (["spec", "template", "metadata", "labels", "app"], "a b", "spec.template.metadata.labels.app", "label value", ""),
     (
         [*CONTAINER, "resources", "requests", "memory"],
