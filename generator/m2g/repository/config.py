@@ -1,4 +1,4 @@
-"""m2g.yaml and model.yaml on disk become values; what is wrong in them becomes findings with lines."""
+"""Read m2g.yaml and model.yaml as values. Problems become findings with line numbers."""
 
 from __future__ import annotations
 
@@ -26,61 +26,62 @@ if TYPE_CHECKING:
     import jsonschema_rs
 
 _LARGEST = 1 << 63
+_SETTINGS_HINT = "use a setting such as minReplicas or resources.limits.memory"
 _T = TypeVar("_T", Config, ModelIntent)
 
 
 class LoadedConfig(Value, frozen=True, kw_only=True):
-    """m2g.yaml as a value, None where it cannot be one; `findings` say why."""
+    """m2g.yaml as a value. `config` is None if the file is invalid; `findings` say why."""
 
     config: Config | None
     findings: tuple[Finding, ...] = ()
 
 
 def find_root(start: Path) -> Path:
-    """The folder at or above `start` that has m2g.yaml. Raises InputError where there is none."""
+    """The folder that contains m2g.yaml: `start` or one of its parents. Raises InputError if there is none."""
     for folder in (start, *start.parents):
         if (folder / CONFIG).is_file():
             return folder
     raise InputError(
-        f"no {CONFIG} in {start} or above",
-        hint="run m2g inside a GitOps repository, name one with -C, or make one with `m2g init DIR`",
+        f"no {CONFIG} in {start} or a parent folder",
+        hint="run m2g in a GitOps repository, pass one with -C DIR, or create one with `m2g init DIR`",
     )
 
 
 def load(root: Path) -> LoadedConfig:
-    """Read m2g.yaml; every finding has its line. Raises InputError where it is no YAML or cannot be read."""
+    """Read m2g.yaml. Every finding has a line. Raises InputError if the file cannot be read or is not YAML."""
     return parse(safe_files.read(root, CONFIG))
 
 
 def parse(content: bytes) -> LoadedConfig:
-    """As `load`, from the file's bytes."""
+    """Like `load`, but from the content of the file."""
     document = yaml_reader.read(CONFIG, content)
-    config, findings = _converted(document, Config)
+    config, findings = _convert(document, Config)
     if config is None:
         return LoadedConfig(config=None, findings=tuple(findings))
     findings = [
         Finding(
-            file=CONFIG, line=document.find_line(place), path=".".join(place), rule="config-invalid", message=m, hint=h
+            file=CONFIG, line=document.find_line(path), path=".".join(path), rule="config-invalid", message=m, hint=h
         )
-        for place, m, h in _contradictions(config)
+        for path, m, h in _find_contradictions(config)
     ]
     return LoadedConfig(config=config, findings=tuple(findings))
 
 
 def read_intents(root: Path) -> tuple[dict[str, ModelIntent], list[Finding]]:
-    """Slug to model.yaml of every model that has one, and the findings of those that cannot be used."""
-    found: dict[str, ModelIntent] = {}
+    """Slug to model.yaml of every model that has one, and findings for invalid files."""
+    intents: dict[str, ModelIntent] = {}
     findings: list[Finding] = []
     for slug in list_slugs(root):
-        intent, wrong = read_intent(root, ModelFolder(slug=slug, files={}))
-        findings += wrong
+        intent, problems = read_intent(root, ModelFolder(slug=slug, files={}))
+        findings += problems
         if intent is not None:
-            found[slug] = intent
-    return found, findings
+            intents[slug] = intent
+    return intents, findings
 
 
 def read_intent(root: Path, folder: ModelFolder) -> tuple[ModelIntent | None, list[Finding]]:
-    """model.yaml of a model, None where it has none, and the findings of one that cannot be used."""
+    """The model.yaml of a model, or None if it has none, and findings for an invalid one."""
     file = model_yaml(folder.slug)
     try:
         document = yaml_reader.read(file, folder.read(root, file))
@@ -88,49 +89,50 @@ def read_intent(root: Path, folder: ModelFolder) -> tuple[ModelIntent | None, li
         return None, []
     except InputError as error:
         return None, [Finding(rule="yaml-invalid", file=file, message=error.message, hint=error.hint)]
-    return _converted(document, ModelIntent)
+    return _convert(document, ModelIntent)
 
 
-def find_unknown_environments(config: Config, found: Mapping[str, ModelIntent]) -> Iterator[Finding]:
-    """A finding for each environment in a model.yaml that m2g.yaml does not have."""
-    for slug, intent in found.items():
+def find_unknown_environments(config: Config, intents: Mapping[str, ModelIntent]) -> Iterator[Finding]:
+    """A finding for each environment in a model.yaml that is not in m2g.yaml."""
+    for slug, intent in intents.items():
         for name in sorted(set(intent.environments) - set(config.environments)):
             yield Finding(
                 rule="environment-unknown",
                 file=model_yaml(slug),
                 path=f"environments.{name}",
                 message=f"m2g.yaml has no environment {name!r}",
-                hint=f"it has {', '.join(config.environments)}",
+                hint=f"known environments: {', '.join(config.environments)}",
             )
 
 
 def describe_unreadable(error: InputError) -> Finding:
-    """What a script reads where m2g.yaml is no YAML."""
+    """The finding for an m2g.yaml that cannot be read or is not YAML."""
     return Finding(rule="yaml-invalid", file=CONFIG, message=error.message, hint=error.hint)
 
 
 def find_registry_uri(config: Config) -> str:
-    """The tracking URI: m2g.yaml's, else MLFLOW_REGISTRY_URI or MLFLOW_TRACKING_URI. Raises InputError for none."""
+    """The URI in m2g.yaml, else MLFLOW_REGISTRY_URI or MLFLOW_TRACKING_URI. Raises InputError if none is set."""
     if config.registry.uri is not UNSET:
         return config.registry.uri
     uri = os.environ.get("MLFLOW_REGISTRY_URI") or os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
         raise InputError(
-            "no MLflow registry is named",
-            hint=f"set registry.uri in {CONFIG}, or MLFLOW_TRACKING_URI in the environment",
+            "no MLflow registry is configured",
+            hint=f"set registry.uri in {CONFIG}, or the environment variable MLFLOW_TRACKING_URI",
         )
     return uri
 
 
-def _converted(document: yaml_reader.Document, kind: type[_T]) -> tuple[_T | None, list[Finding]]:
-    """What a file says, or what is wrong in it. The types say whether it is right; the schema of them has the words."""
+def _convert(document: yaml_reader.Document, kind: type[_T]) -> tuple[_T | None, list[Finding]]:
+    """The value of a file, or findings. The types decide whether it is valid; their JSON Schema explains what is
+    wrong."""
     data = {} if document.data is None and kind is ModelIntent else document.data
     try:
         return msgspec.convert(data, kind), []
     except msgspec.ValidationError:
-        violations = _violations(data, kind)
+        violations = _find_violations(data, kind)
     if not violations:
-        return msgspec.convert(_whole(data), kind), []
+        return msgspec.convert(_to_integers(data), kind), []
     return None, [
         Finding(
             rule="config-invalid" if kind is Config else "model-yaml-invalid",
@@ -144,24 +146,24 @@ def _converted(document: yaml_reader.Document, kind: type[_T]) -> tuple[_T | Non
     ]
 
 
-def _whole(data: object) -> object:
-    """`1.0` and `1e3` are whole numbers to a JSON Schema, and so to editors."""
+def _to_integers(data: object) -> object:
+    """`1.0` and `1e3` are integers to JSON Schema, and so to editors."""
     if isinstance(data, dict):
-        return {key: _whole(value) for key, value in data.items()}
+        return {key: _to_integers(value) for key, value in data.items()}
     if isinstance(data, list):
-        return [_whole(value) for value in data]
+        return [_to_integers(value) for value in data]
     return int(data) if isinstance(data, float) and data.is_integer() and abs(data) < _LARGEST else data
 
 
-def _violations(data: object, kind: type[Config] | type[ModelIntent]) -> list[Violation]:
-    schema, validator = _compiled(kind)
+def _find_violations(data: object, kind: type[Config] | type[ModelIntent]) -> list[Violation]:
+    schema, validator = _compile(kind)
     return schema_errors.sort_violations(
         v for error in validator.iter_errors(data) for v in schema_errors.explain_error(error, schema)
     )
 
 
-@functools.cache  # making it takes as long as reading a file, and every model may have one
-def _compiled(kind: type[Config] | type[ModelIntent]) -> tuple[dict[str, object], jsonschema_rs.Validator]:
+@functools.cache  # compiling takes as long as reading a file, and every model may have one
+def _compile(kind: type[Config] | type[ModelIntent]) -> tuple[dict[str, object], jsonschema_rs.Validator]:
     import jsonschema_rs
 
     schema = msgspec.json.schema(kind)
@@ -171,48 +173,49 @@ def _compiled(kind: type[Config] | type[ModelIntent]) -> tuple[dict[str, object]
 _Problem = tuple[tuple[str, ...], str, str]
 
 
-def _contradictions(config: Config) -> Iterator[_Problem]:
+def _find_contradictions(config: Config) -> Iterator[_Problem]:
     if not config.environments:
-        yield ("environments",), "no environment is named", "add one, such as prod: {namespace: models-prod}"
+        yield ("environments",), "no environments are defined", "add one, such as prod: {namespace: models-prod}"
     if config.registry.uri is not UNSET and "@" in config.registry.uri.partition("://")[2].partition("/")[0]:
-        hint = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where m2g runs"
-        yield ("registry", "uri"), "carries a user or password; this file is in Git", hint
+        hint = "remove them; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where m2g runs"
+        yield ("registry", "uri"), "contains a user or password, but this file is in Git", hint
     for name, environment in config.environments.items():
-        yield from _unfollowable(("environments", name, "follow"), environment.follow)
+        yield from _check_follow(("environments", name, "follow"), environment.follow)
         chosen = [f for f in ("alias", "stage", "tag") if getattr(environment.follow, f) is not UNSET]
         if len(chosen) > 1:
-            what = " and ".join(chosen)
-            yield ("environments", name, "follow"), f"follows {what} at once", "keep one of them"
+            message = f"sets {' and '.join(chosen)}, but only one is allowed"
+            yield ("environments", name, "follow"), message, "keep one of them"
     for key, path in config.tags.items():
         if not _is_setting(path):
-            yield ("tags", key), f"{path!r} is no setting", "a setting such as minReplicas or resources.limits.memory"
+            yield ("tags", key), f"{path!r} is not a setting", _SETTINGS_HINT
         elif path not in config.bounds:
-            yield ("tags", key), f"{path} has no bounds", f"add bounds.{path}: whoever may tag a model may set it"
+            hint = f"add bounds.{path}, because everyone who may tag a model may set it"
+            yield ("tags", key), f"{path} has no bounds", hint
     for path, bound in config.bounds.items():
-        yield from _unbounded(path, bound)
+        yield from _check_bound(path, bound)
         if not _is_setting(path):
-            yield ("bounds", path), f"{path!r} is no setting", "a setting such as minReplicas or resources.limits.cpu"
+            yield ("bounds", path), f"{path!r} is not a setting", _SETTINGS_HINT
     by_slug: dict[str, str] = {}
     for name, slug in config.models.slugs.items():
         if slug in RESERVED:
-            yield ("models", "slugs", name), f"{slug} is a name that Flux reads otherwise", "choose another slug"
+            yield ("models", "slugs", name), f"the slug {slug!r} has a special meaning in Flux", "choose another slug"
         if slug in by_slug:
             other = by_slug[slug]
-            yield ("models", "slugs", name), f"{name!r} and {other!r} have one slug, {slug}", "give each its own"
+            yield ("models", "slugs", name), f"{name!r} and {other!r} have the same slug, {slug}", "choose two slugs"
         by_slug[slug] = name
 
 
-def _unfollowable(place: tuple[str, ...], follow: Follow) -> Iterator[_Problem]:
-    """MLflow's own words for aliases: `[\\w-]+`, and `latest` and `v1` mean something else."""
+def _check_follow(path: tuple[str, ...], follow: Follow) -> Iterator[_Problem]:
+    """MLflow's rules for aliases: `[\\w-]+`, but `latest` and versions such as `v1` are reserved."""
     if follow.alias is not UNSET and not re.fullmatch(r"[\w-]+", follow.alias):
-        yield (*place, "alias"), f"{follow.alias!r} is no alias", "MLflow's aliases have letters, digits, '_' and '-'"
+        yield (*path, "alias"), f"{follow.alias!r} is not a valid alias", "use letters, digits, '_' and '-'"
     elif follow.alias is not UNSET and re.fullmatch(r"latest|v\d+", follow.alias, re.IGNORECASE):
-        yield (*place, "alias"), f"{follow.alias!r} is reserved by MLflow", "follow an alias that people set"
+        yield (*path, "alias"), f"{follow.alias!r} is reserved by MLflow", "follow another alias, such as champion"
     if follow.tag is not UNSET and not follow.tag.partition("=")[0].strip():
-        yield (*place, "tag"), f"{follow.tag!r} names no tag", "write key or key=value"
+        yield (*path, "tag"), f"{follow.tag!r} has no tag key", "write key or key=value"
 
 
-def _unbounded(path: str, bound: Bound) -> Iterator[_Problem]:
+def _check_bound(path: str, bound: Bound) -> Iterator[_Problem]:
     for limit in (bound.min, bound.max):
         if limit is not UNSET:
             try:
@@ -222,11 +225,11 @@ def _unbounded(path: str, bound: Bound) -> Iterator[_Problem]:
                 return
     both = bound.min is not UNSET and bound.max is not UNSET
     if both and quantity.parse(str(bound.min)) > quantity.parse(str(bound.max)):
-        yield ("bounds", path), f"the minimum {bound.min} is above the maximum {bound.max}", "nothing fits; swap them"
+        yield ("bounds", path), f"the minimum {bound.min} is larger than the maximum {bound.max}", "swap them"
 
 
 def _is_setting(path: str) -> bool:
-    """Whether `path` names one scalar setting."""
+    """Whether `path` is the name of one scalar setting."""
     head, _, rest = path.partition(".")
     if head == "resources":
         kind, _, name = rest.partition(".")

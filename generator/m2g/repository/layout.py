@@ -1,4 +1,4 @@
-"""Where everything lies in a GitOps repository: the one module that knows its paths, all relative to the root."""
+"""The paths of a GitOps repository, relative to its root. No other module knows them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ CONFIG = "m2g.yaml"
 MODELS, FLEET, PLATFORM = "models", "fleet", "platform"
 POLICIES, RUNTIMES, SCHEMAS = "policies", "runtimes", "schemas"
 STATE = ".m2g"
-"""m2g's own folder, which Git ignores: the lock and a write that is under way."""
+"""m2g's own folder, which Git ignores. It contains the lock and the journal of a write in progress."""
 
 BASE, OVERLAYS, RELEASES, REQUESTS, CUSTOM = "base", "overlays", "releases", "requests", "custom"
 OWNED_FOLDERS = (BASE, OVERLAYS, RELEASES, REQUESTS)
-"""The folders of a model that m2g writes."""
+"""The folders of a model that m2g owns."""
 CARD = "README.md"
 RELEASE = "release"
-"""Below an overlay with a component: m2g's own layer, so that the person's component comes last."""
+"""A folder in an overlay with a component: m2g's own layer, so that the user's component is applied last."""
 
 _BY_ENVIRONMENT = (OVERLAYS, RELEASES, REQUESTS, CUSTOM)
 _OWNED = re.compile(r"models/[^/]+/(README\.md|(base|overlays|releases|requests)/.+)|fleet/[^/]+/[^/]+\.yaml")
@@ -33,7 +33,7 @@ def model(slug: str) -> str:
 
 
 def model_yaml(slug: str) -> str:
-    """What people set for one model."""
+    """The settings of one model."""
     return f"{MODELS}/{slug}/model.yaml"
 
 
@@ -58,7 +58,7 @@ def overlay_file(slug: str, environment: str) -> str:
 
 
 def component(slug: str, environment: str) -> str:
-    """A person's Kustomize component."""
+    """The user's Kustomize component of one environment."""
     return f"{MODELS}/{slug}/{CUSTOM}/{environment}"
 
 
@@ -83,9 +83,10 @@ def flux_file(slug: str, environment: str) -> str:
 
 
 class Location(Value, frozen=True, kw_only=True):
-    """What a path belongs to. `part` is the folder or file below the model's (`overlays`), `fleet` for a Flux file.
+    """The model and environment that a path belongs to.
 
-    `environment` is empty where the path is about all of them.
+    `part` is the folder or file in the model's folder (`overlays`), or `fleet` for a Flux file. `environment` is empty
+    if the path belongs to all environments.
     """
 
     slug: str
@@ -94,7 +95,7 @@ class Location(Value, frozen=True, kw_only=True):
 
 
 def parse_path(path: str) -> Location | None:
-    """The model and environment that a path belongs to; None for what belongs to no model."""
+    """The model and environment that a path belongs to; None if it belongs to no model."""
     parts = path.split("/")
     if parts[0] == MODELS and len(parts) > 1:
         part = parts[2] if len(parts) > 2 else ""
@@ -106,13 +107,13 @@ def parse_path(path: str) -> Location | None:
 
 
 def parse_overlay_path(path: str) -> Key | None:
-    """(slug, environment) of the overlay that a file lies in."""
+    """The key of the overlay that contains a file; None for other files."""
     parts = path.split("/")
     return (parts[1], parts[3]) if len(parts) > 4 and parts[0] == MODELS and parts[2] == OVERLAYS else None
 
 
 def parse_record_path(record: str) -> str:
-    """The environment of a release record, by its file."""
+    """The environment of a release record."""
     return record.rpartition("/")[2].removesuffix(".json")
 
 
@@ -122,11 +123,11 @@ def find_top_folder(path: str) -> str:
 
 
 def is_owned(path: str) -> bool:
-    """Whether m2g may write there."""
+    """Whether m2g owns this path."""
     return _OWNED.fullmatch(path) is not None
 
 
 def parse_component_path(path: str) -> Key | None:
-    """(slug, environment) where the path is the kustomization of a person's component."""
-    found = _COMPONENT.fullmatch(path) if f"/{CUSTOM}/" in path else None
-    return None if found is None else (found[1], found[2])
+    """The key of a user's component, if the path is its kustomization; else None."""
+    match = _COMPONENT.fullmatch(path) if f"/{CUSTOM}/" in path else None
+    return None if match is None else (match[1], match[2])

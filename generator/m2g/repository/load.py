@@ -1,4 +1,4 @@
-"""What people and earlier runs have committed, read model by model."""
+"""Load a GitOps repository, model by model."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ from m2g.core.interning import Interner
 from m2g.core.model import Release
 from m2g.repository import config as configuration
 from m2g.repository import layout, model_folder, ownership, runtimes
-from m2g.repository import records as releases
 from m2g.repository.known_folders import KnownFolders
 from m2g.repository.layout import Key
 from m2g.repository.model_folder import ModelFolder
-from m2g.repository.records import find_misplaced
+from m2g.repository.records import find_misplaced, read_records
 from m2g.repository.state import Repository
 
 _TOGETHER = 20
-"""Folders that are in memory together."""
+"""Folders to keep in memory at the same time."""
 
 
 class LoadedRepository(msgspec.Struct, frozen=True, kw_only=True):
-    """`repository` as it is on disk, and what is wrong with it; `digests` are of the models' folders, by slug."""
+    """The repository on disk and its findings. `digests` are the digests of the models' folders, by slug."""
 
     repository: Repository
     digests: Mapping[str, bytes]
@@ -35,7 +34,7 @@ class LoadedRepository(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """One model's release records by environment, its model.yaml and components, and what is wrong with them."""
+    """One model's release records by environment, its model.yaml and components, and their findings."""
 
     records: dict[str, Release]
     intent: ModelIntent | None
@@ -44,38 +43,39 @@ class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_model(root: Path, folder: ModelFolder, known: KnownFolders, *, up_to_date: bool) -> LoadedModel:
-    """Read one model. `up_to_date`: its folder is known to be exactly what render gives."""
-    records, findings = releases.read_records(root, folder, sure=up_to_date)
-    intent, wrong = known.read_intent(root, folder)
+    """Read one model. `up_to_date` means that its folder is known to be exactly what render would write."""
+    records, findings = read_records(root, folder, trusted=up_to_date)
+    intent, problems = known.read_intent(root, folder)
     paths = (*folder.files, *folder.special_files)
-    components = frozenset(found for path in paths if (found := layout.parse_component_path(path)) is not None)
-    return LoadedModel(records=records, intent=intent, components=components, findings=[*findings, *wrong])
+    components = frozenset(key for path in paths if (key := layout.parse_component_path(path)) is not None)
+    return LoadedModel(records=records, intent=intent, components=components, findings=[*findings, *problems])
 
 
-def _read(root: Path, config: Config, remembered: KnownFolders) -> LoadedRepository:
-    """Every model's records, model.yaml and components, and what is wrong with them."""
+def _read(root: Path, config: Config, known: KnownFolders) -> LoadedRepository:
+    """Read the records, model.yaml and components of every model."""
     records: dict[Key, Release] = {}
     intents: dict[str, ModelIntent] = {}
     components: set[Key] = set()
     slugs: set[str] = set()
-    settled: set[str] = set()
+    up_to_date: set[str] = set()
     digests: dict[str, bytes] = {}
     findings = ownership.find_symlinked_folders(root)
-    alike = Interner()
-    for folder, known in _all(root, remembered):
+    interner = Interner()
+    for folder, is_known in _read_all(root, known):
         digests[folder.slug] = folder.digest
-        model = read_model(root, folder, remembered, up_to_date=known)
+        model = read_model(root, folder, known, up_to_date=is_known)
         findings += model.findings
-        records |= {(folder.slug, environment): alike.intern(release) for environment, release in model.records.items()}
+        for environment, release in model.records.items():
+            records[folder.slug, environment] = interner.intern(release)
         if model.intent is not None:
             intents[folder.slug] = model.intent
         components |= model.components
         slugs.add(folder.slug)
-        if known:
-            settled.add(folder.slug)
+        if is_known:
+            up_to_date.add(folder.slug)
     findings += configuration.find_unknown_environments(config, intents)
     findings += find_misplaced(config, records)
-    described, wrong = runtimes.read(root)
+    described, problems = runtimes.read(root)
     repository = Repository(
         config=config,
         records=records,
@@ -84,57 +84,57 @@ def _read(root: Path, config: Config, remembered: KnownFolders) -> LoadedReposit
         runtimes=described,
         root=root,
         slugs=frozenset(slugs),
-        up_to_date=frozenset(settled),
+        up_to_date=frozenset(up_to_date),
     )
-    return LoadedRepository(repository=repository, digests=digests, findings=(*findings, *wrong))
+    return LoadedRepository(repository=repository, digests=digests, findings=(*findings, *problems))
 
 
 def read_folders(root: Path, slugs: Collection[str]) -> Iterator[ModelFolder]:
-    """The folders of these models, and last what lies in fleet/ for no model at all (its slug is empty)."""
+    """The folders of these models, and at the end the files in fleet/ that belong to no model (with an empty slug)."""
     fleet = model_folder.list_fleet_environments(root)
     yield from (model_folder.read(root, slug, fleet) for slug in sorted(slugs))
     yield model_folder.read_orphans(root, fleet, frozenset(model_folder.list_slugs(root)))
 
 
-def _all(root: Path, remembered: KnownFolders) -> Iterator[tuple[ModelFolder, bool]]:
-    """Each model's folder, and whether it is known to be what render gives."""
+def _read_all(root: Path, known: KnownFolders) -> Iterator[tuple[ModelFolder, bool]]:
+    """Each model's folder, and whether it is known to be up to date."""
     fleet = model_folder.list_fleet_environments(root)
     slugs = model_folder.list_slugs(root)
     for start in range(0, len(slugs), _TOGETHER):
-        some = [model_folder.read(root, slug, fleet) for slug in slugs[start : start + _TOGETHER]]
-        known = remembered.find_up_to_date(some)
-        yield from ((folder, folder.digest in known) for folder in some)
+        folders = [model_folder.read(root, slug, fleet) for slug in slugs[start : start + _TOGETHER]]
+        digests = known.find_up_to_date(folders)
+        yield from ((folder, folder.digest in digests) for folder in folders)
 
 
 class InvalidRepository(InputError):
-    """Findings in what people wrote stop the run before anything is done."""
+    """The repository has invalid files, so the run stops before it does anything."""
 
     def __init__(self, findings: Collection[Finding]) -> None:
         self.findings = tuple(findings)
         first = min(self.findings, default=None)
         where = f"{first.file}:{first.line}" if first and first.line else first.file if first else ""
         what = f"{first.path} {first.message}".strip() if first else ""
-        said = f": {where}: {what}" if first else ""
+        shown = f": {where}: {what}" if first else ""
         others = f", and {len(self.findings) - 1} more" if len(self.findings) > 1 else ""
-        hint = first.hint if first and first.hint else "`m2g validate` says what is wrong"
-        super().__init__(f"the repository's own files must be mended first{said}{others}", hint=hint)
+        hint = first.hint if first and first.hint else "run `m2g validate` to see all findings"
+        super().__init__(f"the repository has invalid files{shown}{others}", hint=hint)
 
 
 def read_repository(root: Path) -> Repository:
-    """What is committed. Raises WrongInput where people must mend it first."""
-    with Cache(None) as nothing:
-        return load(root, KnownFolders(nothing, b"")).repository
+    """Load a repository without a cache. Raises InvalidRepository."""
+    with Cache(None) as cache:
+        return load(root, KnownFolders(cache, b"")).repository
 
 
-def load(root: Path, remembered: KnownFolders) -> LoadedRepository:
-    """As `repository`, with the digests of the models' folders. Raises WrongInput."""
+def load(root: Path, known: KnownFolders) -> LoadedRepository:
+    """Load a repository, with the digests of the models' folders. Raises InvalidRepository."""
     try:
-        loaded = remembered.read_config(root)
+        loaded = known.read_config(root)
     except InputError as error:
         raise InvalidRepository([configuration.describe_unreadable(error)]) from error
     if loaded.config is None or loaded.findings:
         raise InvalidRepository(loaded.findings)
-    held = _read(root, loaded.config, remembered)
-    if held.findings:
-        raise InvalidRepository(held.findings)
-    return held
+    repository = _read(root, loaded.config, known)
+    if repository.findings:
+        raise InvalidRepository(repository.findings)
+    return repository

@@ -1,4 +1,4 @@
-"""The line of a place in a YAML file that people write."""
+"""Find the line of a field in a YAML file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from m2g.core.yaml_reader import Document, read
 
 
 def add_lines(root: Path, findings: Iterable[Finding]) -> list[Finding]:
-    """The findings about m2g.yaml and model.yaml with the line of their path."""
+    """The findings, with the line of their path for files such as m2g.yaml and model.yaml."""
     return [
         msgspec.structs.replace(finding, line=find_line(root, finding.file, parse_path(finding.path)))
         if finding.file.endswith(".yaml") and finding.path and not finding.line
@@ -24,14 +24,14 @@ def add_lines(root: Path, findings: Iterable[Finding]) -> list[Finding]:
     ]
 
 
-def find_line(root: Path, file: str, place: FieldPath) -> int:
-    """The line of a place in a file, from 1; 0 where there is none."""
-    found = read_document(root, file)
-    return found.find_line(place) if found is not None else 0
+def find_line(root: Path, file: str, path: FieldPath) -> int:
+    """The line of a field in a file, starting at 1; 0 if the file cannot be read."""
+    document = read_document(root, file)
+    return document.find_line(path) if document is not None else 0
 
 
 def read_document(root: Path, file: str) -> Document | None:
-    """The YAML document in a file; None where it cannot be read."""
+    """The YAML document in a file, or None if it cannot be read."""
     try:
         return read(file, safe_files.read(root, file))
     except (FileNotFoundError, M2gError):

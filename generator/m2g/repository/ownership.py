@@ -1,4 +1,4 @@
-"""Files in m2g's places that are not as m2g wrote them."""
+"""Find files at m2g's paths that are not as m2g wrote them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from pathlib import Path
 
 import msgspec
 
-from m2g.core.errors import InputError
+from m2g.core.errors import InputError, restore_command
 from m2g.core.finding import Finding, Severity
 from m2g.core.stamp import StampState, check_stamp
 from m2g.repository import layout, model_folder
 from m2g.repository.model_folder import ModelFolder
 
-_ELSEWHERE = "move it to models/<slug>/custom/<env>/"
-
 
 def check_ownership(root: Path, folder: ModelFolder, slugs: Collection[str]) -> Iterator[Finding]:
-    """Files in m2g's places that are not as m2g wrote them; records are told apart by m2g.repository.records."""
+    """Findings for files at m2g's paths that are not as m2g wrote them, except records (m2g.repository.records)."""
     yield from (
         _linked(path)
         for name in layout.OWNED_FOLDERS
@@ -28,8 +26,9 @@ def check_ownership(root: Path, folder: ModelFolder, slugs: Collection[str]) -> 
             state = check_stamp(folder.read(root, path))
         except FileNotFoundError:
             continue
-        except InputError as error:  # a link to a folder, a device
-            yield msgspec.structs.replace(describe_foreign_file(path), message=error.message)
+        except InputError as error:  # a symlink to a folder, a device
+            message = error.message.removeprefix(f"{path} ")
+            yield msgspec.structs.replace(describe_foreign_file(path), message=message)
             continue
         if state is StampState.EDITED:
             yield describe_hand_edit(path)
@@ -40,28 +39,30 @@ def check_ownership(root: Path, folder: ModelFolder, slugs: Collection[str]) -> 
 
 
 def find_symlinked_folders(root: Path) -> list[Finding]:
-    """A finding for each link in the place of a folder that m2g reads: it would look as if there were no model."""
+    """A finding for each symlink at the path of a folder that m2g reads. m2g would miss the models in it."""
     return [_linked(path) for path in model_folder.find_symlinks(root)]
 
 
 def describe_hand_edit(path: str) -> Finding:
-    """A file of m2g that a person changed."""
+    """The finding for a file that m2g owns and that was edited by hand."""
+    slug, custom = _custom_folder(path)
     return Finding(
         rule="hand-edit",
         file=path,
-        message="was edited by hand, and m2g owns this file",
-        hint="move the change to models/<slug>/custom/<env>/ or model.yaml, and undo it here (git checkout)",
+        message="was edited by hand, but m2g owns this file",
+        hint=f"move the change to {custom} or model.yaml, then discard it here: "
+        f"m2g render --locked --discard-edits --model {slug}",
     )
 
 
 def describe_foreign_file(path: str) -> Finding:
-    """A person's file where m2g writes."""
+    """The finding for a file at m2g's paths that m2g did not write."""
     return Finding(
         rule="foreign-file",
         severity=Severity.WARNING,
         file=path,
-        message="is not m2g's, but lies where m2g writes; it is left alone",
-        hint=_ELSEWHERE,
+        message="is in a folder that m2g owns, but m2g did not write it; m2g does not touch it",
+        hint=f"move it to {_custom_folder(path)[1]}",
     )
 
 
@@ -69,8 +70,8 @@ def _linked(path: str) -> Finding:
     return Finding(
         rule="linked-folder",
         file=path,
-        message="is a link; m2g and what syncs from Git take only a folder for one of this fleet",
-        hint="put the folder itself there (git mv), or restore it: git checkout PATH",
+        message="is a symlink, but m2g and the tools that sync from Git need a real folder here",
+        hint=f"replace the symlink with the folder, or restore it: {restore_command(path)}",
     )
 
 
@@ -79,5 +80,13 @@ def _conflicted(path: str) -> Finding:
         rule="merge-conflict",
         file=path,
         message="contains Git's merge-conflict markers",
-        hint="run `m2g render --locked`: it writes the right one",
+        hint="run `m2g render --locked`, which writes the file again",
     )
+
+
+def _custom_folder(path: str) -> tuple[str, str]:
+    """The slug of a file that m2g owns, and the folder where the user may change what it renders to."""
+    location = layout.parse_path(path)
+    slug = location.slug if location else "<slug>"
+    environment = location.environment if location and location.environment else "<env>"
+    return slug, f"{layout.component(slug, environment)}/"

@@ -1,4 +1,5 @@
-"""Described serving runtimes of a repository: `runtimes/*.json`, which come before m2g's own."""
+"""The described serving runtimes of a repository: `runtimes/*.json`. They take precedence over those that ship with
+m2g."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from m2g.repository import layout, shared_files
 
 
 def read(root: Path | None) -> tuple[tuple[Runtime, ...], list[Finding]]:
-    """The repository's own, then m2g's; and a finding for each file that describes none."""
+    """The repository's own runtimes, then those that ship with m2g, and a finding for each invalid file."""
     own: list[Runtime] = []
     findings: list[Finding] = []
     for path in shared_files.find_runtime_files(root) if root is not None else ():
@@ -23,20 +24,23 @@ def read(root: Path | None) -> tuple[tuple[Runtime, ...], list[Finding]]:
         try:
             own.append(decode(safe_files.read(path.parents[1], file)))
         except FileNotFoundError:
-            findings.append(Finding(rule="runtime-invalid", file=file, message="is a link to nothing", hint=HINT))
+            findings.append(Finding(rule="runtime-invalid", file=file, message="is a broken symlink", hint=HINT))
         except M2gError as error:
-            findings.append(Finding(rule="runtime-invalid", file=file, message=error.message, hint=error.hint or HINT))
+            message = error.message.removeprefix(f"{file} ")
+            findings.append(Finding(rule="runtime-invalid", file=file, message=message, hint=error.hint or HINT))
     return (*own, *read_stock()), findings
 
 
 def save(root: Path, file: str, content: bytes) -> Literal["added", "changed", "same"]:
-    """Write one description whole or not at all; says whether it is added, changed or same.
+    """Write one description atomically, and return how the file changed.
 
-    Raises InputError where a symbolic link leads out of the repository, OutsideError where it cannot be written.
+    Raises InputError if the path is a symlink, and OutsideError if the file cannot be written.
     """
     target = root / file
     if target.parent.is_symlink() or target.is_symlink():
-        raise InputError(f"{file} leads through a symbolic link; m2g writes through none", hint="put a folder there")
+        raise InputError(
+            f"m2g does not write {file} through a symlink", hint="replace the symlink with a real file or folder"
+        )
     draft = target.with_name(f".{target.name}.m2g")
     try:
         before = target.read_bytes() if target.is_file() else None

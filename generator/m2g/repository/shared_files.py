@@ -1,4 +1,4 @@
-"""The files that are about the whole repository: policies, described runtimes, schemas."""
+"""The files that apply to the whole repository: policies, described runtimes, schemas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people wrote that nothing uses."""
+"""Find files that users wrote and that nothing uses."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from m2g.repository.state import Repository
 
 
 def find_unused(repository: Repository, records: Iterable[Key]) -> list[Finding]:
-    """What people wrote that nothing uses: for an environment that is not there, for a model without a record.
+    """Findings for files of an unknown environment, or of a model without a record.
 
-    Such is a misspelt folder, or the one that a model leaves behind that gets another slug.
+    Usual causes are a misspelled folder name, and a model whose slug changed.
     """
     released = {slug for slug, _ in records}
-    written = {slug: _component(slug, environment) for slug, environment in sorted(repository.components)}
-    written |= {slug: model_yaml(slug) for slug in repository.intents}
+    files = {slug: _component(slug, environment) for slug, environment in sorted(repository.components)}
+    files |= {slug: model_yaml(slug) for slug in repository.intents}
     return [
         *(
             Finding(
@@ -26,7 +26,7 @@ def find_unused(repository: Repository, records: Iterable[Key]) -> list[Finding]
                 file=_component(slug, environment),
                 model=next((r.model for (s, _), r in repository.records.items() if s == slug), slug),
                 message=f"m2g.yaml has no environment {environment!r}, so nothing uses this component",
-                hint=f"it has {', '.join(repository.config.environments)}",
+                hint=f"known environments: {', '.join(repository.config.environments)}",
             )
             for slug, environment in sorted(repository.components)
             if environment not in repository.config.environments
@@ -37,10 +37,11 @@ def find_unused(repository: Repository, records: Iterable[Key]) -> list[Finding]
                 severity=Severity.WARNING,
                 file=file,
                 model=slug,
-                message="nothing is released for this model, so nothing uses what is written here",
-                hint="if the model has another slug now, git mv it there; else remove it, or wait for a release",
+                message="this model has no release, so nothing uses this file",
+                hint=f"if the slug changed, move the folder: git mv {layout.model(slug)} {layout.MODELS}/NEW_SLUG; "
+                "else remove the file, or wait for a release",
             )
-            for slug, file in sorted(written.items())
+            for slug, file in sorted(files.items())
             if slug not in released
         ),
     ]
