@@ -253,7 +253,7 @@ def test_a_repository_that_must_be_mended_is_told_with_file_and_reason(world: Wo
     (root / "models/wine/model.yaml").write_text("setings: {}\n")
     done = smoke("wine", "--env", "prod", place=("-C", str(root)))
     assert done.returncode == 2
-    assert "mended first: models/wine/model.yaml:1: " in done.stderr
+    assert "invalid files: models/wine/model.yaml:1: " in done.stderr
     assert "setings" in done.stderr
 
 

@@ -147,7 +147,7 @@ def test_an_answer_of_the_wrong_type_is_found(tmp_path: Path) -> None:
         ("policies:\n- {id: p, expression: 'true', severity: fatal}\n", 2, "error, warning"),
         ("policies:\n- {id: p, expression: 'true'}\n- {id: p, expression: 'true'}\n", 3, "there twice"),
         ("overrides:\n- {policy: p, model: wine, environment: prod, reason: x, expires: soon}\n", 2, "a day"),
-        ("overrides:\n- {policy: p, model: wine, environment: prod, expires: '2027-01-01'}\n", 2, "reason: is required"),
+        ("overrides:\n- {policy: p, model: wine, environment: a, expires: '2027-01-01'}\n", 2, "reason: is required"),
         ("- id: p\n", 1, "is a list"),
         (f"policies:\n- {{id: p, expression: '{'1' * 5000}'}}\n", 2, "maximum is 4096"),
     ],
