@@ -1,4 +1,4 @@
-"""Where a registry is: the URI a person wrote, taken apart, its credentials kept out of sight."""
+"""Parse the URI of a registry, and keep its credentials out of messages and records."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import msgspec
 from m2g.core.errors import InputError
 
 _DATABASES = frozenset({"sqlite", "postgresql", "mysql", "mssql"})
-_HINT = "write https://host, sqlite:///mlflow.db, or the path of a folder such as ./mlruns"
+_HINT = "use a URI such as https://host or sqlite:///mlflow.db, or a folder such as ./mlruns"
 
 
 class StoreKind(Enum):
-    """What stands at an address."""
+    """The kind of store at an address."""
 
     SERVER = auto()
     SQLITE = auto()
@@ -24,9 +24,9 @@ class StoreKind(Enum):
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """`identity` may be shown and recorded; `uri` may hold credentials and is for the store alone.
+    """The address of a registry. `identity` is safe to show and record; `uri` may contain credentials.
 
-    For a server `identity` is also the URL that paths are added to, and `user` and `password` are those of the URI.
+    For a server, `identity` is also the base URL, and `user` and `password` are those of the URI.
     """
 
     kind: StoreKind
@@ -40,12 +40,12 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_address(uri: str) -> Address:
-    """Take a tracking or registry URI apart. Raises InputError, without the URI's credentials, where m2g cannot."""
+    """Parse a tracking or registry URI. Raises InputError, whose message never contains credentials."""
     text = uri.strip()
     if not text:
         raise InputError("the registry's URI is empty", hint=_HINT)
     if not text.isprintable():
-        raise InputError("the registry's URI has a control character", hint=_HINT)
+        raise InputError("the registry's URI contains a control character", hint=_HINT)
     scheme = text.split(":", 1)[0].lower() if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text) else ""
     try:
         parts = urlsplit(text)
@@ -58,34 +58,34 @@ def parse_address(uri: str) -> Address:
         case "sqlite":
             return Address(kind=StoreKind.SQLITE, identity=text.partition("?")[0], uri=text)
         case database if database in _DATABASES:
-            return Address(kind=StoreKind.DATABASE, identity=_shown(parts), uri=text)
+            return Address(kind=StoreKind.DATABASE, identity=_hide_credentials(parts), uri=text)
         case "" | "file":
             return Address(kind=StoreKind.FOLDER, identity=text, uri=text)
         case "databricks" | "databricks-uc" | "uc":
             raise InputError(
                 "Databricks and Unity Catalog registries are not supported",
-                hint="m2g reads open-source MLflow: a server, a database or a folder",
+                hint="use an open-source MLflow server, a database or a folder",
             )
         case other:
-            raise InputError(f"m2g cannot read a registry at {other}:…", hint=_HINT)
+            raise InputError(f"m2g does not support registries at {other}:…", hint=_HINT)
 
 
 def _server(text: str, parts: SplitResult, port: int | None) -> Address:
     if " " in text:
-        raise InputError("the registry's URI has a space", hint=_HINT)
+        raise InputError("the registry's URI contains a space", hint=_HINT)
     if not parts.hostname:
         raise InputError("the registry's URI has no host", hint=_HINT)
     standard = {"http": 80, "https": 443}[parts.scheme]
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    where = host if port in (None, standard) else f"{host}:{port}"
+    netloc = host if port in (None, standard) else f"{host}:{port}"
     return Address(
         kind=StoreKind.SERVER,
-        identity=f"{parts.scheme}://{where}{parts.path.rstrip('/')}",
+        identity=f"{parts.scheme}://{netloc}{parts.path.rstrip('/')}",
         uri=text,
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
     )
 
 
-def _shown(parts: SplitResult) -> str:
+def _hide_credentials(parts: SplitResult) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

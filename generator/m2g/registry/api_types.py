@@ -1,6 +1,6 @@
-"""What MLflow's REST API answers (api/2.0, its protos), decoded strictly, and what of it becomes a fact.
+"""The responses of MLflow's REST API (api/2.0, its protos), and their conversion to m2g's values.
 
-Unknown keys are ignored here and only here: every release of MLflow adds some.
+Unknown keys are ignored here and only here, because every release of MLflow adds some.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ApiModel(msgspec.Struct, frozen=True):
     aliases: tuple[Alias, ...] = ()
 
     def to_value(self) -> RegisteredModel | None:
-        """As a fact; None for a prompt, which MLflow keeps in the same table."""
+        """Convert to m2g's value; None for a prompt, which MLflow stores in the same table."""
         tags = to_dict(self.tags)
         return None if is_prompt(tags) else make_model(self.name, {a.alias: a.version for a in self.aliases}, tags)
 
@@ -59,7 +59,7 @@ class ApiVersion(msgspec.Struct, frozen=True):
     tags: tuple[Pair, ...] = ()
 
     def to_value(self) -> ModelVersion | None:
-        """As a fact; None for a version of a prompt."""
+        """Convert to m2g's value; None for a version of a prompt."""
         tags = to_dict(self.tags)
         if is_prompt(tags):
             return None
@@ -76,7 +76,7 @@ class ApiVersion(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """A part of a list. MLflow leaves out what is empty, so that `{}` is an empty list."""
+    """One page of a list. MLflow omits empty fields, so `{}` is an empty list."""
 
     next_page_token: str = ""
 
@@ -100,7 +100,7 @@ class DownloadUriResponse(msgspec.Struct, frozen=True):
 
 
 class Experiment(msgspec.Struct, frozen=True):
-    """An experiment; only its id matters."""
+    """An experiment. Only its id is used."""
 
     experiment_id: str
 
@@ -112,14 +112,14 @@ class ExperimentsPage(Page, frozen=True):
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """The last value of a metric; protobuf writes NaN and infinities as text."""
+    """The last value of a metric. Protobuf writes NaN and infinities as text."""
 
     key: str
     value: float | str = 0.0
 
 
 class RunData(msgspec.Struct, frozen=True):
-    """What a run logged."""
+    """The logged data of a run."""
 
     metrics: tuple[Metric, ...] = ()
     params: tuple[Pair, ...] = ()
@@ -127,39 +127,39 @@ class RunData(msgspec.Struct, frozen=True):
 
 
 class RunDataset(msgspec.Struct, frozen=True):
-    """A data set."""
+    """A dataset."""
 
     name: str = ""
     digest: str = ""
 
 
 class DatasetInput(msgspec.Struct, frozen=True):
-    """A data set as a run used it."""
+    """A dataset as an input of a run."""
 
     dataset: RunDataset = RunDataset()
     tags: tuple[Pair, ...] = ()
 
 
 class RunInputs(msgspec.Struct, frozen=True):
-    """What a run read."""
+    """The inputs of a run."""
 
     dataset_inputs: tuple[DatasetInput, ...] = ()
 
 
 class ModelOutput(msgspec.Struct, frozen=True):
-    """A logged model that a run wrote (3.x)."""
+    """A logged model that a run created (3.x)."""
 
     model_id: str
 
 
 class RunOutputs(msgspec.Struct, frozen=True):
-    """What a run wrote."""
+    """The outputs of a run."""
 
     model_outputs: tuple[ModelOutput, ...] = ()
 
 
 class RunInfo(msgspec.Struct, frozen=True):
-    """A run's own facts."""
+    """The metadata of a run."""
 
     run_id: str
     experiment_id: str = ""
@@ -175,7 +175,7 @@ class ApiRun(msgspec.Struct, frozen=True):
     outputs: RunOutputs = RunOutputs()
 
     def to_value(self) -> Run:
-        """As a fact. Raises ValueError for a metric that is no number."""
+        """Convert to m2g's value. Raises ValueError for a metric that is not a number."""
         return Run(
             id=self.info.run_id,
             experiment_id=self.info.experiment_id,
@@ -201,7 +201,7 @@ class RunResponse(msgspec.Struct, frozen=True):
 
 
 class LoggedModelInfo(msgspec.Struct, frozen=True):
-    """A logged model (3.x): a run's output with a folder of its own."""
+    """A logged model (3.x): an output of a run with its own folder."""
 
     model_id: str
     artifact_uri: str
@@ -210,7 +210,7 @@ class LoggedModelInfo(msgspec.Struct, frozen=True):
 
 
 class LoggedModel(msgspec.Struct, frozen=True):
-    """The wrapper that MLflow puts around a logged model."""
+    """The object that MLflow wraps around a logged model."""
 
     info: LoggedModelInfo
 
@@ -228,7 +228,7 @@ class LoggedModelResponse(msgspec.Struct, frozen=True):
 
 
 class Artifact(msgspec.Struct, frozen=True):
-    """An artifact of a run; `path` is relative to the run's artifacts."""
+    """An artifact of a run. `path` is relative to the run's artifacts."""
 
     path: str
 
@@ -246,6 +246,6 @@ class ServerInfo(msgspec.Struct, frozen=True):
     workspaces_enabled: bool = False
 
 
-def to_dict(tags: Iterable[Pair]) -> dict[str, str]:
-    """Tags or parameters as a map, by key."""
-    return sort_keys({tag.key: tag.value for tag in tags})
+def to_dict(pairs: Iterable[Pair]) -> dict[str, str]:
+    """Tags or parameters as a dict, sorted by key."""
+    return sort_keys({pair.key: pair.value for pair in pairs})

@@ -1,4 +1,4 @@
-"""The files of models in a local store, as far as they are files on this machine."""
+"""Read the files of models that are on this machine, for local stores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from m2g.registry.model_files import LIMITS
 
 
 def find_local_path(uri: str) -> Path | None:
-    """The folder that a `file:` URI or a plain path names; None for another kind of place."""
+    """The folder of a `file:` URI or a plain path; None for any other URI."""
     parts = urlsplit(uri)
     if parts.scheme == "file":
         return Path(url2pathname(parts.path))
@@ -19,7 +19,7 @@ def find_local_path(uri: str) -> Path | None:
 
 
 def read(folder: Path, name: str) -> bytes | None:
-    """A file of `registry.beside`; None where there is none. Raises OneFailed: it cannot be read or is too large."""
+    """One of the files in `model_files.LIMITS`, or None. Raises RequestFailed if it cannot be read or is too large."""
     path = folder / name
     try:
         with path.open("rb") as file:

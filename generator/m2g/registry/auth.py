@@ -1,6 +1,6 @@
-"""How a person may enter an MLflow server: MLflow's own environment variables and credentials file.
+"""Credentials and TLS settings for an MLflow server, from MLflow's own environment variables and credentials file.
 
-The rules are those of mlflow.utils.credentials and rest_utils (3.17), read in its code.
+The rules are those of mlflow.utils.credentials and mlflow.utils.rest_utils (3.17).
 """
 
 from __future__ import annotations
@@ -25,22 +25,24 @@ CREDENTIALS_HINT = f"set {_USER} and {_PASSWORD}, or {_TOKEN}"
 
 
 def resolve_workspace(given: str) -> str:
-    """The workspace to ask for: the one given, or MLFLOW_WORKSPACE; empty is the server's default one."""
+    """The workspace to use: the given one, else MLFLOW_WORKSPACE. Empty means the server's default workspace."""
     name = given or os.environ.get("MLFLOW_WORKSPACE", "").strip()
-    if name == "default":  # MLflow's DEFAULT_WORKSPACE_NAME: what a server without workspaces has, too
+    if name == "default":  # MLflow's DEFAULT_WORKSPACE_NAME, which a server without workspaces has, too
         return ""
     if not (name.isascii() and (name.isprintable() or not name)):
-        raise InputError(f"{name!r} is no name of an MLflow workspace", hint="see registry.workspace, MLFLOW_WORKSPACE")
+        hint = "check registry.workspace and MLFLOW_WORKSPACE"
+        raise InputError(f"{name!r} is not a valid workspace name", hint=hint)
     return name
 
 
-def make_authorization(place: Address) -> str:
-    """The Authorization header, or empty: credentials of the URI, else user and password, else a token.
+def make_authorization(address: Address) -> str:
+    """The Authorization header: the credentials of the URI, else user and password, else a token; empty if none is set.
 
-    Raises InputError for half of a pair, and for a token that no header can carry; never shows a secret.
+    Raises InputError if only one of user and password is set, or if a header cannot contain the token. No message
+    contains a secret.
     """
     stored = _stored()
-    user, password = place.user, place.password
+    user, password = address.user, address.password
     if not (user or password):
         user = os.environ.get(_USER, "") or stored.get(_USER.lower(), "")
         password = os.environ.get(_PASSWORD, "") or stored.get(_PASSWORD.lower(), "")
@@ -49,25 +51,26 @@ def make_authorization(place: Address) -> str:
     token = os.environ.get(_TOKEN, "").strip()
     if token:
         if not (token.isascii() and token.isprintable()):
-            raise InputError(f"{_TOKEN} has characters that no token has", hint="copy the token again, on one line")
+            raise InputError(f"{_TOKEN} contains invalid characters", hint="copy the token again, on one line")
         return f"Bearer {token}"
     if user or password:
         missing = _PASSWORD if user else _USER
-        raise InputError(f"{missing} is missing: credentials for {place.identity} are half set", hint=CREDENTIALS_HINT)
+        raise InputError(f"{missing} is missing in the credentials for {address.identity}", hint=CREDENTIALS_HINT)
     return ""
 
 
 def find_auth_plugin() -> str:
-    """The variable that asks for an authentication plugin, which only the mlflow package can run; or empty."""
+    """The variable that requests an authentication plugin, which only the mlflow package can run; empty if none is
+    set."""
     return next((name for name in _PLUGINS if os.environ.get(name, "").lower() not in ("", "false", "0")), "")
 
 
-def make_ssl_context(place: Address) -> ssl.SSLContext | None:
-    """How to verify the server, where the person says how; None for the usual way."""
+def make_ssl_context(address: Address) -> ssl.SSLContext | None:
+    """The user's TLS settings for the server; None for the defaults."""
     insecure = os.environ.get(_INSECURE, "").strip().lower() in ("true", "1")
     authorities = os.environ.get(_SERVER_CERT, "") or os.environ.get("REQUESTS_CA_BUNDLE", "")
     client = os.environ.get(_CLIENT_CERT, "")
-    if not place.identity.startswith("https:") or not (insecure or authorities or client):
+    if not address.identity.startswith("https:") or not (insecure or authorities or client):
         return None
     variable = _SERVER_CERT if os.environ.get(_SERVER_CERT) else "REQUESTS_CA_BUNDLE"
     context = _authorities(variable, authorities)
@@ -92,7 +95,7 @@ def _authorities(variable: str, path: str) -> ssl.SSLContext:
 
 
 def _stored() -> dict[str, str]:
-    """The `[mlflow]` section of ~/.mlflow/credentials, keys in lower case."""
+    """The `[mlflow]` section of ~/.mlflow/credentials, with keys in lower case."""
     path = Path("~/.mlflow/credentials").expanduser()
     if not os.path.lexists(path):
         return {}
@@ -102,5 +105,6 @@ def _stored() -> dict[str, str]:
     try:
         parser.read(path, encoding="utf-8")
     except (OSError, configparser.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as an INI file", hint="see MLflow's documentation of it") from error
+        hint = "fix its syntax; the file needs a section [mlflow]"
+        raise InputError(f"{path} is not a valid INI file", hint=hint) from error
     return dict(parser["mlflow"]) if parser.has_section("mlflow") else {}

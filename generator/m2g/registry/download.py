@@ -1,4 +1,4 @@
-"""The files of one model version, by MLflow's own command: it knows the stores and their credentials."""
+"""Download the files of a model version with MLflow's own command, which knows all stores and their credentials."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from m2g.core.model import Value
 from m2g.core.sanitize import hide_passwords
 
 _SECONDS = 3600.0
-_HINT = "download it yourself and name the folder: --model-dir DIR"
+_HINT = "download the model yourself and pass --model-dir DIR"
 
 
 class ModelDownload(Value, frozen=True, kw_only=True):
-    """A version of a registered model. `python` is one that has MLflow; None for the mlflow on PATH or beside m2g."""
+    """A version to download. `python` is an interpreter with MLflow; None means the mlflow on PATH or next to m2g."""
 
     name: str
     number: str
@@ -25,9 +25,9 @@ class ModelDownload(Value, frozen=True, kw_only=True):
 
 
 def download_version(wanted: ModelDownload, tracking_uri: str, to: Path, *, root: Path) -> Path:
-    """The folder below `to` with the files of a version; a relative tracking URI starts at `root`.
+    """Download a version into `to`, and return the folder that contains its MLmodel.
 
-    Raises OutsideError where MLflow is missing or fails.
+    A relative tracking URI is relative to `root`. Raises OutsideError if MLflow is missing or fails.
     """
     name, number = wanted.name, wanted.number
     ran = process.run(
@@ -38,18 +38,18 @@ def download_version(wanted: ModelDownload, tracking_uri: str, to: Path, *, root
     )
     found = sorted(to.rglob("MLmodel"), key=lambda path: len(path.parts))
     if ran.code != 0 or not found:
-        last = (ran.stderr.splitlines() or ["it did not say why"])[-1]
-        words = f"mlflow cannot download version {number} of {name!r}: {hide_passwords(last)[:500]}"
-        raise OutsideError(words, hint=_HINT)
+        last = (ran.stderr.splitlines() or ["it gave no reason"])[-1]
+        message = f"mlflow cannot download version {number} of {name!r}: {hide_passwords(last)[:500]}"
+        raise OutsideError(message, hint=_HINT)
     return found[0].parent
 
 
 def has_mlflow() -> bool:
-    """Whether this machine has an mlflow of its own, on PATH or beside m2g."""
-    return bool(_own())
+    """Whether the mlflow command is installed, on PATH or next to m2g."""
+    return bool(_find_mlflow())
 
 
-def _own() -> str:
+def _find_mlflow() -> str:
     beside = Path(sys.executable).parent / "mlflow"
     return shutil.which("mlflow") or (str(beside) if beside.is_file() else "")
 
@@ -57,8 +57,8 @@ def _own() -> str:
 def _program(wanted: ModelDownload) -> list[str]:
     if wanted.python is not None:
         return [str(wanted.python), "-m", "mlflow"]
-    program = _own()
+    program = _find_mlflow()
     if not program:
-        hint = f"python -m pip install mlflow; or {_HINT}"
-        raise OutsideError("mlflow is not installed; it downloads the model's files", hint=hint)
+        hint = f"install it (python -m pip install mlflow), or {_HINT}"
+        raise OutsideError("mlflow is not installed; m2g needs it to download the model's files", hint=hint)
     return [os.path.abspath(program)]

@@ -1,4 +1,4 @@
-"""What an MLflow server's refusal means, and what a person can do about it."""
+"""Turn error responses of an MLflow server into errors with a hint."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from m2g.core.errors import InputError, M2gError, OutsideError
 from m2g.registry.auth import CREDENTIALS_HINT, find_auth_plugin
 
 NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
-_LONGEST = 300
+_MAX_LENGTH = 300
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """A server's answer. `url` is without query; `kind` is the content type, `location` where it redirects to."""
+    """A response. `url` has no query; `kind` is the content type; `location` is the target of a redirect."""
 
     url: str
     status: int
@@ -24,16 +24,16 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_html(self) -> bool:
-        """Whether the answer is a page for a browser."""
+        """Whether the response is an HTML page."""
         return "html" in self.kind or self.content[:200].lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
 
 
 class RequestFailed(OutsideError):
-    """This one question has no good answer; the server as such does answer."""
+    """One request failed, but the server as a whole works."""
 
 
 class ErrorResponse(RequestFailed):
-    """The server answered, and the answer is no: HTTP `status`, and MLflow's error code where it named one."""
+    """The server responded with an error: the HTTP `status`, and MLflow's error code if the body has one."""
 
     def __init__(self, message: str, *, status: int, code: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -42,7 +42,7 @@ class ErrorResponse(RequestFailed):
 
     @property
     def is_missing(self) -> bool:
-        """Whether MLflow itself says that there is no such thing; a proxy's 404 does not count."""
+        """Whether MLflow itself says that the resource does not exist. The 404 of a proxy does not count."""
         return self.code == NOT_FOUND
 
 
@@ -52,79 +52,83 @@ class _Error(msgspec.Struct):
 
 
 def to_one_line(text: str) -> str:
-    """Foreign text for a message: one line, printable, bounded."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * _LONGEST]).split())
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+    """Text from outside for a message: one printable line of limited length."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * _MAX_LENGTH]).split())
+    return line if len(line) <= _MAX_LENGTH else f"{line[:_MAX_LENGTH]}…"
 
 
-def explain_error_response(reply: Response) -> M2gError:
-    """The error for an answer that is not HTTP 200.
+def explain_error_response(response: Response) -> M2gError:
+    """The error for a response that is not HTTP 200.
 
-    InputError for what credentials, workspace or address can mend; `Refused` for the rest.
+    It is an InputError if other credentials, another workspace or another address can fix it, else an `ErrorResponse`.
     """
-    if 300 <= reply.status < 400:
-        return _redirected(reply)
-    if reply.status == 401:
-        hint = f"{name} is set, but m2g cannot use it; {CREDENTIALS_HINT}" if (name := find_auth_plugin()) else ""
-        return InputError(f"{reply.url}: the server wants other credentials (HTTP 401)", hint=hint or CREDENTIALS_HINT)
-    if reply.status == 403 and reply.content.startswith(b"Invalid Host header"):
-        host = urlsplit(reply.url).netloc
+    if 300 <= response.status < 400:
+        return _explain_redirect(response)
+    if response.status == 401:
+        hint = f"{name} is set, but m2g does not support it; {CREDENTIALS_HINT}" if (name := find_auth_plugin()) else ""
+        message = f"{response.url}: the server does not accept the credentials (HTTP 401)"
+        return InputError(message, hint=hint or CREDENTIALS_HINT)
+    if response.status == 403 and response.content.startswith(b"Invalid Host header"):
+        host = urlsplit(response.url).netloc
         return OutsideError(
-            f"{reply.url}: the MLflow server does not accept requests for the host {host} (its guard against DNS "
+            f"{response.url}: the MLflow server does not accept requests for the host {host} (protection against DNS "
             "rebinding, since 3.5)",
-            hint=f"start it with --allowed-hosts '{host}' (or MLFLOW_SERVER_ALLOWED_HOSTS), or use a name it accepts",
+            hint=f"start the server with --allowed-hosts '{host}', or use a host name that it accepts",
         )
     try:
-        error = msgspec.json.decode(reply.content, type=_Error)
+        error = msgspec.json.decode(response.content, type=_Error)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _unexplained(reply)
+        return _explain_other(response)
     if error.error_code == "FEATURE_DISABLED" and "orkspace" in error.message:
         return InputError(
-            f"{reply.url}: the server has no workspaces: {to_one_line(error.message)}",
+            f"{response.url}: the server has no workspaces: {to_one_line(error.message)}",
             hint="remove registry.workspace and MLFLOW_WORKSPACE, or start the server with --enable-workspaces",
         )
     if error.error_code == NOT_FOUND and error.message.startswith("Workspace "):
         return InputError(
-            f"{reply.url}: {to_one_line(error.message)}",
-            hint="see registry.workspace in m2g.yaml, and MLFLOW_WORKSPACE",
+            f"{response.url}: {to_one_line(error.message)}",
+            hint="check registry.workspace in m2g.yaml, and MLFLOW_WORKSPACE",
         )
-    hint = "ask the server's owner for READ permission" if reply.status == 403 else ""
+    hint = "ask the server's owner for READ permission" if response.status == 403 else ""
     return ErrorResponse(
-        f"{reply.url}: HTTP {reply.status} {to_one_line(error.error_code)}: {to_one_line(error.message)}",
-        status=reply.status,
+        f"{response.url}: HTTP {response.status} {to_one_line(error.error_code)}: {to_one_line(error.message)}",
+        status=response.status,
         code=error.error_code,
         hint=hint,
     )
 
 
-def _redirected(reply: Response) -> M2gError:
-    here, there = urlsplit(reply.url), urlsplit(reply.location)
+def _explain_redirect(response: Response) -> M2gError:
+    here, there = urlsplit(response.url), urlsplit(response.location)
     to = to_one_line(f"{there.scheme}://{there.netloc.rpartition('@')[2]}{there.path}" if there.netloc else there.path)
-    message = f"{reply.url}: the server redirects to {to or 'nowhere'} (HTTP {reply.status})"
+    message = f"{response.url}: the server redirects to {to or 'an empty address'} (HTTP {response.status})"
     if there.scheme == "https" and here.scheme == "http" and there.hostname == here.hostname:
-        return InputError(message, hint="write https:// in the registry's URI")
-    return InputError(message, hint=f"if that is a login page: {CREDENTIALS_HINT}; else write the server's own address")
+        return InputError(message, hint="use https:// in the registry's URI")
+    hint = f"if that is a login page, {CREDENTIALS_HINT}; else use the address of the server"
+    return InputError(message, hint=hint)
 
 
-def _unexplained(reply: Response) -> ErrorResponse:
-    page = "an HTML page" if reply.is_html else to_one_line(reply.content.decode(errors="replace")) or "nothing"
+def _explain_other(response: Response) -> ErrorResponse:
+    page = "an HTML page" if response.is_html else to_one_line(response.content.decode(errors="replace")) or "nothing"
     hints = {
-        403: "a proxy or the server forbids it: see the credentials and the network",
-        404: "is this the address of an MLflow server, with its path prefix if it has one?",
+        403: "a proxy or the server denies access: check the credentials and the network",
+        404: "check that this is the address of an MLflow server, with its path prefix if it has one",
     }
     return ErrorResponse(
-        f"{reply.url}: HTTP {reply.status} with {page}", status=reply.status, hint=hints.get(reply.status, "")
+        f"{response.url}: HTTP {response.status} with {page}",
+        status=response.status,
+        hint=hints.get(response.status, ""),
     )
 
 
-def explain_invalid_response(reply: Response, why: str) -> RequestFailed:
-    """The error for HTTP 200 with a body that is not what MLflow answers."""
-    if reply.is_html:
+def explain_invalid_response(response: Response, why: str) -> RequestFailed:
+    """The error for HTTP 200 with a body that MLflow does not send."""
+    if response.is_html:
         return RequestFailed(
-            f"{reply.url}: the server answers with an HTML page where MLflow answers with JSON",
-            hint=f"is this the address of an MLflow server? If it is a login page: {CREDENTIALS_HINT}",
+            f"{response.url}: the server responded with an HTML page instead of JSON",
+            hint=f"check that this is the address of an MLflow server; if it is a login page, {CREDENTIALS_HINT}",
         )
     return RequestFailed(
-        f"{reply.url}: the answer is not what MLflow answers: {to_one_line(why)}",
-        hint="is this the address of an MLflow server (2.22 or newer), and no proxy that cuts its answers?",
+        f"{response.url}: the response is not valid: {to_one_line(why)}",
+        hint="check that this is an MLflow server (2.22 or newer), and that no proxy truncates its responses",
     )

@@ -1,4 +1,4 @@
-"""Which files of a version are worth a question: MLmodel, and those beside it that say what it needs."""
+"""Which files of a version to read: MLmodel, and the files next to it that say what the model needs."""
 
 from __future__ import annotations
 
@@ -20,40 +20,41 @@ LIMITS: Mapping[str, int] = {
     PYTHON_ENV: 64 << 10,
     EXAMPLE: 1 << 20,
 }
-"""Bytes of each file that are read. An MLmodel with five thousand columns has 320 KiB."""
+"""The maximum size of each file in bytes. An MLmodel with five thousand columns has 320 KiB."""
 
 
 class ModelFiles(msgspec.Struct, frozen=True):
-    """Files that exist, by name; `unread` are those that may be there but could not be read."""
+    """The files that exist, by name. `unread` are files that may exist but could not be read."""
 
     files: dict[str, bytes]
     unread: tuple[str, ...] = ()
 
 
-def read(one: Callable[[str], bytes | None]) -> ModelFiles:
-    """The files of one version. `one` reads a file, answers None where there is none, and may raise OneFailed.
+def read(read_file: Callable[[str], bytes | None]) -> ModelFiles:
+    """Read the files of one version. `read_file` reads one file, returns None if it is missing, or raises
+    RequestFailed.
 
-    Each file is a question to the registry, so only what MLmodel leaves open is asked for. Raises OneFailed for
-    MLmodel alone: without the others a version can still be released.
+    Each file costs a request to the registry, so this reads only what MLmodel does not contain. A failure raises only
+    for MLmodel, because a version can be released without the other files.
     """
-    mlmodel = one(MLMODEL)
+    mlmodel = read_file(MLMODEL)
     if mlmodel is None:
         return ModelFiles({})
     files, unread = {MLMODEL: mlmodel}, []
 
-    def ask(name: str) -> None:
+    def add(name: str) -> None:
         try:
-            content = one(name)
+            content = read_file(name)
         except RequestFailed:
             unread.append(name)
         else:
             if content is not None:
                 files[name] = content
 
-    ask(REQUIREMENTS)
+    add(REQUIREMENTS)
     if REQUIREMENTS not in files or b"python_version:" not in mlmodel:
-        ask(PYTHON_ENV)
-        ask(CONDA)
+        add(PYTHON_ENV)
+        add(CONDA)
     if EXAMPLE.encode() in mlmodel:
-        ask(EXAMPLE)
+        add(EXAMPLE)
     return ModelFiles(files, tuple(unread))

@@ -1,4 +1,4 @@
-"""One form for what every door answers: sorted, prompts known, numbers that JSON can carry."""
+"""Normalize what servers and local stores return: sorted, without prompts, with numbers that JSON can contain."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ _T = TypeVar("_T")
 
 
 def sort_keys(mapping: Mapping[str, _T]) -> dict[str, _T]:
-    """Sorted by key: SQLite answers alphabetically, PostgreSQL in the order of insertion."""
+    """Sorted by key. SQLite returns rows alphabetically, PostgreSQL in the order of insertion."""
     return dict(sorted(mapping.items()))
 
 
 def is_prompt(tags: Mapping[str, str]) -> bool:
-    """Whether a registered model or version is a prompt, which MLflow keeps in the same table."""
+    """Whether a registered model or version is a prompt, which MLflow stores in the same table."""
     return tags.get(_PROMPT, "").lower() == "true"
 
 
 def make_model(name: str, aliases: Mapping[str, str], tags: Mapping[str, str]) -> RegisteredModel:
-    """A registered model with its maps in order."""
+    """A registered model with sorted aliases and tags."""
     return RegisteredModel(name=name, aliases=sort_keys(aliases), tags=sort_keys(tags))
 
 
 def sort_models(models: Iterable[RegisteredModel]) -> list[RegisteredModel]:
-    """Each model once, by name."""
+    """The models sorted by name, without duplicates."""
     return [model for _, model in sorted({model.name: model for model in models}.items())]
 
 
 def sort_versions(versions: Iterable[ModelVersion]) -> list[ModelVersion]:
-    """Each version once, by name, then by number."""
+    """The versions sorted by name and number, without duplicates."""
     unique = {(v.name, v.version): v for v in versions}
     return sorted(unique.values(), key=lambda v: (v.name, len(v.version), v.version))
 
 
 def parse_metric(value: float | str) -> float | str:
-    """A metric's value; NaN and infinities as the text that protobuf's JSON has for them. Raises ValueError."""
+    """The value of a metric. NaN and infinities become the text that protobuf uses in JSON. Raises ValueError."""
     exact = float(value)
     if math.isnan(exact):
         return "NaN"
@@ -51,13 +51,13 @@ def parse_metric(value: float | str) -> float | str:
 
 
 def make_datasets(inputs: Iterable[tuple[str, str, Mapping[str, str]]]) -> tuple[Dataset, ...]:
-    """Data sets from (name, digest, tags), each once, in order."""
+    """Datasets from (name, digest, tags), sorted, without duplicates."""
     unique = {(name, digest, tags.get(_CONTEXT, "")) for name, digest, tags in inputs}
     return tuple(Dataset(name=name, digest=digest, context=context) for name, digest, context in sorted(unique))
 
 
 def split_run_uri(uri: str) -> tuple[str, str] | None:
-    """(run id, path) of a `runs:/<run id>/<path>` URI; None for any other."""
+    """(run id, path) of a `runs:/<run id>/<path>` URI; None for any other URI."""
     if not uri.startswith("runs:"):
         return None
     run_id, _, path = urlsplit(uri).path.lstrip("/").partition("/")
@@ -65,6 +65,6 @@ def split_run_uri(uri: str) -> tuple[str, str] | None:
 
 
 def join_path(folder: str, path: str) -> str:
-    """`path` in a folder, which is a path or a URI; a query (`…?endpoint=…`) stays at the end."""
+    """`path` inside a folder, which is a path or a URI. A query (`…?endpoint=…`) stays at the end."""
     base, mark, query = folder.partition("?")
     return f"{base.rstrip('/')}/{path}{mark}{query}" if base and path else folder or path

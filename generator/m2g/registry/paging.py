@@ -1,4 +1,4 @@
-"""Lists that a server gives page by page: all of it, or an error; never a part, never for ever."""
+"""Read lists that a server returns in pages: the complete list or an error, never a part, and never an endless loop."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _I = TypeVar("_I")
 
 
 class Listing(msgspec.Struct, Generic[_P, _I], frozen=True, kw_only=True):
-    """A list of the API: `path`, what a page decodes to, its items and their key.
+    """A list of the API: its `path`, the type of a page, the items of a page and the key of an item.
 
-    `sizes` are page sizes to try in turn: how large a page may be is each server's own affair.
+    `sizes` are page sizes to try in turn, because the maximum depends on the server.
     """
 
     path: str
@@ -31,27 +31,27 @@ class Listing(msgspec.Struct, Generic[_P, _I], frozen=True, kw_only=True):
 
 
 def list_all(
-    rest: RestClient,
+    client: RestClient,
     listing: Listing[_P, _I],
     query: Mapping[str, str | int] | None = None,
-    tell: Callable[[int], None] = lambda count: None,
+    progress: Callable[[int], None] = lambda count: None,
 ) -> list[_I]:
-    """All items of a list, each key once (MLflow pages by offset, while rows come and go).
+    """All items of a list, without duplicates. MLflow pages by offset, so rows can repeat while the list changes.
 
-    `tell` hears how many there are so far. Raises OutsideError where the server leads in a circle.
+    `progress` is called with the number of items so far. Raises OutsideError if the pages repeat.
     """
     listed: dict[object, _I] = {}
-    for page in _pages(rest, listing, query or {}):
-        found = {listing.key(item): item for item in listing.items(page)}
-        if page.next_page_token and found and found.keys() <= listed.keys():
-            raise _circle(listing.path)
-        listed |= found
-        tell(len(listed))
+    for page in _read_pages(client, listing, query or {}):
+        items = {listing.key(item): item for item in listing.items(page)}
+        if page.next_page_token and items and items.keys() <= listed.keys():
+            raise _describe_loop(listing.path)
+        listed |= items
+        progress(len(listed))
     return list(listed.values())
 
 
-def _pages(rest: RestClient, listing: Listing[_P, _I], query: Mapping[str, str | int]) -> Iterator[_P]:
-    size, page = _first(rest, listing, query)
+def _read_pages(client: RestClient, listing: Listing[_P, _I], query: Mapping[str, str | int]) -> Iterator[_P]:
+    size, page = _read_first(client, listing, query)
     seen = {""}
     for _ in range(_MAX_PAGES):
         yield page
@@ -61,24 +61,24 @@ def _pages(rest: RestClient, listing: Listing[_P, _I], query: Mapping[str, str |
         if token in seen:
             break
         seen.add(token)
-        call = Request(path=API + listing.path, query={**query, "max_results": size, "page_token": token})
-        page = rest.get_json(call, listing.kind)
-    raise _circle(listing.path)
+        request = Request(path=API + listing.path, query={**query, "max_results": size, "page_token": token})
+        page = client.get_json(request, listing.kind)
+    raise _describe_loop(listing.path)
 
 
-def _first(rest: RestClient, listing: Listing[_P, _I], query: Mapping[str, str | int]) -> tuple[int, _P]:
+def _read_first(client: RestClient, listing: Listing[_P, _I], query: Mapping[str, str | int]) -> tuple[int, _P]:
     for size in listing.sizes:
-        call = Request(path=API + listing.path, query={**query, "max_results": size})
+        request = Request(path=API + listing.path, query={**query, "max_results": size})
         try:
-            return size, rest.get_json(call, listing.kind)
-        except ErrorResponse as refused:
-            if refused.status != 400 or size == listing.sizes[-1]:
+            return size, client.get_json(request, listing.kind)
+        except ErrorResponse as error:
+            if error.status != 400 or size == listing.sizes[-1]:
                 raise
     raise ValueError("a listing without page sizes")
 
 
-def _circle(path: str) -> OutsideError:
+def _describe_loop(path: str) -> OutsideError:
     return OutsideError(
-        f"the server's list {path} goes in a circle, so that it is not known to be complete",
-        hint="is there a proxy that drops or caches the query (page_token)?",
+        f"the pages of the server's list {path} repeat, so the list may be incomplete",
+        hint="check that no proxy drops or caches the query parameter page_token",
     )

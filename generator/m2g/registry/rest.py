@@ -1,4 +1,4 @@
-"""Calls to one MLflow server: retries within a time limit, bounded answers, errors that a person can act on."""
+"""Requests to one MLflow server: retries within a time limit, responses of limited size, errors with a hint."""
 
 from __future__ import annotations
 
@@ -21,23 +21,26 @@ from m2g.registry.http import httpx
 
 API = "/api/2.0/mlflow/"
 THREADS = 8
-"""Requests at once. A default MLflow server has four workers; more than eight brought nothing (measured)."""
+"""Concurrent requests. A default MLflow server has four workers; more than eight are not faster (measured)."""
 MAX_RESPONSE = 256 << 20
-"""Bytes of one JSON answer. A page of a thousand models whose tags are as long as MLflow allows fits."""
+"""Maximum bytes of a JSON response. A page of a thousand models with the longest tags that MLflow allows fits."""
 _ATTEMPT = 30.0
 _CONNECT = 10.0
 _FIRST_CONTACT = 15.0
-"""Seconds to wait for a server that has not answered once: the address is probably wrong."""
+"""Seconds to wait for a server that never responded, because its address is probably wrong."""
 _AFTER_FAILURE = 5.0
-"""Seconds for a call after one got no answer while the server answered others: a fleet must not wait for each."""
-_PASSING = frozenset({429, 502, 503, 504})
-_HINT = "is the registry's URI right, and does the server run? Try again later"
-_TLS_HINT = "set MLFLOW_TRACKING_SERVER_CERT_PATH to your own authority's certificate; without TLS write http://"
+"""Seconds for a request after another one failed while the server responded to others, so that a fleet does not wait
+for each."""
+_TEMPORARY = frozenset({429, 502, 503, 504})
+_HINT = "check the registry's URI and that the server is running, then try again"
+_TLS_HINT = (
+    "set MLFLOW_TRACKING_SERVER_CERT_PATH to the certificate of your CA, or use http:// for a server without TLS"
+)
 _T = TypeVar("_T")
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One question. `body` makes it a POST; `limit` bounds the answer in bytes."""
+    """One request. With a `body` it is a POST. `limit` is the maximum size of the response in bytes."""
 
     path: str
     query: Mapping[str, str | int] = {}
@@ -46,26 +49,26 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RestClient:
-    """A server. Calls are made inside its `with` block (again and again), from several threads if need be.
+    """A client for one server. Send requests inside its `with` block, also from several threads. It can be reused.
 
-    Plain HTTP makes a connection per request: MLflow's default server answers 40 ms later on a kept one.
+    With plain HTTP, each request opens a connection: MLflow's default server responds 40 ms later on a kept one.
     """
 
-    def __init__(self, place: Address, *, workspace: str, patience: float) -> None:
+    def __init__(self, address: Address, *, workspace: str, patience: float) -> None:
         headers = {"Accept": "application/json", "User-Agent": "m2g"}
-        if allowed := make_authorization(place):
+        if allowed := make_authorization(address):
             headers["Authorization"] = allowed
         if workspace:
             headers["X-MLFLOW-WORKSPACE"] = workspace
         try:
-            httpx.URL(place.identity)
+            httpx.URL(address.identity)
         except httpx.InvalidURL as error:
-            raise InputError(f"{place.identity}: not a valid URL: {error}", hint="see registry.uri") from error
-        self._base = place.identity
+            raise InputError(f"{address.identity}: not a valid URL: {error}", hint="check registry.uri") from error
+        self._base = address.identity
         self._headers = headers
-        # Reading the authorities takes 50 ms; a plain connection without a proxy never asks for them.
-        plain = place.identity.startswith("http:") and not urllib.request.getproxies()
-        self._tls = False if plain else make_ssl_context(place) or httpx.create_ssl_context()
+        # Reading the CA certificates takes 50 ms; a plain connection without a proxy does not need them.
+        plain = address.identity.startswith("http:") and not urllib.request.getproxies()
+        self._tls = False if plain else make_ssl_context(address) or httpx.create_ssl_context()
         self._patience = patience
         self._stop = threading.Event()
         self._answered = 0.0
@@ -79,8 +82,8 @@ class RestClient:
             self._client = httpx.Client(headers=self._headers, verify=self._tls, limits=limits)
         except (ValueError, ImportError, httpx.InvalidURL) as error:
             raise InputError(
-                f"{self._base}: the proxy settings cannot be used: {to_one_line(str(error))}",
-                hint="see HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY",
+                f"{self._base}: the proxy settings are not valid: {to_one_line(str(error))}",
+                hint="check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY",
             ) from error
         self._stop.clear()
         return self
@@ -92,72 +95,72 @@ class RestClient:
         self._client.close()
 
     def stop(self) -> None:
-        """Let every call that waits for another attempt end now."""
+        """Stop every request that waits for another attempt."""
         self._stop.set()
 
-    def get_json(self, call: Request, kind: type[_T]) -> _T:
-        """The decoded answer.
+    def get_json(self, request: Request, kind: type[_T]) -> _T:
+        """The decoded response.
 
-        Raises `Refused` or `OneFailed` where this question has no good answer, InputError for what a person can mend,
-        OutsideError where the server is down.
+        Raises RequestFailed (or its ErrorResponse) if this request failed, InputError if the user can fix the cause,
+        and OutsideError if the server is down.
         """
-        reply = self._reply(call)
+        response = self._send(request)
         try:
-            answer = msgspec.json.decode(reply.content, type=kind)
-            strange = isinstance(answer, Page) and _is_foreign(reply.content, answer)
+            value = msgspec.json.decode(response.content, type=kind)
+            is_foreign = isinstance(value, Page) and _is_foreign(response.content, value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise explain_invalid_response(reply, str(error)) from error
-        if strange:
-            raise explain_invalid_response(reply, "an object with none of the keys that MLflow answers")
-        return answer
+            raise explain_invalid_response(response, str(error)) from error
+        if is_foreign:
+            raise explain_invalid_response(response, "an object without any of MLflow's keys")
+        return value
 
-    def get_file(self, call: Request) -> bytes:
-        """The bytes of an artifact; errors as for `json`."""
-        return self._reply(call).content
+    def get_file(self, request: Request) -> bytes:
+        """The content of an artifact. Raises the errors of `get_json`."""
+        return self._send(request).content
 
-    def _reply(self, call: Request) -> Response:
+    def _send(self, request: Request) -> Response:
         started, patience = time.monotonic(), self._patience_now
         attempt = 0
         while True:
             attempt += 1
             limit = patience
             try:
-                reply = self._attempt(call, started + patience)
+                response = self._attempt(request, started + patience)
             except httpx.TransportError as error:
-                failure = _failure(error)
-                limit = 0.0 if _is_lasting(error) else limit if self._answered else min(limit, _FIRST_CONTACT)
+                failure = _describe_failure(error)
+                limit = 0.0 if _is_permanent(error) else limit if self._answered else min(limit, _FIRST_CONTACT)
             except httpx.HTTPError as error:
                 failure, limit = to_one_line(str(error)), 0.0
             else:
-                if reply.status not in _PASSING:
+                if response.status not in _TEMPORARY:
                     self._answered = time.monotonic()
-                    if reply.status == 200:
-                        return reply
-                    if reply.status != 500 or attempt > 1:
-                        raise explain_error_response(reply)
-                failure = f"HTTP {reply.status}"
+                    if response.status == 200:
+                        return response
+                    if response.status != 500 or attempt > 1:
+                        raise explain_error_response(response)
+                failure = f"HTTP {response.status}"
             pause = min(0.25 * 2 ** (attempt - 1), 8.0)
             if time.monotonic() - started + pause > limit or self._stop.wait(pause):
-                raise self._silence(call, failure, started)
+                raise self._give_up(request, failure, started)
 
-    def _attempt(self, call: Request, deadline: float) -> Response:
+    def _attempt(self, request: Request, deadline: float) -> Response:
         left = max(deadline - time.monotonic(), 0.1)
-        url = f"{self._base}{call.path}"
+        url = f"{self._base}{request.path}"
         with self._client.stream(
-            "GET" if call.body is None else "POST",
+            "GET" if request.body is None else "POST",
             url,
-            params=dict(call.query),
-            content=call.body,
-            headers={} if call.body is None else {"Content-Type": "application/json"},
+            params=dict(request.query),
+            content=request.body,
+            headers={} if request.body is None else {"Content-Type": "application/json"},
             timeout=httpx.Timeout(min(_ATTEMPT, left), connect=min(_CONNECT, left)),
         ) as response:
             content = bytearray()
             for chunk in response.iter_bytes():
                 content += chunk
-                if len(content) > call.limit:
-                    raise RequestFailed(f"{url}: the answer is larger than {call.limit >> 10} KiB")
+                if len(content) > request.limit:
+                    raise RequestFailed(f"{url}: the response is larger than {request.limit >> 10} KiB")
                 if time.monotonic() > deadline:
-                    raise httpx.ReadTimeout("the answer comes too slowly")
+                    raise httpx.ReadTimeout("the response is too slow")
         return Response(
             url=url,
             status=response.status_code,
@@ -166,46 +169,46 @@ class RestClient:
             content=bytes(content),
         )
 
-    def _silence(self, call: Request, failure: str, started: float) -> OutsideError:
-        """The error of a call without an answer: the server's, unless it does answer another question."""
-        message = f"{self._base}{call.path}: {failure} (gave up after {time.monotonic() - started:.0f} s)"
+    def _give_up(self, request: Request, failure: str, started: float) -> OutsideError:
+        """The error for a request without a response: RequestFailed if the server responds to others."""
+        message = f"{self._base}{request.path}: {failure} (gave up after {time.monotonic() - started:.0f} s)"
         if self._answered > started or (self._answered and self._is_alive()):
             self._patience_now = min(self._patience, _AFTER_FAILURE)
             return RequestFailed(message)
         return OutsideError(message, hint=_TLS_HINT if "SSL" in failure else _HINT)
 
     def _is_alive(self) -> bool:
-        call = Request(path=f"{API}registered-models/search", query={"max_results": 1})
+        request = Request(path=f"{API}registered-models/search", query={"max_results": 1})
         try:
-            return not self._stop.is_set() and self._attempt(call, time.monotonic() + _AFTER_FAILURE).status == 200
+            return not self._stop.is_set() and self._attempt(request, time.monotonic() + _AFTER_FAILURE).status == 200
         except (httpx.HTTPError, RequestFailed):
             return False
 
 
 def _is_foreign(content: bytes, page: Page) -> bool:
-    """Whether an empty page is none of MLflow's: `{"status": "ok"}` must not pass for a registry without models."""
+    """Whether an empty page is not from MLflow: `{"status": "ok"}` must not count as a registry without models."""
     if any(getattr(page, field) for field in page.__struct_fields__):
         return False
     keys = msgspec.json.decode(content, type=dict[str, msgspec.Raw]).keys()
     return bool(keys) and keys.isdisjoint(page.__struct_fields__)
 
 
-def _failure(error: httpx.TransportError) -> str:
+def _describe_failure(error: httpx.TransportError) -> str:
     match error:
         case httpx.ConnectTimeout():
-            return "no connection: nobody answers there"
+            return "cannot connect: the connection timed out"
         case httpx.TimeoutException():
-            return "the server does not answer in time"
+            return "the server did not respond in time"
         case httpx.RemoteProtocolError() | httpx.ReadError():
-            return f"the server broke off its answer: {to_one_line(str(error))}"
+            return f"the server closed the connection: {to_one_line(str(error))}"
         case httpx.ProxyError():
-            return f"the proxy refuses: {error}"
+            return f"the proxy failed: {error}"
         case _:
-            return f"no connection: {error}"
+            return f"cannot connect: {error}"
 
 
-def _is_lasting(error: BaseException) -> bool:
-    """Whether another attempt cannot help: TLS disagreement, or a request that cannot be sent at all."""
+def _is_permanent(error: BaseException) -> bool:
+    """Whether another attempt cannot help: a TLS error, or a request that cannot be sent."""
     if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
         return True
     cause: BaseException | None = error

@@ -1,4 +1,4 @@
-"""A registry behind an MLflow server, read by its documented REST API (2.22 and 3.x)."""
+"""A registry on an MLflow server, read through its documented REST API (2.22 and 3.x)."""
 
 from __future__ import annotations
 
@@ -36,30 +36,31 @@ _VERSIONS: Listing[VersionsPage, ApiVersion] = Listing(
 
 
 class ServerRegistry:
-    """See `m2g.registry.Registry`. A workspace is part of the identity: names are unique only inside one."""
+    """Implements `m2g.registry.Registry`. The identity includes the workspace, because names are unique only inside
+    it."""
 
-    def __init__(self, place: Address, *, workspace: str, progress: Progress, patience: float) -> None:
+    def __init__(self, address: Address, *, workspace: str, progress: Progress, patience: float) -> None:
         self._workspace = resolve_workspace(workspace)
-        self._identity = f"{place.identity}#{self._workspace}" if self._workspace else place.identity
+        self._identity = f"{address.identity}#{self._workspace}" if self._workspace else address.identity
         self._progress = progress
-        self._rest = RestClient(place, workspace=self._workspace, patience=patience)
+        self._rest = RestClient(address, workspace=self._workspace, patience=patience)
         self._is_checked = not self._workspace
         self._lookup: FactsReader | None = None
 
     @property
     def identity(self) -> str:
-        """As `Registry.identity`."""
+        """See `Registry.identity`."""
         return self._identity
 
     def list_models(self) -> list[RegisteredModel]:
-        """As `Registry.models`: as many calls as there are pages."""
+        """See `Registry.list_models`. One request per page."""
         with self._rest:
             self._check_workspace()
-            found = list_all(self._rest, _MODELS, tell=lambda count: self._progress("registered models", count, 0))
+            found = list_all(self._rest, _MODELS, progress=lambda count: self._progress("registered models", count, 0))
         return sort_models(fact for model in found if (fact := model.to_value()) is not None)
 
     def list_versions(self, name: str | None = None) -> list[ModelVersion]:
-        """As `Registry.versions`: as many calls as there are pages."""
+        """See `Registry.list_versions`. One request per page."""
         query = {} if name is None else _filter(name)
         with self._rest:
             self._check_workspace()
@@ -68,27 +69,28 @@ class ServerRegistry:
         return sort_versions(fact for fact in wanted if fact is not None)
 
     def find_model(self, name: str) -> RegisteredModel | None:
-        """As `Registry.model`."""
-        call = Request(path=f"{API}registered-models/get", query={"name": name})
+        """See `Registry.find_model`."""
+        request = Request(path=f"{API}registered-models/get", query={"name": name})
         with self._rest:
             self._check_workspace()
             try:
-                found = self._rest.get_json(call, ModelResponse).registered_model
-            except ErrorResponse as refused:
-                if refused.is_missing:
+                found = self._rest.get_json(request, ModelResponse).registered_model
+            except ErrorResponse as error:
+                if error.is_missing:
                     return None
                 raise
         if found.name == name:
             return found.to_value()
         if found.name.casefold() == name.casefold():
-            return None  # MySQL compares without case: the name asked for is not there
-        raise OutsideError(f"{self._identity}: asked for the registered model {name!r}, the server sent another one")
+            return None  # MySQL ignores case, so this is another model
+        raise OutsideError(f"{self._identity}: the server sent another registered model instead of {name!r}")
 
     def read_facts(self, versions: Sequence[ModelVersion]) -> dict[tuple[str, str], VersionFacts]:
-        """As `Registry.facts`: two to four calls a version, one for 250 runs or logged models, the experiments once."""
+        """See `Registry.read_facts`. Two to four requests per version, one per 250 runs or logged models, and one list
+        of experiments."""
         if not versions:
             return {}
-        from m2g.registry.facts_api import FactsReader  # with threads; mostly there is no version that is not known
+        from m2g.registry.facts_api import FactsReader  # needs threads, and is often not needed
 
         self._lookup = self._lookup or FactsReader(self._rest, self._progress)
         with self._rest:
@@ -96,13 +98,13 @@ class ServerRegistry:
             return self._lookup.read_facts(sort_versions(versions))
 
     def _check_workspace(self) -> None:
-        """Make sure that the workspace exists, once: "no such workspace" must not pass for "no such model"."""
+        """Check once that the workspace exists, so that a missing workspace does not look like a missing model."""
         if self._is_checked:
             return
         try:
             info = self._rest.get_json(Request(path="/api/3.0/mlflow/server-info"), ServerInfo)
-        except ErrorResponse as refused:
-            if refused.status != 404:
+        except ErrorResponse as error:
+            if error.status != 404:
                 raise
             info = ServerInfo()
         if not info.workspaces_enabled:
@@ -116,7 +118,8 @@ class ServerRegistry:
 
 
 def _filter(name: str) -> dict[str, str | int]:
-    """MLflow's filter for one name. Its parser has no way to write both kinds of quotes: then all are listed."""
+    """MLflow's filter for one name. Its parser cannot escape quotes, so a name with both kinds of quotes lists
+    everything."""
     if "'" not in name:
         return {"filter": f"name='{name}'"}
     return {} if '"' in name else {"filter": f'name="{name}"'}
