@@ -70,9 +70,9 @@ def test_credentials(
 WRONG = {
     "half a pair": ({USER: "ada"}, "", "MLFLOW_TRACKING_PASSWORD is missing"),
     "the other half": ({PASSWORD: "hush"}, "", "MLFLOW_TRACKING_USERNAME is missing"),
-    "two lines": ({TOKEN: "hush\nhush"}, "", "MLFLOW_TRACKING_TOKEN has characters"),
-    "not ASCII": ({TOKEN: "hüsh hush"}, "", "MLFLOW_TRACKING_TOKEN has characters"),
-    "no INI": ({}, "hush", "credentials cannot be read"),
+    "two lines": ({TOKEN: "hush\nhush"}, "", "MLFLOW_TRACKING_TOKEN contains invalid characters"),
+    "not ASCII": ({TOKEN: "hüsh hush"}, "", "MLFLOW_TRACKING_TOKEN contains invalid characters"),
+    "no INI": ({}, "hush", "credentials is not a valid INI file"),
 }
 
 
@@ -96,7 +96,7 @@ def test_an_authentication_plugin_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("MLFLOW_TRACKING_AWS_SIGV4", "true")
     with fake(lambda asked: no(401, "UNAUTHENTICATED", "?")) as running, pytest.raises(InputError) as raised:
         open_registry(running.url).list_models()
-    assert "MLFLOW_TRACKING_AWS_SIGV4 is set, but m2g cannot use it" in raised.value.hint
+    assert "MLFLOW_TRACKING_AWS_SIGV4 is set, but m2g does not support it" in raised.value.hint
 
 
 @pytest.fixture(scope="module")
@@ -190,9 +190,9 @@ UNREADABLE = {
     "http://host:port": "not valid",
     "http://[::1": "not valid",
     "http://a\nb": "control character",
-    "http://exa mple": "has a space",
+    "http://exa mple": "contains a space",
     "http://☃.example": "not a valid URL",
-    "databricks": "no registered models there",
+    "databricks": "no registered models found",
     "databricks://profile": "Databricks",
     "uc:http://x": "Databricks",
     "localhost:5000": "localhost:",

@@ -170,7 +170,7 @@ def test_a_server_and_its_database_say_the_same_and_the_database_stays_as_it_was
     direct = [version for version in versions if version.name in {"direct", "gone"}]
     assert here.read_facts(direct) == there.read_facts(direct)
     behind_proxy = here.read_facts(here.list_versions("wine-quality"))["wine-quality", "1"]
-    assert "name it as registry.uri" in behind_proxy.problem
+    assert "set registry.uri to that server" in behind_proxy.problem
     assert hashlib.sha256(path.read_bytes()).digest() == before
 
 

@@ -30,13 +30,13 @@ def database(path: Path, tables: tuple[str, ...] = TABLES, revision: str = "") -
 
 
 def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is no file"):
+    with pytest.raises(InputError, match="does not exist"):
         open_registry(f"sqlite:///{tmp_path}/none.db").list_models()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_database_of_another_program(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is not a database of MLflow"):
+    with pytest.raises(InputError, match="is not an MLflow database"):
         open_registry(database(tmp_path / "other.db", ("runs",))).list_models()
 
 
@@ -64,10 +64,10 @@ def test_a_snapshot_goes_with_its_owner(tmp_path: Path) -> None:
 def test_a_shared_database_is_never_migrated(tmp_path: Path) -> None:
     """What PostgreSQL and MySQL get, tried on SQLite: the schema must be the installed package's own."""
     place = parse_address(database(tmp_path / "a.db", revision="0123"))
-    with pytest.raises(InputError, match=r"another schema \(0123\)") as raised:
+    with pytest.raises(InputError, match="has schema 0123") as raised:
         check_schema(place, _migrations())
     assert "MLflow server" in raised.value.hint
-    with pytest.raises(InputError, match="not a database of MLflow"):
+    with pytest.raises(InputError, match="not an MLflow database"):
         check_schema(parse_address(database(tmp_path / "b.db")), _migrations())
 
 
@@ -87,7 +87,7 @@ def _migrations() -> Path:
 
 @pytest.mark.parametrize("uri", ["{}/none", "file://{}/none", "{}"])
 def test_a_folder_without_models(uri: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no registered models there"):
+    with pytest.raises(InputError, match="no registered models found"):
         open_registry(uri.format(tmp_path)).list_models()
     assert list(tmp_path.iterdir()) == []
 
@@ -126,7 +126,7 @@ def test_the_mlflow_package_is_missing(tmp_path: Path) -> None:
     (tmp_path / "mlruns/models").mkdir(parents=True)
     command = [sys.executable, "-c", WITHOUT, str(tmp_path / "mlruns")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "the mlflow package that reads it is missing" in done.stdout, done.stderr
+    assert "the mlflow package is not installed" in done.stdout, done.stderr
     assert "pip install 'm2g[local]'" in done.stdout
 
 
