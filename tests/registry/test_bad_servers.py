@@ -160,7 +160,12 @@ REFUSALS: dict[str, tuple[Answer, type[M2gError], str, str]] = {
         "redirects to https://127.0.0.1/",
         "use https://",
     ),
-    "bad redirect": (Answer(status=302, headers={"Location": "http://[:x"}), OutsideError, "closed the connection", "URI"),
+    "bad redirect": (
+        Answer(status=302, headers={"Location": "http://[:x"}),
+        OutsideError,
+        "closed the connection",
+        "URI",
+    ),
     "teapot": (Answer(status=418, kind="text/plain", body=b"\x1b[31mno\ncoffee"), OutsideError, "[31mno coffee", ""),
     "always 500": (no(500, "INTERNAL_ERROR", "x" * 9999), OutsideError, "INTERNAL_ERROR: xxx", ""),
     "workspaces": (no(500, "FEATURE_DISABLED", "Workspace APIs are not available"), InputError, "no work", "remove"),
@@ -237,7 +242,7 @@ def test_a_list_without_end_is_no_list(opened: Opened, monkeypatch: pytest.Monke
     monkeypatch.setattr("m2g.registry.paging._MAX_PAGES", 20)
     numbers = count()
     registry, server = opened(lambda asked: good({"next_page_token": str(next(numbers))}))
-    with pytest.raises(OutsideError, match="pages .* repeat"):
+    with pytest.raises(OutsideError, match=r"pages .* repeat"):
         registry.list_versions()
     assert len(server.asked) == 21
 
