@@ -75,7 +75,7 @@ resources: [{{ resource }}]
 def main(uri: str, root: Path, names: list[str]) -> int:
     """Render, build and check every overlay; the number of those that are wrong."""
     client = MlflowClient(uri)
-    schema = Catalogue().schema("serving.kserve.io/v1beta1", "InferenceService", "0.21")
+    schema = Catalogue().get_schema("serving.kserve.io/v1beta1", "InferenceService", "0.21")
     judge = jsonschema.Draft202012Validator(schema or {})
     wrong = 0
     for name in names:

@@ -23,7 +23,7 @@ from m2g.core.manifest import read_all
 from m2g.validation.schemas import Catalogue
 catalogue = Catalogue()
 with open(sys.argv[1]) as file:
-    wrong = [item for item in read_all(file.read()) if catalogue.violations(item, kserve="0.21")]
+    wrong = [item for item in read_all(file.read()) if catalogue.find_violations(item, kserve="0.21")]
 sys.exit(len(wrong))
 """
 

@@ -48,9 +48,9 @@ def _group(group: str, module: str, version: str, crds: str) -> Derived:
         for name in sorted(files.namelist()):
             if re.fullmatch(crds, name.partition("@")[2].partition("/")[2]):
                 document = YAML(typ="safe", pure=False).load(files.read(name))
-                parts |= dict(_whole(kind) for kind in crd.kinds(document))
+                parts |= dict(_whole(kind) for kind in crd.read_kinds(document))
     kinds = {key: key.rpartition("/")[2].replace(" ", ".") for key in parts}
-    defs = dedupe.shared({kinds[key]: schema for key, schema in parts.items()}, taken=COMMON)
+    defs = dedupe.share_parts({kinds[key]: schema for key, schema in parts.items()}, taken=COMMON)
     return Derived(f"{group}.json", [Source(module, version, digest)], kinds, defs)
 
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import kserve_rules as rules
 from kserve_rules import Schema, listing, ref
-from m2g.validation.schemas.kubernetes import Kubernetes, object_meta, versions
+from m2g.validation.schemas.kubernetes import Kubernetes, list_versions, make_object_meta
 from output import Derived, Source, object_of
 
 GROUP = "serving.kserve.io"
@@ -50,7 +50,7 @@ def derive(pin: str) -> Derived:
         Source(
             f"kubernetes-validate, Kubernetes {kubernetes.version}",
             installed("kubernetes-validate"),
-            kubernetes.digest(),
+            kubernetes.compute_digest(),
         ),
     ]
     return Derived(f"{GROUP}/{minor}.json", sources, kinds, defs)
@@ -102,9 +102,9 @@ def _classes(source: str) -> dict[str, Type]:
 def matching(types: dict[str, Type]) -> Kubernetes:
     """The newest Kubernetes whose PodSpec and Container have just the fields that this SDK has."""
     pod, container = set(types["V1beta1PodSpec"].fields), set(types["V1beta1ModelSpec"].fields)
-    for version in reversed(versions()):
+    for version in reversed(list_versions()):
         kubernetes = Kubernetes(version, nulls=False)
-        known = kubernetes.definitions(["core.v1.PodSpec"])
+        known = kubernetes.get_definitions(["core.v1.PodSpec"])
         if _fields(known, "core.v1.PodSpec").keys() == pod and _fields(known, "core.v1.Container").keys() <= container:
             return kubernetes
     raise SystemExit("no Kubernetes version has the PodSpec of this kserve package")
@@ -115,7 +115,7 @@ class _Maker:
 
     def __init__(self, types: dict[str, Type], kubernetes: Kubernetes) -> None:
         self._types = types
-        self._core = kubernetes.definitions(["core.v1.PodSpec", *rules.FOREIGN.values()])
+        self._core = kubernetes.get_definitions(["core.v1.PodSpec", *rules.FOREIGN.values()])
         self._kubernetes = kubernetes
         self._defs: dict[str, Schema] = {}
         self._pod = _fields(self._core, "core.v1.PodSpec")
@@ -137,7 +137,7 @@ class _Maker:
             del fields[own]
         schemas = {field: self._schema(text) for field, text in fields.items()}
         api_version = f"{GROUP}/{version}"
-        meta = dict(object_meta(GROUP, kind))
+        meta = dict(make_object_meta(GROUP, kind))
         self._defs[f"{version}.{kind}"] = object_of(api_version, kind, meta, schemas | status, ["spec"])
         return {f"{api_version} {kind}": f"{version}.{kind}"}
 
@@ -167,7 +167,7 @@ class _Maker:
 
     def _foreign(self, name: str) -> Schema:
         if name not in self._core:
-            self._core |= self._kubernetes.definitions([name])
+            self._core |= self._kubernetes.get_definitions([name])
         if name not in self._core:
             raise SystemExit(f"{name} is in neither package; add it to kserve_rules.py")
         return ref(name)

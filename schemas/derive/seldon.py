@@ -7,7 +7,7 @@ Kubernetes' own. What Core 1 passes on to KEDA and the HPA is left open.
 from __future__ import annotations
 
 from kserve_rules import ANYTHING, COUNT, FLAG, PERCENT, POSITIVE, TEXT, listing, record, ref
-from m2g.validation.schemas.kubernetes import KUBERNETES, Kubernetes, object_meta
+from m2g.validation.schemas.kubernetes import KUBERNETES, Kubernetes, make_object_meta
 from output import Derived, Schema, Source, object_of
 
 _CORE1, _CORE2 = "machinelearning.seldon.io", "mlops.seldon.io"
@@ -25,7 +25,7 @@ def derive() -> list[Derived]:
 
 def _core1() -> Derived:
     kubernetes = Kubernetes(KUBERNETES, nulls=False)
-    core = kubernetes.definitions([_POD, "core.v1.Container", "core.v1.ResourceRequirements", "core.v1.EnvVar"])
+    core = kubernetes.get_definitions([_POD, "core.v1.Container", "core.v1.ResourceRequirements", "core.v1.EnvVar"])
     pod, container = core[_POD], core["core.v1.Container"]
     parts = {
         # The operator fills in images and names; the rest of a pod is what people add to it.
@@ -47,7 +47,7 @@ def _core1() -> Derived:
         replicas=COUNT,
     )
     defs = _reached({**core, **parts, "v1.SeldonDeployment": _object(_CORE1, "v1", "SeldonDeployment", spec)})
-    source = Source(f"kubernetes-validate, Kubernetes {KUBERNETES}", "1.37.0", kubernetes.digest())
+    source = Source(f"kubernetes-validate, Kubernetes {KUBERNETES}", "1.37.0", kubernetes.compute_digest())
     return Derived(f"{_CORE1}.json", [source], {f"{_CORE1}/v1 SeldonDeployment": "v1.SeldonDeployment"}, defs)
 
 
@@ -197,7 +197,7 @@ def _pipeline() -> Schema:
 
 def _object(group: str, version: str, kind: str, spec: Schema) -> Schema:
     fields = {"spec": spec, "status": ANYTHING}
-    return object_of(f"{group}/{version}", kind, dict(object_meta(group, kind)), fields, ["spec"])
+    return object_of(f"{group}/{version}", kind, dict(make_object_meta(group, kind)), fields, ["spec"])
 
 
 def _reached(defs: dict[str, Schema]) -> dict[str, Schema]:

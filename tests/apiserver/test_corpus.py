@@ -34,7 +34,7 @@ def _write(taken: dict[str, bool]) -> None:
     path.write_text(json.dumps(whole, indent=1, sort_keys=True))
 
 
-@pytest.mark.parametrize("judges", Catalogue().kserve_versions(), indirect=True)
+@pytest.mark.parametrize("judges", Catalogue().list_kserve_versions(), indirect=True)
 def test_the_server_refuses_what_breaks_a_schema_and_nothing_else(judges: Judges) -> None:
     mine = [case for case in CASES if case.given.kserve == judges.kserve]
     assert mine

@@ -153,7 +153,7 @@ def test_both_take_what_is_right(judges: Judges) -> None:
     for case in right:
         answer = judges.server.judge(case.manifest)
         assert answer.accepted, (str(case), answer.message)
-        assert judges.catalogue.violations(case.manifest, kserve=judges.kserve) == [], str(case)
+        assert judges.catalogue.find_violations(case.manifest, kserve=judges.kserve) == [], str(case)
 
 
 @pytest.mark.parametrize("judges", VERSIONS, indirect=True)

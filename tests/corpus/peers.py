@@ -61,7 +61,9 @@ def m2g(found: Sequence[Case]) -> Verdicts:
 def m2g_schemas(found: Sequence[Case]) -> Verdicts:
     """m2g's schemas alone."""
     catalogue = Catalogue()
-    return {case.name: _refused(bool(catalogue.violations(case.manifest, kserve=case.given.kserve))) for case in found}
+    return {
+        case.name: _refused(bool(catalogue.find_violations(case.manifest, kserve=case.given.kserve))) for case in found
+    }
 
 
 def kubernetes_only(found: Sequence[Case]) -> Verdicts:

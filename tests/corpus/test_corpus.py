@@ -36,7 +36,7 @@ def test_the_corpus_is_wide() -> None:
     assert len(CASES) >= 300
     assert sum(case.right for case in CASES) >= 100
     versions = {case.given.kserve for case in CASES if case.right}
-    assert versions == set(Catalogue().kserve_versions())
+    assert versions == set(Catalogue().list_kserve_versions())
     found = {rule for case in CASES for rule, _ in case.expected}
     alone = {rule.id for rule in RULES if not {COMPONENT, FLEET} & set(rule.kinds)}
     assert alone - found == _ELSEWHERE

@@ -151,7 +151,7 @@ def test_what_is_rendered_builds_to_the_object_that_was_meant(
     assert isinstance(limits, dict)
     assert all(quantity.canonicalize(text) == text for text in limits.values())
     for found in objects:
-        assert _CATALOGUE.violations(found, kserve=version.version) == []
+        assert _CATALOGUE.find_violations(found, kserve=version.version) == []
         assert rules.check(rules.CheckedObject(manifest=found, kserve=version.version, overlay=tuple(objects))) == []
 
 

@@ -115,7 +115,7 @@ def test_applications_are_what_argo_cd_accepts(root: Path) -> None:
     for environment in ("dev", "staging", "prod"):
         for application in applications(root, environment).values():
             whole = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Application"} | application
-            assert catalogue.violations(whole, kserve="0.21") == []
+            assert catalogue.find_violations(whole, kserve="0.21") == []
 
 
 def test_a_lost_parameter_is_an_error_and_not_an_empty_namespace(root: Path) -> None:

@@ -111,7 +111,7 @@ def test_platform_files_are_what_their_schemas_allow(repository: Path) -> None:
     assert paths
     for path in paths:
         for document in documents(path):
-            assert CATALOGUE.violations(mapping(document), kserve="0.21") == [], path
+            assert CATALOGUE.find_violations(mapping(document), kserve="0.21") == [], path
 
 
 def test_kustomize_reads_the_platform(repository: Path, kustomize: Path) -> None:

@@ -100,7 +100,7 @@ def answers(item: Manifest, given: Given | None = None) -> Answers:
     given = given or Given()
     found = {(finding.rule, finding.path) for finding in rules.check(_subject(item, given))}
     if item.get("kind") not in (COMPONENT, FLEET):
-        found |= {("schema", violation.path) for violation in CATALOGUE.violations(item, kserve=given.kserve)}
+        found |= {("schema", violation.path) for violation in CATALOGUE.find_violations(item, kserve=given.kserve)}
     return found
 
 

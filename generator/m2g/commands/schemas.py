@@ -67,17 +67,17 @@ class _Lock(msgspec.Struct, frozen=True):
 
 def listed(root: Path | None) -> list[Listed]:
     """Every kind with a schema; those of the repository at `root` in place of ours. Kubernetes' own are one row."""
-    mine = repository_schemas.read(root) if root else repository_schemas.Own()
-    catalogue = Catalogue(own=mine)
+    mine = repository_schemas.read(root) if root else repository_schemas.RepositorySchemas()
+    catalogue = Catalogue(repository=mine)
     lock = msgspec.json.decode((resources.find_root() / "schemas/lock.json").read_bytes(), type=_Lock)
     packages = {
         entry.name: next((source for source in entry.sources if not source.package.startswith(_PODS)), None)
         for entry in lock.files
     }
     rows: dict[str, Listed] = {}
-    for name, kserve, file in catalogue.kinds():
+    for name, kserve, file in catalogue.list_kinds():
         api_version, _, kind = name.partition(" ")
-        schema = catalogue.schema(api_version, kind, kserve or catalogue.kserve_versions()[-1])
+        schema = catalogue.get_schema(api_version, kind, kserve or catalogue.list_kserve_versions()[-1])
         strictness = _Strictness().count(schema or {})
         package = packages.get(file)
         source, version = (package.package, package.version) if package else ("API reference", "")
@@ -104,20 +104,20 @@ def show(root: Path | None, kind: str, kserve: str) -> Mapping[str, object]:
 
     Raises InputError for a kind without one, or one that several groups have.
     """
-    catalogue = Catalogue(own=repository_schemas.read(root) if root else None)
-    minor = kserve or catalogue.kserve_versions()[-1]
+    catalogue = Catalogue(repository=repository_schemas.read(root) if root else None)
+    minor = kserve or catalogue.list_kserve_versions()[-1]
     api_version, _, name = kind.rpartition(" ")
     if not api_version and kind.count("/"):
         api_version, _, name = kind.rpartition("/")
-    versions = [api_version] if api_version else catalogue.api_versions(name, minor)
-    schemas = {version: catalogue.schema(version, name, minor) for version in versions}
+    versions = [api_version] if api_version else catalogue.list_api_versions(name, minor)
+    schemas = {version: catalogue.get_schema(version, name, minor) for version in versions}
     found = {version: schema for version, schema in schemas.items() if schema is not None}
     if len({version.rpartition("/")[0] for version in found}) == 1:
         return found[max(found, key=_stable)]
     if found:
         choices = ", ".join(f"{version}/{name}" for version in found)
         raise InputError(f"several API groups have the kind {name}", hint=f"name one of: {choices}")
-    near = schema_errors.suggest(name, sorted({known.split()[1] for known, _, _ in catalogue.kinds()}))
+    near = schema_errors.suggest(name, sorted({known.split()[1] for known, _, _ in catalogue.list_kinds()}))
     hint = f"did you mean {near}?" if near else "`m2g schemas list` shows those that are there"
     raise InputError(f"no schema is known for {kind[:100]!r}", hint=hint)
 
@@ -184,7 +184,7 @@ def _write(root: Path, found: Sequence[tuple[str, object]], only: Sequence[str])
     files: dict[str, tuple[bytes, crd.Kind]] = {}
     for source, document in found:
         try:
-            kinds = crd.kinds(document)
+            kinds = crd.read_kinds(document)
             digest = hashlib.sha256(msgspec.json.encode(get_at(document, "spec"), order="sorted")).hexdigest()
         except (M2gError, TypeError) as error:  # TypeError: a key that is no text
             message = error.message if isinstance(error, M2gError) else "it has a key that is no text"
@@ -192,7 +192,7 @@ def _write(root: Path, found: Sequence[tuple[str, object]], only: Sequence[str])
             continue
         for kind in kinds:
             if not only or any(fnmatchcase(f"{kind.group}/{kind.kind}", glob) for glob in only):
-                path, content = repository_schemas.written(kind, source, digest)
+                path, content = repository_schemas.render_file(kind, source, digest)
                 files[path] = (content, kind)
     before = {path: old for path in files if (old := _old(root, path)) is not None}
     news = {path: content for path, (content, _) in files.items() if before.get(path) != content}
@@ -203,7 +203,7 @@ def _write(root: Path, found: Sequence[tuple[str, object]], only: Sequence[str])
             kind=kind.name,
             file=path,
             change="same" if path not in news else "changed" if path in before else "added",
-            left_out=tuple(f"{problem.path}: {problem.message}" for problem in kind.left_out),
+            left_out=repository_schemas.format_left_out(kind),
         )
         for path, (_, kind) in sorted(files.items())
     )

@@ -65,7 +65,7 @@ def validate(root: Path, options: Options, *, progress: kustomize.Progress = lam
             root=root,
             salt=ground,
             config=config,
-            catalogue=Catalogue(own=own),
+            catalogue=Catalogue(repository=own),
             asked=asked,
             runtimes=described,
             past=before,

@@ -23,7 +23,7 @@ from m2g.validation.policies import cel, load, policy
 from m2g.validation.policies.cel_types import Answer, Ending, Question, Wanted
 from m2g.validation.policies.policy import Rule, Subject, Waiver
 from m2g.validation.schemas import Catalogue
-from m2g.validation.schemas.crd_rules import Demand
+from m2g.validation.schemas.crd_rules import CelRule
 
 Locate: TypeAlias = Callable[[tuple[str | int, ...]], tuple[str, int]]
 """A place in an object → file and line where a person can change it."""
@@ -121,7 +121,7 @@ def asks(asked: Asked, overlay: Overlay, catalogue: Catalogue) -> bool:
     if asked.rules and overlay.release is not None:
         return True
     beside = (item for file in overlay.plain for item in file.objects if isinstance(item, dict))
-    return any(catalogue.demands(item, kserve=overlay.kserve) for item in (*overlay.built.objects, *beside))
+    return any(catalogue.find_cel_rules(item, kserve=overlay.kserve) for item in (*overlay.built.objects, *beside))
 
 
 def check(root: Path, asked: Asked, overlays: Sequence[Overlay], catalogue: Catalogue) -> dict[Key, Checked]:
@@ -191,11 +191,11 @@ def _subjects(root: Path, overlays: Sequence[Overlay]) -> Iterator[tuple[Subject
 
 
 def _rules(root: Path, overlays: Sequence[Overlay], catalogue: Catalogue, told: Mapping[Key, Checked]) -> None:
-    asked: list[tuple[str, Demand, Locate, Key]] = []
+    asked: list[tuple[str, CelRule, Locate, Key]] = []
     for overlay in overlays:
         for item, locate in overlay.objects(root):
-            demands = catalogue.demands(item, kserve=overlay.kserve)
-            if demands and not catalogue.violations(item, kserve=overlay.kserve):
+            demands = catalogue.find_cel_rules(item, kserve=overlay.kserve)
+            if demands and not catalogue.find_violations(item, kserve=overlay.kserve):
                 kind = f"{item['apiVersion']} {item['kind']}"
                 asked += ((kind, demand, locate, overlay.key) for demand in demands)
     answers = _answers(
@@ -223,13 +223,13 @@ def _answers(
     return [(answer, next(said) if text else None) for answer, (_, _, text) in zip(answers, asked, strict=False)]
 
 
-def _broken(demand: Demand, answer: Answer, said: Answer | None) -> Finding:
+def _broken(demand: CelRule, answer: Answer, said: Answer | None) -> Finding:
     words = said.text if said is not None and said.ending is Ending.DONE else ""
     if answer.ending is Ending.ABSENT:
         words = f"a rule of its CRD cannot be decided: {answer.problem}"
     message = words or demand.message or f"does not fulfil {demand.rule}"
     hint = f"the CRD's rule is: {demand.rule}" if words or demand.message else ""
-    return Finding(rule="schema-rule", message=message, hint=hint, path=format_path(demand.place))
+    return Finding(rule="schema-rule", message=message, hint=hint, path=format_path(demand.path))
 
 
 def _located(finding: Finding, locate: Locate, environment: str) -> Finding:

@@ -259,5 +259,5 @@ def plain(court: Court, file: kustomize.RawFile) -> Iterator[Finding]:
 
 
 def _against_schema(item: Manifest, catalogue: Catalogue, version: str) -> Iterator[Finding]:
-    for violation in catalogue.violations(item, kserve=version):
+    for violation in catalogue.find_violations(item, kserve=version):
         yield Finding(rule="schema", message=violation.message, hint=violation.hint, path=violation.path)

@@ -35,7 +35,7 @@ class Judges(NamedTuple):
     def differ(self, case: Case) -> Difference | None:
         """How the verdicts differ; None where both take it or both refuse it."""
         answer = self.server.judge(case.manifest)
-        found = self.catalogue.violations(case.manifest, kserve=self.kserve)
+        found = self.catalogue.find_violations(case.manifest, kserve=self.kserve)
         if answer.accepted != bool(found):
             return None
         ours = "; ".join(f"{one.path} {one.message}" for one in found)

@@ -57,7 +57,7 @@ def test_an_unknown_field_is_found_in_every_closed_mapping(
         and not OPEN & set(path[:-1]) - {"a", "nodes"}
     ):
         field = f"m2g{name}"
-        found = CATALOGUE.violations(manifests.changed(manifest, [*path, field], "x"), kserve="0.21")
+        found = CATALOGUE.find_violations(manifests.changed(manifest, [*path, field], "x"), kserve="0.21")
         assert [violation.path for violation in found] == [format_path([*path, field])]
 
 
@@ -65,7 +65,7 @@ def test_an_unknown_field_is_found_in_every_closed_mapping(
 def test_a_list_where_text_or_a_number_belongs_is_found(spot: tuple[Manifest, tuple[str | int, ...]]) -> None:
     manifest, path = spot
     if not isinstance(_inside(manifest, path), dict | list) and "valuesInline" not in path:
-        found = CATALOGUE.violations(manifests.changed(manifest, path, [["x"]]), kserve="0.21")
+        found = CATALOGUE.find_violations(manifests.changed(manifest, path, [["x"]]), kserve="0.21")
         assert format_path(path) in [violation.path for violation in found]
 
 
@@ -74,6 +74,6 @@ def test_nothing_that_is_written_crashes_and_each_violation_has_words(
     spot: tuple[Manifest, tuple[str | int, ...]], value: object
 ) -> None:
     manifest, path = spot
-    for violation in CATALOGUE.violations(manifests.changed(manifest, path, value), kserve="0.21"):
+    for violation in CATALOGUE.find_violations(manifests.changed(manifest, path, value), kserve="0.21"):
         assert violation.message
         assert violation.path

@@ -1,4 +1,4 @@
-"""Schemas of every kind that m2g writes, scaffolds or meets, and what an object breaks in them."""
+"""The schemas of every kind that m2g writes, scaffolds or checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schemas without repetition: each long part that occurs more than once is written once, under a name of its own."""
+"""Remove repetition from schemas: each long part that occurs more than once becomes a definition."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from collections.abc import Collection, Mapping
 from m2g.validation.schemas.kubernetes import Json
 
 _WORTH = 200
-"""A part is written once, under `$defs`, when it is this long and occurs twice."""
+"""A part that is at least this long and occurs twice is moved to `$defs`."""
 
 
-def shared(kinds: Mapping[str, Json], taken: Collection[str] = ()) -> dict[str, Json]:
-    """The kinds with every long part that occurs more than once moved to a definition of its own.
+def share_parts(kinds: Mapping[str, Json], taken: Collection[str] = ()) -> dict[str, Json]:
+    """The kinds, with every long part that occurs more than once moved to a definition.
 
-    `taken` are names of definitions that stand beside them.
+    `taken` are the names of existing definitions.
     """
     counts: Counter[str] = Counter()
     for schema in kinds.values():
@@ -39,7 +39,7 @@ def _fields(schema: Json) -> dict[str, Json]:
 
 
 def _below(schema: Json) -> dict[str, Json]:
-    """What items and unnamed fields must be."""
+    """The schemas of items and of unnamed fields."""
     parts = {key: schema.get(key) for key in ("items", "additionalProperties")}
     return {key: part for key, part in parts.items() if isinstance(part, dict)}
 
@@ -73,7 +73,7 @@ class _Writer:
         return new
 
     def _name(self, text: str, hint: str) -> str:
-        """A field's name is no pointer by itself: only letters, digits and hyphens stay."""
+        """A name that is valid in a JSON pointer: of the field's name, only letters, digits and hyphens are kept."""
         digest = hashlib.sha256(text.encode()).hexdigest()
         plain = re.sub(r"[^A-Za-z0-9-]", "-", hint)
         name = plain if plain and plain not in self._taken else f"{plain}-{digest[:6]}"

@@ -1,7 +1,7 @@
-"""Schemas of Kubernetes' own kinds: the data of the kubernetes-validate package, made strict.
+"""Schemas of Kubernetes' own kinds: the data of the package kubernetes-validate, made stricter.
 
-The package's strict variants refuse unknown fields, but take any text for a quantity, any label, any size of number and
-an object without a name; what is added here is in schemas/common.json and in `_ENUMS`.
+The strict schemas of the package refuse unknown fields, but accept any string as a quantity or label, numbers of any
+size, and an object without a name. The additional constraints are in schemas/common.json and in `_CHOICES`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import msgspec
 from m2g.core.errors import InputError, OutsideError
 
 KUBERNETES = "1.37"
-"""The Kubernetes minor version that is checked against when nobody says another."""
+"""The default Kubernetes minor version."""
 
 Json: TypeAlias = dict[str, "object"]
 
@@ -41,42 +41,45 @@ _CHOICES = {
     ("PodSpec", "dnsPolicy"): ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"],
     ("DeploymentStrategy", "type"): ["Recreate", "RollingUpdate"],
 }
-"""Closed choices that the schemas leave open and the API server checks (k8s.io/kubernetes pkg/apis/*/validation)."""
+"""Choices that the schemas do not check, but the API server does (k8s.io/kubernetes pkg/apis/*/validation)."""
 _TEXTS = {("CronJobSpec", "schedule"): "Schedule", ("CronJobSpec", "timeZone"): "TimeZone"}
-"""Texts that the API server parses, and what schemas/common.json says of them (pkg/apis/batch/validation)."""
+"""Strings that the API server parses, and their definitions in schemas/common.json (pkg/apis/batch/validation)."""
 
 
-def folder() -> Path:
-    """Where kubernetes-validate keeps its schemas; the package is found, not imported (its import costs 0.3 s).
+def find_folder() -> Path:
+    """The schema folder of kubernetes-validate. The package is located, not imported: its import takes 0.3 s.
 
-    Raises OutsideError where it is not installed.
+    Raises OutsideError if it is not installed.
     """
-    found = importlib.util.find_spec("kubernetes_validate")
-    if found is None or found.origin is None:
-        raise OutsideError("the package kubernetes-validate is not installed", hint="install m2g again")
-    return Path(found.origin).parent / "kubernetes-json-schema"
+    spec = importlib.util.find_spec("kubernetes_validate")
+    if spec is None or spec.origin is None:
+        raise OutsideError("the package kubernetes-validate is not installed", hint="reinstall m2g")
+    return Path(spec.origin).parent / "kubernetes-json-schema"
 
 
-def versions() -> tuple[str, ...]:
-    """The minor versions that the installed kubernetes-validate knows, oldest first."""
-    found = (re.fullmatch(r"v(\d+)\.(\d+)\.\d+-local-strict", path.name) for path in folder().iterdir())
-    return tuple(f"{a}.{b}" for a, b in sorted((int(m[1]), int(m[2])) for m in found if m))
+def list_versions() -> tuple[str, ...]:
+    """The minor versions that the installed kubernetes-validate has, oldest first."""
+    matches = (re.fullmatch(r"v(\d+)\.(\d+)\.\d+-local-strict", path.name) for path in find_folder().iterdir())
+    return tuple(f"{a}.{b}" for a, b in sorted((int(m[1]), int(m[2])) for m in matches if m))
 
 
 class Kubernetes:
-    """The kinds of one Kubernetes minor version. Raises InputError for a version the package does not know."""
+    """The kinds of one Kubernetes minor version. Raises InputError for a version that the package does not have."""
 
     def __init__(self, version: str = KUBERNETES, *, nulls: bool = True) -> None:
-        """`nulls` says whether an optional field may be `null`: the API server takes it in its own kinds."""
+        """`nulls`: an optional field may be `null`, which the API server accepts in its own kinds."""
         self.version = version
-        self._folder = folder() / f"v{version}.0-local-strict"
+        self._folder = find_folder() / f"v{version}.0-local-strict"
         self._nulls = nulls
         self._raw: dict[str, Json] = {}
         if not self._folder.is_dir():
-            raise InputError(f"no schemas of Kubernetes {version}", hint=f"known are {', '.join(versions())}")
+            hint = f"use one of: {', '.join(list_versions())}"
+            raise InputError(f"m2g has no schemas for Kubernetes {version}", hint=hint)
 
-    def schema(self, api_version: str, kind: str) -> Json | None:
-        """The schema of an object with all it refers to under `$defs`, without ours; None for what is no kind."""
+    def get_schema(self, api_version: str, kind: str) -> Json | None:
+        """The schema of a kind with everything that it refers to in `$defs`, except m2g's own definitions; None for an
+        unknown kind.
+        """
         group, _, version = api_version.rpartition("/")
         stem = "-".join(part for part in (kind.lower(), group.partition(".")[0], version) if part)
         path = self._folder / f"{stem}.json"
@@ -89,7 +92,7 @@ class Kubernetes:
         properties = _mapping(root["properties"]) | {"apiVersion": {"const": api_version}, "kind": {"const": kind}}
         required = {"apiVersion", "kind", *_texts(root.get("required"))}
         if _mapping(properties.get("metadata")).get("$ref") == "#/$defs/Meta":
-            properties["metadata"] = object_meta(group, kind)
+            properties["metadata"] = make_object_meta(group, kind)
             required.add("metadata")
         return {
             "type": "object",
@@ -99,7 +102,7 @@ class Kubernetes:
             "$defs": self._reached(_references(properties)),
         }
 
-    def api_versions(self, kind: str) -> list[str]:
+    def list_api_versions(self, kind: str) -> list[str]:
         """The API versions that have this kind, sorted."""
         if not kind.isalnum():
             return []
@@ -107,12 +110,12 @@ class Kubernetes:
         kinds = [known for path in files if path.is_file() for known in _kinds(path)]
         return sorted(f"{known.group}/{known.version}".lstrip("/") for known in kinds if known.kind == kind)
 
-    def digest(self) -> str:
-        """sha256 of the definitions as the package has them."""
+    def compute_digest(self) -> str:
+        """The sha256 of the package's definitions."""
         return hashlib.sha256((self._folder / "_definitions.json").read_bytes()).hexdigest()
 
-    def definitions(self, names: Iterable[str]) -> dict[str, Json]:
-        """The definitions with these short names (`core.v1.Container`) and all that they refer to."""
+    def get_definitions(self, names: Iterable[str]) -> dict[str, Json]:
+        """The definitions with these short names (`core.v1.Container`) and everything that they refer to."""
         return self._reached(names)
 
     def _reached(self, names: Iterable[str]) -> dict[str, Json]:
@@ -173,8 +176,8 @@ def _kinds(path: Path) -> list[_Kind]:
     return msgspec.json.decode(path.read_bytes(), type=_Named).kinds
 
 
-def object_meta(group: str, kind: str) -> Json:
-    """The metadata of an object in Git, with the rule for the names of this kind (KServe, k8s.io/kubernetes)."""
+def make_object_meta(group: str, kind: str) -> Json:
+    """The schema of the metadata of an object in Git, with the name rule of its kind (KServe, k8s.io/kubernetes)."""
     match group, kind:
         case "rbac.authorization.k8s.io", _:
             rule = "PathName"

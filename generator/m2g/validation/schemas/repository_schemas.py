@@ -1,13 +1,13 @@
-"""Schema files in a GitOps repository, `schemas/<group>/<kind>_<version>.json`: they come before those of m2g.
+"""Schema files in a GitOps repository, `schemas/<group>/<kind>_<version>.json`: they win over those of m2g.
 
-`m2g schemas import` writes them; they are read as anything else that a repository holds, as if a stranger had.
+`m2g schemas import` writes them. They are untrusted input, like any other file of a repository.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -23,19 +23,19 @@ from m2g.validation.schemas.kubernetes import Json
 FOLDER = "schemas"
 MAX_BYTES = 4 << 20
 _NAME = re.compile(r"([a-z0-9.-]{1,253}/)[a-z][a-z0-9-]{0,62} [A-Za-z][A-Za-z0-9]{0,62}")
-_HINT = "import the CRD again: m2g schemas import FILE"
+_HINT = "import the CRD again: `m2g schemas import FILE`"
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """What a schema was made from."""
+    """The source of a schema."""
 
     name: str = ""
     sha256: str = ""
     left_out: tuple[str, ...] = msgspec.field(name="leftOut", default=())
 
 
-class Own(msgspec.Struct, frozen=True, kw_only=True):
-    """`<apiVersion> <kind>` to its schema with `$defs`, and to the file and what that was made from."""
+class RepositorySchemas(msgspec.Struct, frozen=True, kw_only=True):
+    """By `<apiVersion> <kind>`: the schema with `$defs`, the file and its source."""
 
     schemas: dict[str, Json] = {}
     files: dict[str, str] = {}
@@ -53,38 +53,38 @@ class _Common(msgspec.Struct, frozen=True, kw_only=True):
     defs: dict[str, dict[str, object]] = msgspec.field(name="$defs")
 
 
-def read(root: Path) -> Own:
-    """All schema files of the repository, and a finding for each that cannot be used."""
+def read(root: Path) -> RepositorySchemas:
+    """All schema files of the repository, and a finding for each invalid one."""
     schemas: dict[str, Json] = {}
-    places: dict[str, str] = {}
+    files: dict[str, str] = {}
     sources: dict[str, Source] = {}
     findings: list[Finding] = []
     for path in shared_files.find_schema_files(root):
         name = path.relative_to(root).as_posix()
         try:
             content = safe_files.read(root, name)
-            file = _decoded(content)
+            file = _decode(content)
         except (M2gError, FileNotFoundError, ValueError, RecursionError) as error:
-            message = f"is no schema that m2g can use: {getattr(error, 'message', error)}"
+            message = f"is not a schema that m2g can use: {getattr(error, 'message', error)}"
             findings.append(Finding(rule="schema-invalid", file=name, message=message[:500], hint=_HINT))
             continue
         for kind, definition in file.kinds.items():
             schemas[kind] = {"$ref": f"#/$defs/{definition}", "$defs": file.defs}
-            places[kind], sources[kind] = name, file.source
-    return Own(schemas=schemas, files=places, sources=sources, findings=tuple(findings))
+            files[kind], sources[kind] = name, file.source
+    return RepositorySchemas(schemas=schemas, files=files, sources=sources, findings=tuple(findings))
 
 
-def written(kind: Kind, source: str, sha256: str) -> tuple[str, bytes]:
-    """Path and content of the file of one kind; the same CRD gives the same bytes."""
+def render_file(kind: Kind, source: str, sha256: str) -> tuple[str, bytes]:
+    """The path and content of the file of one kind; the same CRD gives the same bytes."""
     name = f"{kind.version}.{kind.kind}"
     common = msgspec.json.decode((resources.find_root() / "schemas/common.json").read_bytes(), type=_Common).defs
-    defs = dedupe.shared({name: kind.schema}, taken=common)
-    used = _used(defs, common)
+    defs = dedupe.share_parts({name: kind.schema}, taken=common)
+    used = _find_used(defs, common)
     content = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$comment": "Made by `m2g schemas import`; import the CRD again to renew it.",
+        "$comment": "Written by `m2g schemas import`. To update it, import the CRD again.",
         "x-kinds": {kind.name: name},
-        "x-source": Source(name=source, sha256=sha256, left_out=tuple(_said(kind))),
+        "x-source": Source(name=source, sha256=sha256, left_out=format_left_out(kind)),
         "$defs": dict(sorted((used | defs).items())),
     }
     path = f"{FOLDER}/{kind.group}/{kind.kind.lower()}_{kind.version}.json"
@@ -92,13 +92,15 @@ def written(kind: Kind, source: str, sha256: str) -> tuple[str, bytes]:
 
 
 def save(root: Path, path: str, content: bytes) -> None:
-    """Write one schema file whole or not at all.
+    """Write one schema file atomically.
 
-    Raises InputError where a symbolic link leads out of the repository, OutsideError where it cannot be written.
+    Raises InputError if a symlink leads out of the repository, OutsideError if the file cannot be written.
     """
     target = root / path
     if not target.parent.resolve().is_relative_to((root / FOLDER).resolve()) or (root / FOLDER).is_symlink():
-        raise InputError(f"{path} leads through a symbolic link; m2g writes through none", hint="put a folder there")
+        link = FOLDER if (root / FOLDER).is_symlink() else path.rpartition("/")[0]
+        message = f"{path} is behind the symlink {link}, and m2g does not write through symlinks"
+        raise InputError(message, hint=f"replace the symlink with a folder: `rm {link} && mkdir {link}`")
     draft = target.with_name(f".{target.name}.m2g")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -109,34 +111,35 @@ def save(root: Path, path: str, content: bytes) -> None:
         raise OutsideError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _said(kind: Kind) -> Iterator[str]:
-    return (f"{problem.path}: {problem.message}" for problem in kind.left_out)
+def format_left_out(kind: Kind) -> tuple[str, ...]:
+    """What the schema of a kind does not check, as text."""
+    return tuple(f"{part.path}: {part.message}" for part in kind.left_out)
 
 
-def _used(defs: Mapping[str, Json], common: Mapping[str, Json]) -> dict[str, Json]:
-    """Those common definitions that are referred to, also by one another."""
-    found: dict[str, Json] = {}
+def _find_used(defs: Mapping[str, Json], common: Mapping[str, Json]) -> dict[str, Json]:
+    """The common definitions that `defs` refer to, directly or through one another."""
+    used: dict[str, Json] = {}
     waiting: list[Json] = list(defs.values())
     while waiting:
-        names = _references(waiting.pop()) & set(common) - set(found)
-        found |= {name: common[name] for name in names}
+        names = _references(waiting.pop()) & set(common) - set(used)
+        used |= {name: common[name] for name in names}
         waiting += [common[name] for name in names]
-    return found
+    return used
 
 
-def _decoded(content: bytes) -> _File:
-    """Raises ValueError for what is no schema file, or one that leads elsewhere."""
+def _decode(content: bytes) -> _File:
+    """Raises ValueError for an invalid schema file, or one with references to other files."""
     if len(content) > MAX_BYTES:
         raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB")
     file = msgspec.json.decode(content, type=_File)
     for kind, definition in file.kinds.items():
         if not _NAME.fullmatch(kind):
-            raise ValueError(f"x-kinds names {kind[:80]!r}, which is no API version and kind")
+            raise ValueError(f"x-kinds has {kind[:80]!r}, which is not an API version and a kind")
         if definition not in file.defs:
-            raise ValueError(f"x-kinds names the definition {definition[:80]!r}, which is not there")
+            raise ValueError(f"x-kinds names the missing definition {definition[:80]!r}")
     missing = sorted(_references(file.defs) - set(file.defs))
     if missing:
-        raise ValueError(f"a $ref leads to {missing[0][:80]!r}, which is no definition of this file")
+        raise ValueError(f"a $ref names {missing[0][:80]!r}, which is not a definition of this file")
     import jsonschema_rs
 
     for definition in file.kinds.values():
