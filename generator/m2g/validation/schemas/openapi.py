@@ -58,9 +58,9 @@ class Converter:
         self._parts = 0
 
     def convert(self, raw: object, place: tuple[str, ...] = ()) -> Json:
-        """The schema without prose: unknown fields refused, integers of their size, formats checked.
+        """The strict schema, without descriptions: it refuses unknown fields, and checks integer sizes and formats.
 
-        Raises InputError for what no API server takes.
+        Raises InputError for a schema that every API server refuses.
         """
         schema = self._check(raw, place)
         new: Json = {key: value for key, value in schema.items() if key in _KEPT}
