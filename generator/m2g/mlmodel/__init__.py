@@ -1,4 +1,4 @@
-"""MLmodel and the files beside it → `Mlmodel`: what decides how a model is served, without the mlflow package."""
+"""Parse MLmodel and the files next to it, without the mlflow package, into the facts that decide how it is served."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 _PYTHON = "python_function"
 _FILE_KEYS = ("pickled_model", "python_model", "model_code_path", "model_path", "data", "model_file", "saved_model_dir")
-"""Where flavors name the file or folder that they saved; the first that a flavor has counts."""
+"""Keys with the file or folder that a flavor saved. The first key that a flavor has counts."""
 _CODE_KEYS = ("code", "model_code_path")
-_LONGEST = 300
+_MAX_LENGTH = 300
 _WORD = re.compile(r"[\w.-]+")
 _VERSION_KEYS = {
     "xgboost": "xgb_version",
@@ -30,10 +30,10 @@ _VERSION_KEYS = {
     "spark": "pyspark_version",
     "johnsnowlabs": "pyspark_version",
 }
-"""Where a flavor does not name its version `<flavor>_version` (read in mlflow 3.17's `add_flavor` calls)."""
+"""Flavors whose version has another key than `<flavor>_version` (from the `add_flavor` calls in mlflow 3.17)."""
 
 _CLASSES = {"xgboost": "xgboost.core.Booster"}
-"""What MLflow takes a model for whose flavor does not say its class."""
+"""The class that MLflow assumes if a flavor does not have one."""
 
 _T = TypeVar("_T")
 
@@ -45,7 +45,7 @@ class _Signature(msgspec.Struct):
 
 
 class _File(msgspec.Struct):
-    """The keys that matter; MLflow writes more of them with every release."""
+    """The keys that m2g needs. MLflow adds more with every release."""
 
     flavors: dict[str, dict[str, object] | None] = {}
     mlflow_version: str | int | float | None = None
@@ -61,7 +61,7 @@ class _Tensor(msgspec.Struct):
 
 
 class _Spec(msgspec.Struct):
-    """A ColSpec, TensorSpec or ParamSpec; `optional` is how MLflow before 2.9 wrote `required: false`."""
+    """A ColSpec, TensorSpec or ParamSpec. MLflow before 2.9 wrote `optional` instead of `required: false`."""
 
     type: str
     name: str = ""
@@ -79,15 +79,17 @@ _SPECS = msgspec.json.Decoder(list[_Spec] | None)
 
 
 def parse(content: bytes) -> Mlmodel:
-    """Read an MLmodel file.
+    """Parse an MLmodel file.
 
-    Raises InputError for what is no MLmodel: too large, not UTF-8 or YAML, no flavors, a broken signature.
+    Raises InputError for an invalid file: too large, not UTF-8 or YAML, without flavors, with a broken signature.
     """
     if len(content) > MAX_BYTES:
-        raise InputError(f"MLmodel is larger than {MAX_BYTES >> 10} KiB", hint="is this the file that MLflow wrote?")
+        raise InputError(
+            f"MLmodel is larger than {MAX_BYTES >> 10} KiB", hint="check that this is a file that MLflow wrote"
+        )
     file = _convert(text.load(content, "MLmodel"), _File)
     if not file.flavors:
-        raise InputError("MLmodel lists no flavors", hint="log the model with mlflow.<flavor>.log_model")
+        raise InputError("MLmodel has no flavors", hint="log the model with mlflow.<flavor>.log_model")
     python = file.flavors.get(_PYTHON) or {}
     transformers = file.flavors.get("transformers") or {}
     return Mlmodel(
@@ -96,7 +98,7 @@ def parse(content: bytes) -> Mlmodel:
         mlflow_version=_text(file.mlflow_version),
         python_version=_text(python.get("python_version")),
         loader_module=_text(python.get("loader_module")),
-        predict_fn="" if python.get("predict_fn") == "predict" else _text(python.get("predict_fn"))[:_LONGEST],
+        predict_fn="" if python.get("predict_fn") == "predict" else _text(python.get("predict_fn"))[:_MAX_LENGTH],
         size_bytes=_size(file.model_size_bytes),
         signature=_signature(file.signature),
         task=_text((file.metadata or {}).get("task")),
@@ -107,16 +109,16 @@ def parse(content: bytes) -> Mlmodel:
 
 
 def read(files: Mapping[str, bytes], unread: Collection[str] = ()) -> Mlmodel:
-    """What MLmodel and the files beside it (by name) say. `unread` are files that may be there all the same.
+    """Parse MLmodel and the files next to it, by name. `unread` are files that may exist but could not be read.
 
-    Raises InputError as `parse` does; a file beside MLmodel that makes no sense counts as one that says nothing.
+    Raises InputError as `parse` does. Invalid files next to MLmodel are ignored.
     """
-    made = parse(files["MLmodel"])
+    mlmodel = parse(files["MLmodel"])
     return msgspec.structs.replace(
-        made,
-        python_version=made.python_version or requirements.read_python_version(files),
+        mlmodel,
+        python_version=mlmodel.python_version or requirements.read_python_version(files),
         requirements=None if "requirements.txt" in unread else requirements.read_requirements(files),
-        example=example.compact_example(files.get("serving_input_example.json", b""), made.signature),
+        example=example.compact_example(files.get("serving_input_example.json", b""), mlmodel.signature),
     )
 
 
@@ -124,7 +126,7 @@ def _convert(loaded: object, kind: type[_T]) -> _T:
     try:
         return msgspec.convert(loaded, type=kind)
     except msgspec.ValidationError as error:
-        raise InputError(f"MLmodel is not what MLflow writes: {error}") from error
+        raise InputError(f"MLmodel is not valid: {error}") from error
 
 
 def _flavor(name: str, options: Mapping[str, object]) -> Flavor:
@@ -133,33 +135,34 @@ def _flavor(name: str, options: Mapping[str, object]) -> Flavor:
         name=name,
         version=_text(options.get(key)),
         serialization_format=_text(options.get("serialization_format")),
-        file=next((_name(options[key]) for key in _FILE_KEYS if isinstance(options.get(key), str)), ""),
-        model_class=_text(options.get("model_class", _CLASSES.get(name, "")))[:_LONGEST],
+        file=next((_file_name(options[key]) for key in _FILE_KEYS if isinstance(options.get(key), str)), ""),
+        model_class=_text(options.get("model_class", _CLASSES.get(name, "")))[:_MAX_LENGTH],
     )
 
 
-def _name(path: object) -> str:
-    """A saved file's path inside the model. Code may be named by its author's own path, which is nobody's business."""
-    whole = str(path).replace("\\", "/")
-    return (whole.rpartition("/")[2] if whole.startswith("/") or ":" in whole else whole)[:_LONGEST]
+def _file_name(path: object) -> str:
+    """The path of a saved file inside the model. Code can have an absolute path on the author's machine, which m2g
+    drops."""
+    name = str(path).replace("\\", "/")
+    return (name.rpartition("/")[2] if name.startswith("/") or ":" in name else name)[:_MAX_LENGTH]
 
 
 def _reference(transformers: Mapping[str, object]) -> str:
-    """`owner/name@revision` where the weights were left at the hub (save_pretrained=False); else empty."""
+    """`owner/name@revision` if the weights stayed on the Hugging Face hub (save_pretrained=False), else empty."""
     name, revision = (_text(transformers.get(f"source_model_{key}")) for key in ("name", "revision"))
     if not name or not revision or "model_binary" in transformers:
         return ""
-    return f"{name}@{revision}"[:_LONGEST]
+    return f"{name}@{revision}"[:_MAX_LENGTH]
 
 
 def _text(value: object) -> str:
-    """A scalar as text; anything else counts as not said."""
+    """A scalar as text; empty for anything else."""
     return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
 
 
 def _size(size: int | None) -> int | None:
     if size is not None and not 0 <= size < 1 << 63:
-        raise InputError(f"MLmodel is not what MLflow writes: model_size_bytes is {size}")
+        raise InputError(f"MLmodel is not valid: model_size_bytes is {size}")
     return size
 
 
@@ -173,9 +176,9 @@ def _signature(texts: _Signature | None) -> Signature | None:
     )
 
 
-@functools.lru_cache(maxsize=8)  # the versions of a model mostly have the same
+@functools.lru_cache(maxsize=8)  # most versions of a model have the same signature
 def _fields(side: str, text: str | None) -> tuple[Field, ...] | None:
-    """One side of the signature: JSON inside the YAML. A parameter always has a default, so none is required."""
+    """One side of the signature, which is JSON inside YAML. Parameters always have a default, so none is required."""
     if text is None:
         return None
     try:
@@ -183,12 +186,12 @@ def _fields(side: str, text: str | None) -> tuple[Field, ...] | None:
         return None if specs is None else tuple(_field(spec, is_param=side == "params") for spec in specs)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
         raise InputError(
-            f"MLmodel's signature is broken: {side}: {error}", hint="log the model again with a signature"
+            f"the signature in MLmodel is not valid: {side}: {error}", hint="log the model again with a signature"
         ) from error
 
 
 def _field(spec: _Spec, *, is_param: bool) -> Field:
-    """Words of types are interned: there are a few, and a fleet has many columns."""
+    """Type names are interned, because a fleet has many columns of a few types."""
     if spec.tensor is not None:
         dtype = sys.intern(spec.tensor.dtype)
         return Field(name=spec.name, type=dtype, required=_required(spec), shape=spec.tensor.shape)
@@ -203,9 +206,9 @@ def _field(spec: _Spec, *, is_param: bool) -> Field:
 
 
 def _default(value: object) -> str:
-    """A parameter's default as JSON text; one as long as a document is no default that a record keeps."""
-    written = msgspec.json.encode(value).decode()
-    return written if len(written) <= _LONGEST else ""
+    """The default of a parameter as JSON text; empty if it is too long for a record."""
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= _MAX_LENGTH else ""
 
 
 def _required(spec: _Spec) -> bool:
@@ -213,9 +216,9 @@ def _required(spec: _Spec) -> bool:
 
 
 def _type(spec: _Spec, depth: int) -> str:
-    """`double`, `array<long>`, `map<string>`, `object{a: double, b?: string}` (`?`: not required)."""
+    """The type as text: `double`, `array<long>`, `map<string>`, `object{a: double, b?: string}` (`?`: not required)."""
     if depth > MAX_DEPTH:
-        raise InputError(f"MLmodel's signature is nested deeper than {MAX_DEPTH}")
+        raise InputError(f"the signature in MLmodel is nested more than {MAX_DEPTH} levels deep")
     if spec.type == "array" and spec.items is not None:
         return f"array<{_type(spec.items, depth + 1)}>"
     if spec.type == "map" and spec.values is not None:
@@ -230,5 +233,5 @@ def _type(spec: _Spec, depth: int) -> str:
 
 
 def _key(name: str) -> str:
-    """A property's name; one that could be taken for the marks around it is quoted as JSON."""
+    """The name of a property, quoted as JSON if it contains characters of the type syntax."""
     return name if _WORD.fullmatch(name) else json.dumps(name, ensure_ascii=False)

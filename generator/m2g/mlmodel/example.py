@@ -1,4 +1,4 @@
-"""serving_input_example.json → compact JSON text of its first row."""
+"""Reduce serving_input_example.json to compact JSON text of its first row."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import json
 from m2g.core.model import Signature
 
 MAX_LENGTH = 16 << 10
-"""Bytes of an example that a record keeps."""
+"""Maximum bytes of an example in a record."""
 _ROWS = ("inputs", "instances")
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def compact_example(content: bytes, signature: Signature | None) -> str:
-    """The example, cut to its first row; empty where there is none, where it is no JSON, or where a row is huge."""
+    """The first row of the example; empty if there is none, if it is not JSON, or if the row is too large."""
     if not content:
         return ""
     try:
@@ -27,7 +27,7 @@ def compact_example(content: bytes, signature: Signature | None) -> str:
 
 
 def _cut(body: dict[str, object], signature: Signature | None) -> dict[str, object]:
-    """One row of a body for MLflow's scoring server; what is no table of rows stays whole."""
+    """One row of a body for MLflow's scoring server. A body that is not a table of rows stays unchanged."""
     cut = dict(body)
     split = body.get("dataframe_split")
     if isinstance(split, dict):
@@ -45,7 +45,7 @@ def _cut(body: dict[str, object], signature: Signature | None) -> dict[str, obje
 
 
 def _has_rows(signature: Signature | None) -> bool:
-    """Whether the first dimension is one of rows: a tensor of fixed size is whole or wrong."""
+    """Whether the first dimension counts rows. A tensor of fixed size cannot be cut."""
     fields = (signature.inputs or ()) if signature is not None else ()
     return not any(field.shape is not None and field.shape[:1] != (-1,) for field in fields)
 

@@ -1,4 +1,4 @@
-"""requirements.txt, or conda.yaml where there is none → the lines that say what a model needs."""
+"""Read the packages that a model requires from requirements.txt, or from conda.yaml if there is none."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from m2g.core.errors import InputError
 from m2g.mlmodel.text import load
 
 MAX_LINES = 400
-"""Lines that a record keeps."""
+"""Maximum lines in a record."""
 MAX_LINE_LENGTH = 300
-"""Characters of a line; a longer one is dropped: half a requirement is another requirement."""
+"""Maximum characters of a line. A longer line is dropped, because half a requirement is another requirement."""
 _COMMENT = re.compile(r"(^|\s)#.*")
 _OPTION = re.compile(r"\s--?[a-z].*")
 _ADDRESS = re.compile(r"([A-Za-z][\w+.-]*://)(?:[^/@\s]*@)?([^\s?#;]*)[^\s;]*")
 _INDEX = re.compile(r"(-i|--index-url|--extra-index-url|-f|--find-links)[ =]https?://\S+")
-"""Kept: from another index, a package of the same name may be anybody's."""
+"""Index options are kept, because a package with the same name on another index can be a different one."""
 _PYTHON = re.compile(r"\d{1,3}(\.\d{1,5}){0,2}", re.ASCII)
 _CONDA = re.compile(r"(?:[\w.-]+::)?([A-Za-z0-9][\w.-]*)\s*(?:=\s*([\w.!+]+)(?:=\S*)?)?\Z")
 _NOT_FROM_PYPI = frozenset({"python", "pip"})
@@ -40,22 +40,22 @@ class _PythonEnv(msgspec.Struct):
 
 
 def read_requirements(files: Mapping[str, bytes]) -> tuple[str, ...]:
-    """Requirement lines as pip reads them, in the file's order; none where no file says any.
+    """Requirement lines as pip reads them, in the order of the file; empty if no file has any.
 
-    Options are dropped but for indexes, and user, password and query of every address: a record is read by everybody.
+    Options except indexes are dropped, and so are user, password and query of every URL, because records are public.
     """
-    written = files.get("requirements.txt")
-    return _kept(_conda_lines(files)) if written is None else _pip_lines(written)
+    content = files.get("requirements.txt")
+    return _clean(_conda_lines(files)) if content is None else _pip_lines(content)
 
 
 def read_python_version(files: Mapping[str, bytes]) -> str:
-    """The Python version that python_env.yaml or conda.yaml says; empty where neither does."""
-    found = _decoded(files, "python_env.yaml", _PythonEnv)
-    said = str(found.python) if found is not None else ""
-    if not said:
-        dependencies = (found.groups() for found in map(_CONDA.match, _conda(files)) if found)
-        said = next((version or "" for name, version in dependencies if name == "python"), "")
-    return said if _PYTHON.fullmatch(said) else ""
+    """The Python version in python_env.yaml or conda.yaml; empty if neither has one."""
+    environment = _decode(files, "python_env.yaml", _PythonEnv)
+    python = str(environment.python) if environment is not None else ""
+    if not python:
+        dependencies = (match.groups() for match in map(_CONDA.match, _conda(files)) if match)
+        python = next((version or "" for name, version in dependencies if name == "python"), "")
+    return python if _PYTHON.fullmatch(python) else ""
 
 
 def _text(content: bytes) -> str:
@@ -65,28 +65,28 @@ def _text(content: bytes) -> str:
         return ""
 
 
-def _line(written: str) -> str:
-    line = " ".join(_OPTION.sub("", _COMMENT.sub("", written.strip())).split())
+def _clean_line(text: str) -> str:
+    line = " ".join(_OPTION.sub("", _COMMENT.sub("", text.strip())).split())
     if (line.startswith("-") and not _INDEX.fullmatch(line)) or not line.isprintable():
         return ""
     return _ADDRESS.sub(r"\1\2", line)
 
 
-@functools.lru_cache(maxsize=4)  # the versions of a model mostly have the same file
+@functools.lru_cache(maxsize=4)  # most versions of a model have the same file
 def _pip_lines(content: bytes) -> tuple[str, ...]:
-    return _kept(_text(content).replace("\\\n", " ").splitlines())
+    return _clean(_text(content).replace("\\\n", " ").splitlines())
 
 
-def _kept(written: Iterable[str]) -> tuple[str, ...]:
-    found = (line for line in map(_line, written) if line and len(line) <= MAX_LINE_LENGTH)
-    return tuple(dict.fromkeys(found))[:MAX_LINES]
+def _clean(texts: Iterable[str]) -> tuple[str, ...]:
+    lines = (line for line in map(_clean_line, texts) if line and len(line) <= MAX_LINE_LENGTH)
+    return tuple(dict.fromkeys(lines))[:MAX_LINES]
 
 
 def _conda_lines(files: Mapping[str, bytes]) -> Iterator[str]:
     for dependency in _conda(files):
-        found = _CONDA.match(dependency)
-        if found is not None and found[1] not in _NOT_FROM_PYPI:
-            yield f"{found[1]}=={found[2]}" if found[2] else found[1]
+        match = _CONDA.match(dependency)
+        if match is not None and match[1] not in _NOT_FROM_PYPI:
+            yield f"{match[1]}=={match[2]}" if match[2] else match[1]
     yield from (line for entry in _dependencies(files) if isinstance(entry, _Pip) for line in entry.pip)
 
 
@@ -95,12 +95,12 @@ def _conda(files: Mapping[str, bytes]) -> list[str]:
 
 
 def _dependencies(files: Mapping[str, bytes]) -> list[str | _Pip]:
-    found = _decoded(files, "conda.yaml", _Conda)
-    return found.dependencies if found is not None else []
+    conda = _decode(files, "conda.yaml", _Conda)
+    return conda.dependencies if conda is not None else []
 
 
-def _decoded(files: Mapping[str, bytes], name: str, kind: type[_T]) -> _T | None:
-    """A file's data; None where there is none, or where it makes no sense."""
+def _decode(files: Mapping[str, bytes], name: str, kind: type[_T]) -> _T | None:
+    """The data of a file; None if it is missing or invalid."""
     if name not in files:
         return None
     try:

@@ -1,4 +1,4 @@
-"""YAML that MLflow wrote, bounded before anything is built of it."""
+"""Parse YAML that MLflow wrote, within limits that are checked first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from m2g.core.yaml_reader import reject_costly
 
 
 def load(content: bytes, name: str) -> object:
-    """The plain data of a file. Raises InputError that names it for what is not UTF-8, no YAML, or costly."""
+    """The plain data of a file. Raises InputError with its name if it is not UTF-8, not YAML, or too expensive to
+    parse."""
     try:
         text = content.decode()
         reject_costly(text)
