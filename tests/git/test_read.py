@@ -67,7 +67,7 @@ def test_no_repository_and_no_commit(tmp_path: Path, root: Path) -> None:
     assert "git init" in caught.value.hint
     with pytest.raises(InputError, match="no Git repository"):
         m2g_git.find_default_base(tmp_path)
-    with pytest.raises(InputError, match="knows no commit"):
+    with pytest.raises(InputError, match="does not find a commit"):
         m2g_git.find_merge_base(root, "main")
 
 

@@ -154,10 +154,10 @@ def test_no_side_is_not_an_empty_side() -> None:
 
 
 NO_MLMODEL = {
-    "nothing": (b"", "not what MLflow writes"),
-    "text": (b"hello", "not what MLflow writes"),
-    "a list": (b"- a", "not what MLflow writes"),
-    "a web page": (b"<!doctype html><html>", "not what MLflow writes"),
+    "nothing": (b"", "MLmodel is not valid"),
+    "text": (b"hello", "MLmodel is not valid"),
+    "a list": (b"- a", "MLmodel is not valid"),
+    "a web page": (b"<!doctype html><html>", "MLmodel is not valid"),
     "no flavors": (b"mlflow_version: 3.17.2", "no flavors"),
     "empty flavors": (b"flavors: {}", "no flavors"),
     "flavors that are no map": (b"flavors: [sklearn]", "flavors"),
@@ -172,17 +172,17 @@ NO_MLMODEL = {
     "a size below zero": (minimal(model_size_bytes=-1), "model_size_bytes is -1"),
     "a size of many digits": (b"flavors: {a: {}}\nmodel_size_bytes: " + b"9" * 5000, "model_size_bytes"),
     "a signature that is text": (minimal(signature="x"), "signature"),
-    "a signature that is no JSON": (minimal(signature={"inputs": "[{"}), "signature is broken: inputs"),
-    "a signature that is no list": (minimal(signature={"outputs": "3"}), "signature is broken: outputs"),
-    "a column without a type": (minimal(signature={"inputs": '[{"name": "x"}]'}), "signature is broken"),
+    "a signature that is no JSON": (minimal(signature={"inputs": "[{"}), "signature in MLmodel is not valid: inputs"),
+    "a signature that is no list": (minimal(signature={"outputs": "3"}), "signature in MLmodel is not valid: outputs"),
+    "a column without a type": (minimal(signature={"inputs": '[{"name": "x"}]'}), "signature in MLmodel is not valid"),
     "a nested one without": (
         minimal(signature={"inputs": '[{"type": "array", "items": {"name": "x"}}]'}),
-        "signature is broken",
+        "signature in MLmodel is not valid",
     ),
-    "a deep signature": (minimal(signature={"inputs": "[" * 20_000}), "signature is broken"),
+    "a deep signature": (minimal(signature={"inputs": "[" * 20_000}), "signature in MLmodel is not valid"),
     "a deeply nested type": (
         minimal(signature={"inputs": "[" + '{"type": "array", "items": ' * 99 + '{"type": "long"}' + "}" * 99 + "]"}),
-        "nested deeper than 32",
+        "nested more than 32 levels",
     ),
     "deep YAML": (b"[" * 100_000, "not valid YAML"),
     "a deep map": ("".join(f"{' ' * level}a:\n" for level in range(1000)).encode(), "not valid YAML"),
