@@ -62,10 +62,10 @@ def test_the_merge_base_is_where_the_branches_parted(root: Path) -> None:
 
 
 def test_no_repository_and_no_commit(tmp_path: Path, root: Path) -> None:
-    with pytest.raises(InputError, match="no Git repository") as caught:
+    with pytest.raises(InputError, match="not in a Git repository") as caught:
         m2g_git.find_merge_base(tmp_path, "main")
     assert "git init" in caught.value.hint
-    with pytest.raises(InputError, match="no Git repository"):
+    with pytest.raises(InputError, match="not in a Git repository"):
         m2g_git.find_default_base(tmp_path)
     with pytest.raises(InputError, match="does not find a commit"):
         m2g_git.find_merge_base(root, "main")

@@ -1,4 +1,4 @@
-"""Overlays → built objects, by the real kustomize: no network, no plugin, no file outside the repository."""
+"""Build overlays with the real kustomize: no network, no plugins, no files outside the repository."""
 
 from m2g.kustomize.batches import BATCH_SIZE
 from m2g.kustomize.build import BuildResult, Progress, build, find_command, stream_builds

@@ -1,4 +1,4 @@
-"""Runs kustomize: many overlays in one process where that gives the same, each alone where it does not."""
+"""Run kustomize: many overlays in one process if the result is the same, else one process for each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from m2g.kustomize.graph import FILE_NAMES, Graph, GraphReader, Kustomization
 from m2g.kustomize.paths import FileState
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Told after each step what is done, how many, and of how many."""
+"""Called after each step with what is done, how many, and the total."""
 
 TIMEOUT = 60.0
 _MARK = "m2g.dev/mark"
@@ -37,10 +37,10 @@ _ENVIRONMENT = {
 
 
 class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What one overlay builds to, by apiVersion, kind, namespace and name; or why it does not build.
+    """The objects of one overlay, sorted by apiVersion, kind, namespace and name, or the error.
 
-    `error` is for a person and one line; `at` is the file or folder it names, relative to the root. `files`, `linked`
-    and `plugins` are the graph's.
+    `error` is one line for the user; `at` is the file or folder that it is about, relative to the root. `files`,
+    `linked` and `plugins` are those of the graph.
     """
 
     folder: str
@@ -55,9 +55,9 @@ class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_command() -> tuple[str, ...]:
-    """The command that builds the current folder: M2G_KUSTOMIZE, else kustomize, else kubectl's own.
+    """The command that builds the current folder: M2G_KUSTOMIZE, else kustomize, else `kubectl kustomize`.
 
-    Raises OutsideError where there is none.
+    Raises OutsideError if there is none.
     """
     named = os.environ.get("M2G_KUSTOMIZE", "")
     for program in (named,) if named else ("kustomize", "kubectl"):
@@ -67,7 +67,7 @@ def find_command() -> tuple[str, ...]:
             return (os.path.abspath(path), verb, ".")
     if named:
         raise OutsideError(
-            f"M2G_KUSTOMIZE names {named}, which is no program", hint="name kustomize or kubectl, or unset it"
+            f"M2G_KUSTOMIZE is {named}, which is not a program", hint="set it to kustomize or kubectl, or unset it"
         )
     raise OutsideError(
         "neither kustomize nor kubectl is on PATH",
@@ -78,24 +78,24 @@ def find_command() -> tuple[str, ...]:
 def build(
     root: Path, folders: Sequence[str], *, progress: Progress = lambda what, done, total: None
 ) -> dict[str, BuildResult]:
-    """Build each folder (relative to `root`); in the answer in the order given.
+    """Build each folder (relative to `root`), and return the results in the given order.
 
-    Raises OutsideError where no kustomize is found or none can be started; all else is said in `Built.error`.
+    Raises OutsideError if kustomize is not found or cannot be started. Other errors are in `BuildResult.error`.
     """
 
-    def told(what: str, done: int, _total: int) -> None:
+    def report(what: str, done: int, _total: int) -> None:
         progress(what, done, len(folders))
 
-    answers = {item.folder: item for items in stream_builds(root, folders, progress=told) for item in items}
-    return {folder: answers[folder] for folder in folders}
+    results = {result.folder: result for batch in stream_builds(root, folders, progress=report) for result in batch}
+    return {folder: results[folder] for folder in folders}
 
 
 def stream_builds(
     root: Path, folders: Iterable[str], *, progress: Progress = lambda what, done, total: None
 ) -> Generator[list[BuildResult], None, None]:
-    """As `build`, a batch as soon as it is built, in any order: whoever asks works on one while others are built.
+    """Like `build`, but return each batch as soon as it is built, in any order, while other batches are being built.
 
-    No more is taken, read or kept than what a few processes are to do; how many there are is told in the end.
+    It reads ahead only as much as a few processes need. The total in `progress` is known only at the end.
     """
     reader = GraphReader(root)
     done = 0
@@ -111,34 +111,34 @@ def stream_builds(
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         try:
-            for built in _ended(_started(pool, Path(reader.root), graphs())):
-                done += len(built)
+            for results in _collect(_start(pool, Path(reader.root), graphs())):
+                done += len(results)
                 progress("overlays built", done, total)
-                yield built
+                yield results
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _started(pool: ThreadPoolExecutor, root: Path, graphs: Iterator[Graph]) -> Iterator[Future[list[BuildResult]]]:
+def _start(pool: ThreadPoolExecutor, root: Path, graphs: Iterator[Graph]) -> Iterator[Future[list[BuildResult]]]:
     command: tuple[str, ...] = ()
     for batch in make_batches(graphs):
         if not batch[0].problem:
             command = command or find_command()
-        yield pool.submit(_batch, command, root, batch)
+        yield pool.submit(_build_batch, command, root, batch)
 
 
-def _ended(runs: Iterator[Future[list[BuildResult]]]) -> Iterator[list[BuildResult]]:
-    """What the runs give, as they end. Some wait at any time, so that no core does while one is looked at."""
-    most = 1 + (os.cpu_count() or 1)
+def _collect(runs: Iterator[Future[list[BuildResult]]]) -> Iterator[list[BuildResult]]:
+    """The results of the runs as they end. One more run than cores is queued, so that no core waits for the caller."""
+    limit = 1 + (os.cpu_count() or 1)
     running: set[Future[list[BuildResult]]] = set()
     for run in runs:
         running.add(run)
-        ended, running = wait(running, None if len(running) > most else 0, FIRST_COMPLETED)
+        ended, running = wait(running, None if len(running) > limit else 0, FIRST_COMPLETED)
         yield from (one.result() for one in ended)
     yield from (run.result() for run in as_completed(running))
 
 
-def _unbuilt(graph: Graph) -> BuildResult:
+def _make_result(graph: Graph) -> BuildResult:
     return BuildResult(
         folder=graph.folder,
         error=graph.problem,
@@ -151,113 +151,119 @@ def _unbuilt(graph: Graph) -> BuildResult:
     )
 
 
-def _batch(command: Sequence[str], root: Path, batch: Sequence[Graph]) -> list[BuildResult]:
-    """Build a batch. Where it fails, each half is built: the overlay that is to blame ends up alone, with its error."""
+def _build_batch(command: Sequence[str], root: Path, batch: Sequence[Graph]) -> list[BuildResult]:
+    """Build a batch. If it fails, build each half, until the overlay with the error is alone."""
     if batch[0].problem:
-        return [_unbuilt(graph) for graph in batch]
+        return [_make_result(graph) for graph in batch]
     if len(batch) == 1:
-        return [_alone(command, root, batch[0])]
+        return [_build_alone(command, root, batch[0])]
     try:
-        parts = _counted(command, root, batch) or _together(command, root, [graph.folder for graph in batch])
+        parts = _build_single_objects(command, root, batch) or _build_with_markers(
+            command, root, [graph.folder for graph in batch]
+        )
     except tempdirs.NoSpace:
         raise
     except (OutsideError, ValueError):
         parts = None
     if parts is not None:
-        return [_built(graph, objects) for graph, objects in zip(batch, parts, strict=True)]
+        return [_add_objects(graph, objects) for graph, objects in zip(batch, parts, strict=True)]
     half = len(batch) // 2
-    return [*_batch(command, root, batch[:half]), *_batch(command, root, batch[half:])]
+    return [*_build_batch(command, root, batch[:half]), *_build_batch(command, root, batch[half:])]
 
 
-def _counted(command: Sequence[str], root: Path, batch: Sequence[Graph]) -> list[list[object]] | None:
-    """Build all in one process where each is known to be one object, and they come as they should; else None.
+def _build_single_objects(command: Sequence[str], root: Path, batch: Sequence[Graph]) -> list[list[object]] | None:
+    """Build overlays that are each known to have one object, in one process; None if the output is not as expected.
 
-    A mark beside each overlay costs an eighth of the build.
+    This saves the marker after each overlay, which costs an eighth of the build.
     """
-    wanted = [graph.single_object for graph in batch]
-    if None in wanted:
+    expected = [graph.single_object for graph in batch]
+    if None in expected:
         return None
     with tempdirs.open_folder() as place:
         (place / "root").symlink_to(root, target_is_directory=True)
         resources = [f"root/{graph.folder}" for graph in batch]
         (place / FILE_NAMES[0]).write_text(_json({"sortOptions": {"order": "fifo"}, "resources": resources}))
         ran = process.run(command, cwd=place, timeout=2 * TIMEOUT, environment=_ENVIRONMENT)
-    found = list(_documents(ran.stdout)) if ran.code == 0 else []
-    got = [identify(item) if isinstance(item, dict) else None for item in found]
-    return [[item] for item in found] if got == wanted else None
+    objects = list(_documents(ran.stdout)) if ran.code == 0 else []
+    actual = [identify(item) if isinstance(item, dict) else None for item in objects]
+    return [[item] for item in objects] if actual == expected else None
 
 
-def _together(command: Sequence[str], root: Path, folders: Sequence[str]) -> list[list[object]] | None:
-    """Build all in one process, marks between them to tell the objects apart; None where that cannot be done."""
-    marks = [f"mark-{index}" for index in range(len(folders) + 1)]
+def _build_with_markers(command: Sequence[str], root: Path, folders: Sequence[str]) -> list[list[object]] | None:
+    """Build all in one process, with markers between the overlays to separate their objects; None if that fails."""
+    markers = [f"mark-{index}" for index in range(len(folders) + 1)]
     with tempdirs.open_folder() as place:
         (place / "root").symlink_to(root, target_is_directory=True)
-        for mark in marks:
-            (place / f"{mark}.json").write_text(
-                _json({"apiVersion": _MARK, "kind": "Mark", "metadata": {"name": mark}})
+        for marker in markers:
+            (place / f"{marker}.json").write_text(
+                _json({"apiVersion": _MARK, "kind": "Mark", "metadata": {"name": marker}})
             )
-        resources = [f"{marks[0]}.json"]
-        for folder, mark in zip(folders, marks[1:], strict=True):
-            resources += [f"root/{folder}", f"{mark}.json"]
+        resources = [f"{markers[0]}.json"]
+        for folder, marker in zip(folders, markers[1:], strict=True):
+            resources += [f"root/{folder}", f"{marker}.json"]
         (place / FILE_NAMES[0]).write_text(_json({"sortOptions": {"order": "fifo"}, "resources": resources}))
         ran = process.run(command, cwd=place, timeout=2 * TIMEOUT, environment=_ENVIRONMENT)
     if ran.code != 0:
         return None
     parts: list[list[object]] = []
-    found: list[str] = []
+    names: list[str] = []
     for item in _documents(ran.stdout):
         if isinstance(item, dict) and item.get("apiVersion") == _MARK:
-            found.append(item["metadata"]["name"])
+            names.append(item["metadata"]["name"])
             parts.append([])
         else:
             parts[-1].append(item)
-    return parts[:-1] if found == marks and not parts[-1] else None
+    return parts[:-1] if names == markers and not parts[-1] else None
 
 
 def _documents(printed: bytes) -> Iterator[object]:
-    """What kustomize printed, one document after the other: all at once take much memory. Raises ValueError."""
+    """The documents that kustomize printed, parsed one at a time to save memory. Raises ValueError."""
     for text in printed.split(b"\n---\n"):
         yield from read_all(text.decode())
 
 
-def _alone(command: Sequence[str], root: Path, graph: Graph) -> BuildResult:
+def _build_alone(command: Sequence[str], root: Path, graph: Graph) -> BuildResult:
     try:
         ran = process.run(command, cwd=root / graph.folder, timeout=TIMEOUT, environment=_ENVIRONMENT)
     except OutsideError as error:
-        return msgspec.structs.replace(_unbuilt(graph), error=error.message, hint=error.hint, at=graph.folder)
+        return msgspec.structs.replace(_make_result(graph), error=error.message, hint=error.hint, at=graph.folder)
     if ran.code != 0:
         text, at = _explain(ran.stderr, root, graph)
-        return msgspec.structs.replace(_unbuilt(graph), error=text, at=at)
+        return msgspec.structs.replace(_make_result(graph), error=text, at=at)
     try:
-        return _built(graph, read_all(ran.stdout.decode()))
+        return _add_objects(graph, read_all(ran.stdout.decode()))
     except ValueError as error:
-        text = f"kustomize printed what is no YAML: {error}"
-        hint = "look for control characters in the overlay's files"
-        return msgspec.structs.replace(_unbuilt(graph), error=text, hint=hint, at=graph.folder)
+        text = f"the output of kustomize is not valid YAML: {error}"
+        hint = "check the overlay's files for control characters"
+        return msgspec.structs.replace(_make_result(graph), error=text, hint=hint, at=graph.folder)
 
 
-def _built(graph: Graph, objects: Sequence[object]) -> BuildResult:
-    found = [item for item in objects if isinstance(item, dict)]
-    return msgspec.structs.replace(_unbuilt(graph), objects=tuple(sorted(found, key=identify)))
+def _add_objects(graph: Graph, objects: Sequence[object]) -> BuildResult:
+    manifests = [item for item in objects if isinstance(item, dict)]
+    return msgspec.structs.replace(_make_result(graph), objects=tuple(sorted(manifests, key=identify)))
 
 
 def _explain(stderr: str, root: Path, graph: Graph) -> tuple[str, str]:
-    """kustomize's message in one line with paths inside the repository, and the last file of the overlay it names."""
+    """kustomize's message as one line with relative paths, and the last file of the overlay in it."""
     text = " ".join(line for line in stderr.splitlines() if not line.startswith("# Warning"))
     logged = _LOGGED.search(text)
-    if logged is not None:  # kubectl's way
+    if logged is not None:  # kubectl's format
         text = logged[1].replace('\\"', '"').replace("\\n", " ")
     text = re.sub(r"\s+", " ", text.replace(f"{root}{os.sep}", "")).removeprefix("Error: ").strip()
     named = {file: file for file in graph.files}
     named |= {item.file.rpartition("/")[0]: item.file for item in graph.kustomizations}
-    found = {name: _last(name, text) for name in named}
-    at = named[max(found, key=lambda name: (found[name], len(name)))] if max(found.values(), default=-1) >= 0 else ""
-    return (text[:700] or "kustomize failed and did not say why"), at or f"{graph.folder}/{FILE_NAMES[0]}"
+    positions = {name: _find_last(name, text) for name in named}
+    at = (
+        named[max(positions, key=lambda name: (positions[name], len(name)))]
+        if max(positions.values(), default=-1) >= 0
+        else ""
+    )
+    return (text[:700] or "kustomize failed without a message"), at or f"{graph.folder}/{FILE_NAMES[0]}"
 
 
-def _last(name: str, text: str) -> int:
-    """Where a path stands last as a whole path; -1 for nowhere."""
-    return max((found.start() for found in re.finditer(rf"(?<![\w/.-]){re.escape(name)}(?![\w/-])", text)), default=-1)
+def _find_last(name: str, text: str) -> int:
+    """The last position of a whole path in the text, or -1."""
+    return max((match.start() for match in re.finditer(rf"(?<![\w/.-]){re.escape(name)}(?![\w/-])", text)), default=-1)
 
 
 def _json(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Every file that an overlay is made of, read before kustomize runs: all must lie inside the repository."""
+"""Read every file of an overlay before kustomize runs, and check that all are inside the repository."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from m2g.kustomize.references import (
 )
 
 _KEPT = 500
-"""Kustomizations: all of a fleet's would be much memory for what is asked once more at once or not at all."""
+"""Kustomizations to keep. Those of a whole fleet would need much memory, and are reused soon or never."""
 FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
 _BATCHED = frozenset(
@@ -33,16 +33,16 @@ _BATCHED = frozenset(
         *("labels", "commonLabels", "commonAnnotations", *PATCHES),
     )
 )
-_OVER = frozenset(("apiVersion", "kind", "namespace", "resources", "patches"))
+_OVERLAY = frozenset(("apiVersion", "kind", "namespace", "resources", "patches"))
 _BASE = frozenset(("apiVersion", "kind", "resources"))
 _NAMES = re.compile(r"/(apiVersion|kind|metadata(/name(space)?)?)?$")
 _FETCHES = re.compile(rb"https?:|\\[xuU]|!\S{0,40}(binary|%)|%TAG", re.IGNORECASE)
 
 
 class Kustomization(msgspec.Struct, frozen=True, kw_only=True):
-    """One kustomization file: what it says, and `data` where each patch has its content, parsed, as `documents`.
+    """One kustomization file: its `fields`, and `data`, in which each patch has its parsed content as `documents`.
 
-    `text` is the file's where that is all there is to it; empty where it has patches.
+    `text` is the content of the file; empty if the file has patches.
     """
 
     file: str
@@ -52,20 +52,20 @@ class Kustomization(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True):
-    """All that one overlay is made of. `problem` is set where it must not be built, and `at` names the file."""
+    """All files of one overlay. If it must not be built, `problem` says why and `at` is the file."""
 
     folder: str
     kustomizations: tuple[Kustomization, ...] = ()
     files: Mapping[str, FileState] = {}
-    """Each with what the disk said of it before it was read."""
+    """Each file with its state on disk before it was read."""
     linked: bool = False
-    """Whether a link leads to one of them: it may come to lead elsewhere."""
+    """Whether one of them is reached through a symlink, whose target can change."""
     plugins: bool = False
-    """Whether there are plugins: `files` has what their configuration lies in, not what that names."""
+    """Whether it uses plugins. `files` contains their configuration files, but not the files that these refer to."""
     batchable: bool = False
-    """Whether its build is the same when other overlays are built by the same process."""
+    """Whether the result is the same if other overlays are built by the same process."""
     single_object: Identity | None = None
-    """The one object that it builds to, where its files leave no doubt."""
+    """The one object that it builds to, if its files show that."""
     problem: str = ""
     hint: str = ""
     at: str = ""
@@ -79,67 +79,72 @@ class _Node(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GraphReader:
-    """Reads the kustomizations below `root`; those of some models are kept for their other overlays."""
+    """Reads the kustomizations in `root`. Recent ones are kept for other overlays of the same model."""
 
     def __init__(self, root: Path) -> None:
         self.root = os.path.realpath(root)
         self._nodes: dict[str, _Node | InvalidKustomization] = {}
-        self._alone: dict[str, Identity | None] = {}
-        self._places = PathResolver(self.root)
+        self._single_objects: dict[str, Identity | None] = {}
+        self._paths = PathResolver(self.root)
 
     def read(self, folder: str) -> Graph:
-        """What `folder` (relative to the root) is made of; never raises for what is wrong in it."""
+        """Read all files of the overlay `folder` (relative to the root). Problems become `Graph.problem`."""
         nodes: dict[str, _Node] = {}
         if len(self._nodes) > _KEPT:
             self._nodes.clear()
-            self._alone.clear()
-            self._places = PathResolver(self.root)
+            self._single_objects.clear()
+            self._paths = PathResolver(self.root)
         try:
-            top = self._places.resolve(folder, "", folder)
+            top = self._paths.resolve(folder, "", folder)
             self._walk(top.path, nodes)
-            found = tuple(node.kustomization for node in nodes.values())
+            kustomizations = tuple(node.kustomization for node in nodes.values())
             files = {file: seen for node in nodes.values() for file, seen in node.files.items()}
-            plugins = any(key in kustomization.data for kustomization in found for key in PLUGINS)
+            plugins = any(key in kustomization.data for kustomization in kustomizations for key in PLUGINS)
             if plugins:
-                self._refuse_fetching(files)
-        except InvalidKustomization as refused:
-            return Graph(folder=folder, problem=refused.message, hint=refused.hint, at=refused.file)
+                self._reject_urls(files)
+        except InvalidKustomization as error:
+            return Graph(folder=folder, problem=error.message, hint=error.hint, at=error.file)
         return Graph(
             folder=folder,
-            kustomizations=found,
+            kustomizations=kustomizations,
             files=files,
             linked=top.via_symlink or any(node.linked for node in nodes.values()),
             plugins=plugins,
-            batchable=all(_together(kustomization.data) for kustomization in found),
-            single_object=self._only(found),
+            batchable=all(_is_batchable(kustomization.data) for kustomization in kustomizations),
+            single_object=self._find_single_object(kustomizations),
         )
 
-    def _only(self, found: Sequence[Kustomization]) -> Identity | None:
-        """What an overlay of m2g's shape builds to: one object of a base, whose name and namespace no patch touches."""
-        if len(found) != 2 or not (found[0].fields.keys() <= _OVER and found[1].fields.keys() <= _BASE):
+    def _find_single_object(self, kustomizations: Sequence[Kustomization]) -> Identity | None:
+        """The object of an overlay in m2g's form: one object in the base, whose name and namespace no patch changes."""
+        if len(kustomizations) != 2:
             return None
-        resources = as_list(found[1].fields.get("resources"))
-        patches = [get_at(patch, "documents") for patch in as_list(found[0].data.get("patches"))]
+        overlay, base = kustomizations
+        if not (overlay.fields.keys() <= _OVERLAY and base.fields.keys() <= _BASE):
+            return None
+        resources = as_list(base.fields.get("resources"))
+        patches = [get_at(patch, "documents") for patch in as_list(overlay.data.get("patches"))]
         operations = [one for patch in patches if isinstance(patch, list) for one in patch]
-        touched = [str(get_at(one, "path")) for several in operations if isinstance(several, list) for one in several]
-        if len(resources) != 1 or any(isinstance(one, dict) for one in operations) or any(map(_NAMES.match, touched)):
+        paths = [str(get_at(one, "path")) for several in operations if isinstance(several, list) for one in several]
+        if len(resources) != 1 or any(isinstance(one, dict) for one in operations) or any(map(_NAMES.match, paths)):
             return None
-        file = f"{found[1].file.rpartition('/')[0]}/{resources[0]}"
-        if file not in self._alone:
-            self._alone[file] = self._identity(file)
-        alone, namespace = self._alone[file], found[0].fields.get("namespace")
-        return alone if alone is None or not namespace else (alone[0], alone[1], str(namespace), alone[3])
+        file = f"{base.file.rpartition('/')[0]}/{resources[0]}"
+        if file not in self._single_objects:
+            self._single_objects[file] = self._identify(file)
+        identity, namespace = self._single_objects[file], overlay.fields.get("namespace")
+        if identity is None or not namespace:
+            return identity
+        return (identity[0], identity[1], str(namespace), identity[3])
 
-    def _identity(self, file: str) -> Identity | None:
-        """What the one object in a file is; None for another number of them, and for a list."""
+    def _identify(self, file: str) -> Identity | None:
+        """The identity of the only object in a file; None if there are more or none, or if it is a list."""
         try:
             documents = self._yaml(file)
         except InvalidKustomization:
             return None
         if len(documents) != 1 or not isinstance(documents[0], dict):
             return None
-        found = identify(documents[0])
-        return None if found[1].endswith("List") else found
+        identity = identify(documents[0])
+        return None if identity[1].endswith("List") else identity
 
     def _walk(self, folder: str, nodes: dict[str, _Node]) -> None:
         waiting = [folder]
@@ -150,8 +155,8 @@ class GraphReader:
             if here not in self._nodes:
                 try:
                     self._nodes[here] = self._read(here)
-                except InvalidKustomization as refused:
-                    self._nodes[here] = refused
+                except InvalidKustomization as error:
+                    self._nodes[here] = error
             node = self._nodes[here]
             if isinstance(node, InvalidKustomization):
                 raise node
@@ -159,52 +164,59 @@ class GraphReader:
             waiting.extend(reversed(node.folders))
 
     def _read(self, folder: str) -> _Node:
-        there = self._listed(folder)
+        there = self._list(folder)
         names = [name for name in FILE_NAMES if name in there]
         if len(names) != 1:
-            raise InvalidKustomization(folder, f"has {len(names)} kustomization files, needs one: {FILE_NAMES[0]}")
-        here = self._places.resolve(names[0], folder, f"{folder}/{names[0]}")
+            raise InvalidKustomization(
+                folder, f"has {len(names)} kustomization files; it needs exactly one, {FILE_NAMES[0]}"
+            )
+        here = self._paths.resolve(names[0], folder, f"{folder}/{names[0]}")
         file = here.path
         text = self._text(file)
         data = load_yaml(text, file)
         if len(data) != 1 or not isinstance(data[0], dict):
             raise InvalidKustomization(file, "is not one YAML mapping")
-        said: dict[str, object] = {str(key): value for key, value in data[0].items()}
-        found = {
-            path: self._places.resolve(path, folder, file, place) for place, path in find_references(said, file, text)
+        fields: dict[str, object] = {str(key): value for key, value in data[0].items()}
+        resolved = {
+            path: self._paths.resolve(path, folder, file, field) for field, path in find_references(fields, file, text)
         }
         patches = {
-            key: [self._patch(patch, folder, file, found) for patch in as_list(said[key])]
+            key: [self._patch(patch, folder, file, resolved) for patch in as_list(fields[key])]
             for key in PATCHES
-            if key in said
+            if key in fields
         }
-        kustomization = Kustomization(file=file, fields=said, data={**said, **patches}, text="" if patches else text)
+        kustomization = Kustomization(
+            file=file, fields=fields, data={**fields, **patches}, text="" if patches else text
+        )
         return _Node(
             kustomization=kustomization,
-            folders=tuple(place.path for place in found.values() if place.is_folder),
-            files={place.path: read_state(place.state) for place in (*found.values(), here) if not place.is_folder},
-            linked=any(place.via_symlink for place in (*found.values(), here)),
+            folders=tuple(place.path for place in resolved.values() if place.is_folder),
+            files={place.path: read_state(place.state) for place in (*resolved.values(), here) if not place.is_folder},
+            linked=any(place.via_symlink for place in (*resolved.values(), here)),
         )
 
-    def _listed(self, folder: str) -> list[str]:
+    def _list(self, folder: str) -> list[str]:
         try:
             return os.listdir(self._absolute(folder))
-        except OSError:  # as kustomize, which finds nothing there either
+        except OSError:  # kustomize finds nothing there, either
             return []
 
-    def _refuse_fetching(self, files: Collection[str]) -> None:
-        """Where plugins are used any file may be a plugin's configuration, and name what it wants to load."""
+    def _reject_urls(self, files: Collection[str]) -> None:
+        """With plugins, every file can be the configuration of a plugin and refer to something to load."""
         for file in sorted(files):
             try:
                 documents = self._yaml(file)
-            except InvalidKustomization:  # perhaps no YAML at all; kustomize may still read it where ryaml does not
+            except InvalidKustomization:  # kustomize may still parse a file that ryaml does not
                 if _FETCHES.search(Path(self._absolute(file)).read_bytes()):
                     raise
                 continue
             check_plugin(documents, file)
 
-    def _patch(self, patch: object, folder: str, file: str, found: Mapping[str, ResolvedPath]) -> Mapping[str, object]:
-        """The patch with `documents`: dicts for a strategic merge, a list of operations for JSON 6902."""
+    def _patch(
+        self, patch: object, folder: str, file: str, resolved: Mapping[str, ResolvedPath]
+    ) -> Mapping[str, object]:
+        """The patch with its parsed content as `documents`: dicts for a strategic merge, a list of operations for JSON
+        6902."""
         entry: Mapping[str, object] = patch if isinstance(patch, dict) else {"path": patch}
         text, path = entry.get("patch"), entry.get("path")
         if isinstance(patch, str) and "\n" in patch:
@@ -213,7 +225,7 @@ class GraphReader:
             return {**entry, "documents": load_yaml(text, file)}
         if not path:
             return entry
-        place = found.get(str(path)) or self._places.resolve(str(path), folder, file, "patches")
+        place = resolved.get(str(path)) or self._paths.resolve(str(path), folder, file, "patches")
         return {**entry, "documents": self._yaml(place.path)}
 
     def _absolute(self, file: str) -> str:
@@ -223,7 +235,7 @@ class GraphReader:
         return load_yaml(self._text(file), file)
 
     def _text(self, file: str) -> str:
-        """What is in a file; nothing for a folder."""
+        """The content of a file; empty for a folder."""
         try:
             content = _content(self._absolute(file))
         except OSError as error:
@@ -239,7 +251,7 @@ class GraphReader:
 
 
 def _content(path: str) -> bytes | None:
-    """What is in a file, up to one byte more than is allowed; None for a folder."""
+    """The content of a file, up to one byte more than allowed; None for a folder."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         state = os.fstat(handle)
@@ -248,6 +260,6 @@ def _content(path: str) -> bytes | None:
         os.close(handle)
 
 
-def _together(data: Mapping[str, object]) -> bool:
-    """Plugins, generators and schemas act on the whole process; a component's resources may be named twice."""
+def _is_batchable(data: Mapping[str, object]) -> bool:
+    """Plugins, generators and schemas affect the whole process, and resources of a component may be listed twice."""
     return data.keys() <= _BATCHED and not (data.get("kind") == "Component" and data.get("resources"))

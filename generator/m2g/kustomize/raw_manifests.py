@@ -1,4 +1,4 @@
-"""YAML files that are applied as they are, such as platform/ and fleet/: their objects and the lines of these."""
+"""Read YAML files that are applied as they are, such as those in platform/ and fleet/."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LINE = re.compile(r"at line ([0-9]+)")
 
 
 class RawFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One file. `objects` are its documents that say anything; `error` says why it cannot be read."""
+    """One file. `objects` are its documents that are not empty; `error` says why it cannot be read."""
 
     file: str
     content: bytes = b""
@@ -28,49 +28,49 @@ class RawFile(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     line: int = 0
 
-    def find_line(self, index: int, place: FieldPath) -> int:
-        """The line of a place in an object; 0 where it cannot be told. Slow: for what is reported only."""
-        chunks = [chunk for chunk in _chunks(self.content) if _says_anything(chunk)]
+    def find_line(self, index: int, path: FieldPath) -> int:
+        """The line of a field in an object; 0 if unknown. Slow, so use it only for findings."""
+        chunks = [chunk for chunk in _split_documents(self.content) if _has_content(chunk)]
         try:
-            return yaml_reader.read(self.file, chunks[index]).find_line(place)
+            return yaml_reader.read(self.file, chunks[index]).find_line(path)
         except (InputError, IndexError):
             return 0
 
 
 def read_folder(root: Path, folder: str, wanted: Callable[[str], bool] = lambda file: True) -> list[RawFile]:
-    """Every YAML file below a folder of the repository, sorted, if it is `wanted`; no link is followed outside."""
-    found: list[RawFile] = []
+    """All YAML files below a folder that are `wanted`, sorted. Symlinks out of the repository are not followed."""
+    files: list[RawFile] = []
     for place, folders, names in os.walk(root / folder):
         folders.sort()
-        found.extend(
+        files.extend(
             read_file(root, Path(place, name).relative_to(root).as_posix())
             for name in sorted(names)
             if name.endswith((".yaml", ".yml")) and wanted(Path(place, name).relative_to(root).as_posix())
         )
-    return found
+    return files
 
 
 def read_file(root: Path, file: str) -> RawFile:
-    """One file of the repository; never raises for what is wrong in it."""
+    """Read one file. Problems become its `error`."""
     try:
         content = safe_files.read(root, file, limit=MAX_BYTES)
         objects = read_all(content.decode())
     except FileNotFoundError:
-        return RawFile(file=file, error="is a link to nothing")
+        return RawFile(file=file, error="is a broken symlink")
     except M2gError as error:
         return RawFile(file=file, error=error.message.removeprefix(f"{file} "))
     except ValueError as error:
-        found = _LINE.search(str(error))
-        return RawFile(file=file, error=f"is not valid YAML: {error}", line=int(found[1]) if found else 0)
+        match = _LINE.search(str(error))
+        return RawFile(file=file, error=f"is not valid YAML: {error}", line=int(match[1]) if match else 0)
     return RawFile(file=file, content=content, objects=tuple(item for item in objects if item is not None))
 
 
-def _chunks(content: bytes) -> Iterator[bytes]:
-    """The documents of a stream, each with as many empty lines before it as it has lines before it."""
-    starts = [0, *(found.end() for found in _SEPARATOR.finditer(content))]
+def _split_documents(content: bytes) -> Iterator[bytes]:
+    """The documents of a stream. Empty lines before each keep its line numbers."""
+    starts = [0, *(match.end() for match in _SEPARATOR.finditer(content))]
     for start, end in zip(starts, [*starts[1:], len(content)], strict=True):
         yield b"\n" * content.count(b"\n", 0, start) + content[start:end].removesuffix(b"---")
 
 
-def _says_anything(chunk: bytes) -> bool:
+def _has_content(chunk: bytes) -> bool:
     return any(line.strip() and not line.lstrip().startswith(b"#") for line in chunk.splitlines())

@@ -1,7 +1,7 @@
-"""What a kustomization names, and which of it must not be followed.
+"""Find the files that a kustomization refers to, and reject references that m2g must not follow.
 
-kustomize has no switch against remote bases: it fetches any http(s) resource itself (a proxy setting does not stop
-it for localhost) and starts git for the rest. It also reads `RESOURCES`, and what a merge key (`<<`) brings in.
+kustomize has no option to forbid remote bases: it fetches every http(s) resource itself (a proxy setting does not stop
+it for localhost) and runs git for other URLs. It also reads `RESOURCES`, and fields from a merge key (`<<`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PLUGINS = ("generators", "transformers", "validators")
 PATCHES = ("patches", "patchesJson6902", "patchesStrategicMerge")
 
 MAX_BYTES = 1 << 20
-"""Of a file that is read here."""
+"""Maximum size of a file that m2g parses."""
 
 _PLACES = ("resources", "bases", "components", "crds", "configurations")
 _SOURCES = ("configMapGenerator", "secretGenerator", "replacements", "openapi")
@@ -31,15 +31,16 @@ _FIELDS = {key.casefold(): key for key in (*_PLACES, *PLUGINS, *PATCHES, *_SOURC
 _FIELDS_INSIDE = {key: key for key in ("path", "files", "env", "envs", "patch")}
 _PATH_KEYS = frozenset((*_PLACES, *PLUGINS, "path", "paths", "files", "env", "envs"))
 _TEXTS = frozenset("metadata annotations commonannotations labels commonlabels literals patch sourcevalue".split())
-"""Fields (in lower case) whose values are no paths: a URL may stand there."""
+"""Fields, in lower case, whose values are not paths and may contain a URL."""
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|[^/]*@|(www\.)?github\.com([:/]|$)|.*(\?|//)", re.DOTALL)
 _SUSPECT = re.compile(r"<<|http|\\", re.IGNORECASE)
-"""Without one of these, or an escape that makes one, a file has no merge key and no URL."""
+"""A file without any of these, and without an escape that produces one, has no merge key and no URL."""
 _FETCHED = re.compile(r"\s*([^=]*=)?\s*https?:", re.IGNORECASE)
 
 
 class InvalidKustomization(InputError):
-    """A reference that must not be followed; `file` is the one that has it."""
+    """A kustomization that m2g does not build, for example because of a remote reference. `file` is where the problem
+    is."""
 
     def __init__(self, file: str, message: str, hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -47,9 +48,9 @@ class InvalidKustomization(InputError):
 
 
 def load_yaml(text: str, file: str) -> list[object]:
-    """The documents of a YAML text. Raises Refused for what is not YAML, or hides text behind a tag."""
-    if has_binary(text):  # kustomize decodes it, and so reads another path than is seen here
-        raise InvalidKustomization(file, "the YAML tag !!binary is not supported", "write the text itself")
+    """Parse the documents of a YAML text. Raises InvalidKustomization if it is not YAML or has a `!!binary` tag."""
+    if has_binary(text):  # kustomize decodes it, so it would read another path
+        raise InvalidKustomization(file, "the YAML tag !!binary is not supported", "write the decoded text")
     try:
         return read_all(text)
     except ValueError as error:
@@ -57,78 +58,80 @@ def load_yaml(text: str, file: str) -> list[object]:
 
 
 def find_references(content: Mapping[str, object], file: str, text: str) -> Iterator[tuple[str, str]]:
-    """(place, path) of all that a kustomization names; `text` is the file's, `content` what it says.
+    """(field, path) of all references of a kustomization. `text` is the file, and `content` its parsed form.
 
-    Raises Refused for what is no path inside the repository.
+    Raises InvalidKustomization for a reference that is not a path inside the repository.
     """
     suspect = _SUSPECT.search(text) is not None
     if suspect and _merges(content):
-        raise InvalidKustomization(file, "YAML merge keys (<<) are not supported", "write the fields out")
-    _readable(content, file)
+        raise InvalidKustomization(file, "YAML merge keys (<<) are not supported", "copy the fields instead")
+    _check_field_names(content, file)
     for key in _HELM:
         if key in content:
             raise InvalidKustomization(
-                file, f"{key}: m2g runs no Helm", "render the chart yourself and commit the result"
+                file, f"{key}: m2g does not run Helm", "render the chart with `helm template` and commit the result"
             )
     if suspect:
-        _refuse_fetching(content, file, "kustomization")
+        _reject_urls(content, file, "kustomization")
     for key in (key for key in _NAMING if key in content):
         for index, entry in enumerate(as_list(content[key])):
-            place = f"{key}[{index}]"
+            field = f"{key}[{index}]"
             if isinstance(entry, str):
                 if "\n" not in entry or key in _PLACES:
-                    yield place, check_local(entry, file, place)
+                    yield field, check_local(entry, file, field)
                 elif key in PLUGINS:
                     check_plugin(load_yaml(entry, file), file)
             elif isinstance(entry, dict):
-                yield from ((place, check_local(text, file, place)) for text in _files(entry))
+                yield from ((field, check_local(text, file, field)) for text in _files(entry))
 
 
 def read_paths(content: bytes, file: str) -> list[str]:
-    """The paths that a kustomization file names; none where it is refused, for then it is until it changes."""
+    """The paths in a kustomization file; none if it is invalid, which only a change of the file can fix."""
     if len(content) > MAX_BYTES:
         return []
     try:
         text = content.decode()
-        (said,) = load_yaml(text, file)
-        found = {str(key): value for key, value in said.items()} if isinstance(said, dict) else {}
-        return [path for _, path in find_references(found, file, text)]
+        (document,) = load_yaml(text, file)
+        fields = {str(key): value for key, value in document.items()} if isinstance(document, dict) else {}
+        return [path for _, path in find_references(fields, file, text)]
     except (InvalidKustomization, ValueError):
         return []
 
 
 def check_plugin(documents: list[object], file: str) -> None:
-    """Raises Refused where a plugin's configuration, or what may be one, names something to fetch."""
+    """Raises InvalidKustomization if the configuration of a plugin, or what may be one, refers to something to
+    fetch."""
     for text in _paths(documents):
         if _FETCHED.match(text):
             check_local(text, file, "path")
 
 
-def check_local(text: str, file: str, place: str) -> str:
-    """`text` where it can be a relative path. Raises Refused for what kustomize would take for a place elsewhere."""
+def check_local(text: str, file: str, field: str) -> str:
+    """`text` if it is a relative path. Raises InvalidKustomization for an absolute path or anything that kustomize
+    fetches."""
     if text.startswith("/") or _REMOTE.match(text):
         raise InvalidKustomization(
             file,
-            f"{place}: {text[:200]} is not a path inside the repository",
-            "m2g builds without a network: commit the files and refer to them by a relative path",
+            f"{field}: {text[:200]} is not a path inside the repository",
+            "m2g builds without network access: commit the files and use a relative path",
         )
     return text
 
 
 def as_list(value: object) -> list[object]:
-    """A list as it is, nothing as an empty one, anything else alone in one."""
+    """A list unchanged, None as an empty list, and anything else as a list of one."""
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _readable(content: Mapping[str, object], file: str) -> None:
-    """Go's JSON reader folds case; a reference hidden by that is refused, as one hidden by a merge key is."""
+def _check_field_names(content: Mapping[str, object], file: str) -> None:
+    """Reject field names in the wrong case. Go's JSON parser ignores case, which could hide a reference."""
     keys = (key for key in (*PATCHES, *_SOURCES) if key in content)
     entries = [entry for key in keys for entry in as_list(content[key]) if isinstance(entry, dict)]
     for fields, mapping in ((_FIELDS, content), *((_FIELDS_INSIDE, entry) for entry in entries)):
         for key in mapping:
             right = fields.get(str(key).casefold(), key)
             if right != key:
-                raise InvalidKustomization(file, f"the field {key!r} is misspelt", f"write {right}")
+                raise InvalidKustomization(file, f"the field {key!r} is misspelled", f"write {right}")
 
 
 def _merges(node: object) -> bool:
@@ -137,21 +140,21 @@ def _merges(node: object) -> bool:
     return isinstance(node, list) and any(_merges(item) for item in node)
 
 
-def _refuse_fetching(node: object, file: str, place: str) -> None:
-    """Whatever field it stands in, also one that a later kustomize adds: no text but prose may be a URL."""
+def _reject_urls(node: object, file: str, field: str) -> None:
+    """Reject URLs in all fields except free text, including fields that later versions of kustomize add."""
     if isinstance(node, dict):
         for key, value in node.items():
             if str(key).casefold() not in _TEXTS:
-                _refuse_fetching(value, file, str(key))
+                _reject_urls(value, file, str(key))
     elif isinstance(node, list):
         for item in node:
-            _refuse_fetching(item, file, place)
+            _reject_urls(item, file, field)
     elif isinstance(node, str) and _FETCHED.match(node):
-        check_local(node, file, place)
+        check_local(node, file, field)
 
 
 def _files(entry: Mapping[str, object]) -> Iterator[str]:
-    """The paths of one patch, generator, replacement or openapi entry; `key=path` names a path."""
+    """The paths of a patch, generator, replacement or openapi entry. `key=path` contains a path."""
     for key in ("path", "env"):
         text = entry.get(key)
         if isinstance(text, str):
@@ -163,7 +166,7 @@ def _files(entry: Mapping[str, object]) -> Iterator[str]:
 
 
 def _paths(node: object) -> Iterator[str]:
-    """Every text below a key that can hold a path, at any depth."""
+    """All texts below keys that can have a path, at any depth."""
     if isinstance(node, dict):
         for key, value in node.items():
             for item in as_list(value):

@@ -1,4 +1,4 @@
-"""Which kustomize it is that builds here, told by its program file: two that build alike are one."""
+"""Identify the kustomize that builds on this machine by a digest of its program file."""
 
 from __future__ import annotations
 
@@ -12,32 +12,31 @@ from m2g.core.cache import Cache, key
 from m2g.core.errors import OutsideError
 
 _PROGRAMS = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"\xca\xfe\xba\xbe", b"MZ")
-"""How programs begin that are no script: Linux, macOS, Windows."""
+"""The first bytes of programs that are not scripts: Linux, macOS, Windows."""
 
 _PROGRAM, _SCRIPT = b"program", b"script."
 
 
 def digest_tool(command: Sequence[str], cache: Cache) -> bytes:
-    """A digest of the program; where it is a script, also of what the kustomize that it starts says of its version.
+    """A digest of the program. For a script, it includes the version that kustomize prints.
 
-    Whatever else such a script does (options, variables, what it does to the output) is in its own text, or not seen.
-    A program file is read once for each of its dates: reading 20 MB costs as much as building five overlays.
+    Other effects of a script (options, variables, filters) are in its text, or are not detected. A program file is read
+    again only if its date changes, because reading 20 MB costs as much as building five overlays.
     """
     program = os.path.realpath(shutil.which(command[0]) or command[0])
     try:
         state = os.stat(program)
         at = key("program", program, f"{state.st_size} {state.st_mtime_ns} {state.st_ino}")
-        found = cache.get(at)
-        if found is None or not found.startswith((_PROGRAM, _SCRIPT)):
+        digest = cache.get(at)
+        if digest is None or not digest.startswith((_PROGRAM, _SCRIPT)):
             with open(program, "rb") as file:
                 kind = _PROGRAM if file.read(4).startswith(_PROGRAMS) else _SCRIPT
                 file.seek(0)
-                found = kind + hashlib.file_digest(file, "sha256").digest()
-            cache.put(at, found)
+                digest = kind + hashlib.file_digest(file, "sha256").digest()
+            cache.put(at, digest)
     except OSError as error:
         raise OutsideError(f"{program} cannot be read: {error.strerror}") from error
-    if found.startswith(_PROGRAM):
-        return found
-    verb = "version"
-    ran = process.run([command[0], verb, *(["--client"] if command[1] == "kustomize" else [])])
-    return key(found, ran.stdout)
+    if digest.startswith(_PROGRAM):
+        return digest
+    ran = process.run([command[0], "version", *(["--client"] if command[1] == "kustomize" else [])])
+    return key(digest, ran.stdout)
