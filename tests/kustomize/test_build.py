@@ -152,7 +152,7 @@ def test_output_that_is_no_yaml_is_an_error_of_the_overlay(tmp_path: Path, monke
     program.chmod(0o755)
     monkeypatch.setenv("M2G_KUSTOMIZE", str(program))
     folders = fleet(tmp_path, 2)
-    assert all("no YAML" in built.error for built in kustomize.build(tmp_path, folders).values())
+    assert all("not valid YAML" in built.error for built in kustomize.build(tmp_path, folders).values())
 
 
 def test_without_any_kustomize_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
