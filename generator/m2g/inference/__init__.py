@@ -1,4 +1,4 @@
-"""Signature and input example → one request that the model's server takes, for each protocol."""
+"""Make a sample request from a model's signature and input example, for each protocol."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ __all__ = ["Protocol", "Request", "drop_example", "find_path", "keep_request_fac
 
 _LOG = "log it again with signature=infer_signature(example, model.predict(example)) and input_example=example"
 _LARGEST = 16 << 20
-"""Bytes of a body; a signature of a megabyte makes a few."""
+"""Maximum bytes of a body. A signature of one megabyte produces a few."""
 
 
 class Request(Value, frozen=True, kw_only=True):
-    """One sample body; empty where none can be made, and the notes say why. `origin` is where its values are from."""
+    """A sample request. If no `body` can be made, it is empty and the notes say why. `origin` is the source of its
+    values."""
 
     protocol: Protocol
     body: str
@@ -31,7 +32,7 @@ class Request(Value, frozen=True, kw_only=True):
 
 
 def find_path(slug: str, protocol: Protocol) -> str:
-    """Where a deployed model of this name is asked."""
+    """The URL path for requests to the deployed model `slug`."""
     match protocol:
         case "v2":
             return f"/v2/models/{slug}/infer"
@@ -46,16 +47,18 @@ def find_path(slug: str, protocol: Protocol) -> str:
 def make_request(mlmodel: Mlmodel, protocol: Protocol) -> Request:
     """The sample request of a model in a protocol.
 
-    Raises InputError where the input example contradicts the signature, or is nothing that MLflow writes.
+    Raises InputError if the input example does not fit the signature, or if MLflow could not have written it.
     """
     try:
         return _request(mlmodel, protocol)
     except RecursionError:
-        raise InputError("the input example is nested too deep", hint="log the model with a flatter example") from None
+        raise InputError(
+            "the input example is nested too deeply", hint="log the model with a flatter example"
+        ) from None
 
 
 def keep_request_facts(mlmodel: Mlmodel) -> Mlmodel:
-    """The part of a model that its requests depend on; most versions of a model are alike in it."""
+    """The facts of a model that its sample requests depend on. Most versions of a model share them."""
     return Mlmodel(
         sha256="",
         flavors=mlmodel.flavors,
@@ -67,45 +70,45 @@ def keep_request_facts(mlmodel: Mlmodel) -> Mlmodel:
 
 
 def drop_example(mlmodel: Mlmodel) -> Mlmodel:
-    """The model as if it had been logged without an input example: the request's values are made up."""
+    """The model without its input example, so that the values of a request are made up."""
     return msgspec.structs.replace(mlmodel, example="")
 
 
 def _request(mlmodel: Mlmodel, protocol: Protocol) -> Request:
     example = read(mlmodel.example)
     signature = mlmodel.signature
-    limited = tuple(limits.find_v2_limits(mlmodel)) if protocol == "v2" else ()
+    limit_notes = tuple(limits.find_v2_limits(mlmodel)) if protocol == "v2" else ()
     if signature is None or not signature.inputs:
-        missing = "the model has no signature, so its server checks nothing and types are guessed"
+        missing = "the model has no signature, so its server checks nothing and m2g guesses the types"
         if example is None:
             note = f"the model has no signature and no input example: m2g cannot know what it takes; {_LOG}"
-            return Request(protocol=protocol, body="", notes=(note, *limited), origin="none")
-        return _made(make_untyped_sample(example), protocol, (f"{missing}; {_LOG}", *limited))
-    found = make_sample(signature, example or make_agent_example(mlmodel))
-    if found is not None and example is None:
-        found = msgspec.structs.replace(found, origin="signature")
-    if found is None:
+            return Request(protocol=protocol, body="", notes=(note, *limit_notes), origin="none")
+        return _make(make_untyped_sample(example), protocol, (f"{missing}; {_LOG}", *limit_notes))
+    sample = make_sample(signature, example or make_agent_example(mlmodel))
+    if sample is not None and example is None:
+        sample = msgspec.structs.replace(sample, origin="signature")
+    if sample is None:
         note = "one row has more than a million values: log the model with an input example"
-        return Request(protocol=protocol, body="", notes=(note, *limited), origin="none")
-    return _made(found, protocol, limited)
+        return Request(protocol=protocol, body="", notes=(note, *limit_notes), origin="none")
+    return _make(sample, protocol, limit_notes)
 
 
-def _made(found: Sample, protocol: Protocol, limited: tuple[str, ...]) -> Request:
-    said: tuple[str, ...] = ()
+def _make(sample: Sample, protocol: Protocol, limit_notes: tuple[str, ...]) -> Request:
+    body_notes: tuple[str, ...] = ()
     match protocol:
         case "v2":
-            if any(tensor.dtype not in DATATYPES for tensor in found.tensors):
-                return Request(protocol=protocol, body="", notes=limited, origin="none")
-            body, said = v2.make_body(found)
+            if any(tensor.dtype not in DATATYPES for tensor in sample.tensors):
+                return Request(protocol=protocol, body="", notes=limit_notes, origin="none")
+            body, body_notes = v2.make_body(sample)
         case "invocations":
-            body = invocations.make_invocations_body(found)
+            body = invocations.make_invocations_body(sample)
         case "v1":
-            body, said = invocations.make_v1_body(found)
+            body, body_notes = invocations.make_v1_body(sample)
         case _:
             assert_never(protocol)
     text = json_format.format_body(body)
-    notes = (*limited, *found.notes, *said)
+    notes = (*limit_notes, *sample.notes, *body_notes)
     if len(text) > _LARGEST:
-        note = "the request is larger than 16 MiB: the signature has that many inputs"
+        note = "the request is larger than 16 MiB, because the signature has too many inputs"
         return Request(protocol=protocol, body="", notes=(note, *notes), origin="none")
-    return Request(protocol=protocol, body=text, notes=notes, origin=found.origin)
+    return Request(protocol=protocol, body=text, notes=notes, origin=sample.origin)

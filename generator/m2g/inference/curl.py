@@ -1,4 +1,4 @@
-"""The shell commands that send a body to a deployed model, for people who copy them."""
+"""Format shell commands that send a request to a deployed model, for users to paste."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _GATEWAY = (
 
 
 class Endpoint(Value, frozen=True, kw_only=True):
-    """A deployed model. `knative`: its pods are reached by a gateway alone; `local`: no address outside the cluster."""
+    """A deployed model. `knative` pods are reachable only through a gateway; `local` models only inside the cluster."""
 
     slug: str
     namespace: str
@@ -22,49 +22,59 @@ class Endpoint(Value, frozen=True, kw_only=True):
     local: bool = False
 
 
-def format_host_lookup(target: Endpoint) -> str:
-    """The host name that the ingress knows the model by."""
-    name, place = shlex.quote(target.slug), shlex.quote(target.namespace)
-    return f"HOST=$(kubectl get inferenceservice {name} -n {place} -o jsonpath='{{.status.url}}' | cut -d/ -f3)"
+def format_host_lookup(endpoint: Endpoint) -> str:
+    """The command that finds the host name of the model at the ingress."""
+    name, namespace = shlex.quote(endpoint.slug), shlex.quote(endpoint.namespace)
+    return f"HOST=$(kubectl get inferenceservice {name} -n {namespace}  -o jsonpath='{{.status.url}}' | cut -d/ -f3)"
 
 
-def format_ingress_call(target: Endpoint, body: Sequence[str] | str) -> tuple[str, ...]:
-    """By the cluster's ingress; nothing for a model that has none. `body` is a file, or the command that prints it."""
-    if target.local:
+def format_ingress_call(endpoint: Endpoint, body: Sequence[str] | str) -> tuple[str, ...]:
+    """The call through the cluster's ingress; empty for a model without one. `body` is a file, or a command that prints
+    it."""
+    if endpoint.local:
         return ()
-    return (format_host_lookup(target), *_post(body, f'"http://$INGRESS_HOST:$INGRESS_PORT{target.path}"', named=True))
+    return (
+        format_host_lookup(endpoint),
+        *_post(body, f'"http://$INGRESS_HOST:$INGRESS_PORT{endpoint.path}"', named=True),
+    )
 
 
-def format_port_forward_call(target: Endpoint, body: Sequence[str] | str) -> tuple[str, ...]:
-    """By a forwarded port: Kind, and every cluster without a load balancer.
+def format_port_forward_call(endpoint: Endpoint, body: Sequence[str] | str) -> tuple[str, ...]:
+    """The call through a forwarded port, for kind and every cluster without a load balancer.
 
-    Straight to a pod where that is possible: KServe's service is headless, and kubectl forwards no service port then.
+    The port is forwarded to a pod if possible, because KServe's service is headless and kubectl cannot forward its
+    port.
     """
-    url = shlex.quote(f"http://localhost:8080{target.path}")
-    if not target.knative:
-        pod = f"kubectl port-forward -n {shlex.quote(target.namespace)} deploy/{shlex.quote(target.slug)}-predictor"
+    url = shlex.quote(f"http://localhost:8080{endpoint.path}")
+    if not endpoint.knative:
+        pod = f"kubectl port-forward -n {shlex.quote(endpoint.namespace)} deploy/{shlex.quote(endpoint.slug)}-predictor"
         return (f"{pod} 8080:8080 &", *_post(body, url, named=False))
     forward = "kubectl port-forward -n istio-system"
-    if target.local:
+    if endpoint.local:
         return (
             f"{forward} svc/knative-local-gateway 8080:80 &",
-            format_host_lookup(target),
+            format_host_lookup(endpoint),
             *_post(body, url, named=True),
         )
-    return (_GATEWAY, f'{forward} "svc/$GATEWAY" 8080:80 &', format_host_lookup(target), *_post(body, url, named=True))
+    return (
+        _GATEWAY,
+        f'{forward} "svc/$GATEWAY" 8080:80 &',
+        format_host_lookup(endpoint),
+        *_post(body, url, named=True),
+    )
 
 
 def _post(body: Sequence[str] | str, url: str, *, named: bool) -> tuple[str, ...]:
-    # A port that is being forwarded answers after a moment.
+    # A forwarded port takes a moment until it accepts connections.
     headers = """-H "Host: $HOST" """ if named else ""
-    patience = "--retry 5 --retry-connrefused " if "localhost" in url else ""
+    retry = "--retry 5 --retry-connrefused " if "localhost" in url else ""
     if isinstance(body, str):
         return (
-            f"curl {patience}{headers}-H 'Content-Type: application/json' -d {shlex.quote('@' + body)} \\",
+            f"curl {retry}{headers}-H 'Content-Type: application/json' -d {shlex.quote('@' + body)} \\",
             f"  {url}",
         )
     return (
         f"{shlex.join(body)} |",
-        f"  curl {patience}{headers}-H 'Content-Type: application/json' -d @- \\",
+        f"  curl {retry}{headers}-H 'Content-Type: application/json' -d @- \\",
         f"  {url}",
     )

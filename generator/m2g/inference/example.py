@@ -1,8 +1,9 @@
-"""The text of a serving input example → its first row, in whichever of MLflow's forms it was saved."""
+"""Read the first row of a serving input example, in any of the forms in which MLflow saves it."""
 
 from __future__ import annotations
 
 import json
+import math
 from typing import Literal
 
 from m2g.core.errors import InputError
@@ -10,15 +11,15 @@ from m2g.core.model import Mlmodel, Value
 from m2g.inference.type_parser import Json
 
 _LLM = ("messages", "prompt", "input")
-"""By one of these keys MLflow's scoring server knows a body without an envelope (serving_data_parser)."""
-_BROKEN = "log the model again with input_example=…; without one m2g makes up values from the signature"
+"""Keys by which MLflow's scoring server recognizes a body without an envelope (serving_data_parser)."""
+_BROKEN = "log the model again with input_example=…, or without one: then m2g makes up values from the signature"
 
 
 class Example(Value, frozen=True, kw_only=True):
-    """One row.
+    """One row of an input example.
 
-    `form` says what `value` is: `row` maps column to cell, `cells` is a list without names, `values` is what stood
-    under `inputs` or `instances`, `whole` is a body without an envelope (chat, completions, embeddings).
+    `form` is the form of `value`: `row` maps column to cell, `cells` is a list without names, `values` is the value of
+    `inputs` or `instances`, and `whole` is a body without an envelope (chat, completions, embeddings).
     """
 
     form: Literal["row", "cells", "values", "whole"]
@@ -32,40 +33,40 @@ _LOADERS = {"chat_model": "chat", "chat_agent": "chat", "responses_agent": "resp
 
 
 def find_agent_kind(mlmodel: Mlmodel) -> str:
-    """`chat` or `responses`, the interface of an agent; empty for any other model. MLflow 2.19 wrote no task."""
+    """`chat` or `responses`, the interface of an agent; empty for any other model. MLflow 2.19 did not write a task."""
     kind, _, interface = mlmodel.task.partition("/")
-    found = interface.rpartition("/")[2] if kind == "agent" else _LOADERS.get(mlmodel.loader_module.rpartition(".")[2])
-    return found if found in _AGENTS else ""
+    name = interface.rpartition("/")[2] if kind == "agent" else _LOADERS.get(mlmodel.loader_module.rpartition(".")[2])
+    return name if name in _AGENTS else ""
 
 
 def make_agent_example(mlmodel: Mlmodel) -> Example | None:
-    """What an agent is asked, since its signature does not tell; None for any other model."""
+    """An example for an agent, whose signature has no example values; None for any other model."""
     kind = find_agent_kind(mlmodel)
     return Example(form="whole", value=_AGENTS[kind]) if kind else None
 
 
 def read(text: str) -> Example | None:
-    """The example of a record; None where there is none. Raises InputError for what is no example."""
+    """Parse the example of a record; None if there is none. Raises InputError for an invalid example."""
     if not text:
         return None
     try:
         body: Json = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         sentence = str(error).splitlines()[0][:120]
-        raise InputError(f"the input example is no JSON: {sentence}", hint=_BROKEN) from error
+        raise InputError(f"the input example is not valid JSON: {sentence}", hint=_BROKEN) from error
     if not isinstance(body, dict):
-        raise InputError("the input example is no JSON object as MLflow saves it", hint=_BROKEN)
+        raise InputError("the input example is not a JSON object, as MLflow saves it", hint=_BROKEN)
     params = body.get("params")
     return _example(body, params if isinstance(params, dict) else {})
 
 
 def _finite(text: str) -> float | None:
     number = float(text)
-    return number if number - number == 0 else None  # 1e999 is infinite
+    return number if math.isfinite(number) else None
 
 
 _DECODER = json.JSONDecoder(parse_constant=lambda _: None, parse_float=_finite)
-"""NaN and the infinities are no JSON, but MLflow writes them; the servers take a null for NaN."""
+"""NaN and infinities are not valid JSON, but MLflow writes them. Servers treat null as NaN."""
 
 
 def _example(body: dict[str, Json], params: dict[str, Json]) -> Example:
@@ -94,7 +95,7 @@ def _split(columns: list[Json], row: list[Json], params: dict[str, Json]) -> Exa
 
 
 def take_cell(value: Json, *, is_list: bool) -> Json:
-    """A column's value where `inputs` may hold the whole column; `is_list`: a value of it is itself a list."""
+    """The first value of a column, as `inputs` can contain the whole column. `is_list`: a value is itself a list."""
     if isinstance(value, list) and not is_list:
         return value[0] if value else None
     return value

@@ -1,4 +1,4 @@
-"""JSON text that people read and programs take: a line for each part, ASCII, the same for the same value."""
+"""Format JSON for people and programs: one line for each part, ASCII, deterministic."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _JSON = json.JSONEncoder(allow_nan=False)
 
 
 def format_body(body: Mapping[str, Json]) -> str:
-    """An object over lines: its keys, and the items of the lists directly under it, have a line each.
+    """An object with one line for each key, and for each item of the lists directly below.
 
-    All but ASCII is escaped: no character hides in a diff, a terminal or a shell, and every server reads it alike.
+    Everything except ASCII is escaped, so that no character is invisible in a diff, a terminal or a shell.
     """
     parts = [f"  {json.dumps(key)}: {_part(value)}" for key, value in body.items()]
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def format_line(value: Json) -> str:
-    """One line."""
+    """A value as one line of JSON."""
     return _JSON.encode(value)
 
 

@@ -1,4 +1,4 @@
-"""What a server will not answer whatever the body is, where the MLmodel file already tells."""
+"""Find limits of MLServer that the MLmodel file already shows: models that it cannot load or answer for."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ from m2g.inference.example import find_agent_kind
 from m2g.inference.tensor import DATATYPES
 from m2g.inference.type_parser import parse
 
-_ELSEWHERE = "MLflow's own server does (profile: mlflow-image, asked at /invocations)"
+_ELSEWHERE = "MLflow's own server can (profile: mlflow-image, path /invocations)"
 _SERIES = frozenset(("prophet", "statsmodels", "pmdarima"))
-"""Flavors whose answer is a pandas Series or has datetimes; MLServer encodes neither."""
+"""Flavors that return a pandas Series or datetimes. MLServer can encode neither."""
 
 
 def find_v2_limits(mlmodel: Mlmodel) -> Iterator[str]:
-    """Why MLServer 1.7.1 does not load or does not answer (its codecs, and mlserver_mlflow's metadata)."""
+    """Reasons why MLServer 1.7.1 cannot load the model or encode its answer (its codecs, and mlserver_mlflow's
+    metadata)."""
     signature = mlmodel.signature
     if signature is not None and signature.inputs is not None and signature.outputs is None:
         yield (
-            "MLServer does not load a model whose signature has no outputs: log it again with "
+            "MLServer cannot load a model whose signature has no outputs: log it again with "
             "signature=infer_signature(example, model.predict(example))"
         )
     for side, field in _dtypes(signature):
-        yield f"MLServer does not load a model with {side} of dtype {field[:40]}; {_ELSEWHERE}"
+        yield f"MLServer cannot load a model with {side} of dtype {field[:40]}; {_ELSEWHERE}"
     if any(f.shape is not None and f.type == "object" for f in (signature.inputs or () if signature else ())):
-        yield f"MLServer makes text of an input of dtype object, which the signature then refuses; {_ELSEWHERE}"
+        yield f"MLServer converts an input of dtype object to text, which the signature rejects; {_ELSEWHERE}"
     if find_agent_kind(mlmodel):
         yield f"MLServer cannot encode the answer of an agent ({find_agent_kind(mlmodel)}); {_ELSEWHERE}"
         return
     flavors = sorted(_SERIES & {flavor.name for flavor in mlmodel.flavors})
     if flavors:
-        yield f"MLServer cannot encode what a {flavors[0]} model answers (a Series, datetimes); {_ELSEWHERE}"
+        yield f"MLServer cannot encode the answer of a {flavors[0]} model (a Series, datetimes); {_ELSEWHERE}"
         return
     yield from _outputs(signature)
 
@@ -51,9 +52,9 @@ def _outputs(signature: Signature | None) -> Iterator[str]:
         yield f"MLServer cannot encode the datetimes of output {dated[0][:80]!r}; {_ELSEWHERE}"
     if len(columns) != 1 or columns[0].name:
         return
-    word = parse(columns[0].type).name
-    if word not in ("string", "datetime"):
+    type_name = parse(columns[0].type).name
+    if type_name not in ("string", "datetime"):
         yield (
-            f"MLServer answers only if the model returns an array: an output without a name ({word}) may be a Series "
-            f"or a list, which it cannot encode; {_ELSEWHERE}"
+            f"MLServer needs a model that returns an array: an output without a name ({type_name}) may be a Series "
+            f"or a list, which it cannot encode;  {_ELSEWHERE}"
         )

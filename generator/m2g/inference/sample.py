@@ -1,4 +1,4 @@
-"""Signature and example → one row to send: typed columns or tensors, and parameters, whatever the protocol."""
+"""Make one row to send from a signature and an example: typed columns or tensors, and parameters, for any protocol."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from m2g.inference.type_parser import (
 )
 
 _NAMES = 10
-"""Names that a note lists."""
+"""Maximum number of names in a note."""
 
 
 class Column(Value, frozen=True, kw_only=True):
-    """One cell of the row; `name` is empty in a signature without names."""
+    """One cell of the row. `name` is empty if the signature has no names."""
 
     name: str
     type: Type
@@ -38,7 +38,7 @@ class Column(Value, frozen=True, kw_only=True):
 
 
 class Sample(Value, frozen=True, kw_only=True):
-    """What is sent: columns, or tensors where there are no columns. `whole` is a body that needs no envelope."""
+    """What to send: columns, or tensors if there are no columns. `whole` is a body that needs no envelope."""
 
     origin: Literal["example", "signature"]
     columns: tuple[Column, ...] = ()
@@ -47,16 +47,17 @@ class Sample(Value, frozen=True, kw_only=True):
     whole: dict[str, Json] | None = None
     notes: tuple[str, ...] = ()
     has_signature: bool = True
-    """Whether a signature describes it."""
+    """Whether the model has a signature."""
 
 
 def make_sample(signature: Signature, example: Example | None) -> Sample | None:
-    """The sample of a model with a signature; None where nobody could send one. Raises InputError."""
+    """The sample of a model with a signature; None if it would be too large. Raises InputError for an unsuitable
+    example."""
     fields = signature.inputs or ()
-    params, odd = _params(signature.params or (), example)
+    params, param_notes = _params(signature.params or (), example)
     if any(field.shape is not None for field in fields):
         found = _tensors(fields, example, params)
-        return None if found is None else msgspec.structs.replace(found, notes=(*found.notes, *odd))
+        return None if found is None else msgspec.structs.replace(found, notes=(*found.notes, *param_notes))
     columns, notes = _columns(fields, example)
     whole = example.value if example and example.form == "whole" else None
     return Sample(
@@ -64,12 +65,12 @@ def make_sample(signature: Signature, example: Example | None) -> Sample | None:
         columns=columns,
         params=params,
         whole=whole if isinstance(whole, dict) else None,
-        notes=(*notes, *odd),
+        notes=(*notes, *param_notes),
     )
 
 
 def make_untyped_sample(example: Example) -> Sample:
-    """The sample of a model without a signature: the types are those that JSON has."""
+    """The sample of a model without a signature. The types are guessed from JSON."""
     match example.form, example.value:
         case (("row" | "whole"), dict(row)):
             columns = tuple(Column(name=name, type=_guess(value), value=value) for name, value in row.items())
@@ -96,8 +97,8 @@ def _free(
     for name, value in tensors:
         try:
             made.append(tensor.infer_tensor(name, value))
-        except Mismatch as wrong:
-            raise describe_mismatch(f"{_called(name)}: {wrong}") from None
+        except Mismatch as error:
+            raise describe_mismatch(f"{_describe(name)}: {error}") from None
     params: dict[str, Json] = {name: value for name, value in example.params.items() if value is not None}
     return Sample(
         origin="example", columns=columns, tensors=tuple(made), params=params, whole=whole, has_signature=False
@@ -110,14 +111,14 @@ def _guess(value: Json) -> Type:
 
 
 def _params(fields: Sequence[Field], example: Example | None) -> tuple[dict[str, Json], tuple[str, ...]]:
-    """Every parameter with the example's value or its default, and notes; one without either is left out."""
+    """Every parameter that has a value in the example or a default, and notes."""
     given = example.params if example else {}
     found: dict[str, Json] = {}
-    odd: list[str] = []
+    invalid: list[str] = []
     for field in fields:
         value = given.get(field.name)
-        own = value is not None
-        if not own:
+        is_given = value is not None
+        if not is_given:
             value = _default(field)
         if value is None:
             continue
@@ -126,11 +127,13 @@ def _params(fields: Sequence[Field], example: Example | None) -> tuple[dict[str,
             type_ = Type(name="array", items=type_)
         try:
             found[field.name] = fit_value(type_, value)
-        except Mismatch as wrong:
-            if own:
-                raise describe_mismatch(f"parameter {field.name[:80]!r}: {wrong}") from None
-            odd.append(field.name)
-    notes = (f"parameters whose defaults are not of their own type, and left out: {_list(odd)}",) if odd else ()
+        except Mismatch as error:
+            if is_given:
+                raise describe_mismatch(f"parameter {field.name[:80]!r}: {error}") from None
+            invalid.append(field.name)
+    notes = (
+        (f"left out, because the default does not have the type of the parameter: {_list(invalid)}",) if invalid else ()
+    )
     return found, notes
 
 
@@ -148,7 +151,7 @@ def _tensors(fields: Sequence[Field], example: Example | None, params: dict[str,
         if any(found is None for found in made):
             return None
         loose = [field.name or "input-0" for field in fields if any(size < 0 for size in (field.shape or ())[1:])]
-        notes = [f"of any size, and 1 here: a dimension of {_list(loose)}"] if loose else []
+        notes = [f"a dimension of any size is 1 here: {_list(loose)}"] if loose else []
         return Sample(
             origin="signature", tensors=tuple(t for t in made if t is not None), params=params, notes=tuple(notes)
         )
@@ -156,8 +159,8 @@ def _tensors(fields: Sequence[Field], example: Example | None, params: dict[str,
     for field, value in _tensor_values(fields, example):
         try:
             found.append(tensor.fit_tensor(field, value))
-        except Mismatch as wrong:
-            raise describe_mismatch(f"{_called(field.name)}: {wrong}") from None
+        except Mismatch as error:
+            raise describe_mismatch(f"{_describe(field.name)}: {error}") from None
     return Sample(origin="example", tensors=tuple(found), params=params)
 
 
@@ -179,13 +182,13 @@ def _tensor_values(fields: Sequence[Field], example: Example) -> Iterator[tuple[
         elif alone and not isinstance(value, dict):
             yield field, value
         else:
-            raise describe_mismatch(f"{_called(field.name)} is required, and the example does not have it")
+            raise describe_mismatch(f"{_describe(field.name)} is required, but the example does not have it")
 
 
 def _columns(fields: Sequence[Field], example: Example | None) -> tuple[tuple[Column, ...], tuple[str, ...]]:
     types = [parse(field.type) for field in fields]
     notes = [
-        f"m2g does not know the type {type_.name[:80]!r} of {_called(field.name)}"
+        f"m2g does not know the type {type_.name[:80]!r} of {_describe(field.name)}"
         for field, type_ in zip(fields, types, strict=True)
         if not type_.known
     ][:_NAMES]
@@ -198,41 +201,41 @@ def _columns(fields: Sequence[Field], example: Example | None) -> tuple[tuple[Co
         if value is None and not field.required:
             continue
         if position not in cells:
-            raise describe_mismatch(f"{_called(field.name)} is required, and the example does not have it")
+            raise describe_mismatch(f"{_describe(field.name)} is required, but the example does not have it")
         if value is None and type_.name not in NULLABLE:
-            value = _instead(field, type_)
+            value = _replace_null(field, type_)
             empty.append(field.name or "input-0")
         columns.append(Column(name=field.name, type=type_, value=_fit(field, type_, value)))
     if fields and not columns:
         return _made_up(fields, types, notes)
     if empty:
-        notes = [*notes, f"the example has a null, and no server takes one of that type, so made up: {_list(empty)}"]
+        notes = [*notes, f"made up, because servers do not accept the null in the example: {_list(empty)}"]
     return tuple(columns), tuple(notes)
 
 
 def _made_up(
     fields: Sequence[Field], types: Sequence[Type], notes: list[str]
 ) -> tuple[tuple[Column, ...], tuple[str, ...]]:
-    """Optional columns are left out, which is always right; not where there is nothing else to send."""
-    every = all(not field.required for field in fields)
-    chosen = [(f, t) for f, t in zip(fields, types, strict=True) if f.required or every]
-    left = [field.name for field in fields if not field.required and not every]
+    """Columns with made-up values. Optional columns are left out, unless there are no others."""
+    is_all_optional = all(not field.required for field in fields)
+    chosen = [(f, t) for f, t in zip(fields, types, strict=True) if f.required or is_all_optional]
+    left = [field.name for field in fields if not field.required and not is_all_optional]
     if left:
         notes = [*notes, f"optional, and left out here: {_list(left)}"]
     return tuple(Column(name=f.name, type=t, value=make_value(t)) for f, t in chosen), tuple(notes)
 
 
 def _cells(fields: Sequence[Field], types: Sequence[Type], example: Example) -> dict[int, Json]:
-    """The example's cells by their place in the signature; no key where the example has none, not even a null."""
+    """The example's cells by position in the signature. Missing cells have no key; null is a value."""
     value, form = example.value, example.form
     if len(fields) == 1 and not fields[0].name:
-        return _only(types[0], value, form)
+        return _take_single(types[0], value, form)
     if form == "values" and isinstance(value, list) and value and isinstance(value[0], dict):
         value, form = value[0], "row"
     if isinstance(value, dict) and fields[0].name:
         return {
-            place: take_cell(value[field.name], is_list=form != "values" or _lists(type_))
-            for place, (field, type_) in enumerate(zip(fields, types, strict=True))
+            position: take_cell(value[field.name], is_list=form != "values" or _holds_lists(type_))
+            for position, (field, type_) in enumerate(zip(fields, types, strict=True))
             if field.name in value
         }
     if isinstance(value, dict):
@@ -241,20 +244,20 @@ def _cells(fields: Sequence[Field], types: Sequence[Type], example: Example) -> 
         return dict(enumerate(value))
     if value == []:
         return {}
-    return {0: take_cell(value, is_list=len(fields) == 1 and _lists(types[0]) and not _listed(value))}
+    return {0: take_cell(value, is_list=len(fields) == 1 and _holds_lists(types[0]) and not _is_list_of_lists(value))}
 
 
-def _lists(type_: Type) -> bool:
+def _holds_lists(type_: Type) -> bool:
     return type_.name in ("array", "any") or not type_.known
 
 
-def _listed(value: Json) -> bool:
-    """Whether these are rows that are lists themselves."""
+def _is_list_of_lists(value: Json) -> bool:
+    """Whether these are rows that are themselves lists."""
     return isinstance(value, list) and bool(value) and isinstance(value[0], list)
 
 
-def _only(type_: Type, value: Json, form: str) -> dict[int, Json]:
-    """The one value of a signature with one input and no name (a type hint such as list[str])."""
+def _take_single(type_: Type, value: Json, form: str) -> dict[int, Json]:
+    """The value for a signature with one input without a name (a type hint such as list[str])."""
     if form == "row" and isinstance(value, dict) and type_.name not in ("object", "map", "any"):
         return dict(enumerate(value.values()))
     if isinstance(value, list) and (form != "cells" or type_.name != "array" or len(value) == 1):
@@ -262,22 +265,22 @@ def _only(type_: Type, value: Json, form: str) -> dict[int, Json]:
     return {0: value}
 
 
-def _instead(field: Field, type_: Type) -> Json:
-    """For a null. Data frames hold none of the types that have none: then it is missing."""
+def _replace_null(field: Field, type_: Type) -> Json:
+    """A value instead of a null. Types that cannot be null in a data frame raise InputError."""
     if type_.name in ("boolean", "integer", "long"):
-        raise describe_mismatch(f"{_called(field.name)} is required, and the example has no {type_.name} for it")
+        raise describe_mismatch(f"{_describe(field.name)} is required, but the example has no {type_.name} for it")
     return make_value(type_)
 
 
 def _fit(field: Field, type_: Type, value: Json) -> Json:
     try:
         return fit_value(type_, value)
-    except Mismatch as wrong:
-        raise describe_mismatch(f"{_called(field.name)}: {wrong}") from None
+    except Mismatch as error:
+        raise describe_mismatch(f"{_describe(field.name)}: {error}") from None
 
 
 def expand_properties(column: Column) -> Iterator[Column]:
-    """The properties of an object that is the whole input, as columns: MLServer wants one input for each."""
+    """The properties of an object that is the whole input, as columns, because MLServer needs an input for each."""
     value = column.value if isinstance(column.value, dict) else {}
     known: dict[str, Property] = {p.name: p for p in column.type.properties or ()}
     for name, item in value.items():
@@ -288,11 +291,11 @@ def expand_properties(column: Column) -> Iterator[Column]:
 
 
 def is_nested(type_: Type) -> bool:
-    """Whether a cell of this type is JSON of its own."""
+    """Whether a cell of this type is encoded as JSON."""
     return type_.name in NESTED or not type_.known
 
 
-def _called(name: str) -> str:
+def _describe(name: str) -> str:
     return f"column {name[:80]!r}" if name else "the input"
 
 

@@ -1,4 +1,4 @@
-"""Tensors: nested lists ↔ shape and flat data, checked against a signature's dtype and shape."""
+"""Convert between nested lists and tensors (shape and flat data), and check them against a signature."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from m2g.core.model import Field, Value
 from m2g.inference.type_parser import Json, Mismatch, fit_float, fit_integer
 
 MAX_VALUES = 1 << 20
-"""Values of a made-up tensor; MLflow's server takes bodies up to 100 MB, but nobody reads a sample of that size."""
+"""Maximum values of a made-up tensor. MLflow's server accepts 100 MB, but a sample of that size is useless."""
 DATATYPES = {
     "bool": "BOOL",
     **{f"uint{bits}": f"UINT{bits}" for bits in (8, 16, 32, 64)},
@@ -18,13 +18,13 @@ DATATYPES = {
     "str": "BYTES",
     "object": "BYTES",
 }
-"""dtype to the datatype of protocol v2; MLServer cannot load a model with another one."""
+"""dtype to the datatype of protocol v2. MLServer cannot load a model with any other dtype."""
 _INTEGERS = {f"{sign}int{bits}": bits for sign in ("", "u") for bits in (8, 16, 32, 64)}
 _LARGEST = {"float16": 65504.0, "float32": 3.4028234663852886e38, "float64": math.inf}
 
 
 class Tensor(Value, frozen=True, kw_only=True):
-    """One tensor of a request: `data` is flat, row by row."""
+    """One tensor of a request. `data` is flat, row by row."""
 
     name: str
     dtype: str
@@ -33,7 +33,7 @@ class Tensor(Value, frozen=True, kw_only=True):
 
     @property
     def nested(self) -> Json:
-        """The data as lists in lists."""
+        """The data as nested lists."""
         values: list[Json] = list(self.data)
         for size in reversed(self.shape[1:]):
             step = max(size, 1)
@@ -42,7 +42,7 @@ class Tensor(Value, frozen=True, kw_only=True):
 
 
 def make_tensor(field: Field) -> Tensor | None:
-    """One row of plausible values; a dimension of any size is 1. None where that is too many to send."""
+    """One row of made-up values. A dimension of any size is 1. None if the tensor would be too large."""
     shape = tuple(1 if size < 0 else size for size in field.shape or ())
     count = 1
     for size in shape:
@@ -58,24 +58,23 @@ def make_tensor(field: Field) -> Tensor | None:
 
 
 def fit_tensor(field: Field, value: Json) -> Tensor:
-    """The first row of an example as a tensor of this field. Raises Mismatch."""
+    """The first row of an example as a tensor for this field. Raises Mismatch."""
     shape = _batch(field.shape or (), value)
-    found = _shape(value) if isinstance(value, list) else ()
+    actual = _shape(value) if isinstance(value, list) else ()
     if shape and isinstance(value, list) and value:
         value = value[:1] * shape[0] if len(value) == 1 else value[: shape[0]]
-        found = (len(value), *found[1:])
-    wrong = len(found) != len(shape) or any(want not in (-1, have) for want, have in zip(shape, found, strict=True))
-    if wrong:
-        raise Mismatch(f"it has shape {_words(found)}, and the signature wants {_words(field.shape or ())}")
+        actual = (len(value), *actual[1:])
+    if len(actual) != len(shape) or any(want not in (-1, have) for want, have in zip(shape, actual, strict=True)):
+        raise Mismatch(f"it has shape {_format(actual)}, but the signature has {_format(field.shape or ())}")
     data: list[Json] = []
-    _flatten(value, found, data)
+    _flatten(value, actual, data)
     return Tensor(
-        name=field.name, dtype=field.type, shape=found, data=tuple(_scalar(field.type, item) for item in data)
+        name=field.name, dtype=field.type, shape=actual, data=tuple(_scalar(field.type, item) for item in data)
     )
 
 
 def infer_tensor(name: str, value: Json) -> Tensor:
-    """A tensor that no signature describes, with the dtype that its values have in JSON. Raises Mismatch."""
+    """A tensor without a signature. The dtype is inferred from the JSON values. Raises Mismatch."""
     value = value[:1] if isinstance(value, list) else value
     shape = _shape(value) if isinstance(value, list) else ()
     data: list[Json] = []
@@ -92,7 +91,7 @@ def infer_tensor(name: str, value: Json) -> Tensor:
 
 
 def _batch(shape: Sequence[int], value: Json) -> tuple[int, ...]:
-    """The signature's shape for one row; a first dimension of fixed size is a batch that must be whole."""
+    """The signature's shape for one row. A first dimension of fixed size is a batch that must be complete."""
     if not shape or shape[0] != -1:
         return tuple(shape)
     return (min(1, len(value)) if isinstance(value, list) else 1, *shape[1:])
@@ -109,11 +108,11 @@ def _shape(value: Json) -> tuple[int, ...]:
 def _flatten(value: Json, shape: Sequence[int], data: list[Json]) -> None:
     if not shape:
         if isinstance(value, list | dict):
-            raise Mismatch("its rows are not all of one shape")
+            raise Mismatch("its rows have different shapes")
         data.append(value)
         return
     if not isinstance(value, list) or len(value) != shape[0]:
-        raise Mismatch("its rows are not all of one shape")
+        raise Mismatch("its rows have different shapes")
     for item in value:
         _flatten(item, shape[1:], data)
 
@@ -136,8 +135,8 @@ def _scalar(dtype: str, value: Json) -> Json:
             return fit_integer(value, low, high, dtype, "a value")
         case int() | float() if dtype not in DATATYPES or dtype == "object":
             return value
-    raise Mismatch(f"a value is {type(value).__name__ if value is not None else 'null'}, and the tensor is {dtype}")
+    raise Mismatch(f"a value is {type(value).__name__ if value is not None else 'null'}, but the tensor is {dtype}")
 
 
-def _words(shape: Sequence[int]) -> str:
+def _format(shape: Sequence[int]) -> str:
     return "[" + ", ".join("any" if size < 0 else str(size) for size in shape) + "]"

@@ -1,4 +1,4 @@
-"""A signature's type words (`array<long>`, `object{a: double, b?: string}`) as a tree, and values of such a type."""
+"""Parse the types of a signature (`array<long>`, `object{a: double, b?: string}`), and fit values to them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from m2g.core.model import Value
 Json: TypeAlias = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 
 NESTED = frozenset(("array", "map", "object", "any"))
-"""What a cell of a table cannot hold but as JSON."""
+"""Types that a cell of a table can contain only as JSON."""
 NULLABLE = frozenset(("float", "double", "string"))
-"""Types of columns that both servers take a null of."""
+"""Types of columns for which both servers accept null."""
 _MAX_DEPTH = 48
 _INTEGERS = {"integer": 31, "long": 63}
 _LARGEST_FLOAT = 3.4028234663852886e38
@@ -47,7 +47,8 @@ class Property(Value, frozen=True, kw_only=True):
 
 
 class Type(Value, frozen=True, kw_only=True):
-    """`word` is MLflow's; `items` is what an array or a map holds; `known` is false for a word that m2g never met."""
+    """A type. `name` is MLflow's; `items` is the type of the items of an array or map; `known` is false for unknown
+    names."""
 
     name: str
     items: Type | None = None
@@ -56,12 +57,12 @@ class Type(Value, frozen=True, kw_only=True):
 
 
 class Mismatch(Exception):
-    """A value is not of its type; the text says why, beginning with where in the value."""
+    """A value does not fit its type. The text says why, and starts with the position in the value."""
 
 
-@memo.short  # the words of most columns are the same few
+@memo.short  # most columns have one of a few types
 def parse(text: str) -> Type:
-    """The tree of a type word; what is none is a type of that word that is not known."""
+    """Parse a type. Invalid text becomes a type with that name that is not known."""
     try:
         found, end = _parse(text, 0, 0)
     except ValueError:
@@ -71,40 +72,40 @@ def parse(text: str) -> Type:
 
 def _parse(text: str, start: int, depth: int) -> tuple[Type, int]:
     if depth > _MAX_DEPTH:
-        raise ValueError("too deep")
-    for word in ("array", "map"):
-        if text.startswith(f"{word}<", start):
-            items, end = _parse(text, start + len(word) + 1, depth + 1)
-            return Type(name=word, items=items), _after(text, end, ">")
+        raise ValueError("nested too deeply")
+    for name in ("array", "map"):
+        if text.startswith(f"{name}<", start):
+            items, end = _parse(text, start + len(name) + 1, depth + 1)
+            return Type(name=name, items=items), _skip(text, end, ">")
     if text.startswith("object{", start):
         return _object(text, start + len("object{"), depth)
     end = next((at for at in range(start, len(text)) if text[at] in ",>}"), len(text))
-    word = text[start:end]
-    return Type(name=word, known=word in _SAMPLES or word in NESTED), end
+    name = text[start:end]
+    return Type(name=name, known=name in _SAMPLES or name in NESTED), end
 
 
 def _object(text: str, at: int, depth: int) -> tuple[Type, int]:
     properties: list[Property] = []
     while not text.startswith("}", at):
-        found = _NAME.match(text, at)
-        if found is None:
+        match = _NAME.match(text, at)
+        if match is None:
             raise ValueError("a property without a name")
-        name = json.loads(found[1]) if found[1].startswith('"') else found[1]
-        inner, at = _parse(text, found.end(), depth + 1)
-        properties.append(Property(name=name, required=not found[2], type=inner))
+        name = json.loads(match[1]) if match[1].startswith('"') else match[1]
+        inner, at = _parse(text, match.end(), depth + 1)
+        properties.append(Property(name=name, required=not match[2], type=inner))
         if not text.startswith("}", at):
-            at = _after(text, at, ",")
+            at = _skip(text, at, ",")
     return Type(name="object", properties=tuple(properties)), at + 1
 
 
-def _after(text: str, at: int, mark: str) -> int:
+def _skip(text: str, at: int, mark: str) -> int:
     if not text.startswith(mark, at):
         raise ValueError(f"no {mark}")
     return at + len(mark)
 
 
 def make_value(type_: Type) -> Json:
-    """A plausible value, always the same one; optional properties are left out."""
+    """A made-up value, always the same one, without optional properties."""
     inner = None if type_.items is None else make_value(type_.items)
     match type_.name:
         case "array":
@@ -113,12 +114,12 @@ def make_value(type_: Type) -> Json:
             return {} if type_.items is None else {"key": inner}
         case "object":
             return {p.name: make_value(p.type) for p in type_.properties or () if p.required}
-        case word:
-            return _SAMPLES.get(word, "text")
+        case name:
+            return _SAMPLES.get(name, "text")
 
 
 def fit_value(type_: Type, value: Json, where: str = "") -> Json:
-    """`value` as JSON carries a value of this type; a null stays one. Raises Mismatch."""
+    """`value` in the JSON form of this type. Null stays null. Raises Mismatch."""
     if value is None or type_.name == "any" or not type_.known:
         return value
     match type_.name, value:
@@ -142,24 +143,24 @@ def _fit_object(properties: Sequence[Property] | None, value: dict[str, Json], w
     known = {property_.name: property_ for property_ in properties}
     for property_ in properties:
         if property_.required and value.get(property_.name) is None:
-            raise Mismatch(f"{where}.{property_.name} is required, and it is not there")
+            raise Mismatch(f"{where}.{property_.name} is required but missing")
     for name in value:
         if name not in known:
             raise Mismatch(f"{where}.{name} is not in the signature")
     return {name: fit_value(known[name].type, item, f"{where}.{name}") for name, item in value.items()}
 
 
-def fit_scalar(word: str, value: Json, where: str = "") -> Json:
+def fit_scalar(name: str, value: Json, where: str = "") -> Json:
     """A value of one of MLflow's data types. Raises Mismatch."""
-    match word, value:
+    match name, value:
         case "boolean", bool():
             return value
         case (("integer" | "long"), int()) if not isinstance(value, bool):
-            return fit_integer(value, -(1 << _INTEGERS[word]), (1 << _INTEGERS[word]) - 1, word, where)
+            return fit_integer(value, -(1 << _INTEGERS[name]), (1 << _INTEGERS[name]) - 1, name, where)
         case (("integer" | "long"), float()) if value.is_integer():
-            return fit_scalar(word, int(value), where)
+            return fit_scalar(name, int(value), where)
         case (("float" | "double"), int() | float()) if not isinstance(value, bool):
-            return fit_float(value, _LARGEST_FLOAT if word == "float" else math.inf, word, where)
+            return fit_float(value, _LARGEST_FLOAT if name == "float" else math.inf, name, where)
         case "string", str():
             return value
         case "binary", str():
@@ -167,39 +168,40 @@ def fit_scalar(word: str, value: Json, where: str = "") -> Json:
         case "datetime", str():
             return _datetime(value, where)
         case _:
-            raise _mismatch(word, value, where)
+            raise _mismatch(name, value, where)
 
 
-def fit_integer(value: int, low: int, high: int, word: str, where: str) -> int:
-    """An integer within the limits of its type. Raises Mismatch."""
+def fit_integer(value: int, low: int, high: int, name: str, where: str) -> int:
+    """An integer within the range of its type. Raises Mismatch."""
     if not low <= value <= high:
-        raise _mismatch(word, value, where)
+        raise _mismatch(name, value, where)
     return value
 
 
-def fit_float(value: float, largest: float, word: str, where: str) -> float:
-    """A finite number that its type can hold. Raises Mismatch."""
+def fit_float(value: float, largest: float, name: str, where: str) -> float:
+    """A finite number within the range of its type. Raises Mismatch."""
     try:
         number = float(value)
     except OverflowError:
-        raise _mismatch(word, value, where) from None
+        raise _mismatch(name, value, where) from None
     if not math.isfinite(number) or abs(number) > largest:
-        raise _mismatch(word, value, where)
+        raise _mismatch(name, value, where)
     return number
 
 
 def _binary(value: str, where: str) -> str:
-    """Base64 without the line ends that MLflow writes into it."""
+    """Base64 without the line breaks that MLflow adds."""
     text = "".join(value.split())
     try:
         base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise Mismatch(f"{where or 'it'} is binary, and {_shown(value)} is no Base64") from None
+        raise Mismatch(f"{where or 'it'} is binary, but {_shown(value)} is not Base64") from None
     return text
 
 
 def _datetime(value: str, where: str) -> str:
-    """ISO 8601 without a zone and with six digits at most: Python 3.10, in the stock runtime, reads no more."""
+    """ISO 8601 without a time zone and with at most six digits, because the stock runtime's Python 3.10 parses no
+    more."""
     try:
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is not None:
@@ -209,8 +211,8 @@ def _datetime(value: str, where: str) -> str:
     return moment.isoformat()
 
 
-def _mismatch(word: str, value: Json, where: str) -> Mismatch:
-    return Mismatch(f"{where or 'it'} is {word}, and {_shown(value)} is none")
+def _mismatch(name: str, value: Json, where: str) -> Mismatch:
+    return Mismatch(f"{where or 'it'} is {name}, but the value is {_shown(value)}")
 
 
 def _shown(value: Json) -> str:
@@ -218,15 +220,15 @@ def _shown(value: Json) -> str:
     if isinstance(value, dict | list) or value is None:
         return kinds[type(value)]
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 256:
-        return "a huge number"  # Python refuses to print it
+        return "a huge number"  # Python does not print it
     text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def describe_mismatch(problem: str) -> InputError:
-    """The error for an example that its own signature refuses."""
+    """The error for an example that does not fit its signature."""
     return InputError(
-        f"the input example contradicts the signature: {problem}",
+        f"the input example does not fit the signature: {problem}",
         hint="log the model again with an example that fits: "
         "log_model(…, input_example=example, signature=infer_signature(example, model.predict(example)))",
     )

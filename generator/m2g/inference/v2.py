@@ -1,7 +1,7 @@
-"""The sample as a body of the Open Inference Protocol (v2), in the encodings that MLServer 1.7.1 takes for MLflow.
+"""Make a body of the Open Inference Protocol (v2) from a sample, in encodings that MLServer 1.7.1 accepts for MLflow.
 
-What it takes was tried type by type (tests/inference): an INT64 is refused for a double, an offset in a datetime, a
-list of values for an array column that does not say `pd_json`.
+They were tested type by type (tests/inference): MLServer rejects an INT64 for a double, an offset in a datetime, and a
+list of values for an array column without `pd_json`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from m2g.inference.tensor import DATATYPES, Tensor
 from m2g.inference.type_parser import Json
 
 _RESERVED = frozenset(("content_type", "headers"))
-"""Keys of a request's parameters that MLServer reads itself."""
+"""Parameters of a request that MLServer itself uses."""
 _COLUMNS = {
     "boolean": ("BOOL", "np"),
     "integer": ("INT32", "np"),
@@ -27,38 +27,38 @@ _COLUMNS = {
 }
 
 
-def make_body(found: Sample) -> tuple[dict[str, Json], tuple[str, ...]]:
-    """The body and what is to be said about it."""
+def make_body(sample: Sample) -> tuple[dict[str, Json], tuple[str, ...]]:
+    """The body, and notes about it."""
     notes = []
     inputs: list[Json]
-    if found.tensors:
-        inputs = [_tensor(tensor, number) for number, tensor in enumerate(found.tensors)]
-        content = "dict" if found.tensors[0].name else "np"
+    if sample.tensors:
+        inputs = [_tensor(tensor, number) for number, tensor in enumerate(sample.tensors)]
+        content = "dict" if sample.tensors[0].name else "np"
     else:
         content = "pd"
-        inputs = [_column(column, number) for number, column in enumerate(_flat(found.columns))]
-    unsent = sorted(_RESERVED & set(found.params))
+        inputs = [_column(column, number) for number, column in enumerate(_flat(sample.columns))]
+    unsent = sorted(_RESERVED & set(sample.params))
     if unsent:
-        notes.append(f"v2 cannot carry the parameter {' and '.join(unsent)}: MLServer reads that key itself")
-    params = {name: value for name, value in found.params.items() if name not in _RESERVED}
-    said = {"content_type": content, **params} if not _is_text(found) else params
-    return {**({"parameters": said} if said else {}), "inputs": inputs}, tuple(notes)
+        notes.append(f"v2 cannot contain the parameter {' and '.join(unsent)}, because MLServer uses this key itself")
+    params = {name: value for name, value in sample.params.items() if name not in _RESERVED}
+    parameters = params if _is_text(sample) else {"content_type": content, **params}
+    return {**({"parameters": parameters} if parameters else {}), "inputs": inputs}, tuple(notes)
 
 
-def _is_text(found: Sample) -> bool:
-    """Whether a signature says that the input is texts without a name.
+def _is_text(sample: Sample) -> bool:
+    """Whether the input in the signature is text without a name.
 
-    MLServer knows it from the signature; KServe's Hugging Face server would hand a data frame to its tokenizer where
-    `pd` is said (kserve 0.21, get_predict_input).
+    MLServer knows that from the signature. With `pd`, KServe's Hugging Face server would pass a data frame to its
+    tokenizer (kserve 0.21, get_predict_input).
     """
-    columns = found.columns
-    return found.has_signature and len(columns) == 1 and not columns[0].name and columns[0].type.name == "string"
+    columns = sample.columns
+    return sample.has_signature and len(columns) == 1 and not columns[0].name and columns[0].type.name == "string"
 
 
 def _flat(columns: Sequence[Column]) -> Iterator[Column]:
-    """The columns; an object without a name has an input for each property.
+    """The columns, where an object without a name becomes one column for each property.
 
-    A model with a type hint (`list[Message]`) makes its objects of the columns' names (mlflow.types.type_hints).
+    A model with a type hint (`list[Message]`) builds its objects from the columns (mlflow.types.type_hints).
     """
     for column in columns:
         whole = not column.name and len(columns) == 1 and column.type.name == "object"
@@ -76,7 +76,7 @@ def _column(column: Column, number: int) -> Json:
         datatype, content = _COLUMNS[column.type.name]
     return {
         "name": column.name or f"input-{number}",
-        "shape": [1],  # MLServer 1.5.0 (KServe 0.15 to 0.17) makes tuples of [1, 1]; 1.7.1 takes both
+        "shape": [1],  # MLServer 1.5.0 (KServe 0.15 to 0.17) converts [1, 1] to tuples; 1.7.1 accepts both
         "datatype": datatype,
         "parameters": {"content_type": content},
         "data": [value],
