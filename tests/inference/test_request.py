@@ -123,7 +123,7 @@ def test_a_required_column_must_be_in_the_example_and_an_optional_one_need_not()
     fields = [column("double", "a"), column("string", "b", required=False), column("long", "c", required=False)]
     assert [item["name"] for item in v2(model(fields, split(a=1.0, b=None)))] == ["a"]
     assert [item["name"] for item in v2(model(fields, split(c=1, a=1.0, more=2)))] == ["a", "c"]
-    with pytest.raises(InputError, match=r"column 'a' is required, and the example does not have it"):
+    with pytest.raises(InputError, match=r"column 'a' is required, but the example does not have it"):
         make_request(model(fields, split(b="x")), "invocations")
 
 
@@ -181,11 +181,11 @@ def test_tensors_have_the_batch_dimension_and_one_row() -> None:
     [
         (Field(name="", type="float64", shape=(-1, 13)), [1.0] * 13, "shape"),  # the tutorial of old
         (Field(name="", type="float64", shape=(-1, 13)), [[1.0] * 12], r"\[1, 12\].*\[any, 13\]"),
-        (Field(name="", type="float64", shape=(-1, 2, 2)), [[[1, 2], [3]]], "one shape"),
+        (Field(name="", type="float64", shape=(-1, 2, 2)), [[[1, 2], [3]]], "different shapes"),
         (Field(name="", type="uint8", shape=(-1, 1)), [[256]], "256"),
         (Field(name="", type="int64", shape=(-1, 1)), [["a"]], "str"),
         (Field(name="", type="bool", shape=(-1, 1)), [[1]], "bool"),
-        (Field(name="", type="float64", shape=(-1, 1)), [[{"a": 1}]], "one shape"),
+        (Field(name="", type="float64", shape=(-1, 1)), [[{"a": 1}]], "different shapes"),
     ],
 )
 def test_a_tensor_of_another_shape_or_type_is_refused(field: Field, value: object, words: str) -> None:
@@ -354,7 +354,7 @@ def test_whatever_was_logged_a_body_is_json_or_a_clear_error(
     ],
 )
 def test_a_number_or_a_moment_beyond_all_bounds_is_a_clear_error(field: Field, example: object) -> None:
-    with pytest.raises(InputError, match="contradicts the signature"):
+    with pytest.raises(InputError, match="does not fit the signature"):
         make_request(model([field], example), "v2")
 
 

@@ -25,7 +25,7 @@ class Endpoint(Value, frozen=True, kw_only=True):
 def format_host_lookup(endpoint: Endpoint) -> str:
     """The command that finds the host name of the model at the ingress."""
     name, namespace = shlex.quote(endpoint.slug), shlex.quote(endpoint.namespace)
-    return f"HOST=$(kubectl get inferenceservice {name} -n {namespace}  -o jsonpath='{{.status.url}}' | cut -d/ -f3)"
+    return f"HOST=$(kubectl get inferenceservice {name} -n {namespace} -o jsonpath='{{.status.url}}' | cut -d/ -f3)"
 
 
 def format_ingress_call(endpoint: Endpoint, body: Sequence[str] | str) -> tuple[str, ...]:
