@@ -1,1 +1,1 @@
-"""Whether a serving runtime can load a model."""
+"""Check whether a serving runtime can load a model."""

@@ -1,4 +1,4 @@
-"""Descriptions of runtimes on disk: m2g's own, and `runtimes/*.json` of a repository, which come first."""
+"""Read descriptions of serving runtimes: those that ship with m2g, and JSON files of the user."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from m2g.core.errors import InputError
 
 MAX_BYTES = 1 << 20
 _DECODER = msgspec.json.Decoder(Runtime)
-HINT = "see docs/how-to/describe-a-runtime.md, or describe it again: m2g runtimes import"
+HINT = "describe it again with `m2g runtimes import`, or see docs/how-to/describe-a-runtime.md"
 
 
 @functools.cache
 def read_stock() -> tuple[Runtime, ...]:
-    """Those of KServe, as they ship with m2g."""
-    found = sorted((resources.find_root() / "schemas/runtimes").glob("*.json"))
-    return tuple(_DECODER.decode(path.read_bytes()) for path in found)
+    """KServe's runtimes, whose descriptions ship with m2g."""
+    files = sorted((resources.find_root() / "schemas/runtimes").glob("*.json"))
+    return tuple(_DECODER.decode(path.read_bytes()) for path in files)
 
 
 def decode(content: bytes) -> Runtime:
-    """One description. Raises InputError for anything else."""
+    """Decode one description. Raises InputError if it is invalid."""
     if len(content) > MAX_BYTES:
         raise InputError(f"is larger than {MAX_BYTES >> 10} KiB", hint=HINT)
     try:
-        found = _DECODER.decode(content)
+        runtime = _DECODER.decode(content)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise InputError(f"describes no runtime: {str(error)[:300]}", hint=HINT) from error
-    if not found.name:
+        raise InputError(f"is not a description of a runtime: {str(error)[:300]}", hint=HINT) from error
+    if not runtime.name:
         raise InputError("describes a runtime without a name", hint=HINT)
-    return msgspec.structs.replace(found, packages={normalize_name(key): text for key, text in found.packages.items()})
+    packages = {normalize_name(name): version for name, version in runtime.packages.items()}
+    return msgspec.structs.replace(runtime, packages=packages)

@@ -1,4 +1,5 @@
-"""What an image contains, from what people have: `pip freeze`, or an SBOM (CycloneDX or SPDX, as JSON)."""
+"""Read the Python packages of an image from the output of `pip freeze`, or from an SBOM (CycloneDX or SPDX, as
+JSON)."""
 
 from __future__ import annotations
 
@@ -11,9 +12,9 @@ from m2g.compat.runtime import normalize_name
 from m2g.core.errors import InputError
 
 MAX_BYTES = 64 << 20
-"""An SBOM of a CUDA image has 20 MB."""
+"""The SBOM of a CUDA image has 20 MB."""
 MAX_PACKAGES = 10_000
-_HINT = "write one with: docker run --rm IMAGE pip freeze --all > freeze.txt; or: syft IMAGE -o cyclonedx-json"
+_HINT = "create one: docker run --rm IMAGE pip freeze --all > freeze.txt, or syft IMAGE -o cyclonedx-json > sbom.json"
 _PURL = re.compile(r"pkg:pypi/([A-Za-z0-9._-]{1,200})@([^?#]{1,100})")
 _PINNED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,199})(?:\[[^\]]{0,200}\])?\s*(?:===?\s*([0-9][^\s;#]{0,99})|@\s)")
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.!+_-]{0,99}")
@@ -21,7 +22,7 @@ _PYTHON = re.compile(r"pkg:(?:generic|docker|deb/[a-z]+)/python(?:3(?:\.\d+)?)?@
 
 
 class PackageList(msgspec.Struct, frozen=True, kw_only=True):
-    """Packages by name, and the Python version where the source says it."""
+    """Packages by name, and the Python version if the source has it."""
 
     packages: dict[str, str]
     python: str = ""
@@ -53,21 +54,22 @@ class _Kind(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def read(name: str, content: bytes) -> PackageList:
-    """The packages of a file. Raises InputError that names it for what is neither, or lists no Python package."""
+    """The packages in a file. Raises InputError with its name for any other format, or if there is no Python
+    package."""
     if len(content) > MAX_BYTES:
         raise InputError(f"{name} is larger than {MAX_BYTES >> 20} MiB", hint=_HINT)
     if content.lstrip()[:1] == b"{":
         locators = list(_locators(name, content))
-        found = {normalize_name(one[1]): one[2] for text in locators if (one := _PURL.match(text))}
-        pythons = sorted({one[1] for text in locators if (one := _PYTHON.match(text))})
-        made = PackageList(packages=_sound(found), python=pythons[0] if len(pythons) == 1 else "")
+        packages = {normalize_name(match[1]): match[2] for text in locators if (match := _PURL.match(text))}
+        pythons = sorted({match[1] for text in locators if (match := _PYTHON.match(text))})
+        result = PackageList(packages=_clean(packages), python=pythons[0] if len(pythons) == 1 else "")
     else:
-        made = PackageList(packages=_sound(dict(_frozen(name, content))))
-    if not made.packages:
-        raise InputError(f"{name} lists no Python package with its version", hint=_HINT)
-    if len(made.packages) > MAX_PACKAGES:
-        raise InputError(f"{name} lists more than {MAX_PACKAGES} packages", hint="is it of one image?")
-    return made
+        result = PackageList(packages=_clean(dict(_read_freeze(name, content))))
+    if not result.packages:
+        raise InputError(f"{name} contains no Python package with a version", hint=_HINT)
+    if len(result.packages) > MAX_PACKAGES:
+        raise InputError(f"{name} contains more than {MAX_PACKAGES} packages", hint="use the list of a single image")
+    return result
 
 
 def _locators(name: str, content: bytes) -> Iterator[str]:
@@ -79,23 +81,23 @@ def _locators(name: str, content: bytes) -> Iterator[str]:
             for package in msgspec.json.decode(content, type=_Spdx).packages:
                 yield from (one.reference_locator for one in package.external_refs)
         else:
-            raise InputError(f"{name} is JSON, but no CycloneDX and no SPDX document", hint=_HINT)
+            raise InputError(f"{name} is JSON, but neither CycloneDX nor SPDX", hint=_HINT)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise InputError(f"{name} is no SBOM that can be read: {str(error)[:200]}", hint=_HINT) from error
+        raise InputError(f"{name} is not a valid SBOM: {str(error)[:200]}", hint=_HINT) from error
 
 
-def _frozen(name: str, content: bytes) -> Iterator[tuple[str, str]]:
-    """Lines of `pip freeze`; one from a place (`name @ file:…`) has no version that counts."""
+def _read_freeze(name: str, content: bytes) -> Iterator[tuple[str, str]]:
+    """(name, version) from lines of `pip freeze`. A package from a path or URL (`name @ file:…`) has no version."""
     try:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise InputError(f"{name} is not UTF-8 at byte {error.start}", hint=_HINT) from error
     for line in lines:
-        found = _PINNED.match(line.strip())
-        if found is not None:
-            yield normalize_name(found[1]), found[2] or ""
+        match = _PINNED.match(line.strip())
+        if match is not None:
+            yield normalize_name(match[1]), match[2] or ""
 
 
-def _sound(packages: dict[str, str]) -> dict[str, str]:
-    """Sorted; a version that is none counts as not known."""
+def _clean(packages: dict[str, str]) -> dict[str, str]:
+    """Sorted. An invalid version counts as unknown."""
     return {name: text if _VERSION.fullmatch(text) else "" for name, text in sorted(packages.items())}

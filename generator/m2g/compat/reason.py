@@ -1,4 +1,4 @@
-"""What every look at a model and a runtime starts from, and what it finds."""
+"""The input and the result of every check of a model against a runtime."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ _REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(?:
 _NUMBER = re.compile(r"\d{1,9}")
 PYFUNC = "python_function"
 _OWN_FILES = (".lgb", ".ubj", ".json")
-"""MLflow notes a format for LightGBM's own file, too, which takes none."""
+"""Files in a library's own format. MLflow records a serialization format even for LightGBM's own files."""
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One reason: what it makes of the answer, and the way out. `serves` is a remark that changes nothing."""
+    """The result of one check: the answer, the reason, and a fix. `serves` is a note that does not change the
+    verdict."""
 
     answer: Literal["fails", "unknown", "serves"]
     text: str
@@ -28,7 +29,7 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelOnRuntime(msgspec.Struct, frozen=True, kw_only=True):
-    """One model for one runtime. Digest, size and example of the model are left out: its versions share the grounds."""
+    """One model on one runtime. The model has no digest, size and example, so that its versions share the results."""
 
     mlmodel: Mlmodel
     runtime: Runtime
@@ -39,27 +40,27 @@ class ModelOnRuntime(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def library(self) -> Flavor | None:
-        """The flavor beside python_function, by name; None for a model that is only a pyfunc."""
+        """The flavor other than python_function, or None for a pure pyfunc."""
         return next((flavor for flavor in self.mlmodel.flavors if flavor.name != PYFUNC), None)
 
     @property
     def python_model(self) -> bool:
-        """Whether it is a class of the author's own, pickled whole."""
+        """Whether the model is a pickled class of the author."""
         return self.library is None and self.mlmodel.loader_module == "mlflow.pyfunc.model"
 
     @property
     def other_python(self) -> bool:
-        """Whether model and runtime are known to have different minor versions of Python."""
+        """Whether the model and the runtime are known to have different minor Python versions."""
         made, has = parse_minor(self.mlmodel.python_version), parse_minor(self.runtime.python)
         return len(made) == len(has) == 2 and made != has
 
     @property
     def required(self) -> Mapping[str, str]:
-        """Package to the one version that the model's requirements pin; empty for another requirement."""
+        """The required packages with their pinned version, or an empty version if it is not pinned."""
         return _pinned(self.mlmodel.requirements or ())
 
 
-@functools.lru_cache(maxsize=1 << 6)  # runtimes are asked about one model in turn, and versions often need the same
+@functools.lru_cache(maxsize=1 << 6)  # a model is checked against several runtimes, and versions share requirements
 def _pinned(requirements: tuple[str, ...]) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for line in requirements:
@@ -71,7 +72,7 @@ def _pinned(requirements: tuple[str, ...]) -> Mapping[str, str]:
 
 @functools.lru_cache(maxsize=1 << 12)
 def parse_version(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version: (1, 5, 2) of `1.5.2.post1`."""
+    """The leading numbers of a version: (1, 5, 2) for `1.5.2.post1`."""
     found = []
     for part in version.split("+", maxsplit=1)[0].split("."):
         digits = _NUMBER.match(part)
@@ -89,5 +90,5 @@ def parse_minor(version: str) -> tuple[int, ...]:
 
 
 def find_format(flavor: Flavor) -> str:
-    """How a library's object was serialized (pickle, cloudpickle, skops, pt2); empty for a library's own file."""
+    """The serialization format of a flavor (pickle, cloudpickle, skops, pt2); empty for a library's own file format."""
     return "" if flavor.file.endswith(_OWN_FILES) else flavor.serialization_format

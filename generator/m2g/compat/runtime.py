@@ -1,4 +1,4 @@
-"""What one serving image contains, as data: m2g's own descriptions and those of a repository are of this form."""
+"""The description of a serving runtime: what its image contains and how it loads models."""
 
 from __future__ import annotations
 
@@ -11,74 +11,72 @@ from m2g.core.model import Value
 
 _SEPARATORS = re.compile(r"[-_.]+")
 _FLAVORS = {"sklearn": "scikit-learn", "pytorch": "torch", "spark": "pyspark", "keras": "keras"}
-"""Where a flavor's package has another name than the flavor."""
+"""Flavors whose package has another name."""
 _SAME = {"xgboost-cpu": "xgboost", "tensorflow-cpu": "tensorflow", "tensorflow-intel": "tensorflow"}
-"""Other packages of the same modules."""
+"""Packages that provide the same modules as another package."""
 
 
 class Runtime(Value, frozen=True, kw_only=True):
     """One serving runtime: the image behind a ServingRuntime's name."""
 
     name: str
-    """The ServingRuntime's name, as `runtime` in model.yaml says it."""
+    """The name of the ServingRuntime, for `runtime` in model.yaml."""
     image: str = ""
-    """The image that it was described from."""
+    """The image that the description is based on."""
     kserve: tuple[str, ...] = ()
-    """The KServe versions (`0.21`) that bring this runtime; empty for one of your own."""
+    """The KServe versions (`0.21`) that include this runtime. Empty for your own runtimes."""
     python: str = ""
-    """The image's Python version; empty where nobody knows it."""
+    """The Python version of the image. Empty if it is unknown."""
     loads: Literal["pyfunc", "file", "hub"] = "pyfunc"
-    """How it loads a model: by MLflow's pyfunc, one saved file by its library, or from the Hugging Face hub."""
+    """How it loads a model: with MLflow's pyfunc, as one saved file with its library, or from the Hugging Face hub."""
     formats: tuple[str, ...] = ("mlflow",)
-    """KServe's model formats that it serves."""
+    """The model formats, in KServe's terms, that it serves."""
     protocols: tuple[Literal["v2", "v1", "invocations"], ...] = ("v2",)
-    """How it is asked."""
+    """The protocols that it supports."""
     files: dict[str, tuple[str, ...]] = {}
-    """Where it loads one file: MLflow's flavor to the endings that it reads."""
+    """For a runtime that loads one file: MLflow flavor to the file suffixes that it reads."""
     packages: dict[str, str] = {}
-    """Python package to its version; an empty version says that it is there in a version that nobody knows."""
+    """Python package to version. An empty version means that the package is installed, but its version is unknown."""
     complete: bool = False
-    """Whether a package that is not named is not there."""
+    """Whether `packages` is complete: other packages are not installed."""
     source: str = ""
-    """Where the facts are from."""
+    """The source of the description."""
 
     def __hash__(self) -> int:
-        """Of what can be hashed; equality looks at all of it."""
+        """A hash of the hashable fields. Equality compares all fields."""
         return hash((self.name, self.image, self.python))
 
     def version(self, package: str) -> str:
-        """The version of a package; empty where it is not there or not known."""
+        """The version of a package; empty if it is not installed or unknown."""
         return self.packages.get(normalize_name(package), "")
 
     def has(self, package: str) -> bool | None:
-        """Whether it has a package; None where nobody knows."""
+        """Whether a package is installed; None if unknown."""
         return True if normalize_name(package) in self.packages else False if self.complete else None
 
 
 @functools.lru_cache(maxsize=1 << 12)
 def normalize_name(package: str) -> str:
-    """A package's name as PyPI compares it."""
+    """The name of a package as PyPI normalizes it."""
     return _SEPARATORS.sub("-", package).lower()
 
 
 def find_package(flavor: str) -> str:
-    """The package of a flavor of MLflow."""
+    """The Python package of an MLflow flavor."""
     return _FLAVORS.get(flavor, flavor)
 
 
 def resolve_variant(package: str) -> str:
-    """The package that has the same modules under its usual name."""
+    """The usual package that provides the same modules."""
     return _SAME.get(package, package)
 
 
-def find_runtime(known: Iterable[Runtime], name: str, kserve: str) -> Runtime | None:
-    """The runtime of this name under this KServe version; None where nobody described it."""
-    return next((one for one in known if one.name == name and (not one.kserve or kserve in one.kserve)), None)
+def find_runtime(runtimes: Iterable[Runtime], name: str, kserve: str) -> Runtime | None:
+    """The runtime with this name in this KServe version; None if there is no description."""
+    return next((r for r in runtimes if r.name == name and (not r.kserve or kserve in r.kserve)), None)
 
 
-def find_by_image(known: Sequence[Runtime], image: str) -> Runtime | None:
-    """The description of an image: with its tag and digest, or with the digest alone."""
+def find_by_image(runtimes: Sequence[Runtime], image: str) -> Runtime | None:
+    """The runtime of an image, compared by name with tag and digest, or by digest alone."""
     digest = image.partition("@")[2]
-    return next(
-        (one for one in known if one.image and (one.image == image or (digest and one.image.endswith(digest)))), None
-    )
+    return next((r for r in runtimes if r.image and (r.image == image or (digest and r.image.endswith(digest)))), None)

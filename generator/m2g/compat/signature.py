@@ -1,4 +1,4 @@
-"""Signatures and answers: what MLServer cannot start with, and what it cannot put into an answer of V2."""
+"""Check the signature and the answers: what MLServer cannot load, and what it cannot encode in V2."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ from m2g.compat.reason import CheckResult, ModelOnRuntime
 from m2g.core.model import Field
 
 _NO_V2 = {"prophet": "data frames with datetimes", "statsmodels": "a pandas Series"}
-"""Flavors whose answers MLServer cannot encode, whatever the request (measured with 1.7.1)."""
+"""Flavors whose answers MLServer cannot encode (tested with 1.7.1)."""
 _SERVER = "mlserver"
-_INVOCATIONS = "set profile: mlflow-image: MLflow's own server answers them by /invocations"
+_INVOCATIONS = "set profile: mlflow-image, because MLflow's own server can encode them"
 
 
 def check_signature(case: ModelOnRuntime) -> Iterator[CheckResult]:
-    """What concerns MLServer alone: no other server reads the signature."""
+    """Checks for MLServer, the only server that reads the signature."""
     if case.runtime.loads != "pyfunc" or case.runtime.has(_SERVER) is False:
         return
     yield from _flavors(case)
     signature = case.mlmodel.signature
     if signature is None or signature.inputs is None:
-        text = "the model has no signature: each caller must name the content type of the whole request"
+        text = "the model has no signature, so each request must set the content type"
         yield CheckResult(answer="serves", text=text, fix="log it with a signature (mlflow.models.infer_signature)")
     elif signature.outputs is None:
-        text = "its signature has inputs and no outputs, with which MLServer does not start"
-        yield CheckResult(answer="fails", text=text, fix="log it with infer_signature(inputs, outputs), or with none")
+        text = "its signature has inputs but no outputs, so MLServer cannot load it"
+        yield CheckResult(
+            answer="fails", text=text, fix="log it with infer_signature(inputs, outputs), or without a signature"
+        )
     elif case.library is None:
         yield from _outputs(signature.outputs)
 
@@ -32,24 +34,26 @@ def check_signature(case: ModelOnRuntime) -> Iterator[CheckResult]:
 def _flavors(case: ModelOnRuntime) -> Iterator[CheckResult]:
     for name, what in _NO_V2.items():
         if name in case.flavors:
-            text = f"{name} answers {what}, which MLServer cannot send by V2"
+            text = f"{name} returns {what}, which MLServer cannot encode in V2"
             yield CheckResult(answer="fails", text=text, fix=_INVOCATIONS)
     if case.mlmodel.task.startswith("agent/"):
-        text = f"the task {case.mlmodel.task[:50]} answers nested objects, which MLServer cannot send by V2"
+        text = f"the task {case.mlmodel.task[:50]} returns nested objects, which MLServer cannot encode in V2"
         yield CheckResult(answer="fails", text=text, fix=_INVOCATIONS)
 
 
 def _outputs(fields: tuple[Field, ...]) -> Iterator[CheckResult]:
-    """Of a pyfunc of one's own: a library's flavor answers arrays, whatever its signature was inferred from."""
+    """Checks for the author's own pyfunc. The flavor of a library always returns arrays."""
     for field in fields:
         if field.type == "datetime":
-            text = f"the output {field.name!r} is a datetime, which MLServer cannot send by V2"
-            yield CheckResult(answer="fails", text=text, fix=f"answer text; or {_INVOCATIONS}")
+            text = f"the output {field.name!r} is a datetime, which MLServer cannot encode in V2"
+            yield CheckResult(answer="fails", text=text, fix=f"return text; or {_INVOCATIONS}")
         elif field.type.startswith(("object{", "map<", "any")) or (not field.name and field.type.startswith("array<")):
-            text = f"the output {field.name!r} is {field.type[:60]}; MLServer sends by V2 only columns of a data frame"
+            text = (
+                f"the output {field.name!r} is {field.type[:60]}; in V2, MLServer encodes only columns of a data frame"
+            )
             yield CheckResult(answer="unknown", text=text, fix=_INVOCATIONS)
         elif not field.name and field.shape is None and field.type != "string":
-            text = f"the output is one {field.type}: a numpy array is sent by V2, a pandas Series or a list is not"
+            text = f"the output is one {field.type}: V2 can encode a numpy array, but not a pandas Series or a list"
             yield CheckResult(
-                answer="unknown", text=text, fix=f"answer a numpy array or a data frame; or {_INVOCATIONS}"
+                answer="unknown", text=text, fix=f"return a numpy array or a data frame; or {_INVOCATIONS}"
             )

@@ -1,4 +1,4 @@
-"""The model's size against the memory of those who carry and load it."""
+"""Compare the size of the model with the memory of the containers that download and load it."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _DEFAULT = "1Gi"
 
 
 def check_size(mlmodel: Mlmodel, runtime: Runtime, limits: Mapping[str, str]) -> Iterator[CheckResult]:
-    """Nothing where MLflow did not write the size."""
+    """The checks of the size, if MLflow wrote it."""
     size = mlmodel.size_bytes
     if not size or runtime.loads == "hub":
         return
-    words = f"the model's files are {size} bytes"
+    files = f"the model's files are {size} bytes"
     limit = _bytes(limits.get("memory", ""))
     if limit is not None and limit < size:
-        text = f"{words}, more than the container's memory of {limits['memory']}"
+        text = f"{files}, more than the container's memory limit of {limits['memory']}"
         yield CheckResult(answer="fails", text=text, fix="raise resources.limits.memory in model.yaml")
-    carrier = limits.get(STORAGE_INITIALIZER, _DEFAULT)
-    room = _bytes(carrier)
-    if room is not None and room < size:
-        text = f"{words}, more than the {carrier} of memory that KServe's storage initializer has"
-        fix = "name a ClusterStorageContainer with more memory (storageContainerName), or serve it from an OCI image"
+    initializer = limits.get(STORAGE_INITIALIZER, _DEFAULT)
+    memory = _bytes(initializer)
+    if memory is not None and memory < size:
+        text = f"{files}, more than the memory limit of KServe's storage initializer, {initializer}"
+        fix = "use a ClusterStorageContainer with more memory (storageContainerName), or serve it from an OCI image"
         yield CheckResult(answer="unknown", text=text, fix=fix)
 
 

@@ -1,4 +1,4 @@
-"""The answer to "does this runtime load this model?", as `compat` gives it and all others read it."""
+"""The verdict of whether a runtime can load a model."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from m2g.core.model import Value
 
 
 class Reason(Value, frozen=True, kw_only=True):
-    """One reason of a verdict, and the way out."""
+    """One reason for a verdict, and how to fix it."""
 
     text: str
     fix: str = ""
 
 
 class Verdict(Value, frozen=True, kw_only=True):
-    """Whether the runtime of this name loads the model; `unknown` where the facts do not tell."""
+    """Whether the runtime can load the model. `unknown` means that the facts are not sufficient."""
 
     answer: Literal["serves", "fails", "unknown"]
     runtime: str

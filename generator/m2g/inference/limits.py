@@ -56,5 +56,5 @@ def _outputs(signature: Signature | None) -> Iterator[str]:
     if type_name not in ("string", "datetime"):
         yield (
             f"MLServer needs a model that returns an array: an output without a name ({type_name}) may be a Series "
-            f"or a list, which it cannot encode;  {_ELSEWHERE}"
+            f"or a list, which it cannot encode; {_ELSEWHERE}"
         )

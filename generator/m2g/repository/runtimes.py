@@ -1,5 +1,4 @@
-"""The described serving runtimes of a repository: `runtimes/*.json`. They take precedence over those that ship with
-m2g."""
+"""Read and write the serving runtimes that a repository describes in `runtimes/*.json`."""
 
 from __future__ import annotations
 
