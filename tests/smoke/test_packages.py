@@ -100,13 +100,13 @@ def test_what_the_runtime_lacks_is_not_there_and_fails_as_in_the_cluster(world: 
     assert "No module named 'cellar'" in found["problem"]
     assert (found["packages"], found["gate"]) == ("runtime", "fails")
     assert "mine lacks cellar, which the model requires: left out here, too" in found["notes"]
-    assert "the gate says so, too: it requires cellar, which mine lacks and never installs" in found["notes"]
+    assert "the gate says so, too: it requires cellar, which mine does not have" in found["notes"]
     assert "mlserver-image" in found["hint"]
     found, code, _ = world.ask(root, "needs", "--packages", "model")
     assert code == 0, found
     assert found["packages"] == "model"
     assert (
-        "the gate says that mine does not load it: it requires cellar, which mine lacks and never installs"
+        "the gate says that mine does not load it: it requires cellar, which mine does not have"
         in (found["notes"])
     )
 

@@ -1,1 +1,1 @@
-"""The real copier: a new GitOps repository from the template."""
+"""Create GitOps repositories from a Copier template."""

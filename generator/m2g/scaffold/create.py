@@ -1,8 +1,9 @@
-"""Copier: a new GitOps repository from the packaged template, or from one at a URL."""
+"""Create a GitOps repository with Copier, from the packaged template or from another one."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import warnings
 from collections.abc import Iterable, Mapping
@@ -18,73 +19,75 @@ _SHOWN = 5
 def create_repository(
     destination: Path, *, template: str | None, answers: Mapping[str, str], defaults: bool
 ) -> tuple[str, ...]:
-    """Make a GitOps repository; the paths of its files, sorted. Copier asks on the terminal what `answers` leave open.
+    """Create a GitOps repository, and return the paths of its files, sorted.
 
-    `template` is a Git URL or a folder, None for the packaged one; `defaults` asks nothing. All is rendered aside
-    first: a wrong answer leaves `destination` as it was, and no existing file is ever overwritten.
+    Copier asks on the terminal for answers that are missing; with `defaults` it asks nothing. `template` is a Git URL
+    or a folder; None is the packaged template. Everything is rendered into a temporary folder first, so an invalid
+    answer changes nothing in `destination`, and existing files are never overwritten.
 
-    Raises InputError for answers and for what is in the way, OutsideError for Git and the disk.
+    Raises InputError for invalid answers and existing files, and OutsideError for Git and the disk.
     """
-    _refuse(destination)
+    _check_destination(destination)
     with tempdirs.open_folder("m2g-init-") as folder:
         rendered = folder / "repository"
         if template is None:
-            source = _packaged(folder / "template")
-            _known(answers, _questions(source))
+            source = _copy_template(folder / "template")
+            _check_answers(answers, _read_questions(source))
             _render(str(source), rendered, answers, defaults)
         else:
-            _known(answers, _render(template, rendered, answers, defaults))
+            _check_answers(answers, _render(template, rendered, answers, defaults))
         paths = sorted(path.relative_to(rendered).as_posix() for path in rendered.rglob("*") if not path.is_dir())
         _copy(rendered, destination, paths)
     return tuple(paths)
 
 
-def _refuse(destination: Path) -> None:
-    """What can be known before any question is asked."""
+def _check_destination(destination: Path) -> None:
+    """The checks that need no answers."""
     if os.path.lexists(destination) and not destination.is_dir():
-        raise InputError(f"{destination} is not a folder", hint="name a new or an empty folder")
+        raise InputError(f"{destination} is not a folder", hint="use a new or empty folder")
     if (destination / ANSWERS).exists():
         raise InputError(
-            f"{destination} was made from the template already ({ANSWERS})",
-            hint=f"for the template's news: commit, then `copier update` in {destination}",
+            f"{destination} was already created from the template ({ANSWERS})",
+            hint=f"to update it, commit your changes and run: copier update {shlex.quote(str(destination))}",
         )
     if destination.is_dir() and not (destination / ".git").exists() and any(destination.iterdir()):
         raise InputError(
-            f"{destination} is not empty, and no Git repository",
-            hint="name a new or an empty folder, or a clone of your new repository",
+            f"{destination} is not empty, and not a Git repository",
+            hint="use a new or empty folder, or a clone of your new repository",
         )
 
 
-def _packaged(to: Path) -> Path:
-    """A copy of what ships with m2g: without history, in a checkout as in a wheel."""
+def _copy_template(to: Path) -> Path:
+    """Copy the packaged template, so that Copier never sees the Git history of a checkout."""
     root = resources.find_root()
     try:
         shutil.copytree(root / "template", to / "template")
         shutil.copytree(root / "schemas/m2g", to / "schemas/m2g")
         shutil.copy2(root / "copier.yml", to)
     except OSError as error:
-        why = error.args[0][0][2] if isinstance(error, shutil.Error) else error
+        reason = error.args[0][0][2] if isinstance(error, shutil.Error) else error
         raise OutsideError(
-            f"the packaged template cannot be copied to {to}: {why}",
-            hint="free space there, or set TMPDIR; where a file of the template is missing, install m2g again",
+            f"the packaged template cannot be copied to {to}: {reason}",
+            hint="free some space there, or set TMPDIR; if a file of the template is missing, install m2g again",
         ) from error
     return to
 
 
-def _questions(source: Path) -> list[str]:
-    """The questions that a person is asked; what copier computes has `when: false`."""
-    found = yaml_reader.read("copier.yml", (source / "copier.yml").read_bytes()).data
-    asked = found.items() if isinstance(found, dict) else ()
-    return [name for name, how in asked if not name.startswith("_") and how.get("when") is not False]
+def _read_questions(source: Path) -> list[str]:
+    """The questions that Copier asks. Computed values have `when: false`."""
+    data = yaml_reader.read("copier.yml", (source / "copier.yml").read_bytes()).data
+    items = data.items() if isinstance(data, dict) else ()
+    return [name for name, value in items if not name.startswith("_") and value.get("when") is not False]
 
 
-def _known(answers: Mapping[str, str], questions: Iterable[str]) -> None:
+def _check_answers(answers: Mapping[str, str], questions: Iterable[str]) -> None:
     for name in sorted(set(answers) - set(questions)):
-        raise InputError(f"the template asks no question {name!r}", hint=f"it asks {', '.join(questions)}")
+        raise InputError(f"the template has no question {name!r}", hint=f"its questions: {', '.join(questions)}")
 
 
 def _render(source: str, to: Path, answers: Mapping[str, str], defaults: bool) -> list[str]:
-    """Let copier work; the template's questions. The person's copier settings do not count, least of all trust."""
+    """Run Copier, and return the questions of the template. The user's Copier settings, above all `trust`, do not
+    apply."""
     import copier
     from copier import errors
     from jinja2 import TemplateError
@@ -98,23 +101,23 @@ def _render(source: str, to: Path, answers: Mapping[str, str], defaults: bool) -
             return list(worker.template.questions_data)
     except errors.InteractiveSessionError as error:
         raise InputError(
-            "questions are open, and this is no terminal to ask them on",
-            hint="answer them with --data QUESTION=ANSWER, or take the defaults of the rest with --defaults",
+            "some questions have no answer, and there is no terminal to ask them",
+            hint="answer them with --data QUESTION=ANSWER, or use the defaults with --defaults",
         ) from error
     except errors.UnsafeTemplateError as error:
         raise InputError(
-            f"the template {source} wants to run programs of its own, which m2g init does not allow",
-            hint="use m2g's template, or run copier yourself if you trust this one",
+            f"the template {source} runs its own programs, which m2g init does not allow",
+            hint="use m2g's template, or run `copier copy --trust` if you trust this one",
         ) from error
     except (errors.CopierError, ValueError, TypeError, TemplateError) as error:
         if isinstance(error, KeyboardInterrupt):
             raise
         text = " ".join(str(error).split()).replace("Validation error for question", "the answer to", 1)
-        hint = "answers are given as --data QUESTION=ANSWER; the template's copier.yml has the questions"
+        hint = "pass answers as --data QUESTION=ANSWER; the questions are in the template's copier.yml"
         raise InputError(text, hint=hint) from error
     except OSError as error:
-        said = getattr(error, "stderr", None) or str(error)  # plumbum's, where Git failed
-        last = str(said).strip().splitlines()[-1:] or ["no reason given"]
+        output = getattr(error, "stderr", None) or str(error)  # plumbum's error has stderr if Git failed
+        last = str(output).strip().splitlines()[-1:] or ["no reason given"]
         raise OutsideError(f"the template {source} cannot be copied: {last[0]}") from error
 
 
@@ -123,8 +126,8 @@ def _copy(rendered: Path, destination: Path, paths: list[str]) -> None:
     if taken:
         more = f" and {len(taken) - _SHOWN} more" if len(taken) > _SHOWN else ""
         raise InputError(
-            f"{destination} has files that would be overwritten: {', '.join(taken[:_SHOWN])}{more}",
-            hint="name a new or an empty folder, or move these files away; nothing was written",
+            f"{destination} contains files that would be overwritten: {', '.join(taken[:_SHOWN])}{more}",
+            hint="use a new or empty folder, or move these files away; nothing was written",
         )
     try:
         for path in paths:
@@ -135,7 +138,7 @@ def _copy(rendered: Path, destination: Path, paths: list[str]) -> None:
 
 
 def _differs(new: Path, old: Path) -> bool:
-    """Whether something else lies in the place of a new file."""
+    """Whether the path of a new file is taken by something else."""
     if not os.path.lexists(old):
         return any(parent.is_file() for parent in old.parents)
     return not old.is_file() or old.read_bytes() != new.read_bytes()
