@@ -51,7 +51,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 
 def test_a_full_folder_that_is_no_repository_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.doc").touch()
-    with pytest.raises(InputError, match="is not empty, and no Git repository"):
+    with pytest.raises(InputError, match="is not empty, and not a Git repository"):
         scaffold(tmp_path)
 
 

@@ -105,10 +105,7 @@ def test_what_the_runtime_lacks_is_not_there_and_fails_as_in_the_cluster(world: 
     found, code, _ = world.ask(root, "needs", "--packages", "model")
     assert code == 0, found
     assert found["packages"] == "model"
-    assert (
-        "the gate says that mine does not load it: it requires cellar, which mine does not have"
-        in (found["notes"])
-    )
+    assert "the gate says that mine does not load it: it requires cellar, which mine does not have" in (found["notes"])
 
 
 def test_a_python_that_is_not_here_is_said(world: World, tmp_path: Path) -> None:
