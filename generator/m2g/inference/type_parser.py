@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from m2g.core import memo
 from m2g.core.errors import InputError
 from m2g.core.model import Value
 
@@ -60,9 +59,14 @@ class Mismatch(Exception):
     """A value does not fit its type. The text says why, and starts with the position in the value."""
 
 
-@memo.short  # most columns have one of a few types
+_SCALARS = {name: Type(name=name) for name in _SAMPLES}
+"""Nearly all columns have one of these types."""
+
+
 def parse(text: str) -> Type:
     """Parse a type. Invalid text becomes a type with that name that is not known."""
+    if text in _SCALARS:
+        return _SCALARS[text]
     try:
         found, end = _parse(text, 0, 0)
     except ValueError:

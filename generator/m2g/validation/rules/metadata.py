@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 
-from m2g.core import memo
 from m2g.core.finding import Severity
 from m2g.core.schema_errors import Violation
 from m2g.validation.rules.containers import Place
@@ -30,7 +30,7 @@ def _check_volatile(obj: CheckedObject) -> Iterator[Violation]:
                     yield Violation(where=(*here, field, key), message=message)
 
 
-@memo.short
+@functools.lru_cache(maxsize=1 << 10)
 def _changes(key: str) -> bool:
     """Whether a key's name says that its value belongs to one commit, build or time."""
     return key == _CHART or _KEYS.fullmatch(key.lower()) is not None
