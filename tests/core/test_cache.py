@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from m2g.core.cache import FILE, Cache, folder, key
+from m2g.core.cache import FILE, Cache, find_folder, key
 
 
 def put(place: Path, **items: bytes) -> None:
@@ -39,7 +39,7 @@ def test_a_key_tells_its_parts_apart() -> None:
 def test_without_a_place_nothing_is_remembered() -> None:
     with Cache(None) as cache:
         cache.put(key("a"), b"one")
-        assert (cache.get(key("a")), cache.remembers) == (None, False)
+        assert (cache.get(key("a")), cache.is_enabled) == (None, False)
 
 
 @pytest.mark.parametrize("harm", ["empty", "text", "cut", "page", "folder"])
@@ -123,13 +123,13 @@ def test_of_many_those_that_are_there_and_unharmed(tmp_path: Path) -> None:
 def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("M2G_CACHE_DIR", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert folder() == tmp_path / ".cache/m2g"
+    assert find_folder() == tmp_path / ".cache/m2g"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert folder() == tmp_path / "xdg/m2g"
+    assert find_folder() == tmp_path / "xdg/m2g"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert folder() == tmp_path / ".cache/m2g"
+    assert find_folder() == tmp_path / ".cache/m2g"
     monkeypatch.setenv("M2G_CACHE_DIR", str(tmp_path / "own"))
-    assert folder() == tmp_path / "own"
+    assert find_folder() == tmp_path / "own"
 
 
 def test_a_user_without_a_home_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +139,7 @@ def test_a_user_without_a_home_has_none(monkeypatch: pytest.MonkeyPatch) -> None
     for name in ("M2G_CACHE_DIR", "XDG_CACHE_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(pwd, "getpwuid", nobody)
-    assert folder() is None
+    assert find_folder() is None
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_another_database_of_that_name_is_replaced(tmp_path: Path, other: str) -
 def test_nothing_is_kept_from_when_something_moved(tmp_path: Path) -> None:
     moved = False
     with Cache(tmp_path) as cache:
-        cache.only_while(lambda: not moved)
+        cache.keep_only_while(lambda: not moved)
         cache.put_all({key("a"): b"one"})
         moved = True
         cache.put_all({key("b"): b"two"})
@@ -173,6 +173,6 @@ def test_nothing_is_kept_from_when_something_moved(tmp_path: Path) -> None:
 
 def test_what_cannot_be_looked_at_has_moved(tmp_path: Path) -> None:
     with Cache(tmp_path) as cache:
-        cache.only_while(lambda: bool(os.stat(tmp_path / "gone")))
+        cache.keep_only_while(lambda: bool(os.stat(tmp_path / "gone")))
         cache.put(key("a"), b"one")
     assert got(tmp_path, "a") is None

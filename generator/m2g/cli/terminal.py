@@ -53,7 +53,7 @@ def memory(root: Path, *, forgets: bool) -> Path | None:
     from m2g.repository import cache_location
 
     place = None if forgets else cache_location.find_cache_folder(root)
-    if place is None and not forgets and (named := cache.folder()) is not None:
+    if place is None and not forgets and (named := cache.find_folder()) is not None:
         say(
             f"{named / cache.FILE} may be a branch's own (Git has it or cannot tell): it is not used, see M2G_CACHE_DIR"
         )

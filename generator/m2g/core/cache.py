@@ -1,7 +1,7 @@
-"""What earlier runs found out, by a digest of everything that it depends on: a file that may be lost at any time.
+"""A cache of results of earlier runs, by a digest of everything that a result depends on.
 
-It is no part of the repository: a branch could bring its own. It can be shared between CI runs (one file), it is
-bounded, and whatever is wrong with it costs time only: every value carries a digest of its own.
+It is not part of the repository, because a branch could bring its own cache. It is one file of limited size, which CI
+runs can share. Losing or damaging it costs only time: every value has its own digest.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ import msgspec
 
 T = TypeVar("T")
 MAX_BYTES = 512 << 20
-"""Of the file. Half of it goes, the longest unused first, when it is larger."""
+"""Maximum size of the file. If it is larger, the least recently used half is removed."""
 _DAY = 86_400
 _CHECK = 8
 _SCHEMA = "CREATE TABLE found (key BLOB PRIMARY KEY, value BLOB, day INTEGER)"
 FILE = "found.db"
 
 
-def folder() -> Path | None:
-    """M2G_CACHE_DIR, else the user's cache folder (`~/.cache/m2g` on Linux); None for a user without a home."""
+def find_folder() -> Path | None:
+    """M2G_CACHE_DIR, else the user's cache folder (`~/.cache/m2g` on Linux); None for a user without a home folder."""
     named = os.environ.get("M2G_CACHE_DIR")
     if named:
         return Path(named).absolute()
@@ -40,33 +40,34 @@ def folder() -> Path | None:
 
 
 class Cache:
-    """One run's view of the cache; what is put is kept at the end of the `with` block.
+    """The cache of one run. New values are written at the end of the `with` block.
 
-    Keys are bytes made by `key`. A `place` of None remembers nothing. Never raises for the state of the file or disk.
+    Keys are made by `key`. With a `folder` of None, nothing is cached. Problems with the file or the disk raise no
+    error.
     """
 
-    def __init__(self, place: Path | None, *, limit: int = MAX_BYTES) -> None:
-        self._place = place
+    def __init__(self, folder: Path | None, *, limit: int = MAX_BYTES) -> None:
+        self._folder = folder
         self._limit = limit
         self._today = int(time.time()) // _DAY
         self._database: sqlite3.Connection | None = None
         self._new: dict[bytes, bytes] = {}
         self._stale: list[bytes] = []
-        self._holds: list[Callable[[], bool]] = []
+        self._conditions: list[Callable[[], bool]] = []
 
     @property
-    def remembers(self) -> bool:
-        """Whether anything that is put here can be found again."""
-        return self._place is not None
+    def is_enabled(self) -> bool:
+        """Whether values are stored at all."""
+        return self._folder is not None
 
     def __enter__(self) -> Self:
-        if self._place is None:
+        if self._folder is None:
             return self
         try:
-            self._place.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._database = self._open(self._place / FILE)
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._database = self._open(self._folder / FILE)
         except (OSError, sqlite3.Error):
-            self._place = None
+            self._folder = None
         return self
 
     def __exit__(
@@ -74,95 +75,95 @@ class Cache:
     ) -> None:
         if self._database is not None:
             with contextlib.suppress(sqlite3.Error):
-                self._keep(self._database)
+                self._store(self._database)
             with contextlib.suppress(sqlite3.Error):
                 self._database.close()
         self._database = None
 
     def get(self, key: bytes) -> bytes | None:
-        """What was put under the key, unharmed; else None."""
+        """The value of the key, or None if it is missing or damaged."""
         return self.get_all((key,)).get(key)
 
     def get_all(self, keys: Collection[bytes]) -> dict[bytes, bytes]:
-        """As `get` for many keys, under one lock of the file. What is missing has no entry."""
+        """The values of many keys, read under one lock of the file. Missing keys have no entry."""
         if self._database is None:
             return {}
-        question = "SELECT value, day FROM found WHERE key = ?"
+        query = "SELECT value, day FROM found WHERE key = ?"
         try:
             with self._database:
                 self._database.execute("BEGIN")
-                rows = [(key, self._database.execute(question, (key,)).fetchone()) for key in keys]
-        except sqlite3.OperationalError:  # busy, or a value that is no bytes
+                rows = [(key, self._database.execute(query, (key,)).fetchone()) for key in keys]
+        except sqlite3.OperationalError:  # busy, or a value that is not bytes
             return {}
         except sqlite3.Error:
-            self._forget()
+            self._delete()
             return {}
-        found: dict[bytes, bytes] = {}
+        values: dict[bytes, bytes] = {}
         for key, row in rows:
             value, day = row or (None, 0)
             if not isinstance(value, bytes) or value[:_CHECK] != _check(key, value[_CHECK:]):
                 continue
             if day != self._today:
                 self._stale.append(key)
-            found[key] = value[_CHECK:]
-        return found
+            values[key] = value[_CHECK:]
+        return values
 
     def read(self, key: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T | None:
-        """What was put under the key, decoded; None also for what another m2g put there that means something else."""
+        """The decoded value of the key, or None. A value from another m2g that does not decode counts as missing."""
         return self.read_all((key,), decoder).get(key)
 
     def read_all(self, keys: Collection[bytes], decoder: msgspec.msgpack.Decoder[T]) -> dict[bytes, T]:
-        """As `read`, of those of the keys under which something was put."""
-        found: dict[bytes, T] = {}
+        """The decoded values of many keys. Missing keys have no entry."""
+        values: dict[bytes, T] = {}
         for key, value in self.get_all(keys).items():
             with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                found[key] = decoder.decode(value)
-        return found
+                values[key] = decoder.decode(value)
+        return values
 
-    def only_while(self, holds: Callable[[], bool]) -> None:
-        """Keep nothing that is put after this did not hold: it may have been found out of something else."""
-        self._holds.append(holds)
+    def keep_only_while(self, holds: Callable[[], bool]) -> None:
+        """Do not store values once this condition is false, because they may come from changed inputs."""
+        self._conditions.append(holds)
 
     def put(self, key: bytes, value: bytes) -> None:
-        """Remember the value under the key."""
+        """Store a value at the end of the run."""
         if self._database is not None:
             self._new[key] = value
 
     def put_all(self, items: Mapping[bytes, bytes]) -> None:
-        """Remember each value under its key, now: a run that is killed later has not worked for nothing."""
+        """Store values now, so that they survive if the run is killed later."""
         self._new |= items
         if self._database is not None:
             with contextlib.suppress(sqlite3.Error):
-                self._keep(self._database)
+                self._store(self._database)
 
     def _open(self, file: Path) -> sqlite3.Connection:
         try:
             return _connect(file)
         except sqlite3.OperationalError:
             raise
-        except sqlite3.DatabaseError:  # no database any more (a full disk, a download that broke off), or another one
+        except sqlite3.DatabaseError:  # not a database (a full disk, an incomplete download), or another one
             file.unlink()
             return _connect(file)
 
-    def _forget(self) -> None:
-        """A file with a broken page is of no use to anybody."""
+    def _delete(self) -> None:
+        """Delete a file with a broken page."""
         if self._database is not None:
             self._database.close()
             self._database = None
-        if self._place is not None:
+        if self._folder is not None:
             with contextlib.suppress(OSError):
-                (self._place / FILE).unlink()
+                (self._folder / FILE).unlink()
 
-    def _still(self) -> bool:
+    def _holds_all(self) -> bool:
         try:
-            return all(holds() for holds in self._holds)
-        except OSError:  # a folder that goes away while it is listed
+            return all(holds() for holds in self._conditions)
+        except OSError:  # a folder that disappears while it is listed
             return False
 
-    def _keep(self, database: sqlite3.Connection) -> None:
-        if self._new and not self._still():
+    def _store(self, database: sqlite3.Connection) -> None:
+        if self._new and not self._holds_all():
             self._new = {}
-            self._holds = [lambda: False]
+            self._conditions = [lambda: False]
         rows = [(key, _check(key, value) + value, self._today) for key, value in self._new.items()]
         with database:
             database.executemany("INSERT OR REPLACE INTO found VALUES (?, ?, ?)", rows)
@@ -170,14 +171,14 @@ class Cache:
         self._new, self._stale = {}, []
         if rows and _size(database) > self._limit:
             oldest = "SELECT key FROM found ORDER BY day LIMIT (SELECT (COUNT(*) + 1) / 2 FROM found)"
-            half = f"DELETE FROM found WHERE key IN ({oldest})"  # noqa: S608  # both parts stand here
+            half = f"DELETE FROM found WHERE key IN ({oldest})"  # noqa: S608  # both parts are constants
             while _size(database) > self._limit * 3 // 4 and database.execute(half).rowcount > 0:
                 database.commit()
                 database.execute("VACUUM")
 
 
 def key(*parts: bytes | str) -> bytes:
-    """A key of all parts, in this order."""
+    """The key for these parts, in this order."""
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
@@ -186,11 +187,11 @@ def key(*parts: bytes | str) -> bytes:
     return digest.digest()
 
 
-def digest_below(folder: Path, ending: str) -> bytes:
-    """One digest of the names (seen from the folder) and contents of all files below it whose names end so."""
+def digest_below(folder: Path, suffix: str) -> bytes:
+    """One digest of the relative names and contents of all files in a folder with this suffix."""
     start = f"{folder}{os.sep}"
     places = [
-        os.path.join(place, name) for place, _, names in os.walk(folder) for name in names if name.endswith(ending)
+        os.path.join(place, name) for place, _, names in os.walk(folder) for name in names if name.endswith(suffix)
     ]
     parts: list[bytes | str] = []
     for place in sorted(places):
@@ -208,7 +209,7 @@ def _connect(file: Path) -> sqlite3.Connection:
         database.execute("PRAGMA synchronous = OFF")
         database.execute(_SCHEMA.replace("TABLE", "TABLE IF NOT EXISTS"))
         if database.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall() != [(_SCHEMA,)]:
-            raise sqlite3.DatabaseError("not of this m2g")
+            raise sqlite3.DatabaseError("written by another version of m2g")
         database.execute("SELECT value FROM found LIMIT 1").fetchone()
     except BaseException:
         database.close()

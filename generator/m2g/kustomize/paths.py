@@ -1,4 +1,4 @@
-"""Where the references of kustomizations lead: inside the repository, or nowhere."""
+"""Resolve the references of kustomizations, and check that they stay inside the repository."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import msgspec
 from m2g.kustomize.references import InvalidKustomization
 
 MAX_RESOURCE = 16 << 20
-"""Of a file that only kustomize reads."""
+"""Maximum size of a file that only kustomize reads."""
 _LEADING = re.compile(r"(\.\./)*[^/]+(/[^/.][^/]*)*|(\.\./)*\.\.")
-"""A path whose `..` all come first: what they lead out of is known, so that no link can hide behind one."""
+"""A path whose `..` all come first. They leave known folders, so no symlink can hide behind one."""
 
 FileState: TypeAlias = tuple[int, int, int, int]
-"""Inode, size, and the times of the last changes of content and of anything: the same for a file left alone."""
+"""Inode, size, mtime and ctime. They are equal for a file that was not touched."""
 
 
 def read_state(state: os.stat_result) -> FileState:
-    """What tells whether a file was touched in the meantime."""
+    """The state by which a later run detects that a file was touched."""
     return (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
 
 class ResolvedPath(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a reference leads, relative to the root; `linked` where it goes through a link."""
+    """The target of a reference, relative to the root. `via_symlink` is true if the path contains a symlink."""
 
     path: str
     state: os.stat_result
@@ -38,50 +38,50 @@ class ResolvedPath(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PathResolver:
-    """Follows paths below `root`, which is a real path."""
+    """Resolves paths in `root`, which must be a real path."""
 
     def __init__(self, root: str) -> None:
         self.root = root
         self._start = root.rstrip(os.sep) + os.sep
         self._real: set[str] = {root}
-        """Folders whose path goes through no link."""
+        """Folders whose path contains no symlink."""
 
-    def resolve(self, text: str, folder: str, file: str, key: str = "") -> ResolvedPath:
-        """Where `text`, seen from `folder`, leads.
+    def resolve(self, text: str, folder: str, file: str, field: str = "") -> ResolvedPath:
+        """The target of `text`, relative to `folder`.
 
-        Refused unless it exists inside the root.
+        Raises InvalidKustomization unless it exists inside the root.
         """
-        where = f"{key}: {text[:200]!r}" if key else "this path"
+        where = f"{field}: {text[:200]!r}" if field else "this path"
         try:
-            real, found, linked = self._followed(folder, text)
+            real, state, via_symlink = self._follow(folder, text)
             if real != self.root and not real.startswith(self._start):
-                hint = "copy what you need into the repository"
-                raise InvalidKustomization(file, f"{where} leads outside the repository", hint)
+                hint = "copy the file into the repository"
+                raise InvalidKustomization(file, f"{where} is outside the repository", hint)
         except (OSError, ValueError) as error:
             raise InvalidKustomization(file, f"{where} does not exist", "create it, or remove the reference") from error
-        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+        if not stat.S_ISREG(state.st_mode) and not stat.S_ISDIR(state.st_mode):
             raise InvalidKustomization(file, f"{where} is neither a file nor a folder")
-        if found.st_size > MAX_RESOURCE:
+        if state.st_size > MAX_RESOURCE:
             raise InvalidKustomization(file, f"{where} is larger than {MAX_RESOURCE >> 20} MiB")
-        return ResolvedPath(path=real[len(self._start) :].replace(os.sep, "/"), state=found, via_symlink=linked)
+        return ResolvedPath(path=real[len(self._start) :].replace(os.sep, "/"), state=state, via_symlink=via_symlink)
 
-    def _followed(self, folder: str, text: str) -> tuple[str, os.stat_result, bool]:
-        """The real path of `text` seen from `folder`, what is there, and whether a link leads to it.
+    def _follow(self, folder: str, text: str) -> tuple[str, os.stat_result, bool]:
+        """The real path of `text` relative to `folder`, its state, and whether the path contains a symlink.
 
-        One lstat tells where no link can be in it.
+        One lstat is enough for a path that cannot contain a symlink.
         """
         path = os.path.join(self.root, folder, text)
         if _LEADING.fullmatch(text):
             straight = os.path.normpath(path)
             if self._is_real(os.path.dirname(straight)):
-                found = os.lstat(straight)
-                if not stat.S_ISLNK(found.st_mode):
-                    return straight, found, False
+                state = os.lstat(straight)
+                if not stat.S_ISLNK(state.st_mode):
+                    return straight, state, False
         real = os.path.realpath(path)
-        return real, os.stat(real), _has_link(self.root, os.path.join(folder, text))
+        return real, os.stat(real), _has_symlink(self.root, os.path.join(folder, text))
 
     def _is_real(self, folder: str) -> bool:
-        """Whether no link leads to a folder of the repository."""
+        """Whether the path of a folder contains no symlink."""
         unknown: list[str] = []
         while folder not in self._real:
             if not folder.startswith(self._start):
@@ -93,8 +93,8 @@ class PathResolver:
         return not unknown
 
 
-def _has_link(start: str, path: str) -> bool:
-    """Whether any step of the path is a link, also one that a later `..` leaves again."""
+def _has_symlink(start: str, path: str) -> bool:
+    """Whether any part of the path is a symlink, including parts that a later `..` leaves again."""
     for part in path.split("/"):
         start = os.path.join(start, part)
         if os.path.islink(start):

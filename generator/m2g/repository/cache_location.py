@@ -1,4 +1,4 @@
-"""Where this run may remember: nowhere that a branch can bring its own answers to."""
+"""Find a cache folder that a branch cannot bring its own files to."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from m2g.git import read
 
 
 def find_cache_folder(root: Path) -> Path | None:
-    """The folder of what earlier runs found out; None where there is none to be used.
+    """The cache folder, or None if there is none that can be used.
 
-    Inside of the repository (GitLab keeps caches there) Git has to say that the file is none of its own.
+    A folder inside the repository (GitLab stores caches there) is used only if Git says that it does not track the
+    file.
     """
-    named = cache.folder()
-    if named is None or not os.path.lexists(named / cache.FILE):
-        return named
-    folder = Path(os.path.realpath(named))
-    if not folder.is_relative_to(_top(root)):
-        return named
-    tracked = read.list_tracked(folder)
-    return None if tracked is None or any(name.casefold().startswith(cache.FILE) for name in tracked) else named
+    folder = cache.find_folder()
+    if folder is None or not os.path.lexists(folder / cache.FILE):
+        return folder
+    real = Path(os.path.realpath(folder))
+    if not real.is_relative_to(_find_checkout(root)):
+        return folder
+    tracked = read.list_tracked(real)
+    return None if tracked is None or any(name.casefold().startswith(cache.FILE) for name in tracked) else folder
 
 
-def _top(root: Path) -> Path:
-    """The outermost Git checkout that the repository lies in, else the repository itself."""
+def _find_checkout(root: Path) -> Path:
+    """The outermost Git checkout that contains the repository, else the repository itself."""
     here = Path(os.path.realpath(root))
     return next((folder for folder in reversed((here, *here.parents)) if os.path.lexists(folder / ".git")), here)

@@ -1,4 +1,4 @@
-"""Digests of what everything depends on: m2g itself, and the files that are about the whole repository."""
+"""Digests of what every cached result depends on: m2g itself, and the files that apply to the whole repository."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LIBRARIES = (
 
 @functools.cache
 def digest_m2g() -> bytes:
-    """m2g's own code, its schemas, the libraries that it judges by, and Python's minor version."""
+    """A digest of m2g's code and schemas, the libraries that affect results, and the minor Python version."""
     package = Path(__file__).parents[1]
     folder = Path(msgspec.__file__).parents[1]
     installed = sorted(
@@ -44,38 +44,39 @@ def digest_m2g() -> bytes:
 
 @functools.cache
 def digest_facts_code() -> bytes:
-    """The code that reads facts of versions, and the form in which they are kept."""
+    """A digest of the code that reads facts of versions, and of their stored form."""
     package = Path(__file__).parents[1] / "registry"
     form = msgspec.json.encode(msgspec.json.schema(VersionFacts))
     return key(digest_below(package, ".py"), form)
 
 
 def digest_inputs(root: Path, cache: Cache) -> bytes:
-    """Both digests in one, taken before any of it is read: from when the repository's changes, nothing more is kept."""
-    if not cache.remembers:
+    """Both digests as one, computed before the files are read. If the files change during the run, nothing more is
+    cached."""
+    if not cache.is_enabled:
         return b""
     before = digest_repository(root)
-    cache.only_while(lambda: digest_repository(root) == before)
+    cache.keep_only_while(lambda: digest_repository(root) == before)
     return key(digest_m2g(), before)
 
 
 def digest_repository(root: Path) -> bytes:
-    """m2g.yaml, and the repository's own policies, runtimes and schemas: what whoever reads them is given."""
+    """A digest of m2g.yaml and of the repository's policies, runtimes and schemas, as their readers see them."""
     shared = (
         *shared_files.find_policy_files(root),
         *shared_files.find_runtime_files(root),
         *shared_files.find_schema_files(root),
     )
     return key(
-        *_given(root, CONFIG), *(part for path in shared for part in _given(root, path.relative_to(root).as_posix()))
+        *_read(root, CONFIG), *(part for path in shared for part in _read(root, path.relative_to(root).as_posix()))
     )
 
 
-def _given(root: Path, file: str) -> tuple[str, bytes]:
-    """The file's name, and its content or why there is none to be had: it leads elsewhere, is too large, no file."""
+def _read(root: Path, file: str) -> tuple[str, bytes]:
+    """The name of a file, and a digest of its content or of the reason why it cannot be read."""
     try:
         return file, key(safe_files.read(root, file))
     except FileNotFoundError:
         return file, b""
     except M2gError as error:
-        return file, key("wrong", error.message)
+        return file, key("error", error.message)

@@ -1,4 +1,4 @@
-"""What earlier runs found out of a repository's models and of what people wrote."""
+"""Cached knowledge about a repository: which model folders are up to date, and the parsed m2g.yaml and model.yaml."""
 
 from __future__ import annotations
 
@@ -22,52 +22,55 @@ _INTENT = msgspec.msgpack.Decoder(ModelIntent)
 
 
 class KnownFolders:
-    """What earlier runs found out: folders that are exactly what render gives, and what m2g.yaml and model.yaml say."""
+    """Results of earlier runs: the folders that are exactly what render would write, and the parsed files.
 
-    def __init__(self, cache: Cache, salt: bytes) -> None:
+    `fingerprint` is the digest of everything else that these depend on (`fingerprint.digest_inputs`).
+    """
+
+    def __init__(self, cache: Cache, fingerprint: bytes) -> None:
         self._cache = cache
-        self._salt = key("rendered", salt)
-        self._written = key("written", salt)
+        self._folders = key("rendered", fingerprint)
+        self._files = key("written", fingerprint)
 
     def is_up_to_date(self, folder: ModelFolder) -> bool:
-        """Whether the folder is known to be exactly what render gives."""
+        """Whether the folder is known to be exactly what render would write."""
         return folder.digest in self.find_up_to_date([folder])
 
-    def find_up_to_date(self, some: Collection[ModelFolder]) -> frozenset[bytes]:
-        """The digests of those of these folders that are known to be what render gives."""
-        keys = {self._key(folder.digest): folder.digest for folder in some if folder.digest}
-        return frozenset(keys[found] for found in self._cache.get_all(keys))
+    def find_up_to_date(self, folders: Collection[ModelFolder]) -> frozenset[bytes]:
+        """The digests of those folders that are known to be up to date."""
+        keys = {self._key(folder.digest): folder.digest for folder in folders if folder.digest}
+        return frozenset(keys[entry] for entry in self._cache.get_all(keys))
 
     def add_up_to_date(self, digest: bytes) -> None:
-        """The folder with this digest is exactly what render gives."""
+        """Record that the folder with this digest is up to date."""
         if digest:
             self._cache.put(self._key(digest), b"")
 
     def read_config(self, root: Path) -> LoadedConfig:
-        """As `config.load`; a good m2g.yaml is not parsed again while its bytes are the same."""
+        """Like `config.load`, but a valid m2g.yaml is parsed again only if it changes."""
         content = safe_files.read(root, layout.CONFIG)
-        place = key(self._written, layout.CONFIG, content)
-        known = self._cache.read(place, _CONFIG)
+        entry = key(self._files, layout.CONFIG, content)
+        known = self._cache.read(entry, _CONFIG)
         if known is not None:
             return LoadedConfig(config=known)
         loaded = configuration.parse(content)
         if loaded.config is not None and not loaded.findings:
-            self._cache.put(place, msgspec.msgpack.encode(loaded.config))
+            self._cache.put(entry, msgspec.msgpack.encode(loaded.config))
         return loaded
 
     def read_intent(self, root: Path, folder: ModelFolder) -> tuple[ModelIntent | None, list[Finding]]:
-        """As `config.intent_of`; a good model.yaml is not parsed again while its bytes are the same."""
+        """Like `config.read_intent`, but a valid model.yaml is parsed again only if it changes."""
         content = folder.files.get(model_yaml(folder.slug))
         if content is None:
             return configuration.read_intent(root, folder)
-        place = key(self._written, "model.yaml", content)
-        known = self._cache.read(place, _INTENT)
+        entry = key(self._files, "model.yaml", content)
+        known = self._cache.read(entry, _INTENT)
         if known is not None:
             return known, []
-        intent, wrong = configuration.read_intent(root, folder)
+        intent, findings = configuration.read_intent(root, folder)
         if intent is not None:
-            self._cache.put(place, msgspec.msgpack.encode(intent))
-        return intent, wrong
+            self._cache.put(entry, msgspec.msgpack.encode(intent))
+        return intent, findings
 
     def _key(self, digest: bytes) -> bytes:
-        return key(self._salt, digest)
+        return key(self._folders, digest)

@@ -106,7 +106,7 @@ def _python(order: Order) -> tuple[Path, str, tuple[str, ...]]:
 
 def _cache() -> Path:
     hint = "set M2G_CACHE_DIR to a folder that you may write to, or name an environment: --environment PATH"
-    base = cache.folder()
+    base = cache.find_folder()
     if base is None:
         raise OutsideError("there is no cache folder: this user has no home", hint=hint)
     folder = Path(os.path.abspath(base)) / "environments"

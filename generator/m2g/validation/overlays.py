@@ -83,7 +83,7 @@ class Judgements:
         self._court = court
         self._cache = cache
         holding = msgspec.json.encode(court.asked.holding)
-        tool = kustomize.digest_tool(kustomize.find_command(), cache) if cache.remembers else b""
+        tool = kustomize.digest_tool(kustomize.find_command(), cache) if cache.is_enabled else b""
         substituted = b"substituted" if court.substituted else b""
         self._salt = key("judgement", court.salt, tool, substituted, holding)
         self.outside = Outside(court.root)
@@ -100,7 +100,7 @@ class Judgements:
 
         Those that were touched since are left out: kustomize may have built what they are now, or were in between.
         """
-        if not self._cache.remembers:
+        if not self._cache.is_enabled:
             return
         root = self._court.root
         fleet = model_folder.list_fleet_environments(root)
