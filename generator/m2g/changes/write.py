@@ -16,7 +16,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
-from filelock import FileLock, Timeout
 
 from m2g.core import safe_files
 from m2g.core.errors import InputError, OutsideError
@@ -100,6 +99,8 @@ def write(root: Path, tree: Tree, removals: Collection[str]) -> None:
 
 
 def _acquire(file: Path, wait: float, waiting: Callable[[], None]) -> AbstractContextManager[object]:
+    from filelock import FileLock, Timeout  # 10 ms, and `validate` only looks at this module's journal
+
     lock = FileLock(file, fallback_to_soft=False)
     try:
         with contextlib.suppress(Timeout):

@@ -6,7 +6,8 @@ import functools
 
 import msgspec
 
-from m2g.compat.runtime import Runtime, normalize_name
+from m2g.compat.requirement import normalize_name
+from m2g.compat.runtime import Runtime
 from m2g.core import resources
 from m2g.core.errors import InputError
 

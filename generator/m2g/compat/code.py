@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m2g.compat.reason import CheckResult, ModelOnRuntime, find_format, parse_version
+from m2g.compat.reason import CheckResult, ModelOnRuntime, find_format
+from m2g.compat.requirement import parse_version
 
 _CODE_MODEL = "mlflow.pyfunc.loaders.code_model"
 _CODE_MODEL_SINCE = (2, 12, 2)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m2g.compat.reason import PYFUNC, CheckResult, ModelOnRuntime, find_format, parse_version
+from m2g.compat.reason import PYFUNC, CheckResult, ModelOnRuntime, find_format
+from m2g.compat.requirement import parse_version
 
 _SINCE = {"skops": (3, 9), "pt2": (3, 14)}
 """The first mlflow that supports a format (found by bisecting its wheels)."""

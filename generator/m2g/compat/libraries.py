@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m2g.compat.reason import PYFUNC, CheckResult, ModelOnRuntime, find_format, parse_minor, parse_version
+from m2g.compat.reason import PYFUNC, CheckResult, ModelOnRuntime, find_format
+from m2g.compat.requirement import parse_minor, parse_version
 from m2g.compat.runtime import find_package, resolve_variant
 from m2g.core.model import Flavor
 

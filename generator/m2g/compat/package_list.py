@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from m2g.compat.runtime import normalize_name
+from m2g.compat.requirement import normalize_name
 from m2g.core.errors import InputError
 
 MAX_BYTES = 64 << 20

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 
-from m2g.compat.runtime import Runtime, normalize_name
+from m2g.compat.requirement import normalize_name, parse_minor, parse_requirement
+from m2g.compat.runtime import Runtime
 from m2g.core.model import Flavor, Mlmodel
 
-_REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(?:(@)|([=<>!~]=?=?)\s*([0-9][^\s,;]*))?")
-_NUMBER = re.compile(r"\d{1,9}")
 PYFUNC = "python_function"
 _OWN_FILES = (".lgb", ".ubj", ".json")
 """Files in a library's own format. MLflow records a serialization format even for LightGBM's own files."""
@@ -62,31 +60,11 @@ class ModelOnRuntime(msgspec.Struct, frozen=True, kw_only=True):
 
 @functools.lru_cache(maxsize=1 << 6)  # a model is checked against several runtimes, and versions share requirements
 def _pinned(requirements: tuple[str, ...]) -> Mapping[str, str]:
-    found: dict[str, str] = {}
-    for line in requirements:
-        parts = _REQUIREMENT.match(line)
-        if parts is not None and "://" not in line.split()[0] and not line.startswith((".", "/")):
-            found[normalize_name(parts[1])] = parts[4] if parts[3] in ("==", "===") else ""
-    return found
-
-
-@functools.lru_cache(maxsize=1 << 12)
-def parse_version(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version: (1, 5, 2) for `1.5.2.post1`."""
-    found = []
-    for part in version.split("+", maxsplit=1)[0].split("."):
-        digits = _NUMBER.match(part)
-        if digits is None:
-            break
-        found.append(int(digits[0]))
-        if digits[0] != part:
-            break
-    return tuple(found)
-
-
-def parse_minor(version: str) -> tuple[int, ...]:
-    """Major and minor."""
-    return parse_version(version)[:2]
+    found = [one for one in map(parse_requirement, requirements) if one is not None]
+    return {
+        normalize_name(one.name): next((pin.version for pin in one.specifier if pin.operator in ("==", "===")), "")
+        for one in found
+    }
 
 
 def find_format(flavor: Flavor) -> str:

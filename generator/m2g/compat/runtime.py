@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from m2g.compat.requirement import normalize_name
 from m2g.core.model import Value
 
-_SEPARATORS = re.compile(r"[-_.]+")
 _FLAVORS = {"sklearn": "scikit-learn", "pytorch": "torch", "spark": "pyspark", "keras": "keras"}
 """Flavors whose package has another name."""
 _SAME = {"xgboost-cpu": "xgboost", "tensorflow-cpu": "tensorflow", "tensorflow-intel": "tensorflow"}
@@ -53,12 +51,6 @@ class Runtime(Value, frozen=True, kw_only=True):
     def has(self, package: str) -> bool | None:
         """Whether a package is installed; None if unknown."""
         return True if normalize_name(package) in self.packages else False if self.complete else None
-
-
-@functools.lru_cache(maxsize=1 << 12)
-def normalize_name(package: str) -> str:
-    """The name of a package as PyPI normalizes it."""
-    return _SEPARATORS.sub("-", package).lower()
 
 
 def find_package(flavor: str) -> str:

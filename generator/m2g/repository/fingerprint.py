@@ -21,6 +21,7 @@ _LIBRARIES = (
     "jsonschema_rs",
     "kubernetes_validate",
     "msgspec",
+    "packaging",
     "ruamel_yaml",
     "ryaml",
 )

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from m2g.compat.requirement import normalize_name, parse_requirement, parse_version
 from m2g.core.config_types import Profile
 from m2g.core.errors import InputError
 from m2g.core.model import Value
 from m2g.core.naming import find_unprintable
 
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
 _USERINFO = re.compile(r"(?<=//)[^/\s@]*@")
 INDEX = re.compile(r"(-i|--index-url|--extra-index-url|-f|--find-links)[ =]+(\S+)")
-_NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)")
-RELEASED = re.compile(
-    r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._, -]*\])?\s*"
-    r"(\(?(===?|~=|!=|<=?|>=?)\s*[A-Za-z0-9.*+!_-]+(\s*,\s*(===?|~=|!=|<=?|>=?)\s*[A-Za-z0-9.*+!_-]+)*\)?)?"
-    r"\s*(;[^@\n]*)?"
-)
-_SERVER = ("mlserver==1.7.1", "mlserver-mlflow==1.7.1")
+_SERVER = {"mlserver": "==1.7.1", "mlserver-mlflow": "==1.7.1", "uvloop": "<0.22", "pandas": "<3"}
+"""With the bounds that MLServer 1.7.1 needs and does not say (MLServer#2286: with uvloop 0.22 its workers die)."""
+_PANDAS_3 = "the model asks for pandas 3: MLServer 1.7.1 cannot answer with a DataFrame that has text columns"
 _STORES = {
     "s3": ("boto3",),
     "gs": ("google-cloud-storage",),
@@ -50,7 +51,7 @@ def wanted(given: Sequence[str], profile: Profile, mlflow_version: str, places: 
     """
     if len(given) > _MAX:
         raise InputError(f"the model has {len(given)} requirement lines; m2g locks {_MAX} at most")
-    lines: list[str] = []
+    lines: dict[str, Requirement] = {}
     indexes: list[str] = []
     notes: list[str] = []
     for text in given:
@@ -61,16 +62,16 @@ def wanted(given: Sequence[str], profile: Profile, mlflow_version: str, places: 
         elif line.startswith(("-c", "--constraint")):
             notes.append(f"{line!r} is left out: a record does not hold that file; the pins of the requirements hold")
         elif line and not line.startswith(("--trusted-host", "--no-binary", "--prefer-binary", "--pre")):
-            lines.append(_released(line))
-    have = {_key(line) for line in lines}
-    if not have & {"mlflow"}:
-        lines.append(f"mlflow=={mlflow_version}" if mlflow_version else "mlflow")
+            lines[line] = _released(line)
+    have = {normalize_name(requirement.name) for requirement in lines.values()}
+    added = [] if "mlflow" in have else [f"mlflow=={mlflow_version}" if mlflow_version else "mlflow"]
     stores = {name for uri in places for name in _STORES.get(uri.partition("://")[0], ())}
-    lines += sorted(stores - have)
+    added += sorted(stores - have)
     if profile == "mlserver-image":
-        lines += [line for line in _SERVER if _key(line) not in have]
-        notes += _with_mlserver(lines, have)
-    return Wanted(lines=tuple(lines), indexes=tuple(dict.fromkeys(indexes)), notes=tuple(notes))
+        added += [f"{name}{version}" for name, version in _SERVER.items() if name not in have]
+        if any(normalize_name(one.name) == "pandas" and _is_3(one) for one in lines.values()):
+            notes.append(_PANDAS_3)
+    return Wanted(lines=(*lines, *added), indexes=tuple(dict.fromkeys(indexes)), notes=tuple(notes))
 
 
 def without_credentials(content: bytes) -> bytes:
@@ -78,16 +79,10 @@ def without_credentials(content: bytes) -> bytes:
     return re.sub(rb"(https?://)[^/\s@\"']*@", rb"\1", content)
 
 
-def _with_mlserver(lines: list[str], have: set[str]) -> list[str]:
-    """Adds the bounds that MLServer 1.7.1 needs and does not say; a model's own pin is stronger, and told."""
-    notes = []
-    if "uvloop" not in have:
-        lines.append("uvloop<0.22")  # MLServer#2286: with 0.22 its workers die
-    if "pandas" not in have:
-        lines.append("pandas<3")
-    elif any(re.match(r"pandas\s*(==|~=|>=|>)\s*[3-9]", line) for line in lines):
-        notes.append("the model asks for pandas 3: MLServer 1.7.1 cannot answer with a DataFrame that has text columns")
-    return notes
+def _is_3(pandas: Requirement) -> bool:
+    """Whether it takes no pandas before 3."""
+    bounds = (one.version for one in pandas.specifier if one.operator in ("==", "===", "~=", ">=", ">"))
+    return any(parse_version(version) >= (3,) for version in bounds)
 
 
 def indexed(option: str, address: str, notes: list[str]) -> str:
@@ -95,12 +90,18 @@ def indexed(option: str, address: str, notes: list[str]) -> str:
     return f"{_long(option)} {_address(address, notes)}"
 
 
-def _released(line: str) -> str:
-    if RELEASED.fullmatch(line) and not find_unprintable(line):
-        return line
-    name = _NAME.match(line)
+def find_released(line: str) -> Requirement | None:
+    """The requirement of a line that an index can answer; None where it is no requirement, or leads somewhere else."""
+    return None if "@" in line or find_unprintable(line) else parse_requirement(line)
+
+
+def _released(line: str) -> Requirement:
+    requirement = find_released(line)
+    if requirement is not None:
+        return requirement
+    elsewhere = parse_requirement(line)
     shown = _USERINFO.sub("", line)[:120]
-    what = f"the requirement {name[1] if name and '@' in line else shown!r}"
+    what = f"the requirement {(shown if elsewhere is None else elsewhere.name)!r}"
     raise InputError(
         f"{what} is no released package: {shown!r}",
         hint="a lock holds names, versions and hashes: publish the package to an index that the build can read, and "
@@ -126,8 +127,3 @@ def _address(address: str, notes: list[str]) -> str:
 
 def _long(option: str) -> str:
     return {"-i": "--index-url", "-f": "--find-links"}.get(option, option)
-
-
-def _key(line: str) -> str:
-    found = _NAME.match(line)
-    return re.sub(r"[-_.]+", "-", found[1]).lower() if found else ""

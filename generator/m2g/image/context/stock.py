@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 
-from m2g.compat.runtime import Runtime, find_package, normalize_name, resolve_variant
+from packaging.version import Version
+
+from m2g.compat.requirement import normalize_name, parse_requirement
+from m2g.compat.runtime import Runtime, find_package, resolve_variant
 from m2g.core.model import Mlmodel
-from m2g.image.context.requirements import INDEX, RELEASED, Wanted, indexed
+from m2g.image.context.requirements import INDEX, Wanted, find_released, indexed
 
 _SERVERS = {"mlserver": "1.7.1", "mlserver-mlflow": "1.7.1", "mlflow": ""}
 """What serves, and the version where the description has none."""
 _BOUNDS = {"uvloop": "<0.22", "pandas": "<3"}
 """What MLServer 1.7.1 needs and does not say (MLServer#2286); the image was built before there was anything newer."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_VERSION = re.compile(r"[0-9][0-9A-Za-z.!_-]*")
 _SHOWN = 8
 
 
@@ -37,7 +38,7 @@ def like(runtime: Runtime, mlmodel: Mlmodel) -> Wanted:
         if not name or name in lines or name == "python-function":
             continue
         has = runtime.has(name)
-        if has is None and RELEASED.fullmatch(line):
+        if has is None and find_released(line) is not None:
             unsure.append(name)
             lines[name] = line
         elif has is None or not has:
@@ -66,16 +67,16 @@ def _told(names: list[str], sentence: str) -> list[str]:
 
 def _name(line: str) -> str:
     """The package of a requirement; empty for an option, an address or a path, which no image has by that name."""
-    found = _NAME.match(line)
-    if found is None or "://" in line.split(maxsplit=1)[0] or line[found.end() : found.end() + 1] in ("/", "\\"):
-        return ""
-    return resolve_variant(normalize_name(found[0]))
+    requirement = parse_requirement(line)
+    return "" if requirement is None else resolve_variant(normalize_name(requirement.name))
 
 
 def _version(runtime: Runtime, name: str) -> str:
     """Without a local part (`+cu121`): an index has the package without it, and a pin takes it with one."""
-    version = runtime.version(name).partition("+")[0]
-    return version if _VERSION.fullmatch(version) else ""
+    try:
+        return Version(runtime.version(name)).public
+    except ValueError:
+        return ""
 
 
 def _pinned(runtime: Runtime, name: str, otherwise: str = "") -> str:
