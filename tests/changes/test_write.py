@@ -169,6 +169,7 @@ def test_a_read_only_folder_leaves_the_tree(tmp_path: Path) -> None:
     os.chmod(tmp_path / "models/a/base", 0o555)
     script = (
         "import os, pathlib, sys\n"
+        "import filelock  # now: nobody may not be able to read Python's own folder\n"
         "from m2g.changes import write; from m2g.core.errors import OutsideError\n"
         "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"
         "root = pathlib.Path(sys.argv[1])\n"
