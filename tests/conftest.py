@@ -8,11 +8,13 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from tests.support import examples, machine
 from tests.support.paths import ROOT
 
 _OFFLINE = ROOT / "tests/support/offline/sitecustomize.py"
@@ -68,8 +70,25 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["M2G_TESTS_WRITE"] = "1"
     if getattr(sys.modules.get("sitecustomize"), "__file__", "") != str(_OFFLINE):  # else a worker, born with it
         runpy.run_path(str(_OFFLINE))
+    machine.measure()
     hypothesis.settings.register_profile("house", derandomize=True, database=None, deadline=None)
     hypothesis.settings.load_profile("house")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """A test's timeout is of the reference machine; `--timeout` on the command line is taken as it is."""
+    if item.config.getoption("timeout") is None:
+        mark = item.get_closest_marker("timeout")
+        reference = mark.args[0] if mark else float(item.config.getini("timeout"))
+        item.add_marker(pytest.mark.timeout(machine.seconds(reference)), append=False)
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    with examples.bounded(pyfuncitem):
+        return (yield)
 
 
 @pytest.fixture
