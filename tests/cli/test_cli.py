@@ -10,13 +10,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.fleet import CONFIG, release, repository, tree, write_record
+from tests.support.machine import seconds
 
 M2G = (sys.executable, "-m", "m2g")
 
@@ -25,17 +25,20 @@ def m2g(root: Path, *arguments: str, uri: str = "", **settings: str) -> subproce
     own = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}  # mlflow sets its own
     environment = {**own, **settings} | ({"MLFLOW_TRACKING_URI": uri} if uri else {})
     return subprocess.run(
-        [*M2G, *arguments], cwd=root, env=environment, capture_output=True, text=True, check=False, timeout=120
+        [*M2G, *arguments], cwd=root, env=environment, capture_output=True, text=True, check=False, timeout=seconds(120)
     )
 
 
 @contextlib.contextmanager
-def server(status: int, body: bytes, kind: str = "text/html", delay: float = 0) -> Iterator[str]:
-    """An HTTP server that gives one answer to everything."""
+def server(status: int, body: bytes, kind: str = "text/html", asked: threading.Event | None = None) -> Iterator[str]:
+    """An HTTP server that gives one answer to everything; with `asked` it sets that, and answers at the end."""
+    ended = threading.Event()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            time.sleep(delay)
+            if asked is not None:
+                asked.set()
+                ended.wait()
             with contextlib.suppress(OSError):
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
@@ -51,6 +54,7 @@ def server(status: int, body: bytes, kind: str = "text/html", delay: float = 0) 
         listening.daemon_threads = True
         threading.Thread(target=listening.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{listening.server_port}"
+        ended.set()
         listening.shutdown()
 
 
@@ -177,7 +181,8 @@ def test_an_empty_registry_removes_nothing(root: Path) -> None:
 
 def test_an_interrupt_is_130_and_leaves_the_tree(root: Path) -> None:
     before = tree(root)
-    with server(200, b"{}", "application/json", delay=30) as uri:
+    asked = threading.Event()
+    with server(200, b"{}", "application/json", asked) as uri:
         child = subprocess.Popen(
             [*M2G, "render"],
             cwd=root,
@@ -186,9 +191,9 @@ def test_an_interrupt_is_130_and_leaves_the_tree(root: Path) -> None:
             stderr=subprocess.PIPE,
             text=True,
         )
-        time.sleep(2)
+        assert asked.wait(seconds(60))
         child.send_signal(signal.SIGINT)
-        _, stderr = child.communicate(timeout=20)
+        _, stderr = child.communicate(timeout=seconds(20))
     assert child.returncode == 130
     assert "interrupted" in stderr
     assert "Traceback" not in stderr

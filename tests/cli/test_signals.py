@@ -15,6 +15,7 @@ import pytest
 from m2g.changes.update import RenderOptions
 from m2g.core.errors import Exit
 from tests.support.fleet import FakeRegistry, release, repository, run, tree, write_record
+from tests.support.machine import seconds
 
 
 @pytest.fixture
@@ -28,10 +29,11 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def started(tmp_path: Path, root: Path) -> subprocess.Popen[str]:
-    """`m2g validate`, in the middle of a build: the real kustomize takes a second longer."""
+    """`m2g validate`, in the middle of a build: kustomize does not begin before `go` is there."""
     slow = tmp_path / "slow/kustomize"
     slow.parent.mkdir()
-    slow.write_text(f'#!/bin/sh\ntouch "{tmp_path}/building"\nsleep 1\nexec "{shutil.which("kustomize")}" "$@"\n')
+    waits = f'touch "{tmp_path}/building"\nwhile [ ! -e "{tmp_path}/go" ]; do sleep 0.1; done'
+    slow.write_text(f'#!/bin/sh\n{waits}\nexec "{shutil.which("kustomize")}" "$@"\n')
     slow.chmod(0o755)
     (tmp_path / "tmp").mkdir()
     child = subprocess.Popen(
@@ -42,7 +44,7 @@ def started(tmp_path: Path, root: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + seconds(60)
     while not (tmp_path / "building").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert [path.name[:4] for path in (tmp_path / "tmp").iterdir()] == ["m2g-"]
@@ -55,7 +57,8 @@ def test_nothing_is_left_behind(started: subprocess.Popen[str], tmp_path: Path, 
     for _ in range(times):
         started.send_signal(signal.SIGTERM)
         time.sleep(0.1)
-    stdout, stderr = started.communicate(timeout=20)
+    (tmp_path / "go").touch()
+    stdout, stderr = started.communicate(timeout=seconds(20))
     assert (started.returncode, stdout) == (Exit.TERMINATED, "")
     assert stderr.splitlines()[-1] == "m2g: terminated"
     assert "Traceback" not in stderr

@@ -13,6 +13,7 @@ from m2g.changes.update import RenderOptions
 from m2g.core.errors import Exit
 from tests.support.fleet import FakeRegistry, release, repository, run, tree, write_record
 from tests.support.git_repository import commit, start
+from tests.support.machine import seconds
 
 FLEET = 60
 """Models: what render holds of them does not fit into memory's share."""
@@ -44,7 +45,7 @@ def test_the_way_out_is_said(root: Path, arguments: tuple[str, ...], limit: int,
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=seconds(120),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
     assert done.returncode == Exit.OUTSIDE, done.stderr

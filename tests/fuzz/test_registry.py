@@ -14,6 +14,7 @@ from m2g.core.model import ModelVersion
 from m2g.registry import Registry, open_registry
 from tests.support.bombs import BOMBS
 from tests.support.fake_server import Answer, Asked, fake
+from tests.support.machine import seconds
 
 KEYS = (
     "registered_models model_versions registered_model name version creation_timestamp source run_id status tags "
@@ -73,7 +74,7 @@ class Server:
 def server() -> Iterator[Server]:
     made = Server()
     with fake(made.script) as running:
-        made.registry = open_registry(running.url, patience=0.5)
+        made.registry = open_registry(running.url, patience=seconds(0.5))
         yield made
 
 

@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 from m2g.core.errors import InputError, OutsideError
 from m2g.registry import open_registry
 from tests.support.fake_server import Answer, Fake, fake, good, no
+from tests.support.machine import seconds
 
 EMPTY: Answer = good({})
 
@@ -151,7 +152,7 @@ def test_a_client_certificate(certificate: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(certificate))
     with fake(lambda asked: EMPTY, tls=(certificate, certificate)) as running:
         with pytest.raises(OutsideError):
-            open_registry(running.url, patience=0.5).list_models()
+            open_registry(running.url, patience=seconds(0.5)).list_models()
         monkeypatch.setenv("MLFLOW_TRACKING_CLIENT_CERT_PATH", str(certificate))
         assert open_registry(running.url).list_models() == []
 
@@ -179,7 +180,7 @@ def test_tls_to_a_server_without(server: Fake) -> None:
 def test_a_proxy_that_cannot_be_used(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy)
     with pytest.raises(InputError, match="proxy settings"):
-        open_registry("http://127.0.0.1:9", patience=1).list_models()
+        open_registry("http://127.0.0.1:9", patience=seconds(1)).list_models()
 
 
 UNREADABLE = {

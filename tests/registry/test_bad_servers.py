@@ -13,6 +13,7 @@ from m2g.core.errors import InputError, M2gError, OutsideError
 from m2g.core.model import ModelVersion
 from m2g.registry import Registry, open_registry
 from tests.support.fake_server import API, Answer, Asked, Fake, Script, fake, good, no, page
+from tests.support.machine import seconds
 
 MODELS = f"{API}registered-models/search"
 VERSIONS = f"{API}model-versions/search"
@@ -28,7 +29,7 @@ def opened() -> Iterator[Opened]:
         manager = fake(script)
         server = manager.__enter__()
         running.append(manager)
-        return open_registry(server.url, patience=1), server
+        return open_registry(server.url, patience=seconds(1)), server
 
     yield opening
     for manager in running:
@@ -172,8 +173,8 @@ REFUSALS: dict[str, tuple[Answer, type[M2gError], str, str]] = {
     "always 503": (page(status=503), OutsideError, "HTTP 503 (gave up after", "try again"),
     "hang up": (Answer(hang_up=True), OutsideError, "closed the connection", "server is running"),
     "short": (Answer(body=b"{}", length=99), OutsideError, "closed the connection", "server is running"),
-    "trickle": (Answer(body=b"{" + b" " * 99, pause=0.05, pieces=99), OutsideError, "in time", "try again"),
-    "silence": (Answer(body=b"{}", pause=20), OutsideError, "did not respond in time", "try again"),
+    "trickle": (Answer(body=b"{" + b" " * 99, pause=seconds(0.05), pieces=99), OutsideError, "in time", "try again"),
+    "silence": (Answer(body=b"{}", pause=seconds(20)), OutsideError, "did not respond in time", "try again"),
 }
 
 
@@ -186,7 +187,7 @@ def test_a_refusal_says_what_to_do_and_comes_soon(
     started = time.monotonic()
     with pytest.raises(kind) as raised:
         registry.list_models()
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < seconds(8)
     assert server.url in raised.value.message
     assert message in raised.value.message
     assert hint in raised.value.hint
@@ -205,7 +206,7 @@ def test_what_passes_is_tried_again(opened: Opened, passing: Answer) -> None:
 
 
 def test_nobody_listens() -> None:
-    registry = open_registry("http://ada:hush@127.0.0.1:9", patience=1)
+    registry = open_registry("http://ada:hush@127.0.0.1:9", patience=seconds(1))
     with pytest.raises(OutsideError, match="Connection refused") as raised:
         registry.list_models()
     error: BaseException | None = raised.value
@@ -336,7 +337,7 @@ def test_artifacts_that_nobody_serves_do_not_cost_a_minute_each(opened: Opened) 
     names = [f"m{index:02}" for index in range(24)]
     started = time.monotonic()
     assert all(facts.problem for facts in registry.read_facts(listed(*names)).values())
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < seconds(15)
 
 
 def test_a_server_that_dies_between_two_versions_fails_the_whole(opened: Opened) -> None:

@@ -20,10 +20,11 @@ from m2g.compat.runtime import Runtime
 from m2g.core.model import Flavor, Mlmodel
 from m2g.image.context import like
 from tests.support.fleet import CONFIG, release, write_record
+from tests.support.machine import seconds, whole_seconds
 from tests.support.smoke_runs import SERVERS, models, smoke, wheels
 
 QUICK = ("--requests", "2", "--rest-only", "--format", "json")
-ALONE = ("--url", "http://127.0.0.1:9", "--format", "json")
+ALONE = ("--timeout", whole_seconds(120), "--url", "http://127.0.0.1:9", "--format", "json")
 """Makes the environment and ends, since nobody listens there."""
 FILES = ("MLmodel", "requirements.txt", "python_env.yaml", "serving_input_example.json")
 
@@ -166,7 +167,7 @@ def test_two_runs_that_need_the_same_environment_make_it_once_and_old_ones_go(wo
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables)
         for _ in range(2)
     ]
-    said = [process.communicate(timeout=120) for process in both]
+    said = [process.communicate(timeout=seconds(120)) for process in both]
     os.close(held)
     assert [process.returncode for process in both] == [3, 3], said
     assert all("http://127.0.0.1:9 cannot be reached" in told for told, _ in said)
@@ -184,7 +185,7 @@ def test_a_killed_run_leaves_no_environment_that_counts(world: World, tmp_path: 
     command = ["m2g", "smoke", "--model-dir", str(world.models / "wine"), *ALONE]
     variables = {**os.environ, "M2G_CACHE_DIR": str(cache), "PIP_FIND_LINKS": str(world.wheels), "M2G_UV": "/none"}
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=variables)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + seconds(60)
     while not list(cache.glob("environments/*/bin")) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.kill()

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.machine import seconds, whole_seconds
 from tests.support.smoke_runs import SERVERS, models, smoke, started_by
 
-OURS = ("--environment", str(SERVERS), "--requests", "3", "--format", "json")
+OURS = ("--timeout", whole_seconds(120), "--environment", str(SERVERS), "--requests", "3", "--format", "json")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     place.mkdir()
     monkeypatch.setenv("TMPDIR", str(place))
     yield
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + seconds(10)
     while (left := started_by(place)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not left
@@ -91,10 +92,11 @@ def test_a_model_that_crashes_on_load_is_told_by_the_servers_last_words(saved: P
 
 
 def test_a_server_that_never_gets_ready_is_stopped(saved: Path) -> None:
-    done = smoke("--model-dir", str(saved / "slow"), "--timeout", "6", *OURS)
+    patience = whole_seconds(6)
+    done = smoke("--model-dir", str(saved / "slow"), *OURS, "--timeout", patience)
     found = outcome(done)
     assert done.returncode == 1
-    assert "slow was not ready within 6 s: /v2/models/slow/ready never answered 200" in found["problem"]
+    assert f"slow was not ready within {patience} s: /v2/models/slow/ready never answered 200" in found["problem"]
     assert "--timeout" in found["hint"]
 
 
@@ -112,12 +114,12 @@ def test_a_port_in_use_is_said_before_anything_starts(saved: Path) -> None:
 def test_an_interrupt_ends_all_that_was_started(saved: Path, tmp_path: Path, how: signal.Signals, code: int) -> None:
     command = ["m2g", "smoke", "--model-dir", str(saved / "slow"), *OURS]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + seconds(60)
     while not started_by(tmp_path / "tmp") and time.monotonic() < deadline:
         time.sleep(0.1)
     time.sleep(1)
     process.send_signal(how)
-    _, talk = process.communicate(timeout=30)
+    _, talk = process.communicate(timeout=seconds(30))
     assert process.returncode == code, talk
 
 

@@ -11,10 +11,21 @@ from typing import Any
 
 import pytest
 
+from tests.support.machine import whole_seconds
 from tests.support.mlflow_store import PYTHON3, Server
 from tests.support.smoke_runs import SERVERS, smoke
 
-OURS = ("--environment", str(SERVERS), "--requests", "1", "--rest-only", "--format", "json")
+OURS = (
+    "--timeout",
+    whole_seconds(120),
+    "--environment",
+    str(SERVERS),
+    "--requests",
+    "1",
+    "--rest-only",
+    "--format",
+    "json",
+)
 CONFIG = """\
 version: 1
 registry: {{uri: "{uri}"}}

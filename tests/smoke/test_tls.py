@@ -20,9 +20,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from m2g.smoke import environment, server
 from m2g.smoke.client import Client, Door
+from tests.support.machine import whole_seconds
 from tests.support.smoke_runs import SERVERS, models, smoke
 
-OURS = ("--environment", str(SERVERS), "--requests", "1", "--timeout", "30", "--version", "7")
+OURS = ("--environment", str(SERVERS), "--requests", "1", "--timeout", whole_seconds(60), "--version", "7")
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from tests.support.machine import seconds
 from tests.support.paths import ROOT
 
 UV = ROOT / ".tools/uv-venv/bin/uv"
@@ -25,8 +26,10 @@ SERVERS = ROOT / ".venv-mlserver"
 TRAIN = """
 import sys, warnings, logging
 warnings.filterwarnings("ignore"); logging.disable(logging.WARNING)
+from tests.support.machine import seconds
 from tests.support.paths import ROOT
 import mlflow, sklearn.datasets, sklearn.linear_model
+from tests.support.machine import seconds
 data, target = sklearn.datasets.load_wine(return_X_y=True, as_frame=True)
 model = sklearn.linear_model.ElasticNet(random_state=0).fit(data, target)
 signature = mlflow.models.infer_signature(data, model.predict(data))
@@ -85,25 +88,25 @@ def started(command: Sequence[str], env: Mapping[str, str], folder: Path, ready:
             command, cwd=folder, env={**os.environ, **env}, stdout=out, stderr=out, start_new_session=True
         )
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + seconds(120)
         while True:
             assert process.poll() is None, log.read_text()[-3000:]
             assert time.monotonic() < deadline, log.read_text()[-3000:]
             with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-                urllib.request.urlopen(ready, timeout=2).read()
+                urllib.request.urlopen(ready, timeout=seconds(2)).read()
                 break
             time.sleep(0.3)
         yield
         os.kill(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
+        process.wait(timeout=seconds(30))
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=10)
+        process.wait(timeout=seconds(10))
 
 
 def post(url: str, body: object) -> object:
     data = json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=seconds(60)) as answer:
         return json.loads(answer.read())

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.machine import seconds
 from tests.support.paths import ROOT
 
 BIN = ROOT / ".venv-mlserver/bin"
 ZOO = Path(__file__).with_name("signature_zoo.py")
 HOST = "127.0.0.1"
-_PATIENCE = 90
 _CLIENT = httpx.Client(  # a new one costs 50 ms; a connection is not used again: MLServer resets it after an error
-    headers={"Content-Type": "application/json"}, timeout=60, limits=httpx.Limits(max_keepalive_connections=0)
+    headers={"Content-Type": "application/json"}, timeout=seconds(60), limits=httpx.Limits(max_keepalive_connections=0)
 )
 
 
@@ -45,7 +45,7 @@ def running(command: Sequence[str], place: Path, ready: str) -> Iterator[None]:
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=place, env=environment, stdout=out, stderr=out, start_new_session=True)
     try:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + seconds(90)
         while not _answers(ready):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"{command} is not ready:\n{log.read_text()[-3000:]}")
@@ -59,7 +59,7 @@ def running(command: Sequence[str], place: Path, ready: str) -> Iterator[None]:
 
 def _answers(url: str) -> bool:
     try:
-        return _CLIENT.get(url, timeout=5).status_code == 200
+        return _CLIENT.get(url, timeout=seconds(5)).status_code == 200
     except httpx.HTTPError:
         return False
 

@@ -23,6 +23,7 @@ from typing import Literal, TypeAlias
 import msgspec
 import pytest
 
+from tests.support.machine import seconds
 from tests.support.paths import ROOT
 
 PYTHON3 = Path(sys.executable)
@@ -75,21 +76,22 @@ class Server:
 
     def wait(self) -> Server:
         """Until it answers."""
-        for _ in range(_START * 10):
+        end = time.monotonic() + seconds(_START)
+        while time.monotonic() < end:
             try:
-                with urllib.request.urlopen(f"{self.url}/health", timeout=5):
+                with urllib.request.urlopen(f"{self.url}/health", timeout=seconds(5)):
                     return self
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)
         log = (self.folder / "log").read_text(errors="replace")
         self.stop()
-        pytest.fail(f"the MLflow server did not start within {_START} s:\n{log[-3000:]}")
+        pytest.fail(f"the MLflow server did not start within {seconds(_START):.0f} s:\n{log[-3000:]}")
 
     def stop(self) -> None:
         """End it and all its workers; remove its folder."""
         if self._process.stdin is not None:
             self._process.stdin.close()
-        self._process.wait(30)
+        self._process.wait(seconds(30))
 
 
 @functools.cache

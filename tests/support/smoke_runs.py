@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tests.support.machine import seconds
 from tests.support.paths import ROOT
 
 SERVERS = ROOT / ".venv-mlserver"
@@ -54,7 +55,7 @@ def smoke(
         capture_output=True,
         text=True,
         check=False,
-        timeout=170,
+        timeout=seconds(170),
         env=environment,
         preexec_fn=before,
     )

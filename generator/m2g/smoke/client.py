@@ -17,6 +17,8 @@ from m2g.core.sanitize import hide_passwords, make_visible
 from m2g.smoke.compare import Json
 
 _MOST = 32 << 20
+_PROBE = 5.0
+"""Seconds that one answer to a readiness probe may take."""
 _WAYS = {
     "CERT": "check the address, and the certificate's authority: --ca FILE",
     "WRONG_VERSION_NUMBER": "nobody speaks TLS there: is the address one of http:// instead?",
@@ -61,7 +63,7 @@ class Client:
     def ready(self, url: str) -> bool:
         """Whether a whole address answers 200; everything else is not yet."""
         try:
-            return self._client.get(url, timeout=2).status_code == httpx.codes.OK
+            return self._client.get(url, timeout=_PROBE).status_code == httpx.codes.OK
         except httpx.HTTPError:
             return False
 

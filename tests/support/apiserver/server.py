@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import httpx
 
+from tests.support.machine import seconds
 from tests.support.paths import ROOT
 
 ASSETS = ROOT / ".tools/apiserver"
@@ -111,12 +112,12 @@ class ApiServer:
         return self._resources[api_version].get(kind)
 
 
-def until(true: Callable[[], bool], what: str, seconds: float = 30) -> None:
+def until(true: Callable[[], bool], what: str, patience: float = 30) -> None:
     """Wait until a function says so. Raises NotReady where it does not in time."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds(patience)
     while not true():
         if time.monotonic() > end:
-            raise NotReady(f"waited {seconds:g} s for {what}")
+            raise NotReady(f"waited {seconds(patience):.0f} s for {what}")
         time.sleep(0.05)
 
 
@@ -154,7 +155,7 @@ def _started() -> Iterator[ApiServer]:
     finally:
         assert keeper.stdin is not None
         keeper.stdin.close()
-        keeper.wait(30)
+        keeper.wait(seconds(30))
 
 
 @contextlib.contextmanager
@@ -165,7 +166,9 @@ def _client(folder: Path, token: str, port: int) -> Iterator[httpx.Client]:
         trusted = ssl.create_default_context(cafile=str(certificate))
         headers = {"Authorization": f"Bearer {token}"}
         address = f"https://127.0.0.1:{port}"
-        with httpx.Client(base_url=address, headers=headers, verify=trusted, timeout=60, trust_env=False) as client:
+        with httpx.Client(
+            base_url=address, headers=headers, verify=trusted, timeout=seconds(60), trust_env=False
+        ) as client:
             until(lambda: _alive(folder) and _ready(client), "/readyz", _SECONDS)
             yield client
     except NotReady as error:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from m2g.validation.policies import cel
 from m2g.validation.policies.cel_types import Answer, Ending, Question, Wanted
+from tests.support.machine import seconds
 
 OBJECT = {"a": 1, "x": 2.5, "l": [1, 2], "t": "é", "m": {"memory": "2Gi"}, "n": None, "big": list(range(200))}
 
@@ -103,7 +104,7 @@ def test_hostile_expressions_end_and_take_nothing_along() -> None:
     assert "processor time" in answers[0].problem
     assert answers[2].problem == "is longer than 4096 characters"
     assert answers[-1].truth
-    assert time.monotonic() - start < 60
+    assert time.monotonic() - start < seconds(60)
 
 
 def test_what_broke_the_library_once_is_not_tried_on_every_object() -> None:
@@ -111,7 +112,7 @@ def test_what_broke_the_library_once_is_not_tried_on_every_object() -> None:
     scopes = [{"o": OBJECT}] * 50
     answers = cel.evaluate(scopes, [Question(expression=HOSTILE[0], scope=index) for index in range(50)])
     assert {answer.ending for answer in answers} == {Ending.LIMIT}
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < seconds(20)
 
 
 def test_answers_come_in_the_order_of_the_questions() -> None:
@@ -125,7 +126,7 @@ def test_many_evaluations_are_quick() -> None:
     scopes = [{"o": OBJECT}] * 1000
     answers = cel.evaluate(scopes, [Question(expression="o.l.all(i, i > 0)", scope=i % 1000) for i in range(10_000)])
     assert all(answer.truth for answer in answers)
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < seconds(20)
 
 
 LEAVES = st.sampled_from(
