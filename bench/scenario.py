@@ -15,7 +15,7 @@ from bench import fleet
 from bench.measure import Place, Sample, run
 from m2g.core.cache import FILE, Cache
 from m2g.registry import open_registry
-from m2g.resolution.version_facts import remember
+from m2g.resolution.version_facts import cache_facts
 from tests.support.mlflow_store import PYTHON3, Server
 
 LOOP = """\
@@ -91,7 +91,7 @@ class Fleet:
         if registry.read_facts(versions[:2]) != {key: known[key] for key in list(known)[:2]}:
             raise RuntimeError("the fleet's facts are not what the server says")
         with Cache(self._facts) as cache:
-            remember(registry, versions, known, cache)
+            cache_facts(registry, versions, known, cache)
 
     def cold(self) -> tuple[Sample, Sample]:
         """An empty tree, and a cache that has the facts of versions alone: no verdict, nothing that a run found out."""

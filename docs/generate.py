@@ -40,7 +40,7 @@ def pages() -> dict[Path, str]:
         "cli.md": _cli(),
         "exit-codes.md": _exit_codes(given),
         "gate-proof.md": proof.page(),
-        "findings.md": findings.page(explain.words()),
+        "findings.md": findings.page(explain.read_finding_texts()),
         "json-output.md": json_output.page(fields),
         "m2g-yaml.md": types.config(fields),
         "model-yaml.md": types.model_yaml(fields),
@@ -48,7 +48,7 @@ def pages() -> dict[Path, str]:
     }
     texts = {REFERENCE / name: f"{_HEAD}{text.rstrip()}\n" for name, text in found.items()}
     # It has a header of its own.
-    texts[REFERENCE / "rules.md"] = rules.render_markdown(explain.pages())
+    texts[REFERENCE / "rules.md"] = rules.render_markdown(explain.list_rules())
     for name, schema in json_output.schemas(fields).items():
         texts[REFERENCE / f"schemas/{name}.schema.json"] = json.dumps(schema, indent=1) + "\n"
     fields.check()

@@ -10,7 +10,7 @@ import msgspec.inspect as mi
 from docs._generate.words import Fields, table
 
 from m2g.core import config_types, model
-from m2g.serving.settings import resolve
+from m2g.serving.settings import resolve_settings
 
 _CONFIG = """# m2g.yaml
 
@@ -180,7 +180,7 @@ def _served(python: str) -> str:
     names = {"resources": ("requests", "limits")}.get(python, (python,))
     found = []
     for mode in config_types.Mode:
-        serving, _ = resolve([], {}, config_types.Kserve(mode=mode))
+        serving, _ = resolve_settings([], {}, config_types.Kserve(mode=mode))
         given = {name: msgspec.to_builtins(getattr(serving, name)) for name in names}
         found.append(
             _code(given if len(names) > 1 else given[python])

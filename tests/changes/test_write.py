@@ -28,8 +28,8 @@ _WATCHED = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
 
 
 def lay_out(root: Path) -> None:
-    with write.locked(root):
-        write.write(root, OLD, ())
+    with write.lock_repository(root):
+        write.write_tree(root, OLD, ())
 
 
 def in_child(work: Callable[[], None]) -> int:
@@ -57,8 +57,8 @@ def killed_at(event: int, root: Path) -> Callable[[], None]:
                     os.kill(os.getpid(), signal.SIGKILL)
 
         sys.addaudithook(hook)
-        with write.locked(root):
-            write.write(root, NEW, REMOVED)
+        with write.lock_repository(root):
+            write.write_tree(root, NEW, REMOVED)
 
     return work
 
@@ -70,10 +70,10 @@ def test_a_kill_at_any_moment_leaves_all_or_nothing(tmp_path: Path) -> None:
         root.mkdir()
         lay_out(root)
         status = in_child(killed_at(event, root))
-        committed = write.unfinished(root)
+        committed = write.is_unfinished(root)
         if not committed and tree(root) != NEW:
             assert tree(root) == OLD, f"killed before file operation {event}"
-        with write.locked(root):
+        with write.lock_repository(root):
             pass
         states.append(tree(root))
         assert states[-1] == (NEW if committed or not os.WIFSIGNALED(status) else states[-1])
@@ -94,9 +94,9 @@ def test_a_folder_that_went_away_before_the_next_run_is_made_again(tmp_path: Pat
         root.mkdir()
         lay_out(root)
         in_child(killed_at(event, root))
-        if write.unfinished(root) and not (root / "models/b/overlays/dev/y.yaml").exists():
+        if write.is_unfinished(root) and not (root / "models/b/overlays/dev/y.yaml").exists():
             shutil.rmtree(root / "models/b")
-            with write.locked(root):
+            with write.lock_repository(root):
                 pass
             assert tree(root) == NEW
             return
@@ -118,7 +118,7 @@ def test_a_render_killed_with_its_whole_process_is_finished_by_the_next(tmp_path
         time.sleep(moment)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        with write.locked(root):
+        with write.lock_repository(root):
             assert len(tree(root)) in (len(before), len(before) + 30 * 15)
     assert run(root, registry).findings == ()
     assert len(tree(root)) == len(before) + 30 * 15
@@ -139,9 +139,9 @@ def test_two_renders_at_once_wait_for_each_other(tmp_path: Path) -> None:
 def test_a_lock_that_is_never_released_is_an_error(tmp_path: Path) -> None:
     told = []
     with (
-        write.locked(tmp_path),
+        write.lock_repository(tmp_path),
         pytest.raises(OutsideError, match="another m2g"),
-        write.locked(tmp_path, wait=0.2, waiting=lambda: told.append(True)),
+        write.lock_repository(tmp_path, wait=0.2, waiting=lambda: told.append(True)),
     ):
         pass
     assert told == [True]
@@ -154,10 +154,10 @@ def test_a_full_disk_leaves_the_tree(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         try:
-            with write.locked(tmp_path):
-                write.write(tmp_path, {**NEW, "models/c/base/big.yaml": b"x" * 5000}, REMOVED)
+            with write.lock_repository(tmp_path):
+                write.write_tree(tmp_path, {**NEW, "models/c/base/big.yaml": b"x" * 5000}, REMOVED)
         except OutsideError as error:
-            os._exit(7 if "tree is as it was" in error.hint else 8)
+            os._exit(7 if "m2g changed no file" in error.hint else 8)
 
     assert os.waitstatus_to_exitcode(in_child(work)) == 7
     assert tree(tmp_path) == OLD
@@ -204,8 +204,8 @@ def test_nothing_is_written_through_a_symbolic_link(tmp_path: Path, place: str) 
     link = root / place
     link.parent.mkdir(parents=True)
     link.symlink_to(outside)
-    with pytest.raises(InputError, match="symbolic link"), write.locked(root):
-        write.write(root, NEW, ())
+    with pytest.raises(InputError, match="symbolic link"), write.lock_repository(root):
+        write.write_tree(root, NEW, ())
     assert list(outside.iterdir()) == []
 
 
@@ -215,7 +215,7 @@ def test_a_journal_that_somebody_committed_cannot_write_outside(tmp_path: Path) 
     (root / ".m2g/write/0").write_text("evil")
     for target in ("../evil", str(tmp_path / "evil")):
         (root / ".m2g/write/journal.json").write_text(f'{{"writes": ["{target}"], "removals": []}}')
-        with pytest.raises(InputError, match="not m2g's to write"), write.locked(root):
+        with pytest.raises(InputError, match="a file that m2g does not own"), write.lock_repository(root):
             pass
     assert not (tmp_path / "evil").exists()
 
@@ -243,7 +243,7 @@ def test_a_journal_moves_m2gs_files_only(tmp_path: Path, journal: str) -> None:
     (tmp_path / ".m2g/write/0").write_text("#!/bin/sh\n")
     (tmp_path / ".m2g/write/journal.json").write_bytes(journal.encode("latin-1"))
     before = sorted(path for path in tmp_path.rglob("*") if path.name not in ("lock", ".gitignore"))
-    with pytest.raises(InputError) as caught, write.locked(tmp_path):
+    with pytest.raises(InputError) as caught, write.lock_repository(tmp_path):
         pass
     assert "delete .m2g/" in caught.value.hint or "link" in caught.value.message
     assert sorted(path for path in tmp_path.rglob("*") if path.name not in ("lock", ".gitignore")) == before

@@ -66,7 +66,7 @@ def test_an_answer_that_cannot_be_written_is_said() -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == Exit.OUTSIDE
-    assert done.stderr.startswith("m2g: the answer cannot be written: No space left")
+    assert done.stderr.startswith("m2g: the result cannot be printed: No space left")
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "2>/dev/full"])

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from m2g.changes.update import RenderOptions
-from m2g.commands.validate import Options, validate
+from m2g.commands.validate import ValidateOptions, validate
 from m2g.core.errors import M2gError
 from m2g.core.finding import Report
 from m2g.core.shard import Shard
@@ -150,7 +150,7 @@ def test_the_same_with_and_without(
 def test_what_is_known_is_not_built_again(start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, cache = tmp_path / "repository", tmp_path / "cache"
     shutil.copytree(start, root, symlinks=True)
-    first = validate(root, Options(cache=cache))
+    first = validate(root, ValidateOptions(cache=cache))
     counted = tmp_path / "counted"
     wrapper = tmp_path / "kustomize"
     wrapper.write_text(f'#!/bin/sh\necho "$1" >> {counted}\nexec {shutil.which("kustomize")} "$@"\n')
@@ -162,15 +162,15 @@ def test_what_is_known_is_not_built_again(start: Path, tmp_path: Path, monkeypat
         counted.unlink(missing_ok=True)
         return found.count("build")
 
-    assert validate(root, Options(cache=cache)) == first
+    assert validate(root, ValidateOptions(cache=cache)) == first
     assert builds() > 0  # another kustomize: nothing that is known counts
-    assert validate(root, Options(cache=cache)) == first
+    assert validate(root, ValidateOptions(cache=cache)) == first
     assert builds() == 0
     (root / "models/gin/custom/dev").mkdir(parents=True)
     (root / "models/gin/custom/dev/kustomization.yaml").write_text(SHARED)
-    validate(root, Options(cache=cache))
+    validate(root, ValidateOptions(cache=cache))
     assert builds() == 1  # gin alone, both environments in one process
-    assert validate(root, Options()) == validate(root, Options(cache=cache))
+    assert validate(root, ValidateOptions()) == validate(root, ValidateOptions(cache=cache))
 
 
 def test_a_settled_model_is_neither_rendered_nor_written(start: Path, tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_m2g_yaml_says_the_same_each_time(start: Path, tmp_path: Path) -> None:
     ):
         (root / "m2g.yaml").write_text(text)
         for _ in range(2):
-            assert validate(root, Options(cache=cache)) == validate(root, Options())
+            assert validate(root, ValidateOptions(cache=cache)) == validate(root, ValidateOptions())
             assert rendered(root, cache, check=True) == rendered(root, None, check=True)
 
 
@@ -245,7 +245,7 @@ def test_what_met_a_bound_on_time_is_asked_again(start: Path, tmp_path: Path) ->
     big = "[" + ",".join(["1"] * 60) + "]"
     slow = f"{big}.all(a, {big}.all(b, {big}.all(c, {big}.all(d, {big}.all(e, a + b + c + d + e > 0)))))"
     (root / "policies/slow.yaml").write_text(f"policies: [{{id: slow, expression: '{slow}'}}]\n")
-    first = validate(root, Options(cache=cache))
+    first = validate(root, ValidateOptions(cache=cache))
     assert {f.rule for f in first.findings} >= {"policy/slow"}
     with sqlite3.connect(cache / "found.db") as database:
         values = [value for (value,) in database.execute("SELECT value FROM found")]

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from m2g.changes.update import RenderOptions
-from m2g.commands.validate import Options, validate
+from m2g.commands.validate import ValidateOptions, validate
 from m2g.core.cache import Cache
 from m2g.core.finding import Report
 from m2g.core.model import ModelVersion
@@ -130,14 +130,14 @@ def left(root: Path, cache: Path, value: bytes) -> None:
 @pytest.mark.parametrize("value", [b"", b"\xc1", msgspec.msgpack.encode({"unknown": 1}), b"\x91" * 100_000])
 def test_what_another_m2g_has_left_is_not_there(root: Path, tmp_path: Path, value: bytes) -> None:
     cache, registry = tmp_path / "cache", FakeRegistry([model(champion="2", challenger="3")])
-    validate(root, Options(cache=cache))
+    validate(root, ValidateOptions(cache=cache))
     left(root, cache, value)
     assert report(root, cache) == report(root, None)
     facts_only = tmp_path / "facts"
     run(repository(tmp_path / "a"), registry, RenderOptions(cache=facts_only))
     left(root, facts_only, value)
     assert run(repository(tmp_path / "b"), registry, RenderOptions(cache=facts_only)).releases
-    known = list(version_facts.of(registry, registry.list_versions("wine")[:1], Cache(None)))
+    known = list(version_facts.read_version_facts(registry, registry.list_versions("wine")[:1], Cache(None)))
     assert known[0][1].files
 
 
@@ -181,7 +181,7 @@ def moved(root: Path, away: Path, file: str) -> None:
 @pytest.mark.parametrize("outside", [False, True])
 def test_a_shared_file_that_became_a_link(root: Path, tmp_path: Path, file: str, outside: bool) -> None:
     cache = tmp_path / "cache"
-    validate(root, Options(cache=cache))
+    validate(root, ValidateOptions(cache=cache))
     moved(root, (tmp_path if outside else root) / "away", file)
     assert report(root, cache) == report(root, None)
 

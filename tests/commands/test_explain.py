@@ -14,7 +14,7 @@ from m2g.report import rules
 from m2g.validation.rules import RULES, SCHEMA_RULES
 from tests.support.paths import ROOT
 
-RULE_IDS = [page.id for page in explain.pages()]
+RULE_IDS = [page.id for page in explain.list_rules()]
 
 
 def m2g(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -45,7 +45,7 @@ def test_a_page_says_what_why_and_how() -> None:
         assert words in page
 
 
-@pytest.mark.parametrize("name", sorted(explain.words().keys() - {"schema"}))
+@pytest.mark.parametrize("name", sorted(explain.read_finding_texts().keys() - {"schema"}))
 def test_any_other_finding_has_a_page_without_markup(name: str) -> None:
     (page,) = json.loads(rules.render([explain.explain(name)], "json", whole=True))["rules"]
     assert page["summary"]
@@ -68,10 +68,10 @@ def test_what_the_schema_finds_says_so() -> None:
 def test_a_misspelt_rule_is_exit_2_with_the_near_one() -> None:
     done = m2g("scale-metrics")
     assert done.returncode == 2
-    assert "did you mean scale-metric?" in done.stderr
+    assert "did you mean this? m2g explain scale-metric" in done.stderr
     with pytest.raises(InputError) as caught:
         explain.explain("\x1b[31m" * 99)
-    assert "lists all rules" in caught.value.hint
+    assert "list all rules: m2g explain" in caught.value.hint
 
 
 def test_the_finding_of_a_schema_is_no_single_rule() -> None:
@@ -99,11 +99,11 @@ def test_every_page_can_be_read_at_80_columns(rule: str) -> None:
 
 
 def test_the_documentation_is_what_the_rules_say() -> None:
-    page = rules.render_markdown(explain.pages())
+    page = rules.render_markdown(explain.list_rules())
     for rule in RULE_IDS:
         assert f"\n## {rule}\n" in page
 
 
 def test_the_page_of_the_documentation_is_fresh() -> None:
     page = ROOT / "docs/reference/rules.md"
-    assert page.read_text() == rules.render_markdown(explain.pages()), "run `python docs/generate.py`"
+    assert page.read_text() == rules.render_markdown(explain.list_rules()), "run `python docs/generate.py`"

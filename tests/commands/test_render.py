@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from m2g.changes.update import RenderOptions
-from m2g.commands.validate import Options, validate
+from m2g.commands.validate import ValidateOptions, validate
 from m2g.core import manifest, process
 from m2g.core.errors import InputError
 from m2g.core.finding import Severity
@@ -230,7 +230,7 @@ class TestOneBadModelDoesNotStopTheFleet:
         run(root, registry)
         before = tree(root)
         registry.known = [model(champion="2"), model("fraud", champion="2")]
-        registry.problems["wine", "2"] = "the artifacts are gone"
+        registry.problems["wine", "2"] = "the artifacts are deleted"
         outcome = run(root, registry)
         assert [(f.rule, f.model, f.environment) for f in outcome.findings] == [("version-unreadable", "wine", "prod")]
         after = tree(root)
@@ -594,10 +594,10 @@ def test_what_people_wrote_is_not_forgotten_where_a_model_gets_another_slug(tmp_
     path.write_text("settings: {minReplicas: 2, maxReplicas: 3}\n")
     assert run(root, registry).findings == ()  # there before the first release: it is used now
     (root / "m2g.yaml").write_text(CONFIG + "models: {slugs: {wine: vino}}\n")
-    for findings in (run(root, registry).findings, validate(root, Options()).findings):
+    for findings in (run(root, registry).findings, validate(root, ValidateOptions()).findings):
         assert [(f.rule, f.file, f.severity) for f in findings] == [
             ("model-unused", "models/wine/model.yaml", Severity.WARNING)
         ]
     path.rename(root / "models/vino/model.yaml")
-    assert run(root, registry).findings == validate(root, Options()).findings == ()
+    assert run(root, registry).findings == validate(root, ValidateOptions()).findings == ()
     assert b"maxReplicas: 3" in (root / "models/vino/base/inferenceservice.yaml").read_bytes()

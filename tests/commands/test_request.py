@@ -72,15 +72,15 @@ def test_json_says_what_text_says(root: Path) -> None:
 
 def test_a_protocol_that_the_server_does_not_speak_is_said(root: Path) -> None:
     told = m2g(root, "request", "tensor", "--env", "prod", "--protocol", "v2").stdout
-    assert "mlflow-image, which speaks invocations" in " ".join(told.split())
+    assert "mlflow-image, whose server supports only invocations" in " ".join(told.split())
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("nobody",), "no release record of 'nobody'"),
+        (("nobody",), "no release record for 'nobody'"),
         (("column",), "did you mean columns?"),
-        (("chat", "--env", "prod"), "it has one in dev"),
+        (("chat", "--env", "prod"), "choose an environment that has one: --env dev"),
         (("chat", "--env", "test"), "m2g.yaml has no environment 'test'"),
         (("contradicting",), "column 'alcohol': it is double, and \"much\" is none"),
         (("unsigned", "--body"), "no signature and no input example"),

@@ -125,10 +125,10 @@ def test_any_bytes_are_read_or_refused(content: bytes) -> None:
 def test_what_is_refused_leaves_nothing(ask: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
     (tmp_path / "freeze.txt").write_text(FREEZE)
     (tmp_path / "numpy.txt").write_text("numpy==1.0\n")
-    assert "no name of a ServingRuntime" in ask("import", "freeze.txt", "--name", "../x")[1]
-    assert "no Python version" in ask("import", "freeze.txt", "--name", "x", "--python", "latest")[1]
+    assert "not a valid name of a ServingRuntime" in ask("import", "freeze.txt", "--name", "../x")[1]
+    assert "not a Python version" in ask("import", "freeze.txt", "--name", "x", "--python", "latest")[1]
     assert "neither mlserver nor mlflow" in ask("import", "numpy.txt", "--name", "x")[1]
-    assert "is no file" in ask("import", "none.txt", "--name", "x")[1]
+    assert "is not a file" in ask("import", "none.txt", "--name", "x")[1]
     assert not (tmp_path / "runtimes").exists()
     elsewhere = tmp_path.parent / f"{tmp_path.name}-elsewhere"
     elsewhere.mkdir()

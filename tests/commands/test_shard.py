@@ -11,7 +11,7 @@ import pytest
 
 from m2g.changes.update import RenderOptions
 from m2g.cli import group, run
-from m2g.commands.validate import Options, validate
+from m2g.commands.validate import ValidateOptions, validate
 from m2g.core.errors import Exit, InputError
 from m2g.core.finding import Finding, Report
 from m2g.core.shard import Shard, parse
@@ -52,7 +52,7 @@ def rendered(root: Path) -> None:
 
 def parts(root: Path, count: int, against: Against | None = None) -> list[Report]:
     scopes = [Scope(shard=Shard(index=index, count=count)) for index in range(1, count + 1)]
-    return [validate(root, Options(scope=scope, against=against)) for scope in scopes]
+    return [validate(root, ValidateOptions(scope=scope, against=against)) for scope in scopes]
 
 
 def together(reports: Sequence[Report]) -> set[Finding]:
@@ -61,7 +61,7 @@ def together(reports: Sequence[Report]) -> set[Finding]:
 
 def agrees(root: Path, against: Against | None = None) -> Report:
     """What one run says, once it is known that any parts say the same."""
-    whole = validate(root, Options(against=against))
+    whole = validate(root, ValidateOptions(against=against))
     for count in (1, 3):
         reports = parts(root, count, against)
         assert together(reports) == set(whole.findings)
@@ -120,15 +120,15 @@ def test_what_is_wrong_in_the_file_of_another_model(root: Path) -> None:
 
 def test_whether_an_override_is_needed_one_run_alone_says(root: Path) -> None:
     write(root, {"policies/names.yaml": NEVER_NEEDED})
-    (unused,) = [finding for finding in validate(root, Options()).findings if finding.rule == "override-unused"]
+    (unused,) = [finding for finding in validate(root, ValidateOptions()).findings if finding.rule == "override-unused"]
     assert unused in together(parts(root, 1))
     assert {finding.rule for finding in together(parts(root, 3))} == {"policy/named"}
     (root / "models/cider/overlays/prod/patch.yaml").write_text("- {op: remove, path: /spec/nothing}\n")
-    assert "override-unused" not in rules(validate(root, Options())), "what does not build may need it"
+    assert "override-unused" not in rules(validate(root, ValidateOptions())), "what does not build may need it"
 
 
 def test_models_whose_name_begins_alike_are_in_order(root: Path) -> None:
-    assert validate(root, Options()).built[:3] == (
+    assert validate(root, ValidateOptions()).built[:3] == (
         "models/a/overlays/dev",
         "models/a/overlays/prod",
         "models/a-b/overlays/dev",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from m2g.changes.update import RenderOptions
-from m2g.commands.validate import Options, validate
+from m2g.commands.validate import ValidateOptions, validate
 from m2g.core.errors import InputError, OutsideError
 from m2g.core.finding import Finding, Report, Severity
 from m2g.repository.load import InvalidRepository
@@ -31,7 +31,7 @@ def fleet(root: Path, *files: tuple[str, str]) -> Path:
 
 
 def check(root: Path, **scope: str) -> Report:
-    return validate(root, Options(scope=narrowed(scope)))
+    return validate(root, ValidateOptions(scope=narrowed(scope)))
 
 
 def only(report: Report) -> Finding:

@@ -9,7 +9,7 @@ from m2g.compat.requirement import normalize_name, parse_minor, parse_requiremen
 from m2g.compat.runtime import Runtime
 from m2g.core.errors import InputError
 from m2g.core.model import Mlmodel
-from m2g.image.context import wanted
+from m2g.image.context import image_requirements
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_what_is_no_requirement(line: str) -> None:
     assert case.required == {}
     if line:
         with pytest.raises(InputError, match="is no released package"):
-            wanted([line], "mlflow-image", "3.1.0")
+            image_requirements([line], "mlflow-image", "3.1.0")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_one_package_has_one_name() -> None:
     ],
 )
 def test_pandas_3_in_mlserver_is_noted(line: str, noted: bool) -> None:
-    made = wanted([line], "mlserver-image", "3.1.0")
+    made = image_requirements([line], "mlserver-image", "3.1.0")
     assert any("pandas 3" in note for note in made.notes) == noted
     assert [one for one in made.lines if one.startswith("pandas")] == [
         line,

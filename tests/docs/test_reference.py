@@ -48,7 +48,7 @@ def test_generated_pages_are_fresh() -> None:
 )
 def test_words_that_are_not_those_of_the_package_are_found(name: str, text: dict[str, str] | None) -> None:
     """The check of the check: a rule without words, words for none, another severity, no group."""
-    words = {other: said for other, said in explain.words().items() if other != name}
+    words = {other: said for other, said in explain.read_finding_texts().items() if other != name}
     with pytest.raises(Stale, match=name if text is None or text["from"] == "tree" else "nowhere"):
         findings.page(words if text is None else words | {name: text})
 

@@ -13,7 +13,7 @@ import pytest
 
 from m2g import cli
 from m2g.changes.update import RenderOptions
-from m2g.commands.image import ImageOptions, prepare, record, waiting
+from m2g.commands.image import ImageOptions, list_pending, prepare, record
 from m2g.core.errors import InputError, OutsideError
 from m2g.core.model import Flavor, Image, Mlmodel
 from m2g.core.results import PreparedImage
@@ -132,7 +132,7 @@ def test_mlflows_server_gets_the_model_of_this_very_version(tmp_path: Path) -> N
         assert (tmp_path / "out/model" / name).read_text() == line % "https://pypi.acme.test/simple"
     assert [note.partition(" ")[0] for note in made.notes] == ["model/requirements.txt", "model/conda.yaml"]
     (place / "MLmodel").write_text("flavors: {other: {}}\n")
-    with pytest.raises(InputError, match="does not have the files of version 1"):
+    with pytest.raises(InputError, match="is not version 1 of"):
         prepared(root, tmp_path / "out2", model_dir=place)
     assert not (tmp_path / "out2").exists()
 
@@ -244,20 +244,20 @@ def test_a_python_without_a_server(tmp_path: Path, python: str, profile: str, wo
 
 @pytest.mark.parametrize("base", ["python", "python:latest", "py thon:3", "x\nRUN id", "python:3.11@sha256:0", "-x"])
 def test_a_base_that_moves_or_is_none_is_refused(tmp_path: Path, base: str) -> None:
-    with pytest.raises(InputError, match="no image with a tag or a digest"):
+    with pytest.raises(InputError, match="not a base image with a version tag or a digest"):
         prepared(world(tmp_path / "r"), tmp_path / "out", base=base)
 
 
 @pytest.mark.parametrize("before", ["--config-file=/etc/x", "yesterday", "2026-11-25\n"])
 def test_a_date_that_is_none(tmp_path: Path, before: str) -> None:
-    with pytest.raises(InputError, match="is no date"):
+    with pytest.raises(InputError, match="is not a date"):
         prepared(world(tmp_path / "r"), tmp_path / "out", before=before)
 
 
 def test_a_batch_brings_what_mlflow_needs_for_its_store(tmp_path: Path) -> None:
     root = world(tmp_path / "r", profile="auto")
     (root / "models/wine/model.yaml").write_text("settings: {batch: {input: s3://b/x.csv, output: s3://b/y.json}}\n")
-    (waits, *_) = waiting(root, Scope(environments=frozenset(["prod"])), nobody, locked=True)
+    (waits, *_) = list_pending(root, Scope(environments=frozenset(["prod"])), nobody, locked=True)
     assert (waits.profile, waits.environments) == ("mlflow-image", ("prod",))
     prepared(root, tmp_path / "out", profile="mlserver-image")
     assert "boto3==1.40.0 \\\n" in (tmp_path / "out/requirements.txt").read_text()
@@ -265,8 +265,8 @@ def test_a_batch_brings_what_mlflow_needs_for_its_store(tmp_path: Path) -> None:
 
 def test_a_name_cannot_break_out_of_its_label(tmp_path: Path) -> None:
     evil = 'a"\nRUN touch /x\n$HOME \\'
-    text = context.files(
-        context.Order(
+    text = context.make_files(
+        context.ContextSpec(
             slug="a", release=release(evil), profile="mlflow-image", base="python:3.11-slim", lock="mlflow==3.17.2"
         )
     )["Dockerfile"].decode()
@@ -292,7 +292,7 @@ def test_without_uv_or_with_a_broken_index(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_record_that_does_not_know_and_a_profile_without_an_image(tmp_path: Path) -> None:
     root = world(tmp_path / "r", msgspec.structs.replace(MLMODEL, requirements=None))
-    with pytest.raises(InputError, match="does not know the model's requirements"):
+    with pytest.raises(InputError, match="does not have the model's requirements"):
         prepared(root, tmp_path / "out")
     with pytest.raises(InputError, match="would lack its packages"):
         prepared(world(tmp_path / "s", msgspec.structs.replace(MLMODEL, requirements=())), tmp_path / "out")
@@ -319,7 +319,7 @@ def built(root: Path, registry: FakeRegistry, version: str, name: str = f"ghcr.i
 
 def test_a_version_waits_is_built_recorded_and_promoted_with_its_image(tmp_path: Path) -> None:
     root, registry = moving(tmp_path)
-    (waits,) = waiting(root, Scope(), lambda _config: registry, locked=False)
+    (waits,) = list_pending(root, Scope(), lambda _config: registry, locked=False)
     assert (waits.slug, waits.version, waits.profile, waits.environments) == ("wine", "2", "mlflow-image", ("prod",))
     outcome = run(root, registry)
     assert [finding.rule for finding in outcome.findings] == ["image-missing"]
@@ -327,20 +327,20 @@ def test_a_version_waits_is_built_recorded_and_promoted_with_its_image(tmp_path:
     records, _ = releases.read_all(root)
     image = Image(name=f"ghcr.io/acme/models/wine{DIGEST}", profile="mlflow-image")
     assert (records["wine", "prod"].version, records["wine", "prod"].image) == ("2", image)
-    assert waiting(root, Scope(), lambda _config: registry, locked=False) == ()
+    assert list_pending(root, Scope(), lambda _config: registry, locked=False) == ()
     # dev runs the same version without one, and goes on so until it asks for one; the files settle.
     assert run(root, registry).findings == ()
     assert releases.read_all(root)[0]["wine", "dev"].image is None
     (root / "models/wine/model.yaml").write_text("settings: {profile: mlflow-image}\n")
-    assert waiting(root, Scope(), lambda _config: registry, locked=False) == ()
+    assert list_pending(root, Scope(), lambda _config: registry, locked=False) == ()
     assert run(root, registry).findings == ()
     assert releases.read_all(root)[0]["wine", "dev"].image == image
     assert run(root, registry).files == ()
     assert run(root, registry, RenderOptions(locked=True, check=True)).files == ()
-    with pytest.raises(InputError, match="no registered model of this name"):
-        waiting(root, Scope(models=frozenset(["whine"])), lambda _config: registry, locked=False)
+    with pytest.raises(InputError, match="no registered model with this name or slug"):
+        list_pending(root, Scope(models=frozenset(["whine"])), lambda _config: registry, locked=False)
     registry.known = [model(champion="3", challenger="3")]
-    assert [w.version for w in waiting(root, Scope(), lambda _config: registry, locked=False)] == ["3"]
+    assert [w.version for w in list_pending(root, Scope(), lambda _config: registry, locked=False)] == ["3"]
 
 
 def test_two_environments_that_wait_for_images_of_two_versions_both_get_them(tmp_path: Path) -> None:
@@ -355,7 +355,7 @@ def test_two_environments_that_wait_for_images_of_two_versions_both_get_them(tmp
         options = ImageOptions(model="wine", environment=environment)
         outcome = record(root, options, name, version, lambda _config: registry)
         assert [(change.environment, change.after) for change in outcome.releases] == [(environment, version)]
-    assert waiting(root, Scope(), lambda _config: registry, locked=False) == ()
+    assert list_pending(root, Scope(), lambda _config: registry, locked=False) == ()
     assert (root / "models/wine/overlays/dev/servingruntime.yaml").is_file()
     assert run(root, registry).files == ()
 
@@ -400,7 +400,7 @@ def test_a_rollback_and_a_late_promotion_run_the_image_that_ran(tmp_path: Path) 
     built(root, registry, "2", second)
     commit(root, "two")
     registry.known = [model(champion="1", challenger="2")]
-    assert [wait.version for wait in waiting(root, Scope(), lambda _config: registry, locked=False)] == ["1"]
+    assert [wait.version for wait in list_pending(root, Scope(), lambda _config: registry, locked=False)] == ["1"]
     built(root, registry, "1", first)
     commit(root, "one")
     # Forth and back, and to what another environment had: no image is built again.
@@ -414,12 +414,12 @@ def test_a_rollback_and_a_late_promotion_run_the_image_that_ran(tmp_path: Path) 
     # A model that was deleted and made again starts at version 1 again: that is another one.
     registry.known = [model(champion="1", challenger="3")]
     registry.changes["wine", "1"] = msgspec.structs.replace(registry.list_versions()[0], created_at=2)
-    assert [wait.version for wait in waiting(root, Scope(), lambda _config: registry, locked=False)] == ["1"]
+    assert [wait.version for wait in list_pending(root, Scope(), lambda _config: registry, locked=False)] == ["1"]
     # Nor does an image count that is not where images are now.
     registry.changes.clear()
     text = (root / "m2g.yaml").read_text()
     (root / "m2g.yaml").write_text(text.replace("ghcr.io/acme/models,", "ghcr.io/acme/others,"))
-    assert [wait.version for wait in waiting(root, Scope(), lambda _config: registry, locked=False)] == ["1"]
+    assert [wait.version for wait in list_pending(root, Scope(), lambda _config: registry, locked=False)] == ["1"]
 
 
 @pytest.mark.parametrize("moves", [True, False])
@@ -439,7 +439,7 @@ def test_what_waits_to_be_merged_is_not_built_again(tmp_path: Path, moves: bool)
     git = ("git", "-C", str(root))
     subprocess.run([*git, "update-ref", "refs/remotes/origin/m2g/render", "HEAD"], check=True)
     subprocess.run([*git, "reset", "--quiet", "--hard", main.strip()], check=True)
-    assert waiting(root, Scope(), lambda _config: registry, locked=False) == ()
+    assert list_pending(root, Scope(), lambda _config: registry, locked=False) == ()
     run(root, registry)
     assert {path: content for path, content in tree(root).items() if path.startswith("models/")} == {
         path: content for path, content in wanted.items() if path.startswith("models/")
@@ -449,11 +449,11 @@ def test_what_waits_to_be_merged_is_not_built_again(tmp_path: Path, moves: bool)
 @pytest.mark.parametrize(
     ("name", "version", "words"),
     [
-        ("ghcr.io/acme/models/wine:2", "2", "no image by digest"),
-        (f"wine{DIGEST}", "2", "no image by digest"),
+        ("ghcr.io/acme/models/wine:2", "2", "not an image name with a digest"),
+        (f"wine{DIGEST}", "2", "not an image name with a digest"),
         (f"ghcr.io/acme/models-evil/wine{DIGEST}", "2", "not in ghcr.io/acme/models"),
-        (f"https://ghcr.io/acme/models/wine{DIGEST}", "2", "no image by digest"),
-        (f"ghcr.io/acme/models/wine{DIGEST}", "1", "follows 2 now"),
+        (f"https://ghcr.io/acme/models/wine{DIGEST}", "2", "not an image name with a digest"),
+        (f"ghcr.io/acme/models/wine{DIGEST}", "1", "now follows version 2"),
     ],
 )
 def test_an_image_that_is_not_this_versions_is_not_recorded(
@@ -476,27 +476,27 @@ def test_the_folder_says_of_which_version_it_is(tmp_path: Path) -> None:
     records, _ = releases.read_all(root)
     assert records["wine", "prod"].image == Image(name=name, profile="mlserver-image")
     assert (root / "models/wine/overlays/prod/servingruntime.yaml").is_file()
-    with pytest.raises(InputError, match="no build context of m2g"):
+    with pytest.raises(InputError, match="not a build context that m2g wrote"):
         record(root, options, name, tmp_path, nobody)
     before = tree(root)
     other = msgspec.structs.replace(options, profile="mlflow-image")
-    with pytest.raises(InputError, match="is of the profile mlserver-image, not mlflow-image"):
+    with pytest.raises(InputError, match="is for the profile mlserver-image, not for mlflow-image"):
         record(root, other, name, tmp_path / "out", nobody)
     assert tree(root) == before
     again = msgspec.structs.replace(MLMODEL, sha256="1" * 64)
     write_record(root, "wine", release("wine", "prod", "1", mlmodel=again))
-    with pytest.raises(InputError, match="is of another version 1: its MLmodel differs"):
+    with pytest.raises(InputError, match="is the context of another version 1: its MLmodel file differs"):
         record(root, options, name, tmp_path / "out", nobody)
     write_record(root, "wine", release("wine", "prod", "2", mlmodel=MLMODEL))
-    with pytest.raises(InputError, match="of version 1, but prod follows 2"):
+    with pytest.raises(InputError, match="for version 1, but prod now follows version 2"):
         record(root, options, name, tmp_path / "out", nobody)
 
 
 def test_a_write_that_fails_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    output_folder.write(out, {"a": b"1"}, {})
+    output_folder.write_folder(out, {"a": b"1"}, {})
     with pytest.raises(OutsideError):
-        output_folder.write(out, {"a": b"2"}, {"b": tmp_path / "gone"})
+        output_folder.write_folder(out, {"a": b"2"}, {"b": tmp_path / "gone"})
     assert tree(out) == {"a": b"1"}
     assert [path.name for path in tmp_path.iterdir()].count("out") == 1
     assert not list(tmp_path.glob(".out*"))
@@ -528,4 +528,4 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], mo
     assert m2g("wine", "--env", "prod", "--locked") == 2
     assert "-o DIR" in capsys.readouterr().err
     assert m2g("wine", "--env", "prod", "--locked", "--version", "3", "-o", "../ctx") == 2
-    assert "--version belongs to --record" in capsys.readouterr().err
+    assert "--version works only with --record" in capsys.readouterr().err

@@ -13,8 +13,8 @@ from m2g import mlmodel
 from m2g.core import manifest
 from m2g.core.config_types import Kserve, Profile
 from m2g.image import context
-from m2g.rendering.kserve.batch import beside
-from m2g.rendering.objects import Subject
+from m2g.rendering.kserve.batch import render_batch
+from m2g.rendering.objects import ServedModel
 from m2g.serving.batch_run import BatchRun
 from m2g.serving.spec import Serving
 from tests.support.fleet import release
@@ -44,10 +44,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def recipe(trained: Trained, profile: Profile) -> Instructions:
     frozen = [str(SERVERS / "bin/python"), "-m", "pip", "freeze", "--disable-pip-version-check"]
     lock = subprocess.run(frozen, capture_output=True, text=True, check=True).stdout
-    order = context.Order(
+    order = context.ContextSpec(
         slug="wine", release=release(mlmodel=trained.mlmodel), profile=profile, base="python:3.11-slim", lock=lock
     )
-    return instructions(context.files(order)["Dockerfile"].decode())
+    return instructions(context.make_files(order)["Dockerfile"].decode())
 
 
 def test_mlserver_serves_what_the_stock_runtime_cannot_load(trained: Trained, tmp_path: Path) -> None:
@@ -74,10 +74,10 @@ def test_mlserver_serves_what_the_stock_runtime_cannot_load(trained: Trained, tm
 
 def test_a_batch_is_what_the_job_would_run(trained: Trained, tmp_path: Path) -> None:
     settings = BatchRun(input="s3://b/rows", output="s3://b/done.json", content_type="csv")
-    subject = Subject(
+    subject = ServedModel(
         model="wine", profile="mlflow-image", release=release(), batch_image="x", batch_model="/opt/ml/model"
     )
-    job = beside("wine", subject, Serving(kserve=Kserve(), batch=settings))["batch.yaml"]
+    job = render_batch("wine", subject, Serving(kserve=Kserve(), batch=settings))["batch.yaml"]
     command = manifest.get_at(job, "spec", "template", "spec", "containers", 0, "command")
     assert isinstance(command, list)
     rows = [",".join(trained.names), *[",".join(str(value) for value in trained.row)] * 2]

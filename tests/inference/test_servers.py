@@ -16,7 +16,7 @@ from m2g.core.config_types import Requests
 from m2g.core.model import Mlmodel
 from m2g.core.stamp import stamp
 from m2g.inference import Protocol, Request, drop_example, make_request
-from m2g.rendering.sample_request import sample
+from m2g.rendering.sample_request import make_sample
 from m2g.smoke import compare
 from tests.support import inference_servers
 
@@ -84,8 +84,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 def differences(expected: compare.Json, answer: object, *, v2: bool) -> list[str]:
     assert isinstance(answer, dict), answer
-    read = compare.of_v2(answer) if v2 else compare.of_invocations(answer)
-    return compare.differences(compare.columns(expected), read)
+    read = compare.read_v2(answer) if v2 else compare.read_invocations(answer)
+    return compare.find_differences(compare.to_columns(expected), read)
 
 
 def test_mlserver_answers_as_pyfunc_or_the_note_says_why_not(world: World) -> None:
@@ -130,7 +130,7 @@ def test_the_file_in_requests_is_taken_as_it_lies_there(world: World, protocol: 
     """With m2g's mark in it; what has no place for the mark has no file."""
     sent, wrong = 0, []
     for kind, origin, made, expected in world.asked:
-        file = sample(made, protocol, Requests())
+        file = make_sample(made, protocol, Requests())
         if protocol == "v2" and world.kinds[kind].v2 == "note":
             continue
         if not file.text:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from m2g.core.model import Field, Flavor, Mlmodel, Run, Signature
-from m2g.rendering.card import Row, card
+from m2g.rendering.card import CardRow, render_card
 from tests.support.fleet import release
 
 HOSTILE = (
@@ -40,7 +40,7 @@ def page(said: str) -> str:
             signature=Signature(inputs=(Field(name=said, type=said),), params=(Field(name=said, type=said),)),
         ),
     )
-    row = Row(
+    row = CardRow(
         release=found,
         namespace="models-dev",
         source=said,
@@ -51,7 +51,7 @@ def page(said: str) -> str:
         notes=(said,),
         call=("curl x",),
     )
-    return card("wine", [row, row])
+    return render_card("wine", [row, row])
 
 
 def cells(text: str) -> list[int]:

@@ -19,12 +19,12 @@ from m2g.core.config_types import Config, Kserve, Mode, ModelIntent, Resources, 
 from m2g.core.errors import InputError
 from m2g.core.model import Flavor, Mlmodel, Release, Run
 from m2g.core.stamp import StampState, check_stamp, stamp
-from m2g.rendering.gitops.kustomization import patch
+from m2g.rendering.gitops.kustomization import make_patch
 from m2g.rendering.kserve import inference_service
-from m2g.rendering.model import desired, model_files
+from m2g.rendering.model import render_model, render_models
 from m2g.repository.state import Repository
 from m2g.serving.kserve import KSERVE
-from m2g.serving.spec import Serving, contradictions
+from m2g.serving.spec import Serving, find_contradictions
 from m2g.validation import rules
 from m2g.validation.schemas import Catalogue
 from tests.support.fleet import CONFIG, release
@@ -71,11 +71,11 @@ def test_the_same_bytes_from_shuffled_input(model: str, run: str, follows: str, 
         for env in ("dev", "prod")
     }
     repository = Repository(config=_CONFIG, records=records, intents={}, components=frozenset())
-    expected = desired(repository, records)
+    expected = render_models(repository, records)
     assert expected.findings == ()
     shuffled = list(records.items())
     seed.shuffle(shuffled)
-    assert desired(repository, dict(shuffled)).files == expected.files
+    assert render_models(repository, dict(shuffled)).files == expected.files
 
 
 _QUANTITY = st.sampled_from(["100m", "0.5", "1", "2", "512Mi", "2048Mi", "4Gi", "1e3", "3G"])
@@ -127,7 +127,7 @@ def test_what_is_rendered_builds_to_the_object_that_was_meant(
         intents={"wine": ModelIntent(settings=own)},
         components=frozenset(),
     )
-    made = model_files(repository, "wine", {"prod": record})
+    made = render_model(repository, "wine", {"prod": record})
     files, findings = made.files, made.findings
     if findings:
         assert files == {}
@@ -143,7 +143,7 @@ def test_what_is_rendered_builds_to_the_object_that_was_meant(
     (item,) = (found for found in objects if found["kind"] == "InferenceService")
     assert manifest.get_at(item, "metadata", "namespace") == "models-prod"
     assert manifest.get_at(item, "metadata", "annotations", "m2g.dev/model-name") == name
-    word = inference_service.mode_name(Serving(kserve=config.kserve))
+    word = inference_service.name_mode(Serving(kserve=config.kserve))
     assert manifest.get_at(item, "metadata", "annotations", "serving.kserve.io/deploymentMode") == word
     limits = manifest.get_at(item, "spec", "predictor", "model", "resources", "limits") or manifest.get_at(
         item, "spec", "predictor", "containers", 0, "resources", "limits"
@@ -184,9 +184,9 @@ _OBJECTS = st.dictionaries(st.text(max_size=4), _VALUES, max_size=5)
 
 @given(_OBJECTS, _OBJECTS)
 def test_a_patch_makes_the_second_of_the_first(before: dict[str, object], after: dict[str, object]) -> None:
-    operations = patch(before, after)  # type: ignore[arg-type] # hypothesis makes exactly this shape
+    operations = make_patch(before, after)  # type: ignore[arg-type] # hypothesis makes exactly this shape
     assert _apply(before, list(operations)) == after
-    assert patch(after, after) == []  # type: ignore[arg-type] # as above
+    assert make_patch(after, after) == []  # type: ignore[arg-type] # as above
 
 
 @given(
@@ -244,7 +244,7 @@ def test_contradictions_are_named_by_their_setting() -> None:
     }
     for path, servings in cases.items():
         for serving in servings:
-            found = [*KSERVE.contradictions(serving), *contradictions(serving)]
+            found = [*KSERVE.contradictions(serving), *find_contradictions(serving)]
             assert [finding.path for finding in found] == [path]
             assert all(finding.hint for finding in found)
-    assert list(contradictions(Serving(kserve=knative, min_replicas=0, scale_metric="rps"))) == []
+    assert list(find_contradictions(Serving(kserve=knative, min_replicas=0, scale_metric="rps"))) == []

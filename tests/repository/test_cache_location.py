@@ -90,6 +90,6 @@ def test_the_command_says_so_and_goes_without(kustomize: Path, tmp_path: Path, m
     assert (root / "found.db").exists()
     git(root, "add", ".")
     again = validated(root)
-    assert "it is not used" in again.stderr
+    assert "does not use the cache" in again.stderr
     assert (again.returncode, again.stdout) == (first.returncode, first.stdout)
-    assert "it is not used" not in validated(root, "--no-cache").stderr
+    assert "does not use the cache" not in validated(root, "--no-cache").stderr

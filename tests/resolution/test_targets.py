@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from m2g.core.model import ModelVersion, RegisteredModel
-from m2g.resolution.targets import Plan, plan, stale_pins
+from m2g.resolution.targets import Plan, find_stale_pins, plan
 from tests.support.fleet import model
 from tests.support.plans import config, intents, line, records, version, versions
 
@@ -63,7 +63,7 @@ TAGS = (
 )
 TWINS = (model("My Wine", champion="1"), model("my-wine", champion="2"))
 TWIN_VERSIONS = versions("My Wine", "my-wine")
-TWIN_WORDS = "'My Wine' and 'my-wine' would both be 'my-wine'"
+TWIN_WORDS = "'My Wine' and 'my-wine' map to the same slug 'my-wine'"
 
 FOLLOWED = {
     "an alias": Row(targets=("wine/prod 2 alias champion",)),
@@ -75,7 +75,7 @@ FOLLOWED = {
     "an alias of a deleted version": Row(
         models=(model(champion="9"),),
         records=("wine/prod 1",),
-        findings=("version-not-ready wine/prod: version 9 (alias champion) does not exist; prod stays as it is",),
+        findings=("version-not-ready wine/prod: version 9 (alias champion) does not exist; prod does not change",),
     ),
     "an alias of another model's version": Row(
         models=(model(champion="9"), model("beer")),
@@ -203,7 +203,7 @@ PINNED = {
     ),
 }
 
-GONE = "the registered model is gone, or no longer in the fleet; what a person holds here stays"
+GONE = "the registered model is gone or no longer selected; m2g keeps this release, which is held by hand"
 SELECTED = {
     "an excluded model goes": Row(select={"exclude": ["w*"]}, records=("wine/prod 1",), removals=("wine/prod",)),
     "an excluded model goes though it is pinned": Row(
@@ -339,7 +339,7 @@ SLUGS = {
         select={"slugs": {"beer": "wine"}},
         records=("wine/prod 1",),
         targets=("wine/prod 2 alias champion",),
-        findings=("slug-collision beer: 'beer' and 'wine' would both be 'wine'",),
+        findings=("slug-collision beer: 'beer' and 'wine' map to the same slug 'wine'",),
     ),
     "an excluded twin does not count": Row(
         models=TWINS,
@@ -412,20 +412,20 @@ STALE = {
     "the record is of another version": (
         {"wine": {"prod": 2}},
         ("wine/prod 1 Wine",),
-        ("pin-not-rendered Wine/prod: is 2, but the record says 1",),
+        ("pin-not-rendered Wine/prod: the pin is version 2, but the release record has version 1",),
     ),
     "there is no record": (
         {"wine": {"prod": 2}},
         ("wine/dev 2",),
-        ("pin-not-rendered wine/prod: is 2, but the record says nothing",),
+        ("pin-not-rendered wine/prod: the pin is version 2, but the release record does not exist",),
     ),
     "a pin without a version": ({"wine": {"prod": {"reason": "none"}}}, ("wine/prod 1",), ()),
     "several, by slug": (
         {"wine": {"prod": 2, "dev": 1}, "beer": {"prod": 3}},
         ("wine/dev 1", "wine/prod 1"),
         (
-            "pin-not-rendered beer/prod: is 3, but the record says nothing",
-            "pin-not-rendered wine/prod: is 2, but the record says 1",
+            "pin-not-rendered beer/prod: the pin is version 3, but the release record does not exist",
+            "pin-not-rendered wine/prod: the pin is version 2, but the release record has version 1",
         ),
     ),
 }
@@ -435,7 +435,7 @@ STALE = {
 def test_pins_that_were_not_rendered(
     pins: Mapping[str, Mapping[str, object]], kept: tuple[str, ...], expected: tuple[str, ...]
 ) -> None:
-    findings = stale_pins(intents(pins), records(kept))
+    findings = find_stale_pins(intents(pins), records(kept))
     assert tuple(line(finding) for finding in findings) == expected
     for finding in findings:
         slug = finding.file.split("/")[1]

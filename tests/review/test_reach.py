@@ -9,7 +9,7 @@ import pytest
 
 from m2g.changes.update import RenderOptions
 from m2g.commands.diff import diff
-from m2g.commands.validate import Options, validate
+from m2g.commands.validate import ValidateOptions, validate
 from m2g.git import read as m2g_git
 from m2g.repository.state import Scope
 from m2g.review import Review, Risk, reach
@@ -85,7 +85,7 @@ def test_shared_components_wherever_they_lie(root: Path) -> None:
     found = compare(root)
     assert sorted(change.slug for change in found.changes) == ["a", "b", "c"]
     assert {change.risk for change in found.changes} == {Risk.BREAKING}
-    judged = validate(root, Options(against=Against(ref="main")))
+    judged = validate(root, ValidateOptions(against=Against(ref="main")))
     assert len([one for one in judged.findings if one.rule == "history-mode"]) == 3
 
 

@@ -87,7 +87,7 @@ def proposed(remote: Remote) -> dict[str, object]:
 
 def was_built(fake: Path, record: dict[str, object]) -> None:
     assert record["image"] == {"name": f"{IMAGES}/wine@{DIGEST}", "profile": "mlflow-image"}
-    said = context.marker((fake / "context" / context.MARKER).read_bytes())
+    said = context.decode_marker((fake / "context" / context.MARKER).read_bytes())
     assert (said.model, said.version, said.mlmodel) == ("wine", "1", parse(MLMODEL).sha256)
     assert (fake / "context/model/MLmodel").read_bytes() == MLMODEL
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from m2g.changes.update import RenderOptions
-from m2g.commands.validate import Options, validate
+from m2g.commands.validate import ValidateOptions, validate
 from m2g.compat.verdict import Reason, Verdict
 from m2g.core import manifest, process
 from m2g.core.config_types import Kserve
@@ -16,8 +16,8 @@ from m2g.core.finding import Finding, Severity
 from m2g.core.model import Flavor, Image, Mlmodel, ModelVersion, Release, VersionFacts
 from m2g.repository import records as releases
 from m2g.serving import profile
-from m2g.serving.profile import Subject
-from m2g.serving.spec import Chosen, Serving
+from m2g.serving.profile import ProfileInput
+from m2g.serving.spec import Serving, ServingChoice
 from tests.support.fleet import FakeRegistry, model, release, repository, run, tree, write_record
 
 DIGEST = "@sha256:" + "5f" * 32
@@ -40,10 +40,10 @@ def says(runtime: str, answer: str, text: str = "") -> Verdict:
 
 def choose(
     record: Release, serving: Serving | None = None, uri: str = "s3://b/m/", *verdicts: Verdict
-) -> tuple[Chosen, list[Finding]]:
+) -> tuple[ServingChoice, list[Finding]]:
     asked = serving or Serving(kserve=Kserve())
-    return profile.chosen(
-        Subject(release=record, serving=asked, storage_uri=uri, verdicts={v.runtime: v for v in verdicts})
+    return profile.choose_profile(
+        ProfileInput(release=record, serving=asked, storage_uri=uri, verdicts={v.runtime: v for v in verdicts})
     )
 
 
@@ -58,7 +58,7 @@ FAILS = says(STOCK, "fails", "mlflow 2.19 cannot read skops")
     ("record", "asked", "uri", "verdicts", "wanted", "because"),
     [
         (release(), {}, "s3://b/m/", [says(STOCK, "serves")], "mlserver", f"{STOCK} loads it"),
-        (release(), {}, "s3://b/m/", [], "mlserver", "nothing speaks against"),
+        (release(), {}, "s3://b/m/", [], "mlserver", "no reason is known why"),
         (release(), {}, "s3://b/m/", [says(STOCK, "unknown", "Python")], "mlserver", f"{STOCK} may load it: Python"),
         (release(mlmodel=saved(SKOPS)), {}, "s3://b/m/", [FAILS], "mlserver", "cannot read skops"),
         (
@@ -147,7 +147,7 @@ FAILS = says(STOCK, "fails", "mlflow 2.19 cannot read skops")
             "s3://b/m/",
             [says(STOCK, "serves")],
             "huggingface",
-            "saved a reference: a/b",
+            "a reference to the Hub: a/b",
         ),
         (release(), {}, "oci://r/x" + DIGEST, [], "oci", "OCI image"),
     ],
@@ -192,7 +192,7 @@ def test_auto_takes_what_fits_and_says_why(
         (release(), "huggingface", "s3://b/m/", "profile-unfit", "save_pretrained=False"),
         (release(), "huggingface", "hf://a/b", "model-not-pinned", "40 digits"),
         (release(), "huggingface", "hf://a/b:main", "model-not-pinned", "40 digits"),
-        (release(), "oci", "s3://b/m/", "profile-unfit", "oci://name@sha256"),
+        (release(), "oci", "s3://b/m/", "profile-unfit", "oci://REGISTRY/NAME@sha256"),
         (release(), "oci", "oci://r/x:1.0", "model-not-pinned", "crane digest"),
     ],
 )
@@ -241,7 +241,7 @@ def test_every_profile_is_valid_for_every_kserve_in_both_modes(tmp_path: Path, k
         (root / f"models/{slug}/model.yaml").write_text("settings: {profile: native}\n")
     outcome = run(root, FakeRegistry(), RenderOptions(locked=True))
     assert outcome.findings == ()
-    report = validate(root, Options())
+    report = validate(root, ValidateOptions())
     assert [finding for finding in report.findings if finding.severity == "error"] == []
     assert report.checked.objects == len(places) * (len(FLEET) + 1)
     for slug, (runtime, format_) in {
@@ -280,7 +280,7 @@ def test_our_runtime_is_found_through_a_component_of_a_person_too(tmp_path: Path
     objects = built(kustomize, root, "models/wine/overlays/prod")
     assert manifest.get_at(objects["ServingRuntime"], "metadata", "labels", "team") == "wine"
     assert manifest.get_at(objects["ServingRuntime"], "metadata", "namespace") == "models-prod"
-    assert [finding.rule for finding in validate(root, Options()).findings] == []
+    assert [finding.rule for finding in validate(root, ValidateOptions()).findings] == []
 
 
 def test_a_version_that_waits_for_its_image_leaves_the_old_one_in_place(tmp_path: Path) -> None:
@@ -317,10 +317,10 @@ def test_a_version_that_its_runtime_cannot_load_stays_out_and_the_others_go_on(t
         outcome = run(root, registry)
         refused = [(f.model, f.environment) for f in outcome.findings if f.rule == "runtime-fails"]
         assert sorted(refused) == [("port", "prod"), ("wine", "prod")]
-        assert all(f.severity is Severity.ERROR and "stays as it is" in f.message and f.hint for f in outcome.findings)
+        assert all(f.severity is Severity.ERROR and "does not change" in f.message and f.hint for f in outcome.findings)
     records = [f"{r.model} {r.environment} {r.version}" for r in releases.read_all(root)[0].values()]
     assert records == ["beer prod 2", "wine dev 2", "wine prod 1"]
-    assert validate(root, Options()).findings == ()
+    assert validate(root, ValidateOptions()).findings == ()
     # A person who has another server for it says so, and then it goes out.
     (root / "models/wine/model.yaml").write_text("settings: {runtime: ours}\n")
     assert ("prod", "3") in [(change.environment, change.after) for change in run(root, registry).releases]
@@ -348,7 +348,7 @@ def test_a_setting_that_waits_for_an_image_can_be_merged(tmp_path: Path) -> None
     (root / "models/wine/model.yaml").write_text(text)
     checked = run(root, FakeRegistry(), RenderOptions(locked=True, check=True))
     assert checked.files == ()
-    for findings in (checked.findings, validate(root, Options()).findings):
+    for findings in (checked.findings, validate(root, ValidateOptions()).findings):
         assert [(finding.rule, finding.severity) for finding in findings] == [("image-missing", "warning")]
     run(root, FakeRegistry(), RenderOptions(locked=True))
     assert tree(root) == {**before, "models/wine/model.yaml": text.encode()}
@@ -390,7 +390,7 @@ def test_a_runtime_that_kserve_refuses_for_mlflow_fails(tmp_path: Path) -> None:
     ):
         (root / "models/wine/model.yaml").write_text(f"settings: {settings}\n")
         run(root, FakeRegistry(), RenderOptions(locked=True))
-        found = [f for f in validate(root, Options()).findings if f.rule == "runtime-fails"]
+        found = [f for f in validate(root, ValidateOptions()).findings if f.rule == "runtime-fails"]
         assert [finding.rule for finding in found] == rules
         assert all("refuses it for mlflow" in finding.message for finding in found)
 

@@ -15,17 +15,17 @@ import ryaml
 from m2g.changes.update import RenderOptions
 from m2g.commands import request
 from m2g.commands.diff import diff
-from m2g.commands.validate import Options, validate
+from m2g.commands.validate import ValidateOptions, validate
 from m2g.core.manifest import Manifest, get_at
 from m2g.core.results import RenderResult
 from m2g.inference.curl import Endpoint
 from m2g.rendering.backends import RENDERERS
-from m2g.rendering.objects import Object, Renderer, Subject
+from m2g.rendering.objects import Object, Renderer, ServedModel
 from m2g.repository.state import Scope
 from m2g.review import Risk
 from m2g.serving.backend import Backend, Kind
 from m2g.serving.backends import BACKENDS
-from m2g.serving.spec import Chosen, Serving
+from m2g.serving.spec import Serving, ServingChoice
 from m2g.validation import origin
 from m2g.validation.base import Against
 from tests.support.fleet import FakeRegistry, model, repository, run, tree
@@ -72,7 +72,7 @@ def _objects(slug: str, version: str, image: str, serving: Serving) -> dict[str,
     }
 
 
-def _overlay(slug: str, subject: Subject, serving: Serving) -> dict[str, Object]:
+def _overlay(slug: str, subject: ServedModel, serving: Serving) -> dict[str, Object]:
     assert subject.release is not None
     return _objects(slug, subject.release.version, subject.image, serving)
 
@@ -84,7 +84,7 @@ PLAIN = Backend(
     settings={("spec", "replicas"): "minReplicas"},
     host_label=lambda slug, namespace: slug,
     choose=lambda release, serving, uri, runtimes: (
-        Chosen(
+        ServingChoice(
             profile="mlflow-image",
             protocol="invocations",
             reason="every model has an image",
@@ -160,7 +160,7 @@ def test_it_renders_two_patched_objects_and_its_own_health_check(root: Path) -> 
 
 def test_it_builds_and_validates(root: Path) -> None:
     rendered(root)
-    report = validate(root, Options())
+    report = validate(root, ValidateOptions())
     assert report.findings == ()
     assert (report.checked.overlays, report.checked.objects) == (2, 4)
 
@@ -172,7 +172,7 @@ def test_validate_checks_its_objects_by_their_schema(root: Path) -> None:
     patch = '- patch: \'[{"op": "add", "path": "/spec/shards", "value": 2}]\'\n  target: {kind: Deployment}\n'
     (custom / "kustomization.yaml").write_text(component + patch)
     rendered(root)
-    (finding,) = validate(root, Options()).findings
+    (finding,) = validate(root, ValidateOptions()).findings
     assert (finding.rule, finding.path, finding.line) == ("schema", "spec.shards", 4)
     assert finding.file == "models/wine/custom/prod/kustomization.yaml"
 
@@ -192,7 +192,7 @@ def test_a_component_that_deletes_its_main_object_is_found(root: Path) -> None:
     )
     (custom / "kustomization.yaml").write_text(component + delete)
     rendered(root)
-    (finding,) = validate(root, Options()).findings
+    (finding,) = validate(root, ValidateOptions()).findings
     assert finding.rule == "service-missing"
 
 
@@ -202,7 +202,7 @@ def test_policies_without_kinds_are_about_its_main_object(root: Path) -> None:
     (root / "policies/replicas.yaml").write_text(
         "policies:\n- {id: two-at-most, expression: 'object.spec.replicas < 2', message: too many}\n"
     )
-    (finding,) = validate(root, Options()).findings
+    (finding,) = validate(root, ValidateOptions()).findings
     assert (finding.rule, finding.message, finding.environment) == (
         "policy/two-at-most",
         "Deployment wine: too many",
@@ -234,13 +234,13 @@ def test_removals_of_its_services_are_counted(root: Path) -> None:
     commit(root, "first")
     shutil.rmtree(root / "models/wine")
     shutil.rmtree(root / "fleet")
-    report = validate(root, Options(against=Against(ref="HEAD", removals=1)))
+    report = validate(root, ValidateOptions(against=Against(ref="HEAD", removals=1)))
     assert [finding.rule for finding in report.findings] == ["history-removals"]
 
 
 def test_it_is_asked_by_its_own_commands(root: Path) -> None:
     rendered(root)
-    call = request.call(request.Wish(model="wine", environment="prod"), root)
+    call = request.prepare_call(request.CallOptions(model="wine", environment="prod"), root)
     assert call.port_forward == ("kubectl port-forward -n models-prod svc/wine 8080:80",)
     card = (root / "models/wine/README.md").read_text()
     assert "kubectl port-forward -n models-prod svc/wine 8080:80" in card
@@ -256,7 +256,7 @@ def test_two_backends_live_beside_each_other(root: Path) -> None:
     assert get_at(overlay, "resources") == ["inferenceservice.yaml"]
     assert not (root / "models/wine/overlays/prod/patch.yaml").exists()
     assert get_at(built(root, "models/wine/overlays/dev/kustomization.yaml"), "resources") == ["../../base"]
-    assert validate(root, Options()).findings == ()
+    assert validate(root, ValidateOptions()).findings == ()
 
 
 def test_a_backend_that_nobody_knows_is_a_finding(root: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from m2g.core.config_types import Config, Kserve, ModelIntent, Pin, Resources, Settings
 from m2g.core.finding import Finding
-from m2g.serving.settings import layers, resolve
+from m2g.serving.settings import collect_layers, resolve_settings
 from m2g.serving.spec import Serving
 from tests.support.fleet import CONFIG, release
 
@@ -17,8 +17,8 @@ _CONFIG = msgspec.yaml.decode(CONFIG, type=Config)
 def settled(
     config: Config, intent: ModelIntent | None = None, tags: dict[str, str] | None = None
 ) -> tuple[Serving, list[Finding]]:
-    given, findings = layers(config, "wine", "prod", intent or ModelIntent(), release(tags=tags or {}))
-    serving, wrong = resolve(given, config.bounds, Kserve())
+    given, findings = collect_layers(config, "wine", "prod", intent or ModelIntent(), release(tags=tags or {}))
+    serving, wrong = resolve_settings(given, config.bounds, Kserve())
     return serving, findings + wrong
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from m2g.core.config_types import Rewrite
 from m2g.core.errors import InputError
-from m2g.serving.storage_uri import cluster_uri
+from m2g.serving.storage_uri import to_cluster_uri
 
 PROXY = (Rewrite(from_="mlflow-artifacts:/", to="s3://mlflow/root"),)
 
@@ -36,7 +36,7 @@ PROXY = (Rewrite(from_="mlflow-artifacts:/", to="s3://mlflow/root"),)
     ],
 )
 def test_readable(artifact: str, rewrites: tuple[Rewrite, ...], uri: str) -> None:
-    assert cluster_uri(artifact, rewrites, ()) == uri
+    assert to_cluster_uri(artifact, rewrites, ()) == uri
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_readable(artifact: str, rewrites: tuple[Rewrite, ...], uri: str) -> Non
 )
 def test_refused_with_a_way_out(artifact: str) -> None:
     with pytest.raises(InputError) as caught:
-        cluster_uri(artifact, (), ())
+        to_cluster_uri(artifact, (), ())
     assert caught.value.hint
     assert "secret" not in caught.value.message + caught.value.hint
 
@@ -90,7 +90,7 @@ def test_refused_with_a_way_out(artifact: str) -> None:
 )
 def test_the_allow_list_ends_at_a_slash(uri: str, allow: tuple[str, ...], allowed: bool) -> None:
     if allowed:
-        assert cluster_uri(uri, (), allow).startswith(uri)
+        assert to_cluster_uri(uri, (), allow).startswith(uri)
     else:
-        with pytest.raises(InputError, match="outside the storage"):
-            cluster_uri(uri, (), allow)
+        with pytest.raises(InputError, match="outside of the storage"):
+            to_cluster_uri(uri, (), allow)

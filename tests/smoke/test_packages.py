@@ -18,7 +18,7 @@ import pytest
 from m2g import mlmodel
 from m2g.compat.runtime import Runtime
 from m2g.core.model import Flavor, Mlmodel
-from m2g.image.context import like
+from m2g.image.context import runtime_requirements
 from tests.support.fleet import CONFIG, release, write_record
 from tests.support.machine import seconds, whole_seconds
 from tests.support.smoke_runs import SERVERS, models, smoke, wheels
@@ -91,7 +91,7 @@ def test_what_the_runtime_has_serves_and_the_gate_says_so(world: World, tmp_path
     )
     assert found["python"] == platform.python_version()
     assert not [note for note in found["notes"] if "gate" in note]
-    assert "making the environment of wine" in talk
+    assert "building the environment of wine" in talk
 
 
 def test_what_the_runtime_lacks_is_not_there_and_fails_as_in_the_cluster(world: World, tmp_path: Path) -> None:
@@ -100,8 +100,8 @@ def test_what_the_runtime_lacks_is_not_there_and_fails_as_in_the_cluster(world: 
     assert code == 1
     assert "No module named 'cellar'" in found["problem"]
     assert (found["packages"], found["gate"]) == ("runtime", "fails")
-    assert "mine lacks cellar, which the model requires: left out here, too" in found["notes"]
-    assert "the gate says so, too: it requires cellar, which mine does not have" in found["notes"]
+    assert "mine lacks cellar, which the model requires: not installed here either" in found["notes"]
+    assert "the gate says the same: it requires cellar, which mine does not have" in found["notes"]
     assert "mlserver-image" in found["hint"]
     found, code, _ = world.ask(root, "needs", "--packages", "model")
     assert code == 0, found
@@ -115,20 +115,20 @@ def test_a_python_that_is_not_here_is_said(world: World, tmp_path: Path) -> None
     assert code == 0, found
     assert found["packages"] == "model"
     assert found["notes"][0].startswith(
-        "mine has Python 3.99, which is not on this machine: served with what the model"
+        "mine has Python 3.99, which is not on this machine: m2g used the packages that the model"
     )
     found, code, _ = world.ask(root, "needs", "--packages", "runtime")
     assert code == 2
     assert found["problem"] == "needs: mine has Python 3.99, which is not on this machine"
-    assert "install python3.99" in found["hint"]
+    assert "uv python install 3.99" in found["hint"]
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"python": ""}, "which Python mine has is not known"),
-        ({"packages": {"mlflow": "3.17.0"}}, "mine is described without MLServer"),
-        ({"name": "other"}, "nobody has described the runtime mine"),
+        ({"python": ""}, "the description of mine does not say its Python version"),
+        ({"packages": {"mlflow": "3.17.0"}}, "mine does not have MLServer"),
+        ({"name": "other"}, "the runtime mine is not described"),
     ],
 )
 def test_a_runtime_that_cannot_be_had_is_refused_where_it_is_wished(
@@ -146,7 +146,7 @@ def test_versions_that_no_index_has_are_told_with_the_way_out(world: World, tmp_
     root = world.repository(tmp_path / "repository", "wine", packages=packages)
     found, code, _ = world.ask(root, "wine")
     assert code == 2
-    assert "as mine has it" in found["problem"]
+    assert "in the versions of mine" in found["problem"]
     assert "--packages model" in found["hint"]
     assert not list((world.cache / "environments").glob("*.constraints.txt"))
 
@@ -172,8 +172,8 @@ def test_two_runs_that_need_the_same_environment_make_it_once_and_old_ones_go(wo
     assert [process.returncode for process in both] == [3, 3], said
     assert all("http://127.0.0.1:9 cannot be reached" in told for told, _ in said)
     talk = "".join(error for _, error in said)
-    assert talk.count("making the environment of wine") == 1
-    assert talk.count("another m2g makes this environment; waiting for it …") >= 1
+    assert talk.count("building the environment of wine") == 1
+    assert talk.count("another m2g builds this environment; waiting until it is done …") >= 1
     left = {path.name for path in environments.iterdir() if (path / ".m2g-complete").is_file()}
     assert len(left & set(names)) == 8
     assert names[-1] in left
@@ -214,7 +214,7 @@ STOCK = Runtime(
 
 def _like(*requirements: str, runtime: Runtime = STOCK) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     asked = Mlmodel(sha256="0", flavors=(Flavor(name="python_function"),), requirements=requirements)
-    made = like(runtime, asked)
+    made = runtime_requirements(runtime, asked)
     return made.lines[3:], made.notes, made.constraints
 
 
@@ -232,8 +232,8 @@ def test_lines_are_what_the_model_requires_in_the_versions_of_the_runtime() -> N
     )
     assert lines == ("xgboost==2.1.2", "torch==2.4.1", "scipy")
     assert notes == (
-        "stock lacks tabulate, which the model requires: left out here, too",
-        "stock has scipy in a version that nobody knows: took the newest that fits",
+        "stock lacks tabulate, which the model requires: not installed here either",
+        "stock has scipy in an unknown version: m2g installed the newest that fits",
     )
     assert "torch==2.4.1" in constraints
     assert constraints[-2:] == ("uvloop<0.22", "pandas<3")
@@ -243,7 +243,7 @@ def test_lines_are_what_the_model_requires_in_the_versions_of_the_runtime() -> N
 def test_what_a_runtime_may_have_is_taken_as_the_model_requires() -> None:
     lines, notes, _ = _like("tabulate==0.9", runtime=Runtime(name="some", packages={"mlserver": ""}))
     assert lines == ("tabulate==0.9",)
-    assert notes == ("whether some has tabulate is not known: installed as the model requires",)
+    assert notes == ("it is not known whether some has tabulate: m2g installed what the model requires",)
 
 
 def test_a_repository_that_must_be_mended_is_told_with_file_and_reason(world: World, tmp_path: Path) -> None:
@@ -258,4 +258,4 @@ def test_a_repository_that_must_be_mended_is_told_with_file_and_reason(world: Wo
 def test_environment_and_packages_contradict_each_other(world: World) -> None:
     done = smoke("--model-dir", str(world.models / "wine"), "--environment", sys.prefix, "--packages", "model")
     assert done.returncode == 2
-    assert "--environment has its own packages" in done.stderr
+    assert "--environment and --packages exclude each other" in done.stderr

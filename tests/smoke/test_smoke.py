@@ -76,7 +76,7 @@ def test_a_parameter_that_grpc_does_not_carry_is_said_and_rest_decides(saved: Pa
     done = smoke("--model-dir", str(saved / "halved"), *OURS)
     found = outcome(done)
     assert [asked["way"] for asked in found["asked"]] == ["rest"]
-    assert "not asked by gRPC, which carries no parameter such as factor" in found["notes"]
+    assert "not tested by gRPC, which cannot carry the parameter factor" in found["notes"]
     assert done.returncode == 0
 
 

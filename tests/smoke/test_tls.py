@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from m2g.smoke import environment, server
-from m2g.smoke.client import Client, Door
+from m2g.smoke.client import Client, Endpoint
 from tests.support.machine import whole_seconds
 from tests.support.smoke_runs import SERVERS, models, smoke
 
@@ -121,10 +121,10 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture
 def mlserver(wine: Path) -> Iterator[None]:
     plan = server.Plan(model="wine", slug="wine", version="7", profile="mlserver", folder=wine)
-    probe = Client(Door(url="http://127.0.0.1"))
+    probe = Client(Endpoint(url="http://127.0.0.1"))
     with (
-        server.workplace() as place,
-        server.serving(plan, environment.given(SERVERS), place, probe.ready) as running,
+        server.open_workspace() as place,
+        server.serve(plan, environment.existing_environment(SERVERS), place, probe.ready) as running,
     ):
         Gateway.behind = running.url
         yield
@@ -180,13 +180,13 @@ def test_a_file_that_holds_no_authority_and_options_without_an_address(wine: Pat
         ca = str(tmp_path / name)
         done = smoke("--model-dir", str(wine), "--url", "https://127.0.0.1:9", "--ca", ca, *OURS)
         assert done.returncode == 2, (name, done.stdout, done.stderr)
-        assert "is no file of certificates in PEM" in done.stdout, (name, done.stdout)
+        assert "does not have certificates in PEM format" in done.stdout, (name, done.stdout)
         assert "Traceback" not in done.stdout + done.stderr
     for option in (("--ca", "x"), ("--insecure",)):
         done = smoke("--model-dir", str(wine), *option)
         assert done.returncode == 2
-        assert "are for --url" in done.stderr
+        assert "work only with --url" in done.stderr
     both = ("--ca", str(tmp_path / "empty.pem"), "--insecure")
     done = smoke("--model-dir", str(wine), "--url", "https://127.0.0.1:9", *both, *OURS)
     assert done.returncode == 2
-    assert "--insecure takes any certificate" in done.stdout
+    assert "--insecure and --ca exclude each other" in done.stdout

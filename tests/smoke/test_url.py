@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from m2g.smoke import environment, server
-from m2g.smoke.client import Client, Door
+from m2g.smoke.client import Client, Endpoint
 from tests.support.machine import seconds, whole_seconds
 from tests.support.smoke_runs import SERVERS, models, smoke
 
@@ -27,10 +27,10 @@ def wine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def deployed(wine: Path) -> Iterator[str]:
     """A real MLServer, wired as the manifest wires it, with version 7."""
     plan = server.Plan(model="wine", slug="wine", version="7", profile="mlserver", folder=wine, seconds=seconds(120))
-    probe = Client(Door(url="http://127.0.0.1"))
+    probe = Client(Endpoint(url="http://127.0.0.1"))
     with (
-        server.workplace() as place,
-        server.serving(plan, environment.given(SERVERS), place, probe.ready) as running,
+        server.open_workspace() as place,
+        server.serve(plan, environment.existing_environment(SERVERS), place, probe.ready) as running,
     ):
         yield running.url
     probe.close()
@@ -46,7 +46,7 @@ def test_the_version_of_git_answers(wine: Path, deployed: str) -> None:
 def test_another_version_answers(wine: Path, deployed: str) -> None:
     done = smoke("--model-dir", str(wine), "--version", "8", "--url", deployed, *OURS)
     assert done.returncode == 1
-    assert "version 7 of wine answers, but Git says 8" in done.stdout
+    assert "version 7 of wine answers, but Git has version 8" in done.stdout
     done = smoke("--model-dir", str(wine), "--version", "8", "--url", deployed, "--any-version", *OURS)
     assert done.returncode == 0, done.stdout
 
@@ -106,11 +106,11 @@ def world() -> Iterator[str]:
     ("kind", "words"),
     [
         ("redirect", "redirects to https://***@login.example.com/"),
-        ("html", "answers no JSON (text/html)"),
+        ("html", "does not answer JSON (text/html)"),
         ("huge", "answers more than 32 MiB"),
         ("hanging", "/hanging did not answer within "),
         ("login", "is not ready: /v2/models/wine/ready answers 302"),
-        ("silent", "does not say which version answers; Git says 7"),
+        ("silent", "does not tell its version; Git has version 7"),
     ],
 )
 def test_endpoints_that_are_none(wine: Path, world: str, kind: str, words: str) -> None:
@@ -127,7 +127,7 @@ def waits(kind: str) -> str:
 def test_a_token_comes_from_the_environment(wine: Path, world: str, monkeypatch: pytest.MonkeyPatch) -> None:
     address = ("--model-dir", str(wine), "--url", f"{world}/token", "--host", "wine.example.com", *OURS)
     assert "answers 401: who?; name the environment variable that holds a token" in smoke(*address).stdout
-    assert "MY_TOKEN holds no token" in smoke(*address, "--token-env", "MY_TOKEN").stdout
+    assert "MY_TOKEN has no token" in smoke(*address, "--token-env", "MY_TOKEN").stdout
     monkeypatch.setenv("MY_TOKEN", "s3cret")
     done = smoke(*address, "--token-env", "MY_TOKEN")
     assert "answers 500: known" in done.stdout
@@ -139,8 +139,8 @@ def test_nobody_listens_and_no_address(wine: Path) -> None:
     assert "http://127.0.0.1:9 cannot be reached" in done.stdout
     assert done.returncode in (1, 3)
     done = smoke("--model-dir", str(wine), "--url", "https://ada:pw@models.example.com", *OURS)
-    assert "'https://***@models.example.com' is no address of an endpoint" in done.stdout
+    assert "'https://***@models.example.com' is not the URL of an endpoint" in done.stdout
     assert done.returncode == 2
     done = smoke("--model-dir", str(wine), "--url", "file:///etc/passwd")
-    assert "is no address of an endpoint" in done.stdout
-    assert "making the environment" not in done.stderr
+    assert "is not the URL of an endpoint" in done.stdout
+    assert "building the environment" not in done.stderr

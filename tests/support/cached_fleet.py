@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from m2g.changes.update import RenderOptions
-from m2g.commands.validate import Options, validate
+from m2g.commands.validate import ValidateOptions, validate
 from m2g.core.errors import M2gError
 from m2g.core.finding import Report
 from m2g.core.shard import Shard
@@ -48,7 +48,7 @@ def cached_fleet(folder: Path) -> Path:
 
 def report(root: Path, cache: Path | None, shard: Shard | None = None) -> Report | str:
     try:
-        return validate(root, Options(cache=cache, scope=Scope(shard=shard)))
+        return validate(root, ValidateOptions(cache=cache, scope=Scope(shard=shard)))
     except (M2gError, FileNotFoundError) as error:
         return str(error)
 

@@ -106,7 +106,7 @@ def answers(item: Manifest, given: Given | None = None) -> Answers:
 
 def example(rule: str, part: str) -> tuple[dict[str, object], Given]:
     """The object of one part (`bad`, `good`) of a rule's example, and what surrounds it."""
-    parts = explain.example(rule)
+    parts = explain.read_example(rule)
     given = msgspec.convert(ryaml.loads(parts["with"]), Given) if "with" in parts else Given()
     return whole(ryaml.loads(parts[part])), given
 
@@ -121,7 +121,7 @@ def _subject(item: Manifest, given: Given) -> CheckedObject:
         kserve=given.kserve,
         overlay=(item, *others) if ("metadata" in item or others) and item.get("kind") not in _PLATFORM else None,
         release=release,
-        verdict=gate.of_object(item, others, release, given.kserve, catalogue.read_stock()),
+        verdict=gate.check_object(item, others, release, given.kserve, catalogue.read_stock()),
         external=msgspec.convert(given.external, External),
         before=before if isinstance(before, dict) and same else None,
         substituted=given.substituted,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from m2g.changes.update import RenderOptions
-from m2g.commands.validate import Options, validate
+from m2g.commands.validate import ValidateOptions, validate
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.validation.base import Against
@@ -39,7 +39,7 @@ def rendered(root: Path) -> None:
 
 def check(root: Path, ref: str = "main", removals: int | None = None, **scope: str) -> tuple[Finding, ...]:
     about = narrowed(scope)
-    return validate(root, Options(scope=about, against=Against(ref=ref, removals=removals))).findings
+    return validate(root, ValidateOptions(scope=about, against=Against(ref=ref, removals=removals))).findings
 
 
 def configured(root: Path, old: str, new: str) -> None:
@@ -71,7 +71,7 @@ def test_another_mode_for_a_name_that_exists(root: Path) -> None:
     assert len(found) == 2, "one place to change, one finding an environment"
     assert {item.file for item in found} == {"m2g.yaml"}
     assert found[0].line > 0
-    assert validate(root, Options()).findings == ()
+    assert validate(root, ValidateOptions()).findings == ()
 
 
 def test_the_new_word_for_the_same_mode(root: Path) -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from m2g.changes.update import RenderOptions
-from m2g.commands.validate import Options, validate
+from m2g.commands.validate import ValidateOptions, validate
 from m2g.core.finding import Finding, Severity
 from m2g.core.model import Flavor, Mlmodel
 from tests.support.fleet import CONFIG, FakeRegistry, release, repository, run, write_record
@@ -30,7 +30,7 @@ def fleet(root: Path, files: dict[str, str] | None = None, more: str = "", mlmod
 
 
 def found(root: Path) -> list[Finding]:
-    return list(validate(root, Options()).findings)
+    return list(validate(root, ValidateOptions()).findings)
 
 
 def only(root: Path) -> Finding:

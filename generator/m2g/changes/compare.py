@@ -1,4 +1,4 @@
-"""What must be written and removed so that the tree is what it should be, and what must not be lost by that."""
+"""Compare the rendered files with those on disk: what to write, what to remove, and what must not be lost."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 import msgspec
 
-from m2g.changes.removal_cap import refuse_mass_removal
-from m2g.core import safe_files as reading
+from m2g.changes.removal_cap import check_removals
+from m2g.core import safe_files
 from m2g.core.disk_tree import DiskTree, select_paths
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.model import Value
 from m2g.core.stamp import StampState, Tree, check_stamp, has_stamp, is_same
-from m2g.rendering.model import Desired
+from m2g.rendering.model import RenderedTree
 from m2g.repository import layout, load, model_folder, ownership
 from m2g.repository.load import LoadedRepository
 from m2g.repository.model_folder import ModelFolder
@@ -24,8 +24,8 @@ from m2g.repository.state import Scope
 from m2g.resolution.resolve import Resolved
 
 
-class Allowed(Value, frozen=True, kw_only=True):
-    """What a run may do: `writes` or only tell, lose hand `edits`, remove so many releases (None: as m2g.yaml says)."""
+class Permissions(Value, frozen=True, kw_only=True):
+    """What a run may do: write (`writes`), overwrite hand `edits`, remove `removals` releases (None: see m2g.yaml)."""
 
     scope: Scope
     writes: bool
@@ -34,63 +34,70 @@ class Allowed(Value, frozen=True, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """The files to write and to remove; `current` is what is in their place.
+    """The files to write and to remove. `current` has their present content.
 
-    `right` are digests of models' folders that are, or will be, exactly what is wanted.
+    `up_to_date` are the digests of the model folders that match the rendered files, now or after the write.
     """
 
     files: Tree
     removals: set[str]
     notes: list[Finding]
     current: Mapping[str, bytes]
-    right: list[bytes]
+    up_to_date: list[bytes]
 
 
-def difference(root: Path, held: LoadedRepository, resolved: Resolved, wanted: Desired, allowed: Allowed) -> Difference:
-    """What differs from what is wanted. Raises InputError where a write would lose a person's work or a fleet."""
-    state = held.repository
-    concern = _Concern(
+def compare_with_disk(
+    root: Path, loaded: LoadedRepository, resolved: Resolved, rendered: RenderedTree, permissions: Permissions
+) -> Difference:
+    """Compare the rendered files with those on disk.
+
+    Raises InputError if a write would overwrite hand edits or remove too many releases.
+    """
+    state = loaded.repository
+    reach = _Reach(
         names={slug: record.model for (slug, _), record in (*state.records.items(), *resolved.records.items())},
-        scope=allowed.scope,
-        frozen=wanted.frozen,
-        kept=wanted.files,
+        scope=permissions.scope,
+        frozen=rendered.frozen,
+        kept=rendered.files,
     )
-    found = _Found()
-    paths = _by_slug(wanted.files)
-    for folder in load.read_folders(root, to_render(held, resolved)):
-        given = {path: wanted.files[path] for path in paths.get(folder.slug, ())}
-        before = held.digests.get(folder.slug, model_folder.EMPTY_DIGEST)
-        found.add(folder, _current(root, folder, given), given, concern, known=folder.digest == before)
+    comparison = _Comparison()
+    paths = _group_by_slug(rendered.files)
+    for folder in load.read_folders(root, find_models_to_render(loaded, resolved)):
+        files = {path: rendered.files[path] for path in paths.get(folder.slug, ())}
+        before = loaded.digests.get(folder.slug, model_folder.EMPTY_DIGEST)
+        comparison.add(folder, _read_current(root, folder, files), files, reach, unchanged=folder.digest == before)
     gone = {
-        key for path in found.removals if (key := layout.parse_overlay_path(path)) and path == layout.overlay_file(*key)
+        key
+        for path in comparison.removals
+        if (key := layout.parse_overlay_path(path)) and path == layout.overlay_file(*key)
     }
     gone |= set(resolved.removed)
-    refuse_mass_removal(state, gone, empty=resolved.empty, cap=allowed.removals)
-    notes = [ownership.describe_foreign_file(path) for path in sorted(found.foreign)]
-    if found.edited and not allowed.edits:
-        if allowed.writes:
-            raise _edited(sorted(found.edited))
-        notes += [ownership.describe_hand_edit(path) for path in sorted(found.edited)]
+    check_removals(state, gone, empty=resolved.empty, cap=permissions.removals)
+    notes = [ownership.describe_foreign_file(path) for path in sorted(comparison.foreign)]
+    if comparison.edited and not permissions.edits:
+        if permissions.writes:
+            raise _hand_edits(sorted(comparison.edited))
+        notes += [ownership.describe_hand_edit(path) for path in sorted(comparison.edited)]
     return Difference(
-        files=select_paths(wanted.files, sorted(found.changed)),
-        removals=found.removals,
+        files=select_paths(rendered.files, sorted(comparison.changed)),
+        removals=comparison.removals,
         notes=notes,
-        current=found.current,
-        right=[*found.right, *(found.coming if allowed.writes else ())],
+        current=comparison.current,
+        up_to_date=[*comparison.up_to_date, *(comparison.after_write if permissions.writes else ())],
     )
 
 
-def _current(root: Path, folder: ModelFolder, given: Iterable[str]) -> dict[str, bytes]:
-    """What lies in m2g's places of a model. Raises InputError and OutsideError for what cannot be read."""
+def _read_current(root: Path, folder: ModelFolder, paths: Iterable[str]) -> dict[str, bytes]:
+    """The present content of m2g's files of a model. Raises InputError or OutsideError if one cannot be read."""
     current = {path: folder.read(root, path) for path in folder.list_owned()}
-    for path in given:
-        if path not in current and os.path.lexists(f"{root}/{path}"):  # no file: the reader says what is wrong with it
-            current[path] = reading.read(root, path)
+    for path in paths:
+        if path not in current and os.path.lexists(f"{root}/{path}"):  # not a regular file: reading it raises
+            current[path] = safe_files.read(root, path)
     return current
 
 
-class _Found:
-    """What was found out, one model after the other; of what is in memory only paths and digests grow with a fleet."""
+class _Comparison:
+    """The result so far. Only paths and digests are in memory, so that it stays small for a large fleet."""
 
     def __init__(self) -> None:
         self.changed: set[str] = set()
@@ -98,27 +105,27 @@ class _Found:
         self.foreign: set[str] = set()
         self.edited: set[str] = set()
         self.current = DiskTree()
-        self.right: list[bytes] = []
-        """Digests of folders that are what is wanted already."""
-        self.coming: list[bytes] = []
-        """Digests of folders that will be, once it is written."""
+        self.up_to_date: list[bytes] = []
+        """Digests of the folders that match the rendered files."""
+        self.after_write: list[bytes] = []
+        """Digests that changed folders will have after the write."""
 
     def add(
         self,
         folder: ModelFolder,
         current: Mapping[str, bytes],
-        given: Mapping[str, bytes],
-        concern: _Concern,
+        files: Mapping[str, bytes],
+        reach: _Reach,
         *,
-        known: bool,
+        unchanged: bool,
     ) -> None:
-        """Compare one model's files. `known`: they are those that `given` was made for, untouched since."""
+        """Compare one model's files. `unchanged`: the folder did not change since `files` was rendered from it."""
         changed = {
-            path for path, content in given.items() if path not in current or not is_same(current[path], content)
+            path for path, content in files.items() if path not in current or not is_same(current[path], content)
         }
-        rebased = any(_place(path).part == layout.BASE for path in changed)
-        changed = {path for path in changed if concern.has(path, rebased=rebased)}
-        stale = {path for path in current if path not in concern.kept and concern.has(path, rebased=rebased)}
+        rebased = any(_locate(path).part == layout.BASE for path in changed)
+        changed = {path for path in changed if reach.includes(path, rebased=rebased)}
+        stale = {path for path in current if path not in reach.kept and reach.includes(path, rebased=rebased)}
         removals = {path for path in stale if check_stamp(current[path]) is not StampState.FOREIGN}
         touched = {path: current[path] for path in changed | removals if path in current}
         self.changed |= changed
@@ -126,13 +133,13 @@ class _Found:
         self.foreign |= stale - removals
         self.edited |= {path for path, content in touched.items() if _is_edited(content)}
         self.current.put(touched)
-        after = folder.apply_changes({path: given[path] for path in changed}, removals)
-        if known and given and after.list_owned() == sorted(given) and given.items() <= after.files.items():
-            (self.coming if changed or removals else self.right).append(after.digest)
+        after = folder.apply_changes({path: files[path] for path in changed}, removals)
+        if unchanged and files and after.list_owned() == sorted(files) and files.items() <= after.files.items():
+            (self.after_write if changed or removals else self.up_to_date).append(after.digest)
 
 
 def _is_edited(content: bytes) -> bool:
-    """Whether a person's work would be lost. Both sides of a merge of m2g's own output are in Git."""
+    """Whether overwriting loses work of people. A merge conflict of m2g's own output does not: Git has both sides."""
     state = check_stamp(content)
     return (
         state is StampState.EDITED
@@ -141,18 +148,18 @@ def _is_edited(content: bytes) -> bool:
     )
 
 
-class _Concern(Value, frozen=True, kw_only=True):
-    """Which paths this run may touch."""
+class _Reach(Value, frozen=True, kw_only=True):
+    """The paths that this run may change."""
 
     names: Mapping[str, str]
     scope: Scope
     frozen: frozenset[str]
     kept: Collection[str]
 
-    def has(self, path: str, *, rebased: bool) -> bool:
-        """`rebased`: the base of its model changes, and all its overlays change with it or none fits."""
-        place = _place(path)
-        slug, environment = place.slug, place.environment
+    def includes(self, path: str, *, rebased: bool) -> bool:
+        """`rebased`: the model's base changes. Then all its overlays must change too: they are patches of it."""
+        location = _locate(path)
+        slug, environment = location.slug, location.environment
         if slug in self.frozen and path not in self.kept:
             return False
         if not self.scope.includes_model(slug, self.names.get(slug, slug)):
@@ -161,30 +168,32 @@ class _Concern(Value, frozen=True, kw_only=True):
         return rebased or not narrowed
 
 
-def _edited(paths: Collection[str]) -> InputError:
+def _hand_edits(paths: Collection[str]) -> InputError:
     shown = "\n  ".join(list(paths)[:20])
+    more = f"\n  and {len(paths) - 20} more" if len(paths) > 20 else ""
     return InputError(
-        f"edited by hand, and m2g owns these files:\n  {shown}",
-        hint="move the change to models/<slug>/custom/<env>/ (a kustomize Component) or model.yaml and undo it here "
-        "(git checkout), or throw it away with --discard-edits; the tree is as it was",
+        f"these files were edited by hand, but m2g owns them:\n  {shown}{more}",
+        hint=f"move the change to {layout.component('SLUG', 'ENV')}/ (a Kustomize component) or to "
+        f"{layout.model_yaml('SLUG')} and undo it here (git checkout -- FILE), or overwrite it: "
+        "m2g render --discard-edits. Nothing was written",
     )
 
 
-def to_render(held: LoadedRepository, resolved: Resolved) -> frozenset[str]:
-    """The models whose files are not known to be right, and those that moved."""
-    state = held.repository
+def find_models_to_render(loaded: LoadedRepository, resolved: Resolved) -> frozenset[str]:
+    """The slugs of the models that changed or are not known to be up to date."""
+    state = loaded.repository
     before, after = state.records, resolved.records
     moved = {key[0] for key in {*before, *after} if before.get(key) != after.get(key)}
     return frozenset((state.slugs | {slug for slug, _ in after}) - state.up_to_date | moved)
 
 
-def _by_slug(paths: Iterable[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
+def _group_by_slug(paths: Iterable[str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = defaultdict(list)
     for path in paths:
-        found[_place(path).slug].append(path)
-    return found
+        groups[_locate(path).slug].append(path)
+    return groups
 
 
-def _place(path: str) -> layout.Location:
-    """The place of one of m2g's own files."""
+def _locate(path: str) -> layout.Location:
+    """Model and environment of one of m2g's own files."""
     return layout.parse_path(path) or layout.Location(slug="")

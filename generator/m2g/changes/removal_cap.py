@@ -1,4 +1,4 @@
-"""How many releases one run may remove."""
+"""The cap on how many releases one run may remove."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from m2g.repository.layout import Key
 from m2g.repository.state import Repository
 
 
-def refuse_mass_removal(state: Repository, gone: Collection[Key], *, empty: bool, cap: int | None) -> None:
-    """A cap on removals: a wrong tracking URI, a wiped registry or lost records must not empty the clusters.
+def check_removals(state: Repository, gone: Collection[Key], *, empty: bool, cap: int | None) -> None:
+    """Raise InputError if a run would remove too many releases.
 
-    `gone` are the releases that would be removed; `cap` is how many may be (None: as m2g.yaml says); `empty` says that
-    the registry has no model at all. Raises InputError.
+    A wrong tracking URI, an empty registry or deleted records must not empty the clusters. `gone` are the releases to
+    remove; `cap` is how many the run may remove (None: see m2g.yaml); `empty` means that the registry has no models.
     """
     fleet = len(set(state.records) | set(gone))
     if cap is None:
@@ -24,6 +24,6 @@ def refuse_mass_removal(state: Repository, gone: Collection[Key], *, empty: bool
         more = f" and {len(gone) - 10} more" if len(gone) > 10 else ""
         raise InputError(
             f"this run would remove {len(gone)} of {fleet} releases: {names}{more}",
-            hint=f"if that is meant: --allow-removals {len(gone)}; else check registry.uri, aliases and models in "
-            "m2g.yaml, and that no record was deleted (the cap is removals in m2g.yaml)",
+            hint=f"if you want that, add --allow-removals {len(gone)}; otherwise check registry.uri and models in "
+            "m2g.yaml, the aliases in MLflow, and that no release record was deleted (removals in m2g.yaml is the cap)",
         )

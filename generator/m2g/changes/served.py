@@ -1,4 +1,4 @@
-"""How the releases that a run writes are served, and how they were served before."""
+"""List how the releases that a run writes are served, and how they were served before."""
 
 from __future__ import annotations
 
@@ -11,35 +11,38 @@ from m2g.rendering.gitops import kustomization
 from m2g.repository import layout
 from m2g.repository.layout import Key
 from m2g.repository.state import Repository
-from m2g.serving.decide import choose
-from m2g.serving.spec import Chosen
+from m2g.serving.decide import choose_serving
+from m2g.serving.spec import ServingChoice
 
 _PROFILE = "/metadata/annotations/m2g.dev~1profile"
 
 
-def served(
+def list_served(
     repository: Repository,
     records: Mapping[Key, Release],
-    moved: Mapping[Key, Chosen],
+    moved: Mapping[Key, ServingChoice],
     before: Mapping[str, bytes],
     after: Mapping[str, bytes],
 ) -> tuple[Served, ...]:
-    """One value for each release of `moved` (with how it is served), and for each that has another profile than before.
+    """One entry for each release in `moved`, and for each whose profile changes.
 
-    `before` and `after` are the files that the run writes, as they were and as they will be.
+    `before` and `after` are the files that the run writes, with the old and the new content.
     """
-    found: list[Served] = []
+    result: list[Served] = []
     for path in sorted(after):
-        place = layout.parse_path(path) if path.endswith(f"/{kustomization.PATCH}") else None
-        if place is None or place.part != layout.OVERLAYS or (key := (place.slug, place.environment)) not in records:
+        location = layout.parse_path(path) if path.endswith(f"/{kustomization.PATCH}") else None
+        if location is None or location.part != layout.OVERLAYS:
             continue
-        old = _profile(before.get(path, b""))
+        key = (location.slug, location.environment)
+        if key not in records:
+            continue
+        old = _read_profile(before.get(path, b""))
         if key not in moved and not old:
             continue
-        chosen = moved.get(key) or choose(repository, key[0], records[key])
+        chosen = moved.get(key) or choose_serving(repository, key[0], records[key])
         if key not in moved and old == chosen.profile:
             continue
-        found.append(
+        result.append(
             Served(
                 slug=key[0],
                 model=records[key].model,
@@ -50,11 +53,11 @@ def served(
                 before="" if old == chosen.profile else old,
             )
         )
-    return tuple(found)
+    return tuple(result)
 
 
-def _profile(patch: bytes) -> str:
-    """The profile that an overlay's patch sets; empty for what is no patch of m2g's."""
+def _read_profile(patch: bytes) -> str:
+    """The profile that an overlay's patch sets; empty if it is not a patch of m2g."""
     try:
         documents = read_all(patch.decode())
     except ValueError:

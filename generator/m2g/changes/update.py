@@ -1,4 +1,4 @@
-"""The repository brought up to date: registry → release records → wanted files → disk."""
+"""Bring the repository up to date: registry → release records → rendered files → disk."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from pathlib import Path
 import msgspec
 
 from m2g.changes import write
-from m2g.changes.compare import Allowed, difference, to_render
-from m2g.changes.served import served
+from m2g.changes.compare import Permissions, compare_with_disk, find_models_to_render
+from m2g.changes.served import list_served
 from m2g.core.cache import Cache
 from m2g.core.config_types import Config
 from m2g.core.finding import Finding, Severity
 from m2g.core.model import Image, Release, Value
 from m2g.core.results import ChangeKind, FileChange, ReleaseChange, RenderResult
 from m2g.registry import Registry
-from m2g.rendering import example_findings
-from m2g.rendering.admit import Admitted, admit
-from m2g.rendering.model import desired
+from m2g.rendering.admit import Admission, admit
+from m2g.rendering.example_findings import check_examples
+from m2g.rendering.model import render_models
 from m2g.repository import fingerprint, layout, load
 from m2g.repository.known_folders import KnownFolders
 from m2g.repository.layout import Key
 from m2g.repository.locate import add_lines
 from m2g.repository.state import Repository, Scope, check_environments
 from m2g.repository.unused_files import find_unused
-from m2g.resolution.resolve import from_records, resolve
+from m2g.resolution.resolve import resolve, resolve_from_records
 from m2g.serving import gate
 
 
 class RenderOptions(Value, frozen=True, kw_only=True):
-    """How to render. `locked` asks no registry; `check` and `dry_run` write nothing."""
+    """How to render. `locked` does not use the registry; `check` and `dry_run` write nothing."""
 
     locked: bool = False
     check: bool = False
@@ -41,9 +41,9 @@ class RenderOptions(Value, frozen=True, kw_only=True):
     allow_removals: int | None = None
     discard_edits: bool = False
     images: dict[tuple[str, str], Image] = {}
-    """(registered model, version) to the image that was built for it."""
+    """(registered model, version) → the image that was built for it."""
     cache: Path | None = None
-    """The folder of what earlier runs found out; None remembers nothing."""
+    """The cache folder; None disables the cache."""
 
 
 def update(
@@ -53,48 +53,48 @@ def update(
     open_registry: Callable[[Config], Registry],
     waiting: Callable[[], None] = lambda: None,
 ) -> RenderResult:
-    """Bring the tree to what registry, records and m2g.yaml say.
+    """Bring the files up to date with the registry, the release records and m2g.yaml.
 
-    `open_registry` is only called where the registry is asked; `waiting` when another run holds the repository.
+    `open_registry` is called only if the registry is needed; `waiting` if another run holds the lock.
 
-    Raises WrongInput for findings in m2g.yaml, model.yaml or records, InputError for hand edits in the way,
-    OutsideError for the registry and the disk. In each case the tree is as it was.
+    Raises InvalidRepository for findings in m2g.yaml, model.yaml or records, InputError if hand edits or a removal cap
+    forbid the write, OutsideError if the registry or the disk fails. In each case no file is changed.
     """
     writes = not (options.check or options.dry_run)
-    guard = write.locked(root, waiting=waiting) if writes else contextlib.nullcontext()
-    with guard, Cache(options.cache) as cache:
-        remembered = KnownFolders(cache, fingerprint.digest_inputs(root, cache))
-        held = load.load(root, remembered)
-        state = msgspec.structs.replace(held.repository, images=options.images)
+    lock = write.lock_repository(root, waiting=waiting) if writes else contextlib.nullcontext()
+    with lock, Cache(options.cache) as cache:
+        known_folders = KnownFolders(cache, fingerprint.digest_inputs(root, cache))
+        loaded = load.load(root, known_folders)
+        state = msgspec.structs.replace(loaded.repository, images=options.images)
         check_environments(state.config, options.scope)
-        admitted = _admitted(state, options, open_registry, cache)
-        resolved = admitted.resolved
-        concerned = to_render(held, resolved)
-        records = {key: record for key, record in resolved.records.items() if key[0] in concerned}
-        wanted = desired(state, records, admitted.rendered)
-        allowed = Allowed(
+        admission = _resolve(state, options, open_registry, cache)
+        resolved = admission.resolved
+        to_render = find_models_to_render(loaded, resolved)
+        records = {key: record for key, record in resolved.records.items() if key[0] in to_render}
+        rendered = render_models(state, records, admission.rendered)
+        permissions = Permissions(
             scope=options.scope, writes=writes, edits=options.discard_edits, removals=options.allow_removals
         )
-        different = difference(root, held, resolved, wanted, allowed)
+        difference = compare_with_disk(root, loaded, resolved, rendered, permissions)
         if writes:
-            write.write(root, different.files, different.removals)
-        for digest in different.right:
-            remembered.add_up_to_date(digest)
-        findings = [*resolved.findings, *add_lines(root, wanted.findings), *different.notes]
+            write.write_tree(root, difference.files, difference.removals)
+        for digest in difference.up_to_date:
+            known_folders.add_up_to_date(digest)
+        findings = [*resolved.findings, *add_lines(root, rendered.findings), *difference.notes]
         findings += find_unused(state, resolved.records)
-        findings += write.unfinished_finding(root)
-        settled = _settled(state.records, resolved.records, wanted.frozen, different.files)
-        changes = _release_changes(state.records, settled)
-        findings += _withheld(settled, resolved.records)
-        moved = ((change.slug, change.environment) for change in changes)
-        there = {key: resolved.records[key] for key in moved if key in resolved.records}
-        chosen = {key: admitted.choose(state, key, release) for key, release in there.items()}
-        findings += gate.findings({key: (there[key], made) for key, made in chosen.items()})
-        findings += example_findings.findings(state, there)
+        findings += write.find_unfinished(root)
+        after = _records_after(state.records, resolved.records, rendered.frozen, difference.files)
+        changes = _release_changes(state.records, after)
+        findings += _list_withheld(after, resolved.records)
+        keys = ((change.slug, change.environment) for change in changes)
+        moved = {key: resolved.records[key] for key in keys if key in resolved.records}
+        choices = {key: admission.choose(state, key, release) for key, release in moved.items()}
+        findings += gate.list_warnings({key: (moved[key], choice) for key, choice in choices.items()})
+        findings += check_examples(state, moved)
         return RenderResult(
             releases=changes,
-            served=served(state, resolved.records, chosen, different.current, different.files),
-            files=_file_changes(different.current, different.files, different.removals, with_diff=options.check),
+            served=list_served(state, resolved.records, choices, difference.current, difference.files),
+            files=_file_changes(difference.current, difference.files, difference.removals, with_diff=options.check),
             findings=tuple(dict.fromkeys(findings)),
             models=len({slug for slug, _ in resolved.records}),
             written=writes,
@@ -102,38 +102,38 @@ def update(
         )
 
 
-def _admitted(
+def _resolve(
     state: Repository, options: RenderOptions, open_registry: Callable[[Config], Registry], cache: Cache
-) -> Admitted:
-    """The releases that the tree should have: of the committed records, or of the registry."""
+) -> Admission:
+    """The releases that the repository should have, from the committed records or from the registry."""
     if options.locked:
-        return Admitted(resolved=from_records(state, options.scope))
+        return Admission(resolved=resolve_from_records(state, options.scope))
     return admit(state, resolve(state, open_registry(state.config), options.scope, cache))
 
 
-def _settled(
+def _records_after(
     before: Mapping[Key, Release], after: Mapping[Key, Release], frozen: Collection[str], files: Collection[str]
 ) -> dict[Key, Release]:
-    """The records as the tree will have them: those of a frozen model stay, but for what is written all the same."""
+    """The records after the write. Those of a frozen model do not change, unless they are among `files`."""
     kept = {key: record for key, record in before.items() if key[0] in frozen}
     return kept | {
         key: record for key, record in after.items() if key[0] not in frozen or layout.release(*key) in files
     }
 
 
-def _withheld(settled: Mapping[Key, Release], wanted: Mapping[Key, Release]) -> list[Finding]:
-    """Environments that could move, were it not for another one of their model: its files change together."""
+def _list_withheld(after: Mapping[Key, Release], wanted: Mapping[Key, Release]) -> list[Finding]:
+    """Environments that do not change because another environment of the same model has an error."""
     return [
         Finding(
             rule="release-withheld",
             severity=Severity.WARNING,
             model=record.model,
             environment=key[1],
-            message=f"version {record.version} waits as well: the files of a model change together",
-            hint="mend what is said of its other environment, or take back the setting that it is about",
+            message=f"version {record.version} is not rendered either: the files of one model change together",
+            hint="fix the finding for the model's other environment, or revert that setting",
         )
         for key, record in wanted.items()
-        if key not in settled or settled[key].version != record.version
+        if key not in after or after[key].version != record.version
     ]
 
 

@@ -1,7 +1,7 @@
-"""The machine-owned files of a repository: read, compared, and written so that a kill loses nothing.
+"""Write m2g's files all or nothing, even if the process is killed.
 
-A write is staged in `.m2g/write/`, then committed by one rename (the journal), then moved into place. A kill before the
-journal leaves the tree as it was; a kill after it leaves work that the next run finishes first.
+A write is staged in `.m2g/write/`, then committed by one rename (the journal), then moved into place. If m2g is killed
+before the journal exists, no file has changed. If it is killed later, the next run finishes the write first.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from m2g.repository.layout import FLEET, MODELS, STATE, is_owned
 _WRITE = f"{STATE}/write"
 _JOURNAL = f"{_WRITE}/journal.json"
 _MAX_JOURNAL = 1 << 30
-"""It names every file of a fleet at most: 20 MB for 10,000 models."""
+"""The limit for a journal. It names every file of the fleet at most: 20 MB for 10,000 models."""
 
 
 class _Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A committed write: the n-th staged file goes to the n-th of `writes`; then `removals` go."""
+    """A committed write: staged file number n moves to the n-th path of `writes`; then `removals` are deleted."""
 
     writes: tuple[str, ...]
     removals: tuple[str, ...]
 
 
-def unfinished(root: Path) -> bool:
-    """Whether a write was killed after its commit; the next run that holds the lock finishes it."""
+def is_unfinished(root: Path) -> bool:
+    """Whether a write was killed after its commit. The next run that holds the lock finishes it."""
     return (root / _JOURNAL).exists()
 
 
 @contextlib.contextmanager
-def locked(root: Path, *, wait: float = 60, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold the repository for writing, and finish what a killed run left.
+def lock_repository(root: Path, *, wait: float = 60, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Lock the repository for writing, and finish the write of a killed run.
 
-    `wait` is in seconds; `waiting` is called once when another run holds it. The lock dies with the process.
-    Raises OutsideError when it is still held after that, or where the folder cannot be written.
+    `wait` is in seconds; `waiting` is called once if another run holds the lock. The lock ends with the process.
+    Raises OutsideError if the lock is still held after that time, or if the folder cannot be written.
     """
-    _refuse_links(root, f"{STATE}/lock", {})
+    _check_symlinks(root, f"{STATE}/lock", {})
     try:
         folder = root / STATE
         folder.mkdir(exist_ok=True)
@@ -63,15 +63,14 @@ def locked(root: Path, *, wait: float = 60, waiting: Callable[[], None] = lambda
         yield
 
 
-def write(root: Path, tree: Tree, removals: Collection[str]) -> None:
-    """Make the files of `tree` and remove `removals`, all or nothing; call it under `locked`.
+def write_tree(root: Path, tree: Tree, removals: Collection[str]) -> None:
+    """Write the files of `tree` and delete `removals`, all or nothing. The caller holds `lock_repository`.
 
-    Raises OutsideError (disk full, read-only) with the tree as it was, and InputError where a symbolic link lies in
-    the way: m2g writes through none.
+    Raises OutsideError (disk full, read-only) or InputError (a symlink in the path). Then no file is changed.
     """
     if not tree and not removals:
         return
-    _refuse(root, (*tree, *removals))
+    _check_paths(root, (*tree, *removals))
     stage = root / _WRITE
     made: list[str] = []
     try:
@@ -109,7 +108,8 @@ def _acquire(file: Path, wait: float, waiting: Callable[[], None]) -> AbstractCo
         return lock.acquire(timeout=wait)
     except Timeout:
         raise OutsideError(
-            f"another m2g has been writing here for {wait:g} s", hint="wait for it to end, then run again"
+            f"another m2g has held the lock of this repository for {wait:g} s",
+            hint="wait until it is done, then run the command again",
         ) from None
 
 
@@ -122,11 +122,11 @@ def _stage(root: Path, stage: Path, tree: Tree, paths: Sequence[str], made: list
             _make_folder(root, folder, made)
             if not os.access(f"{root}/{folder}", os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
-        _new(f"{stage}/{number}", tree[path])
+        _create(f"{stage}/{number}", tree[path])
 
 
-def _new(path: str, content: bytes) -> None:
-    """A new file; twice as fast as `open`, which counts where there are 18 for a model."""
+def _create(path: str, content: bytes) -> None:
+    """Write a new file. This is twice as fast as `open`, which matters with 18 files for each model."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         rest = memoryview(content)
@@ -137,7 +137,7 @@ def _new(path: str, content: bytes) -> None:
 
 
 def _make_folder(root: Path, folder: str, made: list[str]) -> None:
-    """Add to `made` what is new and lies in no folder of it; the folders come sorted."""
+    """Create a folder. Add it to `made` unless it is below a folder in `made`. The folders come sorted."""
     place = f"{root}/{folder}"
     try:
         os.mkdir(place)
@@ -155,7 +155,7 @@ def _make_folder(root: Path, folder: str, made: list[str]) -> None:
 
 
 def _recover(root: Path) -> None:
-    if unfinished(root):
+    if is_unfinished(root):
         journal = _journal(root)
         staged = set(os.listdir(root / _WRITE))
         _replay(root, journal, [number for number in range(len(journal.writes)) if str(number) in staged])
@@ -164,9 +164,9 @@ def _recover(root: Path) -> None:
 
 
 def _replay(root: Path, journal: _Journal, staged: Iterable[int]) -> None:
-    """Carry out the journal; every step may be done again, so a kill in here is finished by the next run.
+    """Carry out the journal. Every step can be repeated, so the next run can finish it.
 
-    `staged` are the numbers of the writes that are not done yet.
+    `staged` are the numbers of the files that are not moved yet.
     """
     try:
         for number in staged:
@@ -177,8 +177,8 @@ def _replay(root: Path, journal: _Journal, staged: Iterable[int]) -> None:
         (root / _JOURNAL).unlink()
     except OSError as error:
         raise OutsideError(
-            f"the write stopped half way: {error.strerror} ({error.filename})",
-            hint="mend the cause and run m2g render again: it finishes the write",
+            f"the write stopped before it was complete: {error.strerror} ({error.filename})",
+            hint="fix the cause, then finish the write: m2g render",
         ) from error
     shutil.rmtree(root / _WRITE, ignore_errors=True)
 
@@ -186,13 +186,13 @@ def _replay(root: Path, journal: _Journal, staged: Iterable[int]) -> None:
 def _move(source: str, target: str) -> None:
     try:
         os.replace(source, target)
-    except FileNotFoundError:  # the folder went away since it was made
+    except FileNotFoundError:  # somebody removed the folder since it was created
         os.makedirs(os.path.dirname(target), exist_ok=True)
         os.replace(source, target)
 
 
 def _prune(root: Path, folder: Path) -> None:
-    """Remove folders that became empty, up to the model's own."""
+    """Remove folders that became empty, up to and including the model's own."""
     while folder not in (root, root / MODELS, root / FLEET) and folder.parent != root / FLEET:
         try:
             folder.rmdir()
@@ -202,37 +202,37 @@ def _prune(root: Path, folder: Path) -> None:
 
 
 def _journal(root: Path) -> _Journal:
-    """What a killed run left. It may be anybody's (a branch can carry a `.m2g`): it names m2g's own files only."""
-    hint = f"if no m2g was killed here, somebody committed it: delete {STATE}/ and run again"
+    """The journal of a killed run. A branch may contain a forged one, so it may name only m2g's own files."""
+    hint = f"if no m2g was killed here, somebody committed it: rm -r {STATE}, then run the command again"
     try:
         journal = msgspec.json.decode(safe_files.read(root, _JOURNAL, limit=_MAX_JOURNAL), type=_Journal)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise InputError(f"{_JOURNAL} is no journal of m2g: {error}", hint=hint) from error
+        raise InputError(f"{_JOURNAL} is not a journal of m2g: {error}", hint=hint) from error
     for path in (*journal.writes, *journal.removals):
         if not is_owned(path):
-            raise InputError(f"{_JOURNAL} names {path!r}, which is not m2g's to write", hint=hint)
-    _refuse(root, (*journal.writes, *journal.removals))
+            raise InputError(f"{_JOURNAL} names {path!r}, a file that m2g does not own", hint=hint)
+    _check_paths(root, (*journal.writes, *journal.removals))
     with os.scandir(root / _WRITE) as entries:
         links = sorted(entry.name for entry in entries if entry.is_symlink())
     if links:
-        raise InputError(f"{_WRITE}/{links[0]} is a symbolic link", hint=hint)
+        raise InputError(f"{_WRITE}/{links[0]} is a symlink", hint=hint)
     return journal
 
 
-def _refuse(root: Path, paths: Collection[str]) -> None:
-    """Refuse places that are not m2g's, and those that a symbolic link leads elsewhere."""
+def _check_paths(root: Path, paths: Collection[str]) -> None:
+    """Refuse paths that m2g does not own, and those with a symlink."""
     known: dict[str, bool] = {}
     for path in paths:
         if not is_owned(path):
-            raise ValueError(f"{path} is not m2g's to write")
-        _refuse_links(root, path, known)
+            raise ValueError(f"m2g does not own {path}")
+        _check_symlinks(root, path, known)
 
 
-def _refuse_links(root: Path, path: str, known: dict[str, bool]) -> None:
-    """Look at every step of the path; `known` says of folders that were looked at whether they are there."""
+def _check_symlinks(root: Path, path: str, known: dict[str, bool]) -> None:
+    """Check every folder of the path. `known` are folders that were checked already: whether they exist."""
     steps = path.split("/")
     if ".." in steps or "" in steps:
-        raise _leads_away(path, root / path)
+        raise _symlink_error(path, root / path)
     place = ""
     for step in steps:
         place = f"{place}/{step}" if place else step
@@ -243,7 +243,7 @@ def _refuse_links(root: Path, path: str, known: dict[str, bool]) -> None:
             except OSError:
                 mode = 0
             if stat.S_ISLNK(mode):
-                raise _leads_away(path, root / place)
+                raise _symlink_error(path, root / place)
             there = mode != 0
             if place != path:
                 known[place] = there
@@ -251,28 +251,29 @@ def _refuse_links(root: Path, path: str, known: dict[str, bool]) -> None:
             return
 
 
-def _leads_away(path: str, place: Path) -> InputError:
+def _symlink_error(path: str, link: Path) -> InputError:
     return InputError(
-        f"{path} leads through a symbolic link ({place}); m2g writes through none",
-        hint="replace the link by a real file or folder",
+        f"{path} contains a symlink ({link}); m2g does not write through symlinks",
+        hint="replace the symlink by a real file or directory",
     )
 
 
-def _unwritable(place: Path, error: OSError) -> OutsideError:
+def _unwritable(path: Path, error: OSError) -> OutsideError:
     return OutsideError(
-        f"{place} cannot be written: {error.strerror}", hint="free space or allow writing; the tree is as it was"
+        f"{path} cannot be written: {error.strerror}",
+        hint="free disk space or change the permissions; m2g changed no file",
     )
 
 
-def unfinished_finding(root: Path) -> list[Finding]:
-    """A finding where a killed write waits to be finished: until then the tree is neither the old nor the new one."""
-    if not unfinished(root):
+def find_unfinished(root: Path) -> list[Finding]:
+    """A finding if the write of a killed run is not finished: until then old and new files are mixed."""
+    if not is_unfinished(root):
         return []
     return [
         Finding(
             rule="write-unfinished",
             file=STATE,
-            message="an earlier write was killed after it was committed",
-            hint="run `m2g render` (or `m2g render --locked`): it finishes the write first",
+            message="an earlier run was killed while it wrote files",
+            hint="finish the write: m2g render (or m2g render --locked)",
         )
     ]

@@ -1,4 +1,4 @@
-"""Options of `m2g diff`, and what it prints."""
+"""The options and the output of `m2g diff`."""
 
 from __future__ import annotations
 
@@ -7,33 +7,35 @@ from pathlib import Path
 
 import click
 
-from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, MODELS, deliver, outputs
+from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, MODELS, outputs, write_report
 
-FORMS = ("text", "markdown", "json")
+FORMATS = ("text", "markdown", "json")
 
 
-@click.command(context_settings=CONTEXT)
-@click.option("--against", metavar="REF", default="", help="Branch, tag or commit; default: the remote's main branch.")
+@click.command(context_settings=CONTEXT, short_help="Show what changes, for a reviewer.")
+@click.option(
+    "--against", metavar="REF", default="", help="The branch, tag or commit. Default: the remote's main branch."
+)
 @MODELS
 @ENVIRONMENTS
-@click.option("--format", "form", type=click.Choice(FORMS), default="text", show_default=True)
-@outputs(FORMS)
+@click.option("--format", "output_format", type=click.Choice(FORMATS), default="text", show_default=True)
+@outputs(FORMATS)
 @click.pass_obj
 def diff(
     folder: Path,
     against: str,
     models: Sequence[str],
     environments: Sequence[str],
-    form: str,
+    output_format: str,
     outputs: Sequence[tuple[str, str]],
 ) -> None:
-    """Show what a reviewer must know: versions, metrics, signature, lineage, and the built objects that change.
+    """Show what changes: model versions, metrics, signatures, lineage, and the objects that kustomize builds.
 
-    Compares the files as they are now with the merge base of HEAD and REF.
+    m2g compares the files on disk with the merge base of HEAD and REF.
 
     \b
     m2g diff --against origin/main
-    m2g diff --against HEAD                            what is not committed yet
+    m2g diff --against HEAD                            changes that are not committed yet
     m2g diff --against origin/main --format markdown   for the pull request
     """
     from m2g.commands import diff as command
@@ -45,4 +47,4 @@ def diff(
     scope = Scope(models=frozenset(models), environments=frozenset(environments))
     with progress.show_progress("diff") as tell:
         review = command.diff(config.find_root(folder), against, scope, progress=tell)
-    deliver(folder, form, outputs, lambda form: report.render(review, form))
+    write_report(folder, output_format, outputs, lambda chosen: report.render(review, chosen))

@@ -1,19 +1,19 @@
-"""Options of `m2g explain`, and what it prints."""
+"""The options and the output of `m2g explain`."""
 
 from __future__ import annotations
 
 import click
 
-from m2g.cli.terminal import CONTEXT, FORM, print_
+from m2g.cli.terminal import CONTEXT, FORMAT, print_result
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(context_settings=CONTEXT, short_help="Explain a rule or a finding.")
 @click.argument("rule", required=False)
-@FORM
-def explain(rule: str | None, form: str) -> None:
-    """Show what RULE asks, why, and how to do it right; without RULE, list all.
+@FORMAT
+def explain(rule: str | None, output_format: str) -> None:
+    """Explain a rule: what it checks, why, and how to fix a finding. Without RULE, list all rules.
 
-    RULE is the word in brackets below any finding.
+    RULE is the name in brackets at the end of a finding.
 
     \b
     m2g explain
@@ -23,5 +23,5 @@ def explain(rule: str | None, form: str) -> None:
     from m2g.commands import explain as command
     from m2g.report import rules
 
-    pages = [command.explain(rule)] if rule else command.pages()
-    print_(rules.render(pages, form, whole=bool(rule)))
+    pages = [command.explain(rule)] if rule else command.list_rules()
+    print_result(rules.render(pages, output_format, whole=bool(rule)))

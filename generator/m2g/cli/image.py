@@ -1,4 +1,4 @@
-"""Options of `m2g image`, and what it prints."""
+"""The options and the output of `m2g image`."""
 
 from __future__ import annotations
 
@@ -9,29 +9,38 @@ from typing import Literal
 
 import click
 
-from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORM, print_, say
+from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORMAT, print_message, print_result
 from m2g.core.errors import Exit, InputError
 from m2g.repository import load
 
 PROFILES = ("mlserver-image", "mlflow-image")
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(context_settings=CONTEXT, short_help="Write a build context for a model's image.")
 @click.argument("model", required=False)
 @ENVIRONMENTS
-@click.option("-o", "--output", "output", type=click.Path(path_type=Path), metavar="DIR", help="The build context.")
-@click.option("--profile", type=click.Choice(PROFILES), help="Which server; default: the model's profile.")
-@click.option("--base", default="", metavar="IMAGE", help="The base image; default: images.bases in m2g.yaml.")
-@click.option("--model-dir", type=click.Path(path_type=Path), metavar="DIR", help="Where the version's files are.")
-@click.option("--before", default="", metavar="DATE", help="Take no package that was uploaded later (2026-11-25).")
 @click.option(
-    "--record", "name", default="", metavar="IMAGE", help="Note the image that was built, and render with it."
+    "-o", "--output", "output", type=click.Path(path_type=Path), metavar="DIR", help="The directory to write to."
 )
-@click.option("--version", "number", default="", metavar="N", help="With --record: the version that it was built of.")
+@click.option("--profile", type=click.Choice(PROFILES), help="The server. Default: the model's profile.")
+@click.option("--base", default="", metavar="IMAGE", help="The base image. Default: images.bases in m2g.yaml.")
+@click.option(
+    "--model-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The directory with the version's files. Default: download them.",
+)
+@click.option(
+    "--before", default="", metavar="DATE", help="Use no package that was uploaded after DATE, such as 2026-11-25."
+)
+@click.option(
+    "--record", "name", default="", metavar="IMAGE", help="Write the image that was built to the release record."
+)
+@click.option("--version", "number", default="", metavar="N", help="With --record: the model version inside the image.")
 @click.option("--missing", is_flag=True, help="List the versions that wait for an image.")
-@click.option("--locked", is_flag=True, help="What the committed records say: no registry is asked.")
-@click.option("--dry-run", is_flag=True, help="Write nothing; list what would be written.")
-@FORM
+@click.option("--locked", is_flag=True, help="Use the committed records. Do not contact the registry.")
+@click.option("--dry-run", is_flag=True, help="Write nothing. List what would be written.")
+@FORMAT
 @click.pass_obj
 def image(
     folder: Path,
@@ -47,18 +56,19 @@ def image(
     missing: bool,
     locked: bool,
     dry_run: bool,
-    form: str,
+    output_format: str,
 ) -> Exit:
-    """Write the build context of the image that serves MODEL in an environment.
+    """Write a build context for the image that serves MODEL in an environment.
 
-    docker, buildah and kaniko build it: a Dockerfile, locked requirements with hashes and, for MLflow's own server, the
-    model's files. Needs uv. Once it is pushed, --record notes its digest in the release record.
+    The context has a Dockerfile, locked requirements with hashes and, for MLflow's own server, the model's files.
+    Build it with docker, buildah or kaniko. After the push, --record writes the image's digest to the release record.
+    m2g image needs uv.
 
     \b
     m2g image wine --env prod -o build/wine
     docker buildx build --push -t ghcr.io/acme/models/wine:2 --metadata-file built.json build/wine
     m2g image wine --env prod -o build/wine --record ghcr.io/acme/models/wine@sha256:…
-    m2g image --missing --format json        for CI: what is to be built
+    m2g image --missing --format json        for CI: the images to build
     """
     from m2g.commands import image as command
     from m2g.report import findings, progress, render
@@ -66,19 +76,20 @@ def image(
     from m2g.repository import config
     from m2g.repository.state import Scope
 
-    _refuse(missing, name, output, number)
+    _check_options(missing, name, output, number)
     root = config.find_root(folder)
-    place = None if output is None else Path(os.path.normpath(folder / output))
+    context_dir = None if output is None else Path(os.path.normpath(folder / output))
     with progress.show_progress("image") as tell:
         try:
-            registry = command.opened(root, tell)
+            registry = command.registry_opener(root, tell)
             if missing:
                 scope = Scope(models=frozenset([model] if model else []), environments=frozenset(environments))
-                print_(report.render_missing(command.waiting(root, scope, registry, locked=locked), form))
+                pending = command.list_pending(root, scope, registry, locked=locked)
+                print_result(report.render_missing(pending, output_format))
                 return Exit.DONE
             options = command.ImageOptions(
-                model=_one([model] if model else [], "MODEL"),
-                environment=_one(environments, "--env E"),
+                model=_exactly_one([model] if model else [], "MODEL"),
+                environment=_exactly_one(environments, "--env NAME"),
                 profile=profile,
                 base=base,
                 model_dir=None if model_dir is None else folder / model_dir,
@@ -87,34 +98,38 @@ def image(
                 dry_run=dry_run,
             )
             if name:
-                outcome = command.record(root, options, name, number if place is None else place, registry)
-            elif place is None:
-                raise InputError("where to?", hint="-o DIR: a new folder for the build context")
+                built_of = number if context_dir is None else context_dir
+                outcome = command.record(root, options, name, built_of, registry)
+            elif context_dir is None:
+                raise InputError("a directory for the build context is required", hint="name a new directory: -o DIR")
             else:
-                print_(report.render_prepared(command.prepare(root, options, place, registry), form))
+                print_result(
+                    report.render_prepared(command.prepare(root, options, context_dir, registry), output_format)
+                )
                 return Exit.DONE
-        except load.InvalidRepository as wrong:
-            print_(findings.render(wrong.findings, form))
+        except load.InvalidRepository as error:
+            print_result(findings.render(error.findings, output_format))
             return Exit.INPUT
-    if outcome.findings and form != "json":
-        say(findings.render(outcome.findings, "text"))
-    print_(render.render_json(outcome) if form == "json" else render.render_text(outcome))
+    if outcome.findings and output_format != "json":
+        print_message(findings.render(outcome.findings, "text"))
+    print_result(render.render_json(outcome) if output_format == "json" else render.render_text(outcome))
     return Exit.NO if any(finding.severity == "error" for finding in outcome.findings) else Exit.DONE
 
 
-def _one(given: Sequence[str], what: str) -> str:
+def _exactly_one(given: Sequence[str], what: str) -> str:
     if len(given) != 1:
-        raise InputError(f"m2g image needs one {what}", hint="m2g image MODEL --env E -o DIR; or --missing")
+        hint = "run: m2g image MODEL --env NAME -o DIR (or list the images to build: m2g image --missing)"
+        raise InputError(f"exactly one {what} is required", hint=hint)
     return given[0]
 
 
-def _refuse(missing: bool, name: str, output: Path | None, number: str) -> None:
-    """Options that cannot be meant together."""
+def _check_options(missing: bool, name: str, output: Path | None, number: str) -> None:
+    """Raise InputError for options that contradict each other."""
     if missing and (name or output is not None):
-        raise InputError("--missing only lists", hint="leave out --record and -o DIR")
+        raise InputError("--missing only lists versions", hint="remove --record and -o")
     if number and not name:
-        hint = "leave it out: the context is of the version that the environment follows"
-        raise InputError("--version belongs to --record", hint=hint)
+        hint = "remove --version: the build context is for the version that the environment follows"
+        raise InputError("--version works only with --record", hint=hint)
     if name and (output is None) == (not number):
-        hint = "-o DIR, the folder that `m2g image` wrote, or --version N"
-        raise InputError("--record needs to know what the image was built of", hint=hint)
+        hint = "add either -o DIR (the directory that `m2g image` wrote) or --version N"
+        raise InputError("--record needs to know which model version is in the image", hint=hint)

@@ -1,4 +1,4 @@
-"""Options of `m2g init`, and what it prints."""
+"""The options and the output of `m2g init`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from pathlib import Path
 
 import click
 
-from m2g.cli.terminal import CONTEXT, print_
+from m2g.cli.terminal import CONTEXT, print_result
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(context_settings=CONTEXT, short_help="Create a GitOps repository.")
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--defaults", is_flag=True, help="Ask nothing; take the default of every question.")
-@click.option("--data", multiple=True, metavar="KEY=VALUE", help="The answer to one question; repeatable.")
-@click.option("--template", metavar="URL", help="A Git URL or folder of the template; default: the one in this m2g.")
+@click.option("--defaults", is_flag=True, help="Ask no questions. Use the default answer of each.")
+@click.option("--data", multiple=True, metavar="QUESTION=ANSWER", help="The answer to one question. Repeatable.")
+@click.option(
+    "--template", metavar="URL", help="The template's Git URL or directory. Default: the template inside m2g."
+)
 @click.pass_obj
 def init(folder: Path, directory: Path, defaults: bool, data: Sequence[str], template: str | None) -> None:
-    """Make a new GitOps repository in DIRECTORY from the template; `copier update` keeps it current later.
+    """Create a GitOps repository in DIRECTORY from a template.
+
+    Later, `copier update` brings the repository up to date with the template.
 
     \b
     m2g init my-models
@@ -27,4 +31,4 @@ def init(folder: Path, directory: Path, defaults: bool, data: Sequence[str], tem
     from m2g.report import init
 
     done = command.init(folder / directory, template=template, data=data, defaults=defaults)
-    print_(init.render_text(done.folder, len(done.files), done.in_git))
+    print_result(init.render_text(done.folder, len(done.files), done.in_git))

@@ -1,4 +1,4 @@
-"""Options of `m2g render`, and what it prints."""
+"""The options and the output of `m2g render`."""
 
 from __future__ import annotations
 
@@ -7,21 +7,30 @@ from pathlib import Path
 
 import click
 
-from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORM, MODELS, NO_CACHE, memory, print_, say
+from m2g.cli.terminal import (
+    CONTEXT,
+    ENVIRONMENTS,
+    FORMAT,
+    MODELS,
+    NO_CACHE,
+    cache_folder,
+    print_message,
+    print_result,
+)
 from m2g.core.errors import Exit
 from m2g.repository import load
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(context_settings=CONTEXT, short_help="Write manifests from the registry.")
 @MODELS
 @ENVIRONMENTS
-@click.option("--locked", is_flag=True, help="From the committed records alone: no registry, no network.")
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 with a short diff when the tree is out of date.")
-@click.option("--dry-run", is_flag=True, help="Write nothing; list what would be written.")
-@click.option("--allow-removals", type=click.IntRange(min=0), metavar="N", help="Remove up to N releases in this run.")
-@click.option("--discard-edits", is_flag=True, help="Overwrite hand edits in files that m2g owns.")
+@click.option("--locked", is_flag=True, help="Use only the committed records. Do not contact the registry.")
+@click.option("--check", is_flag=True, help="Write nothing. Exit 1 with a short diff if files are out of date.")
+@click.option("--dry-run", is_flag=True, help="Write nothing. List what would be written.")
+@click.option("--allow-removals", type=click.IntRange(min=0), metavar="N", help="Allow this run to remove N releases.")
+@click.option("--discard-edits", is_flag=True, help="Overwrite hand edits in the files that m2g owns.")
 @NO_CACHE
-@FORM
+@FORMAT
 @click.pass_obj
 def render(
     folder: Path,
@@ -33,18 +42,18 @@ def render(
     allow_removals: int | None,
     discard_edits: bool,
     no_cache: bool,
-    form: str,
+    output_format: str,
 ) -> Exit:
-    """Resolve the registry, write release records, bases and overlays.
+    """Read the model registry and write release records, bases and overlays.
 
-    What each environment follows (an alias, a stage, a tag, or nothing) is in m2g.yaml. Files that people own are never
-    touched, and nothing is removed because a listing was short.
+    m2g.yaml says which alias, stage or tag each environment follows. m2g never changes files that people own, and
+    it never removes a model because the registry's answer was incomplete.
 
     \b
-    m2g render                        everything
-    m2g render --model wine --env dev one model in one environment
-    m2g render --dry-run              what would be written
-    m2g render --locked --check       in CI: is the tree what the records say? (no network)
+    m2g render                           all models in all environments
+    m2g render --model wine --env dev    one model in one environment
+    m2g render --dry-run                 list what would be written
+    m2g render --locked --check          in CI: do the files match the committed records?
     """
     from m2g.changes.update import RenderOptions
     from m2g.commands import render as command
@@ -61,7 +70,7 @@ def render(
         scope=Scope(models=frozenset(models), environments=frozenset(environments)),
         allow_removals=allow_removals,
         discard_edits=discard_edits,
-        cache=memory(root, forgets=no_cache),
+        cache=cache_folder(root, disabled=no_cache),
     )
     try:
         with progress.show_progress("render") as tell:
@@ -69,16 +78,16 @@ def render(
                 root,
                 options,
                 progress=tell,
-                waiting=lambda: say("another m2g is writing here; waiting for it …"),
+                waiting=lambda: print_message("another m2g writes to this repository; waiting until it is done …"),
             )
-    except load.InvalidRepository as wrong:
-        print_(report.render(wrong.findings, form))
+    except load.InvalidRepository as error:
+        print_result(report.render(error.findings, output_format))
         return Exit.INPUT
-    if form == "json":
-        print_(render.render_json(outcome))
+    if output_format == "json":
+        print_result(render.render_json(outcome))
     else:
         if outcome.findings:
-            say(report.render(outcome.findings, "text"))
-        print_(render.render_text(outcome))
+            print_message(report.render(outcome.findings, "text"))
+        print_result(render.render_text(outcome))
     errors = any(finding.severity == "error" for finding in outcome.findings)
     return Exit.NO if errors or (check and outcome.files) else Exit.DONE

@@ -1,36 +1,37 @@
-"""Options of `m2g request`, and what it prints."""
+"""The options and the output of `m2g request`."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import cast, get_args
 
 import click
 
-from m2g.cli.terminal import CONTEXT, FORM, print_, say
+from m2g.cli.terminal import CONTEXT, FORMAT, print_message, print_result
 
 PROTOCOLS = ("v2", "invocations", "v1")
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(context_settings=CONTEXT, short_help="Print a request for a model.")
 @click.argument("model")
-@click.option("--env", "environment", default="", metavar="NAME", help="In this environment; default: the first.")
-@click.option("--protocol", type=click.Choice(PROTOCOLS), help="Default: what the model's server speaks.")
-@click.option("--body", "body_alone", is_flag=True, help="Print the body alone, for `| curl -d @-`.")
-@FORM
+@click.option("--env", "environment", default="", metavar="NAME", help="The environment. Default: the first one.")
+@click.option("--protocol", type=click.Choice(PROTOCOLS), help="Default: the protocol of the model's server.")
+@click.option("--body", "body_only", is_flag=True, help="Print only the body, for `| curl -d @-`.")
+@FORMAT
 @click.pass_context
 def request(
     context: click.Context,
     model: str,
     environment: str,
     protocol: str | None,
-    body_alone: bool,
-    form: str,
+    body_only: bool,
+    output_format: str,
 ) -> None:
-    """Print a request that MODEL answers, and the curl commands that send it.
+    """Print a request for MODEL and the curl commands that send it.
 
-    MODEL is a slug or a registered name. The request is made of signature and input example in the committed record;
-    nobody is asked.
+    MODEL is a slug or a registered name. m2g makes the request from the signature and the input example in the
+    committed record. It contacts neither the registry nor the cluster.
 
     \b
     m2g request wine
@@ -44,18 +45,20 @@ def request(
     from m2g.report import request as report
 
     given = context.find_root().params.get("folder")
-    again = ("m2g", "-C", str(given), "request") if given else ("m2g", "request")
+    command_line = ("m2g", "-C", str(given), "request") if given else ("m2g", "request")
     folder: Path = context.obj
-    wished = cast(Protocol | None, protocol) if protocol in get_args(Protocol) else None
-    made = command.call(
-        command.Wish(model=model, environment=environment, protocol=wished, again=again),
+    chosen = cast(Protocol | None, protocol) if protocol in get_args(Protocol) else None
+    call = command.prepare_call(
+        command.CallOptions(model=model, environment=environment, protocol=chosen, command=command_line),
         folder,
     )
-    if not body_alone:
-        print_(report.render_call(made, form))
+    if not body_only:
+        print_result(report.render_call(call, output_format))
         return
-    if not made.body:
-        raise InputError(f"{made.model} has no request: {made.notes[0]}", hint="`m2g request` without --body says more")
-    for note in made.notes:
-        say(f"note: {report.format_note(note)}")
-    print_(report.escape_body(made.body))
+    if not call.body:
+        raise InputError(
+            f"{call.model} has no request body: {call.notes[0]}", hint=f"run: {shlex.join([*command_line, call.slug])}"
+        )
+    for note in call.notes:
+        print_message(f"note: {report.format_note(note)}")
+    print_result(report.escape_body(call.body))

@@ -1,4 +1,4 @@
-"""Options of `m2g runtimes list|show|import`, and what they print."""
+"""The options and the output of `m2g runtimes list|show|import`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from pathlib import Path
 
 import click
 
-from m2g.cli.terminal import CONTEXT, FORM, print_
+from m2g.cli.terminal import CONTEXT, FORMAT, print_result
 from m2g.core.errors import InputError
 
 
-@click.group(context_settings=CONTEXT)
+@click.group(context_settings=CONTEXT, short_help="List and describe serving runtimes.")
 def runtimes() -> None:
-    """Show the serving runtimes whose content m2g knows, and describe your own.
+    """List the serving runtimes that m2g knows, and describe your own.
+
+    A description names the packages inside a runtime's image. With it, m2g can tell whether the runtime loads a model.
 
     \b
     m2g runtimes list
@@ -22,38 +24,38 @@ def runtimes() -> None:
 
 
 @runtimes.command(name="list", context_settings=CONTEXT)
-@FORM
+@FORMAT
 @click.pass_obj
-def list_(folder: Path, form: str) -> None:
-    """List every described runtime: of which KServe it is, its Python, its mlflow, its image."""
+def list_(folder: Path, output_format: str) -> None:
+    """List the described runtimes with their KServe versions, Python, mlflow and image."""
     from m2g.commands import runtimes as command
     from m2g.report import runtimes as report
 
-    print_(report.render_list(command.listed(_root(folder)), form))
+    print_result(report.render_list(command.list_runtimes(_root(folder)), output_format))
 
 
 @runtimes.command(context_settings=CONTEXT)
 @click.argument("name")
-@click.option("--kserve", default="", metavar="VERSION", help="As this KServe version brings it; default: the newest.")
-@FORM
+@click.option("--kserve", default="", metavar="VERSION", help="The KServe version. Default: the newest.")
+@FORMAT
 @click.pass_obj
-def show(folder: Path, name: str, kserve: str, form: str) -> None:
-    """Print the description of the runtime NAME, such as kserve-mlserver, with all its packages: as its file."""
+def show(folder: Path, name: str, kserve: str, output_format: str) -> None:
+    """Print the description of the runtime NAME, such as kserve-mlserver, with all its packages."""
     from m2g.commands import runtimes as command
     from m2g.report import runtimes as report
 
-    print_(report.render_runtime(command.show(_root(folder), name, kserve), form))
+    print_result(report.render_runtime(command.show_runtime(_root(folder), name, kserve), output_format))
 
 
 @runtimes.command(name="import", context_settings=CONTEXT)
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--name", required=True, metavar="NAME", help="The ServingRuntime's name, as `runtime` in model.yaml.")
-@click.option("--image", default="", metavar="IMAGE", help="The image that FILE is of, best with its digest.")
-@click.option("--python", default="", metavar="VERSION", help="The image's Python; an SBOM may say it itself.")
-@FORM
+@click.option("--name", required=True, metavar="NAME", help="The ServingRuntime's name, as in `runtime` of model.yaml.")
+@click.option("--image", default="", metavar="IMAGE", help="The image that FILE describes, best with its digest.")
+@click.option("--python", default="", metavar="VERSION", help="The image's Python version, unless the SBOM has it.")
+@FORMAT
 @click.pass_obj
-def import_(folder: Path, file: Path, name: str, image: str, python: str, form: str) -> None:
-    """Write runtimes/NAME.json from FILE: the output of `pip freeze`, or an SBOM (CycloneDX or SPDX, JSON).
+def import_(folder: Path, file: Path, name: str, image: str, python: str, output_format: str) -> None:
+    """Write runtimes/NAME.json from FILE: the output of `pip freeze`, or an SBOM (CycloneDX or SPDX, as JSON).
 
     \b
     docker run --rm IMAGE pip freeze --all > freeze.txt
@@ -65,11 +67,13 @@ def import_(folder: Path, file: Path, name: str, image: str, python: str, form: 
     from m2g.repository import config
 
     described = Runtime(name=name, image=image[:500], python=python)
-    print_(report.render_import(command.import_(config.find_root(folder), folder / file, described), form))
+    print_result(
+        report.render_import(command.import_runtime(config.find_root(folder), folder / file, described), output_format)
+    )
 
 
 def _root(folder: Path) -> Path | None:
-    """The repository that the person is in; without one, only KServe's runtimes are there."""
+    """The repository around `folder`; None outside of one, where only KServe's own runtimes are known."""
     from m2g.repository import config
 
     try:

@@ -1,19 +1,20 @@
-"""Options of `m2g schemas list|show|import`, and what they print."""
+"""The options and the output of `m2g schemas list|show|import`."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from m2g.cli.terminal import CONTEXT, FORM, print_
+from m2g.cli.terminal import CONTEXT, FORMAT, print_result
 from m2g.core.errors import Exit, InputError
 
 
-@click.group(context_settings=CONTEXT)
+@click.group(context_settings=CONTEXT, short_help="List and import schemas.")
 def schemas() -> None:
-    """Show the schemas that objects are checked against, and import those of your own CRDs.
+    """List the schemas that m2g checks objects against, and import those of your own CRDs.
 
     \b
     m2g schemas list
@@ -24,39 +25,44 @@ def schemas() -> None:
 
 
 @schemas.command(name="list", context_settings=CONTEXT)
-@FORM
+@FORMAT
 @click.pass_obj
-def list_(folder: Path, form: str) -> None:
-    """List every kind with a schema: its versions, where it is from, how strict it is."""
+def list_(folder: Path, output_format: str) -> None:
+    """List the kinds that have a schema, with its versions, its source and how strict it is."""
     from m2g.commands import schemas as command
     from m2g.report import schemas as report
 
-    print_(report.render_list(command.listed(_root(folder)), form))
+    print_result(report.render_list(command.list_schemas(_root(folder)), output_format))
 
 
 @schemas.command(context_settings=CONTEXT)
 @click.argument("kind")
-@click.option("--kserve", default="", metavar="VERSION", help="KServe's kinds as of this version; default: newest.")
+@click.option("--kserve", default="", metavar="VERSION", help="The KServe version. Default: the newest.")
 @click.pass_obj
 def show(folder: Path, kind: str, kserve: str) -> None:
-    """Print the JSON Schema of KIND, such as HTTPRoute or keda.sh/v1alpha1/ScaledObject."""
+    """Print the JSON Schema of KIND.
+
+    \b
+    m2g schemas show HTTPRoute
+    m2g schemas show keda.sh/v1alpha1/ScaledObject
+    """
     from m2g.commands import schemas as command
     from m2g.report import schemas as report
 
-    print_(report.render_schema(command.show(_root(folder), kind, kserve)))
+    print_result(report.render_schema(command.show_schema(_root(folder), kind, kserve)))
 
 
 @schemas.command(name="import", context_settings=CONTEXT)
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--from-cluster", is_flag=True, help="Ask kubectl for all CRDs of the cluster that it points to.")
-@click.option("--context", default="", metavar="NAME", help="kubectl's context, for --from-cluster.")
-@click.option("--only", multiple=True, metavar="GLOB", help="Only these kinds, as group/Kind; repeatable.")
-@FORM
+@click.option("--from-cluster", is_flag=True, help="Read all CRDs of the cluster that kubectl points to.")
+@click.option("--context", default="", metavar="NAME", help="The kubectl context, with --from-cluster.")
+@click.option("--only", multiple=True, metavar="GLOB", help="Only these kinds, as group/Kind. Repeatable.")
+@FORMAT
 @click.pass_obj
 def import_(
-    folder: Path, files: Sequence[Path], from_cluster: bool, context: str, only: Sequence[str], form: str
+    folder: Path, files: Sequence[Path], from_cluster: bool, context: str, only: Sequence[str], output_format: str
 ) -> Exit:
-    """Write the schemas of CRDs to schemas/<group>/, where they come before m2g's own.
+    """Write the schemas of CRDs to schemas/<group>/. They take precedence over m2g's own schemas.
 
     \b
     m2g schemas import crds.yaml
@@ -67,20 +73,22 @@ def import_(
     from m2g.repository import config
 
     if bool(files) == from_cluster:
-        raise InputError("name files with CRDs, or --from-cluster", hint="m2g schemas import crds.yaml")
+        hint = "run: m2g schemas import crds.yaml (or m2g schemas import --from-cluster)"
+        raise InputError("either files with CRDs or --from-cluster is required", hint=hint)
     if context and not from_cluster:
-        raise InputError("--context is for --from-cluster")
+        hint = f"run: m2g schemas import --from-cluster --context {shlex.quote(context)}"
+        raise InputError("--context works only with --from-cluster", hint=hint)
     root = config.find_root(folder)
     if from_cluster:
         done = command.import_cluster(root, context, only)
     else:
         done = command.import_files(root, folder, files, only)
-    print_(report.render_import(done, form))
+    print_result(report.render_import(done, output_format))
     return Exit.NO if done.refused else Exit.DONE
 
 
 def _root(folder: Path) -> Path | None:
-    """The repository that the person is in; without one, only m2g's own schemas are there."""
+    """The repository around `folder`; None outside of one, where only m2g's own schemas are known."""
     from m2g.repository import config
 
     try:

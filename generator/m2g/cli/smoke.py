@@ -1,4 +1,4 @@
-"""Options of `m2g smoke`, and what it prints."""
+"""The options and the output of `m2g smoke`."""
 
 from __future__ import annotations
 
@@ -8,40 +8,55 @@ from typing import Literal
 
 import click
 
-from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORM, print_, say
+from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORMAT, print_message, print_result
 from m2g.core.errors import Exit, InputError
 
 PROFILES = ("mlserver", "mlserver-image", "mlflow-image")
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(context_settings=CONTEXT, short_help="Serve a model and compare its answers.")
 @click.argument("model", required=False, default="")
 @ENVIRONMENTS
-@click.option("--version", "number", default="", metavar="N", help="This version, instead of the recorded one.")
+@click.option("--version", "number", default="", metavar="N", help="Test this version, not the recorded one.")
 @click.option("--changed-against", "base", default="", metavar="REF", help="All models that HEAD changes against REF.")
-@click.option("--model-dir", type=click.Path(path_type=Path), metavar="DIR", help="The model's files; no download.")
-@click.option("--profile", type=click.Choice(PROFILES), help="The server; default: the model's profile.")
+@click.option("--model-dir", type=click.Path(path_type=Path), metavar="DIR", help="Use the model files in DIR.")
+@click.option("--profile", type=click.Choice(PROFILES), help="The server. Default: the model's profile.")
 @click.option(
     "--packages",
     type=click.Choice(("runtime", "model")),
-    help="Whose: the cluster's runtime's, or those that the model requires; default: as the profile has.",
+    help="Install the packages of the cluster's runtime, or those that the model requires. Default: see above.",
 )
-@click.option("--environment", type=click.Path(path_type=Path), metavar="PATH", help="A Python environment to run in.")
-@click.option("--requests", type=click.IntRange(0, 10_000), default=20, show_default=True, help="How many are timed.")
 @click.option(
-    "--timeout", type=click.FloatRange(1, 7200), default=120.0, show_default=True, metavar="SECONDS", help="Patience."
+    "--environment", type=click.Path(path_type=Path), metavar="PATH", help="Use this Python environment instead."
 )
-@click.option("--rest-only", is_flag=True, help="Do not ask by gRPC.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="REST here; default: a free one.")
-@click.option("--pass-env", "passed", multiple=True, metavar="NAME", help="A variable that the model gets; repeatable.")
-@click.option("--keep-logs", type=click.Path(path_type=Path), metavar="DIR", help="Copy the servers' logs there.")
-@click.option("--url", default="", metavar="URL", help="Ask a deployed endpoint instead of starting a server.")
-@click.option("--host", default="", metavar="NAME", help="With --url: the host name that KServe's gateway knows.")
+@click.option("--requests", type=click.IntRange(0, 10_000), default=20, show_default=True, help="Requests to time.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(1, 7200),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the server and for each answer.",
+)
+@click.option("--rest-only", is_flag=True, help="Send no gRPC requests.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="The REST port. Default: any free.")
+@click.option(
+    "--pass-env",
+    "passed",
+    multiple=True,
+    metavar="NAME",
+    help="Pass this environment variable to the model. Repeatable.",
+)
+@click.option("--keep-logs", type=click.Path(path_type=Path), metavar="DIR", help="Copy the servers' logs to DIR.")
+@click.option("--url", default="", metavar="URL", help="Test a deployed endpoint. Start no server.")
+@click.option("--host", default="", metavar="NAME", help="With --url: the model's host name at KServe's gateway.")
 @click.option("--token-env", default="", metavar="NAME", help="With --url: the variable that holds a bearer token.")
-@click.option("--ca", type=click.Path(path_type=Path), metavar="FILE", help="With --url: authorities to trust, in PEM.")
-@click.option("--insecure", is_flag=True, help="With --url: take any certificate.")
-@click.option("--any-version", is_flag=True, help="With --url: do not ask which version answers.")
-@FORM
+@click.option(
+    "--ca", type=click.Path(path_type=Path), metavar="FILE", help="With --url: CA certificates to trust (PEM)."
+)
+@click.option("--insecure", is_flag=True, help="With --url: accept any certificate.")
+@click.option("--any-version", is_flag=True, help="With --url: do not check which version answers.")
+@FORMAT
 @click.pass_obj
 def smoke(
     folder: Path,
@@ -65,14 +80,15 @@ def smoke(
     ca: Path | None,
     insecure: bool,
     any_version: bool,
-    form: str,
+    output_format: str,
 ) -> Exit:
-    """Serve a version with its real server, ask it, and compare with pyfunc.
+    """Serve a model version with its real server and compare the answers with MLflow's pyfunc.
 
-    The server (MLServer, or MLflow's own) runs in an environment with the packages that the cluster has: those of the
-    described runtime for the profile mlserver, what the model requires for an image. It is kept for the next time.
-    REST and gRPC are asked; everything that was started is stopped. Exit code 1: it does not serve, or its answers
-    differ.
+    m2g starts MLServer or MLflow's own server in a Python environment with the packages that the cluster has: those of
+    the described runtime for the profile mlserver, and those that the model requires for an image. m2g keeps the
+    environment for the next run. It sends requests by REST and gRPC, and stops everything that it started.
+
+    Exit code 1: the model does not serve, or its answers differ.
 
     \b
     m2g smoke wine --env prod
@@ -84,12 +100,15 @@ def smoke(
     from m2g.commands import smoke as command
     from m2g.report import smoke as report
     from m2g.smoke import targets
-    from m2g.smoke.client import Door
+    from m2g.smoke.client import Endpoint
 
     if (host or token_env or ca or insecure or any_version) and not url:
-        raise InputError("--host, --token-env, --ca, --insecure and --any-version are for --url", hint="see --help")
+        raise InputError(
+            "--host, --token-env, --ca, --insecure and --any-version work only with --url",
+            hint="name the deployed endpoint: --url URL",
+        )
     if packages and environment is not None:
-        raise InputError("--environment has its own packages", hint="leave --packages out")
+        raise InputError("--environment and --packages exclude each other", hint="remove one of them")
     options = command.SmokeOptions(
         environment=None if environment is None else folder / environment,
         packages=packages or "",
@@ -98,11 +117,13 @@ def smoke(
         port=port,
         passed=tuple(passed),
         keep_logs=None if keep_logs is None else folder / keep_logs,
-        door=Door(url=url, host=host, token=token_env, ca=ca, insecure=insecure, seconds=timeout) if url else None,
+        endpoint=Endpoint(url=url, host=host, token_env=token_env, ca=ca, insecure=insecure, seconds=timeout)
+        if url
+        else None,
         any_version=any_version,
         rest_only=rest_only,
     )
-    wish = targets.Wish(
+    selection = targets.TargetOptions(
         model=model,
         environments=tuple(environments),
         version=number,
@@ -110,6 +131,6 @@ def smoke(
         profile=profile or "",
         base=base,
     )
-    done, code = command.smoke(targets.wished(wish, folder), options, say)
-    print_(report.render(done, form))
+    results, code = command.smoke(targets.find_targets(selection, folder), options, print_message)
+    print_result(report.render(results, output_format))
     return code

@@ -1,4 +1,4 @@
-"""What every verb needs of the terminal: shared options, printing, the files of --output."""
+"""What all verbs share: common options, printing, and the files of --output."""
 
 from __future__ import annotations
 
@@ -14,72 +14,83 @@ from m2g.core.errors import OutsideError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 MODELS = click.option(
-    "--model", "models", multiple=True, metavar="NAME", help="Only this registered model or slug; repeatable."
+    "--model", "models", multiple=True, metavar="NAME", help="Only this registered model or slug. Repeatable."
 )
 ENVIRONMENTS = click.option(
-    "--env", "environments", multiple=True, metavar="NAME", help="Only this environment; repeatable."
+    "--env", "environments", multiple=True, metavar="NAME", help="Only this environment. Repeatable."
 )
-NO_CACHE = click.option(
-    "--no-cache", is_flag=True, help="Use nothing that earlier runs found out, and remember nothing."
+NO_CACHE = click.option("--no-cache", is_flag=True, help="Neither read nor write the cache of earlier runs.")
+FORMAT = click.option(
+    "--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
-FORM = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 
 
-def outputs(forms: Sequence[str]) -> Callable[[Callable[..., object]], Callable[..., object]]:
+def outputs(formats: Sequence[str]) -> Callable[[Callable[..., object]], Callable[..., object]]:
     """The option `--output FORMAT FILE` with these formats."""
     return click.option(
         "--output",
         "outputs",
-        type=(click.Choice(forms), str),
+        type=(click.Choice(formats), str),
         multiple=True,
         metavar="FORMAT FILE",
-        help="Also write the report to FILE, in any FORMAT of --format; repeatable.",
+        help="Also write the report to FILE, in one of the formats of --format. Repeatable.",
     )
 
 
-def deliver(folder: Path, form: str, files: Sequence[tuple[str, str]], render: Callable[[str], str]) -> None:
-    """Write the report's files, then print it. A file is relative to the folder in which m2g runs."""
+def write_report(
+    folder: Path, output_format: str, files: Sequence[tuple[str, str]], render: Callable[[str], str]
+) -> None:
+    """Write the files of --output, then print the report. `files` are (format, path), relative to `folder`."""
     for chosen, file in files:
         try:
             (folder / file).write_text(render(chosen), encoding="utf-8")
         except OSError as error:
-            raise OutsideError(f"{file} cannot be written: {error.strerror}", hint="see --output") from error
-    print_(render(form))
+            hint = "give --output a file that you may write to"
+            raise OutsideError(f"{file} cannot be written: {error.strerror}", hint=hint) from error
+    print_result(render(output_format))
 
 
-def memory(root: Path, *, forgets: bool) -> Path | None:
-    """The folder of what earlier runs found out, None for a run that `forgets`; says where it may not be used."""
+def cache_folder(root: Path, *, disabled: bool) -> Path | None:
+    """The cache folder; None if it is disabled or may not be used. In the second case a message says why."""
     from m2g.core import cache
     from m2g.repository import cache_location
 
-    place = None if forgets else cache_location.find_cache_folder(root)
-    if place is None and not forgets and (named := cache.find_folder()) is not None:
-        say(
-            f"{named / cache.FILE} may be a branch's own (Git has it or cannot tell): it is not used, see M2G_CACHE_DIR"
+    place = None if disabled else cache_location.find_cache_folder(root)
+    if place is None and not disabled and (named := cache.find_folder()) is not None:
+        print_message(
+            f"m2g does not use the cache {named / cache.FILE}: a branch may have put it there. "
+            "Set M2G_CACHE_DIR to a directory outside of the repository."
         )
     return place
 
 
-def print_(text: str) -> None:
-    """Results, to stdout. Raises OutsideError where it takes no more; who has seen enough (`| head`) is no error."""
+def print_result(text: str) -> None:
+    """Print a result to stdout.
+
+    Raises OutsideError if stdout cannot be written. A closed pipe (`| head`) is not an error.
+    """
     error = _put(sys.stdout, text)
     if error is not None and not isinstance(error, BrokenPipeError):
-        raise OutsideError(f"the answer cannot be written: {error.strerror}", hint="see where stdout goes") from error
+        hint = "check where stdout is redirected to"
+        raise OutsideError(f"the result cannot be printed: {error.strerror}", hint=hint) from error
 
 
-def say(text: str) -> None:
-    """Talk, to stderr; that nobody can hear it changes nothing."""
+def print_message(text: str) -> None:
+    """Print a message to stderr. A closed stderr changes nothing."""
     _put(sys.stderr, text.rstrip("\n") + "\n")
 
 
 def _put(stream: TextIO | None, text: str) -> OSError | None:
-    """Write now, or say why not; then it takes no more. The stream is None where it was closed before m2g began."""
+    """Write and flush, or return the error and discard all later output.
+
+    The stream is None if it was closed before m2g started.
+    """
     if stream is None:
         return None
     try:
         stream.write(text)
         stream.flush()
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # Python writes what is left at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # Python flushes the rest when it exits
         return error
     return None

@@ -1,4 +1,4 @@
-"""Options of `m2g validate`, and what it prints."""
+"""The options and the output of `m2g validate`."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ from pathlib import Path
 
 import click
 
-from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, MODELS, NO_CACHE, deliver, memory, outputs
+from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, MODELS, NO_CACHE, cache_folder, outputs, write_report
 from m2g.core.errors import Exit
 
-FORMS = ("text", "json", "github", "gitlab", "sarif", "junit")
+FORMATS = ("text", "json", "github", "gitlab", "sarif", "junit")
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(context_settings=CONTEXT, short_help="Check all files and objects.")
 @MODELS
 @ENVIRONMENTS
-@click.option("--shard", metavar="I/N", help="Only part I of N of the fleet, by model: for parallel CI jobs.")
-@click.option("--against", metavar="REF", help="Compare with where the branch left REF, too (modes, names, removals).")
-@click.option("--allow-removals", type=click.IntRange(min=0), metavar="N", help="With --against: N services may go.")
+@click.option("--shard", metavar="I/N", help="Only part I of N of the models, for parallel CI jobs.")
+@click.option(
+    "--against", metavar="REF", help="Also check what must not change since the merge base with REF (see below)."
+)
+@click.option(
+    "--allow-removals", type=click.IntRange(min=0), metavar="N", help="With --against: allow N services to be removed."
+)
 @NO_CACHE
-@click.option("--format", "form", type=click.Choice(FORMS), default="text", show_default=True)
-@outputs(FORMS)
+@click.option("--format", "output_format", type=click.Choice(FORMATS), default="text", show_default=True)
+@outputs(FORMATS)
 @click.pass_obj
 def validate(
     folder: Path,
@@ -31,19 +35,21 @@ def validate(
     against: str | None,
     allow_removals: int | None,
     no_cache: bool,
-    form: str,
+    output_format: str,
     outputs: Sequence[tuple[str, str]],
 ) -> Exit:
-    """Build every overlay with kustomize and check each object, the records and what people wrote.
+    """Build every overlay with kustomize and check every object, the release records and the files of people.
 
-    All findings are shown in one run; warnings alone do not fail it. Asks neither the registry nor a cluster.
+    One run shows all findings. Errors end it with exit code 1, warnings do not. m2g validate contacts neither the
+    registry nor a cluster. With --against, it also checks changes that break a running service: another deployment
+    mode, a renamed service, too many removals.
 
     \b
     m2g validate
     m2g validate --model wine --env prod
-    m2g validate --against main       also what must not change for a service that exists
+    m2g validate --against main
     m2g validate --format github      annotations on the pull request
-    m2g validate --shard 2/8          in the second of eight CI jobs
+    m2g validate --shard 2/8          the second of eight CI jobs
     m2g validate --output gitlab gl-code-quality-report.json --output junit junit.xml
     """
     from m2g.commands import validate as command
@@ -58,7 +64,7 @@ def validate(
     base = None if against is None else Against(ref=against, removals=allow_removals)
     root = config.find_root(folder)
     with progress.show_progress("validate") as tell:
-        options = command.Options(scope=scope, against=base, cache=memory(root, forgets=no_cache))
+        options = command.ValidateOptions(scope=scope, against=base, cache=cache_folder(root, disabled=no_cache))
         report = command.validate(root, options, progress=tell)
-    deliver(folder, form, outputs, lambda form: findings.render_report(report, form))
+    write_report(folder, output_format, outputs, lambda chosen: findings.render_report(report, chosen))
     return Exit.NO if any(finding.severity == "error" for finding in report.findings) else Exit.DONE

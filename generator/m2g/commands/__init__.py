@@ -1,1 +1,1 @@
-"""The verbs: each wires rooms together and returns a value; none prints, exits or knows click."""
+"""The verbs. Each joins stages and returns a value. None of them prints, exits or uses click."""

@@ -1,4 +1,4 @@
-"""`m2g diff`: the working tree against where it left a ref, model by model, with the objects that both build."""
+"""`m2g diff`: compare the working tree with its merge base, model by model, with the objects that both build."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from m2g.review.compare import compared
 def diff(
     root: Path, against: str, scope: Scope, *, progress: kustomize.Progress = lambda what, done, total: None
 ) -> Review:
-    """Compare the files below `root` as they are with the merge base of HEAD and `against` (empty: the usual base).
+    """Compare the files on disk with the merge base of HEAD and `against` (empty: the remote's main branch).
 
-    Raises InputError for a ref, a repository or a history that is not there, OutsideError where git or kustomize fails.
+    Raises InputError if there is no such ref, repository or history, OutsideError if git or kustomize fails.
     """
-    found = compared(root, against, scope, progress=progress)
-    return review(found.old, found.new, against=found.against, files=found.files, notes=found.notes)
+    states = compared(root, against, scope, progress=progress)
+    return review(states.old, states.new, against=states.against, files=states.files, notes=states.notes)

@@ -1,4 +1,4 @@
-"""`m2g explain`: what a rule asks, why, and how to do it right; what any other finding means."""
+"""`m2g explain`: what a rule checks, why, and how to fix a finding; what every other finding means."""
 
 from __future__ import annotations
 
@@ -13,65 +13,67 @@ from m2g.core import manifest, schema_errors
 from m2g.core.errors import InputError
 from m2g.core.finding import Severity
 from m2g.validation import rules
-from m2g.validation import rules as checks
 from m2g.validation.rules.page import RulePage
 
-_FOLDER = Path(checks.__file__).parent / "examples"
-_WORDS = Path(checks.__file__).parent / "findings.yaml"
+_FOLDER = Path(rules.__file__).parent / "examples"
+_FINDINGS = Path(rules.__file__).parent / "findings.yaml"
 _LINK = re.compile(r"\[([^]]+)\]\([^)]+\)")
 _PART = re.compile(r"^(bad|good|with):\n", re.MULTILINE)
 
 
-def pages() -> list[RulePage]:
-    """Every rule, in the order in which they are checked; those that the schemas keep come last."""
-    return [*(_of_rule(rule) for rule in checks.RULES), *(_of_schema(item) for item in rules.SCHEMA_RULES)]
+def list_rules() -> list[RulePage]:
+    """Every rule, in the order in which m2g checks them. Rules that the schemas enforce come last."""
+    return [
+        *(_describe_rule(rule) for rule in rules.RULES),
+        *(_describe_schema_rule(item) for item in rules.SCHEMA_RULES),
+    ]
 
 
-def others() -> list[RulePage]:
-    """Every finding that is of no rule, by name: what it means and what to do, without an example."""
+def list_findings() -> list[RulePage]:
+    """Every finding that belongs to no rule, by name: what it means and how to fix it, without an example."""
     return [
         RulePage(
             id=name,
             finding=name,
             severity=Severity(text.get("severity", "error")),
-            summary=_plain(text["meaning"]),
-            fix=_plain(text["fix"]),
+            summary=_remove_links(text["meaning"]),
+            fix=_remove_links(text["fix"]),
         )
-        for name, text in sorted(words().items())
+        for name, text in sorted(read_finding_texts().items())
     ]
 
 
-def words() -> dict[str, dict[str, str]]:
-    """Finding to what is said of it in Markdown: `meaning`, `fix`, `from` (its group), `severity` of a warning."""
-    (found,) = manifest.read_all(_WORDS.read_text())
-    return msgspec.convert(found, dict[str, dict[str, str]])
+def read_finding_texts() -> dict[str, dict[str, str]]:
+    """Finding → its texts in Markdown: `meaning`, `fix`, `from` (its group), and `severity` if it is a warning."""
+    (document,) = manifest.read_all(_FINDINGS.read_text())
+    return msgspec.convert(document, dict[str, dict[str, str]])
 
 
 def explain(rule: str) -> RulePage:
-    """The page of one rule or finding. Raises InputError for what is neither."""
-    rules = {page.id: page for page in pages()}
-    known = {page.id: page for page in others()} | rules
-    if rule in {page.finding for page in rules.values()} - set(rules):
-        hint = f"the finding says what the field's schema wants; `m2g explain` lists {rule}-… for KServe's own rules"
-        raise InputError(f"{rule} is no single rule", hint=hint)
+    """The page of one rule or finding. Raises InputError if there is none with this name."""
+    of_rules = {page.id: page for page in list_rules()}
+    known = {page.id: page for page in list_findings()} | of_rules
+    if rule in {page.finding for page in of_rules.values()} - set(of_rules):
+        hint = f"the finding itself says what the schema expects; list the pages about schemas ({rule}-…): m2g explain"
+        raise InputError(f"{rule} stands for every rule of a schema and has no page of its own", hint=hint)
     if rule in known:
         return known[rule]
     near = schema_errors.suggest(rule, list(known))
-    hint = f"did you mean {near}?" if near else "`m2g explain` lists all rules"
+    hint = f"did you mean this? m2g explain {near}" if near else "list all rules: m2g explain"
     raise InputError(f"there is no rule {rule[:80]!r}", hint=hint)
 
 
-def example(rule: str) -> Mapping[str, str]:
-    """The parts of a rule's example as YAML: `bad`, `good`, and `with`, what else is so; only the lines that matter."""
+def read_example(rule: str) -> Mapping[str, str]:
+    """The parts of a rule's example as YAML: `bad`, `good`, and `with` (the context). Only the lines that matter."""
     parts = _PART.split((_FOLDER / f"{rule}.yaml").read_text())[1:]
     return {name: textwrap.dedent(text) for name, text in zip(parts[::2], parts[1::2], strict=True)}
 
 
-def _plain(markdown: str) -> str:
+def _remove_links(markdown: str) -> str:
     return _LINK.sub(r"\1", markdown)
 
 
-def _of_rule(rule: checks.Rule) -> RulePage:
+def _describe_rule(rule: rules.Rule) -> RulePage:
     return RulePage(
         id=rule.id,
         finding=rule.id,
@@ -82,11 +84,11 @@ def _of_rule(rule: checks.Rule) -> RulePage:
         link=rule.link,
         covers=rule.covers,
         kinds=_kinds(rule.kinds),
-        **_shown(rule.id),
+        **_format_example(rule.id),
     )
 
 
-def _of_schema(item: rules.SchemaRule) -> RulePage:
+def _describe_schema_rule(item: rules.SchemaRule) -> RulePage:
     return RulePage(
         id=item.id,
         finding="schema",
@@ -97,7 +99,7 @@ def _of_schema(item: rules.SchemaRule) -> RulePage:
         link=item.link,
         covers=item.covers,
         kinds=("InferenceService",),
-        **_shown(item.id),
+        **_format_example(item.id),
     )
 
 
@@ -105,6 +107,6 @@ def _kinds(kinds: Sequence[str]) -> tuple[str, ...]:
     return tuple(kinds) or ("every object",)
 
 
-def _shown(rule: str) -> dict[str, str]:
-    parts = example(rule)
+def _format_example(rule: str) -> dict[str, str]:
+    parts = read_example(rule)
     return {"bad": parts["bad"], "good": parts["good"], "given": parts.get("with", "")}

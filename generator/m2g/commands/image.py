@@ -1,4 +1,4 @@
-"""`m2g image`: a version's build context; which versions wait for an image; the digest into the release record."""
+"""`m2g image`: write a version's build context, list the versions that wait for an image, record the image's digest."""
 
 from __future__ import annotations
 
@@ -17,26 +17,30 @@ from m2g.core.errors import InputError
 from m2g.core.model import Image, Mlmodel, Value
 from m2g.core.results import PreparedImage, RenderResult
 from m2g.image import context, output_folder
-from m2g.image import lock as locks
-from m2g.image.pending import Subject, subject, waiting
-from m2g.registry import Registry, download
+from m2g.image.lock import lock_requirements
+from m2g.image.pending import PendingImage, find_pending_image, list_pending
+from m2g.registry import Progress, Registry, download
 from m2g.repository import config as configuration
+from m2g.repository import layout
 from m2g.repository.state import Scope
-from m2g.resolution.resolve import registry_of
-from m2g.serving.decide import choose, serving_of
+from m2g.resolution.resolve import open_configured_registry
+from m2g.serving.decide import choose_serving, resolve_serving
 
 Open = Callable[[Config], Registry]
 _NAME = re.compile(
     r"(?P<name>[a-z0-9][a-z0-9._-]*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+)(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?"
     r"(?P<digest>@sha256:[0-9a-f]{64})"
 )
-_LISTS = ("model/requirements.txt", "model/conda.yaml", "model/python_env.yaml")
+_PACKAGE_LISTS = ("model/requirements.txt", "model/conda.yaml", "model/python_env.yaml")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?")
-__all__ = ["ImageOptions", "opened", "prepare", "record", "waiting"]
+__all__ = ["ImageOptions", "list_pending", "prepare", "record", "registry_opener"]
 
 
 class ImageOptions(Value, frozen=True, kw_only=True):
-    """What to build. `model_dir` is where the version's files are; `before` a date that no package is newer than."""
+    """The options of `m2g image`.
+
+    `model_dir` has the version's files; None downloads them. `before` is a date: no newer package is used.
+    """
 
     model: str
     environment: str
@@ -48,175 +52,199 @@ class ImageOptions(Value, frozen=True, kw_only=True):
     dry_run: bool = False
 
 
-def opened(root: Path, tell: Callable[[str, int, int], None]) -> Open:
-    """The registry that m2g.yaml names, opened when it is asked."""
-    return lambda config: registry_of(config, root, tell)
+def registry_opener(root: Path, progress: Progress) -> Open:
+    """A function that opens the registry named in m2g.yaml; it is called only if the registry is needed."""
+    return lambda config: open_configured_registry(config, root, progress)
 
 
 def prepare(root: Path, options: ImageOptions, to: Path, open_registry: Open) -> PreparedImage:
-    """Write the build context of the version that an environment follows to the folder `to`.
+    """Write the build context of the version that an environment follows to the directory `to`.
 
-    Raises InputError for a model that no image can be made of and for a folder that is somebody's; OutsideError for
-    registry, index and disk. `to` is then as it was.
+    Raises InputError if no image can be built for the model, or if `to` has files that m2g did not write; OutsideError
+    if the registry, the package index or the disk fails. Then `to` is unchanged.
     """
     if options.before and not _DATE.fullmatch(options.before):
-        raise InputError(f"--before {options.before[:40]!r} is no date", hint="such as 2026-11-25")
-    found = subject(root, options.model, options.environment, open_registry, locked=options.locked)
-    release = found.release
-    profile = options.profile or choose(found.repository, found.slug, release).profile
+        hint = "write it as YYYY-MM-DD: --before 2026-11-25"
+        raise InputError(f"--before {options.before[:40]!r} is not a date", hint=hint)
+    pending = find_pending_image(root, options.model, options.environment, open_registry, locked=options.locked)
+    release = pending.release
+    profile = options.profile or choose_serving(pending.repository, pending.slug, release).profile
     if profile not in ("mlserver-image", "mlflow-image"):
         raise InputError(
-            f"{release.model} in {release.environment} is served by the profile {profile}, which needs no image",
-            hint="name one: --profile mlserver-image or mlflow-image; or set profile in model.yaml",
+            f"{release.model} in {release.environment} uses the profile {profile}, which needs no image",
+            hint="choose one that does: --profile mlserver-image or --profile mlflow-image "
+            f"(or set profile in {layout.model_yaml(pending.slug)})",
         )
-    output_folder.refuse(to, context.MARKER, _written(to))
-    mlmodel = _known(release.mlmodel, release.model)
-    config = found.repository.config
+    output_folder.check_folder(to, context.MARKER, _files_in_marker(to))
+    mlmodel = _check_requirements(release.mlmodel, release.model)
+    config = pending.repository.config
     minor = ".".join(mlmodel.python_version.split(".")[:2])
-    base = context.base_of(mlmodel.python_version, options.base or config.images.bases.get(minor, ""), profile)
-    batch = serving_of(found.repository, found.slug, release)[0].batch
-    places = () if batch is None else (batch.input, batch.output)
-    wanted = context.wanted(mlmodel.requirements or (), profile, mlmodel.mlflow_version, places)
-    lock = locks.lock(wanted.lines, wanted.indexes, python=minor, before=options.before)
-    order = context.Order(
-        slug=found.slug, release=release, profile=profile, base=base, lock=lock, indexes=wanted.indexes
+    base = context.choose_base(mlmodel.python_version, options.base or config.images.bases.get(minor, ""), profile)
+    batch = resolve_serving(pending.repository, pending.slug, release)[0].batch
+    batch_uris = () if batch is None else (batch.input, batch.output)
+    required = context.image_requirements(mlmodel.requirements or (), profile, mlmodel.mlflow_version, batch_uris)
+    spec = context.ContextSpec(
+        slug=pending.slug,
+        release=release,
+        profile=profile,
+        base=base,
+        lock=lock_requirements(required.lines, required.indexes, python=minor, before=options.before),
+        indexes=required.indexes,
     )
-    notes = (
-        wanted.notes if "@sha256:" in base else (*wanted.notes, f"{base} may move: pin it by images.bases in m2g.yaml")
-    )
-    with tempdirs.open_folder() as place:
-        copies = _copies(root, found, options, place) if profile == "mlflow-image" else {}
-        cleaned = _cleaned(copies)
-        files = context.files(order, tuple(copies)) | cleaned
+    notes = required.notes
+    if "@sha256:" not in base:
+        notes = (*notes, f"the tag {base} can change: set images.bases in m2g.yaml to an image with a digest")
+    with tempdirs.open_folder() as download_dir:
+        copies = _find_model_files(root, pending, options, download_dir) if profile == "mlflow-image" else {}
+        cleaned = _remove_credentials(copies)
+        files = context.make_files(spec, tuple(copies)) | cleaned
         copies = {path: file for path, file in copies.items() if path not in cleaned}
         if not options.dry_run:
-            output_folder.write(to, files, copies)
+            output_folder.write_folder(to, files, copies)
     return PreparedImage(
         model=release.model,
-        slug=found.slug,
+        slug=pending.slug,
         environment=release.environment,
         model_version=release.version,
         profile=profile,
         base=base,
         folder=str(to),
         files=tuple(sorted([*files, *copies])),
-        notes=(*notes, *(f"{path} is written without the user and password in it" for path in cleaned)),
+        notes=(*notes, *(f"{path} had a user and a password; m2g removed them" for path in cleaned)),
         written=not options.dry_run,
     )
 
 
-def record(root: Path, options: ImageOptions, name: str, of: Path | str, open_registry: Open) -> RenderResult:
-    """Note the image that was built, and render with it. `of` is the context's folder, or the version as text.
+def record(root: Path, options: ImageOptions, name: str, built_of: Path | str, open_registry: Open) -> RenderResult:
+    """Write the image to the release record and render with it. `built_of` is the build context or the version.
 
-    Raises InputError for a name without a digest, outside of images.registry, or of another version than is followed.
+    Raises InputError if the name has no digest or lies outside of images.registry, or if the image is for another
+    version than the environment follows.
     """
-    found = subject(root, options.model, options.environment, open_registry, locked=options.locked)
-    config = found.repository.config
-    _allowed(config, name)
-    version, profile = (of, options.profile) if isinstance(of, str) else _marked(of, found, options)
+    pending = find_pending_image(root, options.model, options.environment, open_registry, locked=options.locked)
+    release = pending.release
+    _check_name(pending.repository.config, name)
+    if isinstance(built_of, str):
+        version, profile = built_of, options.profile
+    else:
+        version, profile = _read_context(built_of, pending, options)
     if profile is None:
-        profile = choose(found.repository, found.slug, found.release).profile
+        profile = choose_serving(pending.repository, pending.slug, release).profile
     if profile not in ("mlserver-image", "mlflow-image"):
         raise InputError(
-            f"is it for MLServer or for MLflow's server? {found.release.model} is served by {profile}",
-            hint="name it: --profile mlserver-image or mlflow-image",
+            f"m2g cannot tell which server the image runs: {release.model} uses the profile {profile}",
+            hint="name the server: --profile mlserver-image or --profile mlflow-image",
         )
-    if version != found.release.version:
+    if version != release.version:
         raise InputError(
-            f"the image is of version {version}, but {options.environment} follows {found.release.version} now",
-            hint="build one for the new version; the old one stays where it is recorded",
+            f"the image is for version {version}, but {options.environment} now follows version {release.version}",
+            hint=f"build an image for the new version: {_write_command(pending, options)}",
         )
     image = msgspec.convert({"name": name, "profile": profile}, Image)
-    asked = RenderOptions(
+    render = RenderOptions(
         locked=options.locked,
         dry_run=options.dry_run,
-        scope=Scope(models=frozenset([found.slug]), environments=found.beside | {options.environment}),
-        images={(found.release.model, version): image},
+        scope=Scope(models=frozenset([pending.slug]), environments=pending.others | {options.environment}),
+        images={(release.model, version): image},
     )
-    return update(root, asked, open_registry=open_registry)
+    return update(root, render, open_registry=open_registry)
 
 
-def _allowed(config: Config, name: str) -> None:
-    found = _NAME.fullmatch(name)
-    if found is None:
+def _write_command(pending: PendingImage, options: ImageOptions) -> str:
+    return f"m2g image {pending.slug} --env {options.environment} -o DIR"
+
+
+def _check_name(config: Config, name: str) -> None:
+    if _NAME.fullmatch(name) is None:
         raise InputError(
-            f"{name[:200]!r} is no image by digest",
-            hint="registry/name@sha256:…; docker build --metadata-file and buildah push --digestfile say it",
+            f"{name[:200]!r} is not an image name with a digest",
+            hint="write REGISTRY/NAME@sha256:…; `docker build --metadata-file FILE` and `buildah push --digestfile "
+            "FILE` write the digest to FILE",
         )
-    home = "" if config.images.registry is UNSET else config.images.registry.rstrip("/")
-    if home and not name.startswith(f"{home}/"):
+    registry = "" if config.images.registry is UNSET else config.images.registry.rstrip("/")
+    if registry and not name.startswith(f"{registry}/"):
         raise InputError(
-            f"{name[:200]!r} is not in {home}", hint="push it there, or change images.registry in m2g.yaml"
+            f"{name[:200]!r} is not in {registry}", hint="push it there, or change images.registry in m2g.yaml"
         )
 
 
-def _marked(place: Path, found: Subject, options: ImageOptions) -> tuple[str, Profile]:
-    content = output_folder.own(place, context.MARKER)
+def _read_context(folder: Path, pending: PendingImage, options: ImageOptions) -> tuple[str, Profile]:
+    """Version and profile of a build context. Raises InputError if it is not for the model that is pending."""
+    command = _write_command(pending, options)
+    content = output_folder.read_marker(folder, context.MARKER)
     if content is None:
         raise InputError(
-            f"{place} is no build context of m2g", hint="name the folder that `m2g image` wrote, or --version N"
+            f"{folder} is not a build context that m2g wrote",
+            hint="name the directory that `m2g image` wrote, or the model version: --version N",
         )
     try:
-        said = context.marker(content)
+        marker = context.decode_marker(content)
     except msgspec.MsgspecError as error:
-        raise InputError(f"{place}/{context.MARKER}: {error}", hint="write the context again") from error
-    hint = "write the context of this one, and build it: m2g image MODEL --env E -o DIR"
-    if said.model != found.release.model:
-        raise InputError(f"{place} is the context of {said.model!r}, not of {found.release.model!r}", hint=hint)
-    if options.profile not in (None, said.profile):
-        raise InputError(f"{place} is of the profile {said.profile}, not {options.profile}", hint="leave out --profile")
-    mlmodel = found.release.mlmodel
-    if said.version == found.release.version and said.mlmodel != (mlmodel.sha256 if mlmodel else ""):
-        # A registered model that was deleted and made again starts at version 1 again.
-        raise InputError(f"{place} is of another version {said.version}: its MLmodel differs", hint=hint)
-    return said.version, said.profile
+        hint = f"write the context again: {command}"
+        raise InputError(f"{folder}/{context.MARKER}: {error}", hint=hint) from error
+    hint = f"write and build the context of this one: {command}"
+    release = pending.release
+    if marker.model != release.model:
+        raise InputError(f"{folder} is the context of {marker.model!r}, not of {release.model!r}", hint=hint)
+    if options.profile not in (None, marker.profile):
+        raise InputError(
+            f"{folder} is for the profile {marker.profile}, not for {options.profile}", hint="remove --profile"
+        )
+    digest = release.mlmodel.sha256 if release.mlmodel else ""
+    if marker.version == release.version and marker.mlmodel != digest:
+        # The version numbers of a registered model that was deleted and created again start at 1.
+        raise InputError(
+            f"{folder} is the context of another version {marker.version}: its MLmodel file differs", hint=hint
+        )
+    return marker.version, marker.profile
 
 
-def _written(to: Path) -> tuple[str, ...]:
-    content = output_folder.own(to, context.MARKER)
+def _files_in_marker(to: Path) -> tuple[str, ...]:
+    content = output_folder.read_marker(to, context.MARKER)
     try:
-        return () if content is None else context.marker(content).files
+        return () if content is None else context.decode_marker(content).files
     except msgspec.MsgspecError:
         return ()
 
 
-def _known(mlmodel: Mlmodel | None, name: str) -> Mlmodel:
+def _check_requirements(mlmodel: Mlmodel | None, name: str) -> Mlmodel:
+    """The model's facts. Raises InputError if they do not say what to install."""
     if mlmodel is None:
         raise InputError(
-            f"{name} has no MLmodel file, so nobody knows what it needs", hint="serve it by another profile"
+            f"{name} has no MLmodel file, so m2g does not know what to install",
+            hint="log the model with MLflow and register it again, or set another profile in model.yaml",
         )
     if mlmodel.requirements is None:
-        hint = "run `m2g render` where the registry can be reached: the record learns them"
-        raise InputError(f"the record of {name} does not know the model's requirements", hint=hint)
+        hint = "read them from the registry: m2g render"
+        raise InputError(f"the release record of {name} does not have the model's requirements", hint=hint)
     if not mlmodel.requirements:
-        hint = "log it again: MLflow writes requirements.txt beside the model; or set profile: mlserver"
         raise InputError(
-            f"{name} has neither requirements.txt nor conda.yaml: its image would lack its packages", hint=hint
+            f"{name} has neither requirements.txt nor conda.yaml: its image would lack its packages",
+            hint="log the model again (MLflow writes requirements.txt beside it), or set profile: mlserver",
         )
     return mlmodel
 
 
-def _copies(root: Path, found: Subject, options: ImageOptions, place: Path) -> dict[str, Path]:
-    """Path in the context to the file of the model. The MLmodel must be the one that the record is of."""
-    release = found.release
+def _find_model_files(root: Path, pending: PendingImage, options: ImageOptions, download_dir: Path) -> dict[str, Path]:
+    """Path in the context to file on disk. Raises InputError if the MLmodel file is not the one that was recorded."""
+    release = pending.release
     source = options.model_dir
     if source is None:
-        uri = configuration.find_registry_uri(found.repository.config)
-        source = download.download_version(
-            download.ModelDownload(name=release.model, number=release.version), uri, place, root=root
-        )
-    files = output_folder.contents(source)
+        uri = configuration.find_registry_uri(pending.repository.config)
+        version = download.ModelDownload(name=release.model, number=release.version)
+        source = download.download_version(version, uri, download_dir, root=root)
+    files = output_folder.list_files(source)
     digest = hashlib.sha256(files["MLmodel"].read_bytes()).hexdigest() if "MLmodel" in files else "no MLmodel"
     if release.mlmodel is None or digest != release.mlmodel.sha256:
         raise InputError(
-            f"{source} does not have the files of version {release.version} of {release.model}: its MLmodel differs",
-            hint="name the folder of this very version: --model-dir DIR, or leave it out",
+            f"{source} is not version {release.version} of {release.model}: its MLmodel file differs",
+            hint="name the directory of that version (--model-dir DIR), or remove --model-dir to download it",
         )
     return {f"model/{path}": file for path, file in files.items()}
 
 
-def _cleaned(copies: Mapping[str, Path]) -> dict[str, bytes]:
-    """MLflow's lists of packages that have a password in them: nobody installs by them, and everybody can read them."""
-    listed = {path: copies[path].read_bytes() for path in _LISTS if path in copies}
-    cleaned = {path: context.without_credentials(content) for path, content in listed.items()}
-    return {path: content for path, content in cleaned.items() if content != listed[path]}
+def _remove_credentials(copies: Mapping[str, Path]) -> dict[str, bytes]:
+    """MLflow's package lists without the passwords in them. The image does not use these files, but contains them."""
+    lists = {path: copies[path].read_bytes() for path in _PACKAGE_LISTS if path in copies}
+    cleaned = {path: context.remove_credentials(content) for path, content in lists.items()}
+    return {path: content for path, content in cleaned.items() if content != lists[path]}

@@ -11,7 +11,7 @@ from m2g.scaffold import create
 
 
 class InitDone(Value, frozen=True, kw_only=True):
-    """What was made: `files` are relative to `folder`; `in_git` says whether it is in a Git repository already."""
+    """The new repository. `files` are relative to `folder`; `in_git` tells whether `folder` is in a Git repository."""
 
     folder: str
     files: tuple[str, ...]
@@ -19,9 +19,9 @@ class InitDone(Value, frozen=True, kw_only=True):
 
 
 def init(destination: Path, *, template: str | None, data: Sequence[str], defaults: bool) -> InitDone:
-    """Make a repository in `destination`. `data` are answers as `QUESTION=ANSWER`.
+    """Create a repository in `destination`. `data` are answers as `QUESTION=ANSWER`.
 
-    Raises InputError for answers and a destination that cannot be used, OutsideError for Git and the disk.
+    Raises InputError for invalid answers or an unusable destination, OutsideError if Git or the disk fails.
     """
     answers = dict(_answer(item) for item in data)
     files = create.create_repository(destination, template=template, answers=answers, defaults=defaults)
@@ -32,5 +32,6 @@ def init(destination: Path, *, template: str | None, data: Sequence[str], defaul
 def _answer(item: str) -> tuple[str, str]:
     question, equals, answer = item.partition("=")
     if not equals or not question.strip():
-        raise InputError(f"--data {item!r} is no QUESTION=ANSWER", hint="for example --data environments=dev,prod")
+        hint = "write it like this: --data environments=dev,prod"
+        raise InputError(f"--data {item!r} is not QUESTION=ANSWER", hint=hint)
     return question.strip(), answer

@@ -1,4 +1,4 @@
-"""`m2g request`: how a deployed model is asked, from the committed record alone."""
+"""`m2g request`: a request for a deployed model, made from the committed record alone."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from m2g.repository import config as configuration
 from m2g.repository import load, state
 from m2g.repository.state import Repository, Scope
 from m2g.serving.backends import BACKENDS
-from m2g.serving.decide import choose, serving_of
+from m2g.serving.decide import choose_serving, resolve_serving
 
-_SPEAKS: Mapping[Profile, tuple[Protocol, ...]] = {
+_PROTOCOLS: Mapping[Profile, tuple[Protocol, ...]] = {
     "mlserver": ("v2", "invocations"),
     "mlserver-image": ("v2", "invocations"),
     "oci": ("v2", "invocations"),
@@ -26,39 +26,48 @@ _SPEAKS: Mapping[Profile, tuple[Protocol, ...]] = {
     "native": ("v2", "v1"),
     "huggingface": ("v2", "v1"),
 }
-"""Protocols by profile: MLServer has MLflow's path beside its own; KServe's servers have both of KServe's."""
+"""The protocols that each profile's server has. MLServer also serves MLflow's /invocations; KServe's servers serve v1
+and v2."""
 
 
-class Wish(Value, frozen=True, kw_only=True):
-    """What a person asks for. `protocol` empty: the one of the profile; `again` is the command line that asks it."""
+class CallOptions(Value, frozen=True, kw_only=True):
+    """The options of `m2g request`.
+
+    Without `protocol`, the profile decides. `command` starts the `m2g request` command lines in the result.
+    """
 
     model: str
     environment: str = ""
     protocol: Protocol | None = None
-    again: tuple[str, ...] = ("m2g", "request")
+    command: tuple[str, ...] = ("m2g", "request")
 
 
-def call(wish: Wish, here: Path) -> SampleRequest:
-    """How the model is asked. Without an environment, in the first that has it, which is the furthest from production.
+def prepare_call(options: CallOptions, folder: Path) -> SampleRequest:
+    """A request for the model and the commands that send it.
 
-    Raises InputError where nothing fits, and for an example that contradicts its signature.
+    The default environment is the first one that has the model, which is the furthest from production.
+    Raises InputError if there is no record, or if the input example contradicts the signature.
     """
-    repository = load.read_repository(configuration.find_root(here))
-    slug, release = _release(repository, wish)
-    chosen = choose(repository, slug, release)
-    serving, _ = serving_of(repository, slug, release)
-    protocol = wish.protocol or chosen.protocol
+    repository = load.read_repository(configuration.find_root(folder))
+    slug, release = _find_release(repository, options)
+    chosen = choose_serving(repository, slug, release)
+    serving, _ = resolve_serving(repository, slug, release)
+    protocol = options.protocol or chosen.protocol
     if release.mlmodel is None:
-        hint = "register what mlflow.<flavor>.log_model made; then `m2g render`"
-        raise InputError(f"{release.model} version {release.version} has no MLmodel file, so nobody knows", hint=hint)
+        hint = "log the model with mlflow.<flavor>.log_model, register that version, and run: m2g render"
+        raise InputError(
+            f"{release.model} version {release.version} has no MLmodel file, so its inputs are not known", hint=hint
+        )
     mlmodel = release.mlmodel if repository.config.requests.values == "example" else drop_example(release.mlmodel)
     made = _request(mlmodel, protocol, release)
     notes = list(made.notes)
-    if protocol not in _SPEAKS[chosen.profile]:
-        spoken = " and ".join(_SPEAKS[chosen.profile])
-        notes.insert(0, f"{release.environment} is served by the profile {chosen.profile}, which speaks {spoken} alone")
+    if protocol not in _PROTOCOLS[chosen.profile]:
+        supported = " and ".join(_PROTOCOLS[chosen.profile])
+        notes.insert(
+            0, f"{release.environment} uses the profile {chosen.profile}, whose server supports only {supported}"
+        )
     if chosen.profile == "huggingface":
-        notes.append("a model that generates text is asked at /openai/v1/chat/completions or /openai/v1/completions")
+        notes.append("a model that generates text answers at /openai/v1/chat/completions and /openai/v1/completions")
     backend = BACKENDS[serving.backend]
     target = Endpoint(
         slug=slug,
@@ -67,8 +76,10 @@ def call(wish: Wish, here: Path) -> SampleRequest:
         knative=serving.knative,
         local=serving.visibility == "cluster-local",
     )
-    again = (*wish.again, slug, "--env", release.environment)
-    body = (*again, *(("--protocol", protocol) if wish.protocol else ()), "--body") if made.body else "request.json"
+    command = (*options.command, slug, "--env", release.environment)
+    if options.protocol:
+        command = (*command, "--protocol", protocol)
+    body = (*command, "--body") if made.body else "request.json"
     return SampleRequest(
         model=release.model,
         slug=slug,
@@ -92,24 +103,24 @@ def _request(mlmodel: Mlmodel, protocol: Protocol, release: Release) -> Request:
         raise InputError(f"{release.model} version {release.version}: {error.message}", hint=error.hint) from error
 
 
-def _release(repository: Repository, wish: Wish) -> tuple[str, Release]:
-    """The record of the model that is asked for by slug or name. Raises InputError where there is none."""
-    places = list(repository.config.environments)
-    if wish.environment:
-        state.check_environments(repository.config, Scope(environments=frozenset((wish.environment,))))
-        places = [wish.environment]
-    found = {
+def _find_release(repository: Repository, options: CallOptions) -> tuple[str, Release]:
+    """Slug and record of a model that is named by slug or registered name. Raises InputError if there is none."""
+    environments = list(repository.config.environments)
+    if options.environment:
+        state.check_environments(repository.config, Scope(environments=frozenset((options.environment,))))
+        environments = [options.environment]
+    records = {
         environment: (slug, release)
         for (slug, environment), release in repository.records.items()
-        if wish.model in (slug, release.model) and environment in repository.config.environments
+        if options.model in (slug, release.model) and environment in repository.config.environments
     }
-    for place in places:
-        if place in found:
-            return found[place]
-    if found:
-        hint = f"it has one in {', '.join(sorted(found))}"
-        raise InputError(f"{wish.model} has no release record in {wish.environment}", hint=hint)
+    for environment in environments:
+        if environment in records:
+            return records[environment]
+    if records:
+        hint = f"choose an environment that has one: --env {' or --env '.join(sorted(records))}"
+        raise InputError(f"{options.model} has no release record in {options.environment}", hint=hint)
     known = sorted({name for (slug, _), release in repository.records.items() for name in (slug, release.model)})
-    close = schema_errors.suggest(wish.model, known)
-    hint = f"did you mean {close}?" if close else "`m2g render` makes records"
-    raise InputError(f"this repository has no release record of {wish.model!r}", hint=hint)
+    close = schema_errors.suggest(options.model, known)
+    hint = f"did you mean {close}?" if close else "write the release records: m2g render"
+    raise InputError(f"this repository has no release record for {options.model!r}", hint=hint)

@@ -1,4 +1,4 @@
-"""`m2g schemas`: which kinds have a schema, what it is, and those of the user's own CRDs."""
+"""`m2g schemas`: list the kinds that have a schema, show one, and import those of the user's own CRDs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from m2g.core.manifest import get_at, read_all
 from m2g.validation.schemas import KUBERNETES, Catalogue, crd, repository_schemas
 
 MAX_BYTES = 64 << 20
-"""All CRDs of a large cluster are 20 MB."""
+"""The limit for CRDs. All those of a large cluster have 20 MB."""
 _SECONDS = 60.0
 _CRD = "CustomResourceDefinition"
 _PODS = "kubernetes-validate"
-"""The source of the pods inside other kinds, where those are written from API references."""
+"""The package that the pod schemas inside other kinds come from; it is not the source of those kinds."""
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One kind with a schema. `open_parts` is how many mappings take any field, `rules` how many CEL rules it has."""
+    """One kind with a schema. `open_parts` counts the mappings that accept any field, `rules` the CEL rules."""
 
     kind: str
     api_version: str
@@ -36,7 +36,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One kind that was imported. `change` is added, changed or same; `left_out` is what could not be taken over."""
+    """One kind that was imported. `change` is added, changed or same; `left_out` are the parts that m2g cannot use."""
 
     kind: str
     file: str
@@ -45,7 +45,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Import(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What one import did; `refused` says which CRDs were not taken and why."""
+    """The result of one import. `refused` names the CRDs that were not imported, with the reason."""
 
     imported: tuple[Imported, ...] = ()
     refused: tuple[str, ...] = ()
@@ -65,10 +65,10 @@ class _Lock(msgspec.Struct, frozen=True):
     files: list[_Entry]
 
 
-def listed(root: Path | None) -> list[Listed]:
-    """Every kind with a schema; those of the repository at `root` in place of ours. Kubernetes' own are one row."""
-    mine = repository_schemas.read(root) if root else repository_schemas.RepositorySchemas()
-    catalogue = Catalogue(repository=mine)
+def list_schemas(root: Path | None) -> list[Listed]:
+    """Every kind with a schema. Those of the repository at `root` come first; Kubernetes' own kinds are one row."""
+    own = repository_schemas.read(root) if root else repository_schemas.RepositorySchemas()
+    catalogue = Catalogue(repository=own)
     lock = msgspec.json.decode((resources.find_root() / "schemas/lock.json").read_bytes(), type=_Lock)
     packages = {
         entry.name: next((source for source in entry.sources if not source.package.startswith(_PODS)), None)
@@ -84,8 +84,8 @@ def listed(root: Path | None) -> list[Listed]:
         before = rows.get(name)
         if kserve:
             version = f"{before.version.partition('–')[0]}–{kserve}" if before else kserve
-        if name in mine.files:
-            source, version = mine.sources[name].name or "this repository", "imported"
+        if name in own.files:
+            source, version = own.sources[name].name or "this repository", "imported"
         rows[name] = Listed(
             kind=kind,
             api_version=api_version,
@@ -93,16 +93,16 @@ def listed(root: Path | None) -> list[Listed]:
             version=version,
             open_parts=strictness.open_parts,
             rules=strictness.rules,
-            file=file if name in mine.files else "",
+            file=file if name in own.files else "",
         )
     core = Listed(kind="(Kubernetes' own kinds)", api_version="", source="kubernetes-validate", version=KUBERNETES)
     return [*sorted(rows.values(), key=lambda row: (row.kind, row.api_version)), core]
 
 
-def show(root: Path | None, kind: str, kserve: str) -> Mapping[str, object]:
+def show_schema(root: Path | None, kind: str, kserve: str) -> Mapping[str, object]:
     """The JSON Schema of `Kind`, or of `group/version/Kind`.
 
-    Raises InputError for a kind without one, or one that several groups have.
+    Raises InputError if the kind has no schema, or if several API groups have the kind.
     """
     catalogue = Catalogue(repository=repository_schemas.read(root) if root else None)
     minor = kserve or catalogue.list_kserve_versions()[-1]
@@ -111,106 +111,111 @@ def show(root: Path | None, kind: str, kserve: str) -> Mapping[str, object]:
         api_version, _, name = kind.rpartition("/")
     versions = [api_version] if api_version else catalogue.list_api_versions(name, minor)
     schemas = {version: catalogue.get_schema(version, name, minor) for version in versions}
-    found = {version: schema for version, schema in schemas.items() if schema is not None}
-    if len({version.rpartition("/")[0] for version in found}) == 1:
-        return found[max(found, key=_stable)]
-    if found:
-        choices = ", ".join(f"{version}/{name}" for version in found)
+    known = {version: schema for version, schema in schemas.items() if schema is not None}
+    if len({version.rpartition("/")[0] for version in known}) == 1:
+        return known[max(known, key=_stability)]
+    if known:
+        choices = ", ".join(f"{version}/{name}" for version in known)
         raise InputError(f"several API groups have the kind {name}", hint=f"name one of: {choices}")
     near = schema_errors.suggest(name, sorted({known.split()[1] for known, _, _ in catalogue.list_kinds()}))
-    hint = f"did you mean {near}?" if near else "`m2g schemas list` shows those that are there"
-    raise InputError(f"no schema is known for {kind[:100]!r}", hint=hint)
+    hint = f"did you mean this? m2g schemas show {near}" if near else "list the kinds: m2g schemas list"
+    raise InputError(f"there is no schema for {kind[:100]!r}", hint=hint)
 
 
 def import_files(root: Path, folder: Path, paths: Sequence[Path], only: Sequence[str] = ()) -> Import:
-    """Take over the CRDs in files (relative to `folder`); `only` are globs over `group/Kind`.
+    """Import the CRDs in files (relative to `folder`). `only` are globs over `group/Kind`.
 
-    Raises InputError for what cannot be read or has no CRD, OutsideError where nothing can be written.
+    Raises InputError if a file cannot be read or has no CRD, OutsideError if a schema cannot be written.
     """
-    found: list[tuple[str, object]] = []
+    crds: list[tuple[str, object]] = []
     for path in paths:
-        documents = list(_crds(path.name, _content(folder / path)))
+        documents = list(_find_crds(path.name, _read(folder / path)))
         if not documents:
-            raise InputError(f"{path} has no {_CRD}", hint="CRDs are in the install manifests of an operator")
-        found += ((path.name, document) for document in documents)
-    return _write(root, found, only)
+            hint = "name the file with the CRDs; operators ship them in their install manifests"
+            raise InputError(f"{path} has no {_CRD}", hint=hint)
+        crds += ((path.name, document) for document in documents)
+    return _write(root, crds, only)
 
 
 def import_cluster(root: Path, context: str = "", only: Sequence[str] = ()) -> Import:
-    """Take over the CRDs of the cluster that kubectl points to (or its context).
+    """Import the CRDs of the cluster that kubectl points to, or of a kubectl context.
 
-    Raises OutsideError where kubectl is missing, fails or does not answer in a minute.
+    Raises OutsideError if kubectl is missing, fails, or takes more than a minute.
     """
     chosen = [f"--context={context}"] if context else []
     command = ["kubectl", *chosen, "get", "customresourcedefinitions.apiextensions.k8s.io", "--output=json"]
     ran = process.run(command, timeout=_SECONDS)
     if ran.code != 0:
-        said = (ran.stderr.splitlines() or ["it did not say why"])[-1][:300]
-        raise OutsideError(f"kubectl cannot list the CRDs: {said}", hint="try: kubectl get crd")
+        reason = (ran.stderr.splitlines() or ["kubectl gave no reason"])[-1][:300]
+        option = f"{chosen[0]} " if chosen else ""
+        raise OutsideError(f"kubectl cannot list the CRDs: {reason}", hint=f"try it yourself: kubectl {option}get crd")
     if len(ran.stdout) > MAX_BYTES:
-        raise OutsideError(f"the cluster's CRDs are larger than {MAX_BYTES >> 20} MiB", hint="import them from files")
-    return _write(root, [("cluster", document) for document in _crds("kubectl's answer", ran.stdout)], only)
+        hint = "import them from files: m2g schemas import FILE …"
+        raise OutsideError(f"the cluster's CRDs are larger than {MAX_BYTES >> 20} MiB", hint=hint)
+    return _write(root, [("cluster", document) for document in _find_crds("kubectl's output", ran.stdout)], only)
 
 
-def _content(path: Path) -> bytes:
+def _read(path: Path) -> bytes:
     try:
         if not path.is_file():
-            raise InputError(f"{path} is no file")
+            raise InputError(f"{path} is not a file", hint="name a file with CRDs, as YAML or JSON")
         if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path} is larger than {MAX_BYTES >> 20} MiB")
+            raise InputError(f"{path} is larger than {MAX_BYTES >> 20} MiB", hint="split it into several files")
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}", hint="check its permissions") from error
 
 
-def _crds(name: str, content: bytes) -> Iterator[object]:
-    """The CRDs of a file: a JSON object, YAML documents, or lists in either."""
+def _find_crds(name: str, content: bytes) -> Iterator[object]:
+    """The CRDs of a file. It may be a JSON object or YAML documents, with lists in either."""
     try:
         documents = [msgspec.json.decode(content)] if content.lstrip()[:1] == b"{" else read_all(content.decode())
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{name} is neither YAML nor JSON: {str(error)[:200]}") from error
-    waiting = list(reversed(documents))
-    while waiting:
-        document = waiting.pop()
+        raise InputError(
+            f"{name} is neither YAML nor JSON: {str(error)[:200]}", hint="fix the file's syntax"
+        ) from error
+    pending = list(reversed(documents))
+    while pending:
+        document = pending.pop()
         items = get_at(document, "items")
         if get_at(document, "kind") == _CRD:
             yield document
         elif isinstance(items, list):
-            waiting += reversed(items)
+            pending += reversed(items)
 
 
-def _write(root: Path, found: Sequence[tuple[str, object]], only: Sequence[str]) -> Import:
+def _write(root: Path, crds: Sequence[tuple[str, object]], only: Sequence[str]) -> Import:
     refused: list[str] = []
     files: dict[str, tuple[bytes, crd.Kind]] = {}
-    for source, document in found:
+    for source, document in crds:
         try:
             kinds = crd.read_kinds(document)
             digest = hashlib.sha256(msgspec.json.encode(get_at(document, "spec"), order="sorted")).hexdigest()
-        except (M2gError, TypeError) as error:  # TypeError: a key that is no text
-            message = error.message if isinstance(error, M2gError) else "it has a key that is no text"
+        except (M2gError, TypeError) as error:  # TypeError: a mapping has a key that is not a string
+            message = error.message if isinstance(error, M2gError) else "it has a key that is not a string"
             refused.append(f"{str(get_at(document, 'metadata', 'name') or source)[:100]}: {message[:500]}")
             continue
         for kind in kinds:
             if not only or any(fnmatchcase(f"{kind.group}/{kind.kind}", glob) for glob in only):
                 path, content = repository_schemas.render_file(kind, source, digest)
                 files[path] = (content, kind)
-    before = {path: old for path in files if (old := _old(root, path)) is not None}
-    news = {path: content for path, (content, _) in files.items() if before.get(path) != content}
-    for path, content in news.items():
+    before = {path: old for path in files if (old := _read_old(root, path)) is not None}
+    changed = {path: content for path, (content, _) in files.items() if before.get(path) != content}
+    for path, content in changed.items():
         repository_schemas.save(root, path, content)
-    done = tuple(
+    imported = tuple(
         Imported(
             kind=kind.name,
             file=path,
-            change="same" if path not in news else "changed" if path in before else "added",
+            change="same" if path not in changed else "changed" if path in before else "added",
             left_out=repository_schemas.format_left_out(kind),
         )
         for path, (_, kind) in sorted(files.items())
     )
-    return Import(imported=done, refused=tuple(refused))
+    return Import(imported=imported, refused=tuple(refused))
 
 
-def _old(root: Path, path: str) -> bytes | None:
+def _read_old(root: Path, path: str) -> bytes | None:
     try:
         return (root / path).read_bytes()
     except OSError:
@@ -218,7 +223,7 @@ def _old(root: Path, path: str) -> bytes | None:
 
 
 class _Strictness(msgspec.Struct):
-    """Counts what a kind reaches, each definition once; the metadata of every object is left aside."""
+    """Counts over all that a kind's schema refers to, each definition once, without the metadata."""
 
     open_parts: int = 0
     rules: int = 0
@@ -227,35 +232,35 @@ class _Strictness(msgspec.Struct):
         definitions = schema.get("$defs")
         known = definitions if isinstance(definitions, dict) else {}
         seen = {"Meta", "ObjectMeta"}
-        waiting: list[object] = [{key: part for key, part in schema.items() if key != "$defs"}]
-        while waiting:
-            part = waiting.pop()
+        pending: list[object] = [{key: part for key, part in schema.items() if key != "$defs"}]
+        while pending:
+            part = pending.pop()
             if isinstance(part, list):
-                waiting += part
+                pending += part
             elif isinstance(part, dict):
-                self._here(part)
+                self._add(part)
                 name = str(part.get("$ref", "")).removeprefix("#/$defs/")
                 if name and name not in seen:
                     seen.add(name)
-                    waiting.append(known.get(name))
-                waiting += (inner for key, inner in part.items() if key not in _ASIDE)
+                    pending.append(known.get(name))
+                pending += (inner for key, inner in part.items() if key not in _SKIPPED)
         return self
 
-    def _here(self, part: Mapping[str, object]) -> None:
+    def _add(self, part: Mapping[str, object]) -> None:
         closing = {"additionalProperties", "allOf", "$ref", "const"}
         self.open_parts += part.get("type") == "object" and not closing & part.keys()
         rules = part.get("x-kubernetes-validations")
         self.rules += len(rules) if isinstance(rules, list) else 0
 
 
-_ASIDE = frozenset(("status", "default", "anyOf", "oneOf", "not", "if", "x-kubernetes-validations"))
-"""The status is the controller's own; conditions close nothing and open nothing."""
-_STAGE = re.compile(r"v(\d+)(?:(alpha|beta)(\d+))?")
+_SKIPPED = frozenset(("status", "default", "anyOf", "oneOf", "not", "if", "x-kubernetes-validations"))
+"""Only the controller writes the status; conditions do not decide which fields a mapping accepts."""
+_VERSION = re.compile(r"v(\d+)(?:(alpha|beta)(\d+))?")
 
 
-def _stable(api_version: str) -> tuple[int, int, int]:
-    """Higher for the version that Kubernetes prefers: v2, v1, v1beta1, v1alpha1."""
-    found = _STAGE.fullmatch(api_version.rpartition("/")[2])
-    if found is None:
+def _stability(api_version: str) -> tuple[int, int, int]:
+    """A sort key that is higher for the version that Kubernetes prefers: v2, v1, v1beta1, v1alpha1."""
+    parts = _VERSION.fullmatch(api_version.rpartition("/")[2])
+    if parts is None:
         return (0, 0, 0)
-    return ({None: 3, "beta": 2, "alpha": 1}[found[2]], int(found[1]), int(found[3] or 0))
+    return ({None: 3, "beta": 2, "alpha": 1}[parts[2]], int(parts[1]), int(parts[3] or 0))

@@ -30,7 +30,7 @@ from m2g.validation.schemas import Catalogue
 from m2g.validation.schemas import repository_schemas as own_schemas
 
 
-class Options(Value, frozen=True, kw_only=True):
+class ValidateOptions(Value, frozen=True, kw_only=True):
     """How to validate. `today` decides which overrides of policies have ended: the current day by default.
 
     `cache` is the folder of what earlier runs found out; None remembers nothing.
@@ -42,7 +42,9 @@ class Options(Value, frozen=True, kw_only=True):
     cache: Path | None = None
 
 
-def validate(root: Path, options: Options, *, progress: kustomize.Progress = lambda what, done, total: None) -> Report:
+def validate(
+    root: Path, options: ValidateOptions, *, progress: kustomize.Progress = lambda what, done, total: None
+) -> Report:
     """Check the repository at `root`, or what the scope is about; no registry is asked, and Git only for `against`.
 
     Raises InputError for a scope or ref that matches nothing, OutsideError where kustomize or git is missing.
@@ -74,7 +76,7 @@ def validate(root: Path, options: Options, *, progress: kustomize.Progress = lam
         judged = _judged(court, fleet, scope, cache, progress)
         judged |= _beside(court, fleet.beside.files)
         findings += (*wrong, *fleet.beside.findings, *own.findings, *asked.findings)
-        findings += (*write.unfinished_finding(root), *ownership.find_symlinked_folders(root))
+        findings += (*write.find_unfinished(root), *ownership.find_symlinked_folders(root))
         findings += _unused(asked, scope, judged)
         return _report(fleet, scope, judged, findings)
 

@@ -1,1 +1,1 @@
-"""Build contexts of serving images."""
+"""Build contexts for serving images."""

@@ -1,4 +1,4 @@
-"""The one door to uv: requirement lines → every package with its version and hashes, wheels only."""
+"""Lock requirement lines with uv: every package with its version and hashes, wheels only."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _UNREACHABLE = re.compile(
 )
 
 
-def lock(lines: Sequence[str], indexes: Sequence[str], *, python: str, before: str = "") -> str:
-    """requirements.txt for Linux on x86-64 and a minor version of Python, sorted, without the time or place.
+def lock_requirements(lines: Sequence[str], indexes: Sequence[str], *, python: str, before: str = "") -> str:
+    """requirements.txt for Linux on x86-64 and a minor version of Python, sorted, without time stamps or paths.
 
-    `before` is a date: packages that were uploaded later are not taken. An index may need a password: uv reads it from
-    UV_INDEX or ~/.netrc, and it is never written. No package is built or run.
+    `before` is a date: uv ignores packages that were uploaded later. If an index needs a password, uv reads it from
+    UV_INDEX or ~/.netrc; it is never written to the lock. No package is built or run.
 
-    Raises InputError for requirements that cannot hold together, by name; OutsideError for uv and the index.
+    Raises InputError if the requirements conflict, OutsideError if uv or the index fails.
     """
     with tempdirs.open_folder() as folder:
         source = folder / "requirements.in"
         source.write_text("".join(f"{line}\n" for line in (*indexes, *lines)), encoding="utf-8")
         ran = process.run(
             [
-                *(find(), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--generate-hashes"),
+                *(find_uv(), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--generate-hashes"),
                 *("--only-binary", ":all:", "--python-version", python, "--python-platform", "x86_64-manylinux_2_28"),
                 *("--no-emit-index-url", "--no-emit-find-links", "--no-progress", "--color", "never"),
                 *(("--exclude-newer", before) if before else ()),
@@ -43,35 +43,37 @@ def lock(lines: Sequence[str], indexes: Sequence[str], *, python: str, before: s
             environment={"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"},
         )
     if ran.code != 0:
-        raise _refusal(ran.stderr, before)
+        raise _lock_error(ran.stderr, before)
     text = ran.stdout.decode()
     if not text or not re.fullmatch(f"({_PIN.pattern})+", text):
-        odd = next((line for line in text.splitlines() if "==" not in line and "--hash" not in line), "a package")
-        raise InputError(f"the index gives no hash for {odd[:120]!r}", hint="use an index that does, such as PyPI")
+        line = next((line for line in text.splitlines() if "==" not in line and "--hash" not in line), "a package")
+        hint = "use an index with hashes, such as PyPI: set UV_INDEX_URL"
+        raise InputError(f"the package index gives no hash for {line[:120]!r}", hint=hint)
     return text
 
 
-def find() -> str:
-    """uv: M2G_UV, else the one on PATH or beside this Python. Raises OutsideError where there is none."""
+def find_uv() -> str:
+    """The path of uv: M2G_UV, else the one on PATH or beside this Python. Raises OutsideError if there is none."""
     named = os.environ.get("M2G_UV", "")
     beside = Path(sys.executable).parent / "uv"
     path = shutil.which(named or "uv") or (str(beside) if not named and beside.is_file() else None)
     if path is None:
-        what = f"M2G_UV names {named}, which is no program" if named else "uv is not installed; it locks requirements"
-        raise OutsideError(what, hint="python -m pip install uv")
+        if named:
+            raise OutsideError(f"M2G_UV is {named}, which is not a program", hint="set M2G_UV to the path of uv")
+        raise OutsideError("uv is not installed; m2g locks requirements with it", hint="python -m pip install uv")
     return os.path.abspath(path)
 
 
-def _refusal(stderr: str, before: str) -> InputError | OutsideError:
-    """uv's own words in one paragraph: they name the package."""
+def _lock_error(stderr: str, before: str) -> InputError | OutsideError:
+    """An error with uv's own message in one paragraph; it names the package."""
     words = re.sub(r"\s+", " ", re.sub(r"[×╰─▶│├]|^warning:.*$", " ", stderr, flags=re.MULTILINE)).strip()
     words = re.sub(r"(?<=//)[^/\s@]*@", "", words)[:900]
     if "No solution found" not in words and _UNREACHABLE.search(words):
-        hint = "check the network and UV_INDEX_URL or UV_INDEX; a password belongs there or into ~/.netrc"
-        return OutsideError(f"uv cannot ask the index: {words}", hint=hint)
-    more = f", or leave out --before {before}" if before else ""
+        hint = "check the network, and UV_INDEX_URL or UV_INDEX; put a password there or into ~/.netrc"
+        return OutsideError(f"uv cannot reach the package index: {words}", hint=hint)
+    more = f", or remove --before {before}" if before else ""
     return InputError(
-        f"the model's requirements cannot be installed together: {words or 'uv did not say why'}",
-        hint="log the model again with pip_requirements that exist as wheels for Linux, in PyPI or the index that "
-        f"UV_INDEX_URL names, and fit each other{more}",
+        f"the model's requirements cannot be installed together: {words or 'uv gave no reason'}",
+        hint="log the model again with pip_requirements that fit each other and exist as wheels for Linux, in PyPI or "
+        f"in the index that UV_INDEX_URL names{more}",
     )

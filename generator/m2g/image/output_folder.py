@@ -1,48 +1,49 @@
-"""A folder that m2g makes outside of the repository's tree: all of it or nothing, never over a person's files."""
+"""A directory that m2g writes outside of the repository: completely or not at all, and never over other files."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from m2g.core import safe_files as reading
+from m2g.core import safe_files
 from m2g.core.errors import InputError, M2gError, OutsideError
 from m2g.core.stamp import StampState, check_stamp
 
-_MOST_FILES = 20_000
+_MAX_FILES = 20_000
 
 
-def refuse(folder: Path, marker: str, written: Sequence[str]) -> None:
-    """Raises InputError for a folder that has anything which m2g did not put there: `written`, beside the marker."""
+def check_folder(folder: Path, marker: str, written: Sequence[str]) -> None:
+    """Raise InputError if the directory has files that m2g did not write. `written` are those that it did."""
     if folder.is_symlink() or (os.path.lexists(folder) and not folder.is_dir()):
-        raise InputError(f"{folder} is no folder", hint="name a new or an empty folder")
+        raise InputError(f"{folder} is not a directory", hint="name a new or an empty directory")
     if not folder.exists() or not any(folder.iterdir()):
         return
-    hint = "name a new or an empty folder, or remove this one yourself"
-    if own(folder, marker) is None:
-        raise InputError(f"{folder} is not empty, and m2g did not make it", hint=hint)
+    hint = "name a new or an empty directory, or remove this one"
+    if read_marker(folder, marker) is None:
+        raise InputError(f"{folder} is not empty, and m2g did not create it", hint=hint)
     known = {marker, *written}
-    strange = next((path for path in sorted(_below(folder)) if path not in known), None)
-    if strange is not None:
-        raise InputError(f"{folder} has {strange}, which m2g did not put there", hint=hint)
+    unknown = next((path for path in sorted(_walk(folder)) if path not in known), None)
+    if unknown is not None:
+        raise InputError(f"{folder} has the file {unknown}, which m2g did not write", hint=hint)
 
 
-def own(folder: Path, marker: str) -> bytes | None:
-    """The marker's content, where m2g made this folder and nobody edited it; else None."""
+def read_marker(folder: Path, marker: str) -> bytes | None:
+    """The marker's content; None if m2g did not write the marker or somebody edited it."""
     try:
-        content = reading.read(folder, marker)
+        content = safe_files.read(folder, marker)
     except (FileNotFoundError, M2gError):
         return None
     return content if check_stamp(content) is StampState.OURS else None
 
 
-def write(folder: Path, contents: Mapping[str, bytes], copies: Mapping[str, Path]) -> None:
-    """Make `folder` of these contents and of copies of these files, in place of what `refuse` let pass.
+def write_folder(folder: Path, contents: Mapping[str, bytes], copies: Mapping[str, Path]) -> None:
+    """Replace `folder` by one with these contents and copies of these files. Call `check_folder` first.
 
-    Raises OutsideError where it cannot be written; then what was there is still there.
+    Raises OutsideError if it cannot be written; then the old content is still there.
     """
     stage: Path | None = None
     try:
@@ -55,43 +56,46 @@ def write(folder: Path, contents: Mapping[str, bytes], copies: Mapping[str, Path
             (new / path).write_bytes(content)
         for path, source in copies.items():
             shutil.copyfile(source, new / path, follow_symlinks=False)
-        _everybody_may_read(new)
+        _make_readable(new)
         if folder.exists():
             os.rename(folder, stage / "old")
         os.rename(new, folder)
     except OSError as error:
         if stage is not None and (stage / "old").exists() and not folder.exists():
             os.rename(stage / "old", folder)
-        raise OutsideError(f"{error.filename or folder} cannot be written: {error.strerror}") from error
+        hint = "free disk space, or name a directory that you may write to"
+        raise OutsideError(f"{error.filename or folder} cannot be written: {error.strerror}", hint=hint) from error
     finally:
         if stage is not None:
             shutil.rmtree(stage, ignore_errors=True)
 
 
-def contents(folder: Path) -> dict[str, Path]:
-    """Path below `folder` to file, for all of them. Raises InputError for links and devices, and for far too many."""
+def list_files(folder: Path) -> dict[str, Path]:
+    """Path relative to `folder` → file. Raises InputError for a symlink, a device, or more than 20,000 files."""
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder", hint="name the folder that has the MLmodel file")
-    found: dict[str, Path] = {}
-    for path in _below(folder):
-        place = folder / path
-        if place.is_symlink() or not place.is_file():
-            raise InputError(f"{place} is no plain file", hint="copy the model to a folder without links")
-        found[path] = place
-        if len(found) > _MOST_FILES:
-            raise InputError(f"{folder} has more than {_MOST_FILES} files", hint="is it the folder of the model?")
-    return dict(sorted(found.items()))
+        raise InputError(f"{folder} is not a directory", hint="name the directory with the MLmodel file")
+    files: dict[str, Path] = {}
+    for path in _walk(folder):
+        file = folder / path
+        if file.is_symlink() or not file.is_file():
+            hint = f"copy the model to a directory without symlinks: cp -RL {shlex.quote(str(folder))} DIR"
+            raise InputError(f"{file} is not a regular file", hint=hint)
+        files[path] = file
+        if len(files) > _MAX_FILES:
+            hint = "name the directory with the MLmodel file"
+            raise InputError(f"{folder} has more than {_MAX_FILES:,} files, too many for a model", hint=hint)
+    return dict(sorted(files.items()))
 
 
-def _below(folder: Path) -> Iterator[str]:
+def _walk(folder: Path) -> Iterator[str]:
     for place, folders, names in os.walk(folder):
         links = [name for name in folders if os.path.islink(os.path.join(place, name))]
         yield from (Path(place, name).relative_to(folder).as_posix() for name in (*names, *links))
 
 
-def _everybody_may_read(folder: Path) -> None:
-    """Modes do not depend on the umask of who runs it: an image's user is another."""
+def _make_readable(folder: Path) -> None:
+    """Make modes independent of the umask: the user inside the image is another one."""
     for place, _, names in os.walk(folder):
-        os.chmod(place, 0o755)  # noqa: S103 - a build context, which the image's user must read
+        os.chmod(place, 0o755)  # noqa: S103 - the user inside the image must be able to read the context
         for name in names:
             os.chmod(os.path.join(place, name), 0o644)

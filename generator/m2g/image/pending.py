@@ -1,4 +1,4 @@
-"""What an environment follows now and would be released, were it not for its image."""
+"""The versions that environments follow now, and those among them that wait for an image."""
 
 from __future__ import annotations
 
@@ -12,89 +12,90 @@ from m2g.core.finding import Finding
 from m2g.core.model import Release, Value
 from m2g.core.results import MissingImage
 from m2g.registry import Registry
-from m2g.rendering.model import model_files
+from m2g.rendering.model import render_model
 from m2g.repository import cache_location, load, state
 from m2g.repository.layout import Key
 from m2g.repository.selection import matches_name
 from m2g.repository.state import Repository, Scope
 from m2g.resolution.resolve import resolve
-from m2g.serving.decide import choose
-from m2g.serving.profile import WAITS
+from m2g.serving.decide import choose_serving
+from m2g.serving.profile import IMAGE_MISSING
 
 Open = Callable[[Config], Registry]
 
 
-class Subject(Value, frozen=True, kw_only=True):
-    """One model's version in one environment, as it would be recorded; `beside` are others that wait for its image."""
+class PendingImage(Value, frozen=True, kw_only=True):
+    """The version that one environment follows. `others` are the environments that wait for the same image."""
 
     repository: Repository
     slug: str
     release: Release
-    beside: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
 
 
-def subject(root: Path, model: str, environment: str, open_registry: Open, *, locked: bool) -> Subject:
-    """What `environment` follows of one model. Raises InputError where that is nothing, with the reason."""
+def find_pending_image(root: Path, model: str, environment: str, open_registry: Open, *, locked: bool) -> PendingImage:
+    """The version of a model that `environment` follows. Raises InputError with the reason if there is none."""
     repository = load.read_repository(root)
     state.check_environments(repository.config, Scope(environments=frozenset([environment])))
-    releases, findings = _releases(root, repository, Scope(models=frozenset([model])), open_registry, locked=locked)
-    called = {key: release for key, release in releases.items() if model in (key[0], release.model)}
-    found = [(key, release) for key, release in called.items() if key[1] == environment]
-    here = [finding for finding in findings if finding.environment in ("", environment)]
-    serious = [finding for finding in here if finding.rule != WAITS and finding.severity == "error"]
-    if serious:
-        raise InputError(f"{serious[0].model or model}: {serious[0].message}", hint=serious[0].hint)
-    if not found:
-        where = "no record" if locked else "nothing to follow"
-        raise InputError(
-            f"{model!r} has {where} in {environment}", hint="see follow in m2g.yaml, and the names in MLflow"
-        )
-    (slug, _), release = found[0]
-    beside = frozenset(
+    scope = Scope(models=frozenset([model]))
+    all_releases, findings = _find_releases(root, repository, scope, open_registry, locked=locked)
+    releases = {key: release for key, release in all_releases.items() if model in (key[0], release.model)}
+    for finding in findings:
+        if finding.environment in ("", environment) and finding.rule != IMAGE_MISSING and finding.severity == "error":
+            raise InputError(f"{finding.model or model}: {finding.message}", hint=finding.hint)
+    slug = next((slug for slug, place in releases if place == environment), None)
+    if slug is None:
+        if locked:
+            hint = "write the release record first: m2g render"
+            raise InputError(f"{model!r} has no release record in {environment}", hint=hint)
+        hint = f"compare the model's name in MLflow with environments.{environment}.follow in m2g.yaml"
+        raise InputError(f"no version of {model!r} matches what {environment} follows", hint=hint)
+    release = releases[slug, environment]
+    others = frozenset(
         key[1]
-        for key, other in called.items()
-        if (key[0], other.version) == (slug, release.version) and choose(repository, slug, other).waits_for
+        for key, other in releases.items()
+        if (key[0], other.version) == (slug, release.version) and choose_serving(repository, slug, other).waits_for
     )
-    return Subject(repository=repository, slug=slug, release=release, beside=beside)
+    return PendingImage(repository=repository, slug=slug, release=release, others=others)
 
 
-def waiting(root: Path, scope: Scope, open_registry: Open, *, locked: bool) -> tuple[MissingImage, ...]:
-    """Every version that waits, once for all its environments, in the order of the slugs.
+def list_pending(root: Path, scope: Scope, open_registry: Open, *, locked: bool) -> tuple[MissingImage, ...]:
+    """Every version that waits for an image, with its environments, sorted by slug.
 
-    Raises InputError for a model that nobody knows.
+    Raises InputError for an unknown model.
     """
     repository = load.read_repository(root)
     state.check_environments(repository.config, scope)
-    releases, findings = _releases(root, repository, scope, open_registry, locked=locked)
+    releases, findings = _find_releases(root, repository, scope, open_registry, locked=locked)
     unknown = next((finding for finding in findings if finding.rule == "model-unknown"), None)
     if unknown is not None:
         raise InputError(f"{unknown.model}: {unknown.message}", hint=unknown.hint)
-    found: dict[tuple[str, str, str], list[str]] = {}
+    waiting: dict[tuple[str, str, str], list[str]] = {}
     for (slug, environment), release in sorted(releases.items()):
-        chosen = choose(repository, slug, release)
+        chosen = choose_serving(repository, slug, release)
         if chosen.waits_for:
-            found.setdefault((slug, release.version, chosen.waits_for), []).append(environment)
+            waiting.setdefault((slug, release.version, chosen.waits_for), []).append(environment)
     names = {key[0]: release.model for key, release in releases.items()}
     return tuple(
         MissingImage(model=names[slug], slug=slug, version=version, profile=profile, environments=tuple(environments))
-        for (slug, version, profile), environments in found.items()
+        for (slug, version, profile), environments in waiting.items()
     )
 
 
-def _releases(
+def _find_releases(
     root: Path, repository: Repository, scope: Scope, open_registry: Open, *, locked: bool
 ) -> tuple[dict[Key, Release], Collection[Finding]]:
-    """What each environment follows, whether or not it can be rendered, and what is wrong with it."""
+    """The version that each environment follows, and the findings about those that cannot be rendered."""
     if locked:
         config = repository.config
-        kept = {
+        recorded = {
             key: record
             for key, record in repository.records.items()
             if scope.includes(key, record.model)
             and key[1] in config.environments
             and matches_name(config, record.model)
         }
-        return kept, ()
+        return recorded, ()
     with Cache(cache_location.find_cache_folder(root)) as cache:
         resolved = resolve(repository, open_registry(repository.config), scope, cache)
     findings = list(resolved.findings)
@@ -102,15 +103,12 @@ def _releases(
     for key, release in resolved.records.items():
         if not scope.includes(key, release.model):
             continue
-        wrong = () if release == repository.records.get(key) else _wrong(repository, key[0], release)
-        findings += wrong
-        if all(finding.rule == WAITS for finding in wrong):
+        errors: Collection[Finding] = ()
+        if release != repository.records.get(key):
+            errors = render_model(repository, key[0], {release.environment: release}).findings
+        findings += errors
+        if all(finding.rule == IMAGE_MISSING for finding in errors):
             records[key] = release
         elif key in repository.records:
             records[key] = repository.records[key]
     return records, findings
-
-
-def _wrong(repository: Repository, slug: str, release: Release) -> Collection[Finding]:
-    """Why a release that moves cannot be rendered."""
-    return model_files(repository, slug, {release.environment: release}).findings

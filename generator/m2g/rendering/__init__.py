@@ -1,1 +1,1 @@
-"""Release records and settings become files."""
+"""Turn release records and settings into files."""

@@ -1,4 +1,4 @@
-"""Which new releases may take the place of the recorded ones: each is rendered first."""
+"""Decide which new releases may replace the recorded ones. Each is rendered first."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ import msgspec
 
 from m2g.core.finding import Finding
 from m2g.core.model import Release
-from m2g.rendering.model import ModelFiles, Rendered, model_files
+from m2g.rendering.model import ModelFiles, RenderedModels, render_model
 from m2g.repository.layout import Key
 from m2g.repository.state import Repository
 from m2g.resolution.resolve import Resolved
 from m2g.serving import gate
-from m2g.serving.decide import choose
-from m2g.serving.spec import Chosen
+from m2g.serving.decide import choose_serving
+from m2g.serving.spec import ServingChoice
 
 
-class Admitted(msgspec.Struct, frozen=True, kw_only=True):
-    """`resolved` without the releases that cannot be rendered or served; the rest is known of the others already."""
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
+    """`resolved` without the releases that cannot be rendered or served, and what is rendered already."""
 
     resolved: Resolved
-    rendered: Rendered = msgspec.field(default_factory=Rendered)
-    chosen: dict[Key, Chosen] = {}
+    rendered: RenderedModels = msgspec.field(default_factory=RenderedModels)
+    choices: dict[Key, ServingChoice] = {}
 
-    def choose(self, repository: Repository, key: Key, release: Release) -> Chosen:
+    def choose(self, repository: Repository, key: Key, release: Release) -> ServingChoice:
         """How a release of `resolved` is served and why."""
-        return self.chosen.get(key) or choose(repository, key[0], release)
+        return self.choices.get(key) or choose_serving(repository, key[0], release)
 
 
-def admit(repository: Repository, resolved: Resolved) -> Admitted:
-    """Render each model that moves. A release that cannot be rendered leaves its record as it was, with a finding."""
+def admit(repository: Repository, resolved: Resolved) -> Admission:
+    """Render each model with a new release. If that fails, the environment keeps the old record, with a finding."""
     before = repository.records
     recorded: dict[str, dict[str, Release]] = defaultdict(dict)
     for (slug, environment), release in before.items():
@@ -41,47 +41,45 @@ def admit(repository: Repository, resolved: Resolved) -> Admitted:
         if release != before.get((slug, environment)):
             moved[slug][environment] = release
     records = dict(resolved.records)
-    rendered = Rendered()
-    chosen: dict[Key, Chosen] = {}
+    rendered = RenderedModels()
+    choices: dict[Key, ServingChoice] = {}
     findings = list(resolved.findings)
     for slug, releases in moved.items():
-        whole = {**recorded.get(slug, {}), **releases}
-        made = model_files(repository, slug, whole)
-        refused = _refused(repository, slug, releases, made)
-        findings += (finding for found in refused.values() for finding in found)
+        all_releases = {**recorded.get(slug, {}), **releases}
+        model = render_model(repository, slug, all_releases)
+        refused = _find_refused(repository, slug, releases, model)
+        findings += (finding for errors in refused.values() for finding in errors)
         for environment in refused:
             key = (slug, environment)
             if key in before:
                 records[key] = before[key]
             else:
                 del records[key]
-        if not made.findings and not refused:
-            rendered.put(slug, whole, made.files)
-            chosen |= {(slug, name): one for name, one in made.chosen.items() if name in releases}
-    return Admitted(
+        if not model.findings and not refused:
+            rendered.put(slug, all_releases, model.files)
+            choices |= {(slug, name): choice for name, choice in model.choices.items() if name in releases}
+    return Admission(
         resolved=msgspec.structs.replace(resolved, records=records, findings=tuple(findings)),
         rendered=rendered,
-        chosen=chosen,
+        choices=choices,
     )
 
 
-def _refused(
-    repository: Repository, slug: str, releases: Mapping[str, Release], made: ModelFiles
+def _find_refused(
+    repository: Repository, slug: str, releases: Mapping[str, Release], model: ModelFiles
 ) -> dict[str, list[Finding]]:
-    """Environment → why its new release cannot be rendered or served; `made` is of the model as a whole."""
-    if made.findings:
-        alone = {name: model_files(repository, slug, {name: release}) for name, release in releases.items()}
-        wrong = {
-            name: found.findings or _unfit(repository, found, slug, releases[name]) for name, found in alone.items()
-        }
-    else:
-        wrong = {name: _unfit(repository, made, slug, release) for name, release in releases.items()}
-    return {name: findings for name, findings in wrong.items() if findings}
+    """Environment → why its new release cannot be rendered or served. `model` has all environments."""
+    errors: dict[str, list[Finding]] = {}
+    for environment, release in releases.items():
+        # With a finding, each environment is rendered alone to learn which one it is about.
+        rendered = render_model(repository, slug, {environment: release}) if model.findings else model
+        errors[environment] = rendered.findings or _check_runtime(repository, rendered, slug, release)
+    return {environment: findings for environment, findings in errors.items() if findings}
 
 
-def _unfit(repository: Repository, made: ModelFiles, slug: str, release: Release) -> list[Finding]:
-    """Why a version is not even proposed. One that is there already stays; `m2g validate` says the same of it."""
+def _check_runtime(repository: Repository, model: ModelFiles, slug: str, release: Release) -> list[Finding]:
+    """Why a new version is not rendered. A version that is recorded already stays; `m2g validate` reports it."""
     before = repository.records.get((slug, release.environment))
-    chosen = made.chosen.get(release.environment)
+    choice = model.choices.get(release.environment)
     known = before is not None and before.identity == release.identity
-    return [] if chosen is None or known else gate.refused(release, chosen)
+    return [] if choice is None or known else gate.check_change(release, choice)

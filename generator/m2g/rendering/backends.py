@@ -6,5 +6,5 @@ from m2g.rendering.kserve import objects as kserve
 from m2g.rendering.objects import Renderer
 from m2g.serving.kserve import KSERVE
 
-RENDERERS: dict[str, Renderer] = {KSERVE.name: Renderer(base=kserve.base, overlay=kserve.overlay)}
-"""By the name of the backend."""
+RENDERERS: dict[str, Renderer] = {KSERVE.name: Renderer(base=kserve.render_base, overlay=kserve.render_overlay)}
+"""Name of the backend → renderer."""

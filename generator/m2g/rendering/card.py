@@ -1,4 +1,4 @@
-"""The model card: models/<slug>/README.md, for the people who own, review and call the model."""
+"""The model card (models/<slug>/README.md) for the people who own, review and call the model."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Iterator, Sequence
 from m2g.core.model import Field, Mlmodel, Release, Value
 from m2g.core.sanitize import escape_markdown, format_code
 
-_METRICS = 30
-"""Metrics on a card, by name."""
-_FIELDS = 40
-"""Inputs, outputs or parameters of a signature on a card."""
-_NOTES = 10
-_LONG = 400
-"""Characters of a note or a source."""
+_MAX_METRICS = 30
+"""How many metrics are on a card, sorted by name."""
+_MAX_FIELDS = 40
+"""How many inputs, outputs and parameters of a signature are on a card, each."""
+_MAX_NOTES = 10
+_MAX_LENGTH = 400
+"""How many characters of a note or a source are on a card."""
 
 
-class Row(Value, frozen=True, kw_only=True):
-    """One environment on the card: `source` is the storage URI and the image.
+class CardRow(Value, frozen=True, kw_only=True):
+    """One environment on the card.
 
-    `profile` says how it is served, `reason` why; `sample` is the file in requests/, empty for none, `notes` what is to
-    know of it, `call` the shell lines that send it.
+    `source` is the storage URI and the image, `reason` why the profile was chosen, `sample` the file in requests/
+    (empty if there is none), `notes` remarks about the sample, and `call` the shell commands that send it.
     """
 
     release: Release
@@ -34,18 +34,18 @@ class Row(Value, frozen=True, kw_only=True):
     call: tuple[str, ...]
 
 
-def card(slug: str, rows: Sequence[Row]) -> str:
-    """Markdown of the card, environments in the order given. Registry text cannot break out of its cell."""
+def render_card(slug: str, rows: Sequence[CardRow]) -> str:
+    """The card as Markdown, with the environments in the given order. Text from the registry is escaped."""
     sections = (_releases(slug, rows), _profiles(rows), _metrics(rows), _signature(rows[-1].release), _call(slug, rows))
     return "\n\n".join("\n".join(lines) for lines in map(list, sections) if lines) + "\n"
 
 
-def _releases(slug: str, rows: Sequence[Row]) -> Iterator[str]:
+def _releases(slug: str, rows: Sequence[CardRow]) -> Iterator[str]:
     title = rows[-1].release.model
     yield f"# {escape_markdown(title)}"
     yield ""
-    shown = f"Registered model {format_code(title)}, served as {format_code(slug)}."
-    yield f"{shown} m2g writes this page from the records in"
+    model = f"Registered model {format_code(title)}, served as {format_code(slug)}."
+    yield f"{model} m2g writes this page from the release records in"
     yield "[releases/](releases/)."
     yield ""
     yield "| environment | version | follows | library | run | serves | namespace |"
@@ -58,23 +58,23 @@ def _releases(slug: str, rows: Sequence[Row]) -> Iterator[str]:
             escape_markdown(release.follows),
             escape_markdown(_library(release.mlmodel)),
             format_code(release.run.id if release.run else "–"),
-            format_code(row.source, _LONG),
+            format_code(row.source, _MAX_LENGTH),
             format_code(row.namespace),
         )
 
 
-def _profiles(rows: Sequence[Row]) -> Iterator[str]:
+def _profiles(rows: Sequence[CardRow]) -> Iterator[str]:
     yield "## How it is served"
     yield ""
-    yield "| environment | profile | because |"
+    yield "| environment | profile | reason |"
     yield "|---|---|---|"
     for row in rows:
         yield _line(escape_markdown(row.release.environment), format_code(row.profile), escape_markdown(row.reason))
 
 
-def _metrics(rows: Sequence[Row]) -> Iterator[str]:
+def _metrics(rows: Sequence[CardRow]) -> Iterator[str]:
     runs = [row.release.run.metrics if row.release.run else {} for row in rows]
-    names = sorted({name for metrics in runs for name in metrics})[:_METRICS]
+    names = sorted({name for metrics in runs for name in metrics})[:_MAX_METRICS]
     if not names:
         return
     yield "## Metrics"
@@ -94,12 +94,13 @@ def _signature(release: Release) -> Iterator[str]:
         return
     yield "## Signature"
     yield ""
-    yield f"Of version {escape_markdown(release.version)} in {escape_markdown(release.environment)}."
+    yield f"This is the signature of version {escape_markdown(release.version)}"
+    yield f"in {escape_markdown(release.environment)}."
     yield ""
     yield "| | name | type |"
     yield "|---|---|---|"
     for side, fields in (("input", signature.inputs), ("output", signature.outputs), ("parameter", signature.params)):
-        for field in (fields or ())[:_FIELDS]:
+        for field in (fields or ())[:_MAX_FIELDS]:
             yield _line(
                 f"{side}{'' if field.required else ' (optional)'}",
                 escape_markdown(field.name),
@@ -107,7 +108,7 @@ def _signature(release: Release) -> Iterator[str]:
             )
 
 
-def _call(slug: str, rows: Sequence[Row]) -> Iterator[str]:
+def _call(slug: str, rows: Sequence[CardRow]) -> Iterator[str]:
     last = rows[-1]
     yield "## Call it"
     yield ""
@@ -118,9 +119,10 @@ def _call(slug: str, rows: Sequence[Row]) -> Iterator[str]:
         yield _line(escape_markdown(row.release.environment), row.protocol, sample)
     yield ""
     if last.notes:
-        yield from (f"- {escape_markdown(note, _LONG)}" for note in last.notes[:_NOTES])
+        yield from (f"- {escape_markdown(note, _MAX_LENGTH)}" for note in last.notes[:_MAX_NOTES])
         yield ""
-    yield f"In {escape_markdown(last.release.environment)}, from this folder; `m2g request {slug}` says more:"
+    yield f"Run this in this directory to call the model in {escape_markdown(last.release.environment)}."
+    yield f"`m2g request {slug}` prints more ways to call it."
     yield ""
     yield "```bash"
     yield from last.call
@@ -128,7 +130,7 @@ def _call(slug: str, rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _line(*cells: str) -> str:
-    """A line of a table."""
+    """A row of a table."""
     return f"| {' | '.join(cells)} |"
 
 

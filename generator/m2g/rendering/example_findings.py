@@ -1,4 +1,4 @@
-"""Input examples that cannot be sent, said before a caller meets them."""
+"""Warnings about input examples that the deployed model would refuse."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from m2g.repository.layout import Key
 from m2g.repository.state import Repository
 
 
-def findings(repository: Repository, records: Mapping[Key, Release]) -> list[Finding]:
-    """A warning for each example that contradicts its signature; its file in requests/ has other values."""
+def check_examples(repository: Repository, records: Mapping[Key, Release]) -> list[Finding]:
+    """A warning for each example that contradicts its signature. Its file in requests/ has generated values."""
     if repository.config.requests.values != "example":
         return []
-    told = []
+    findings = []
     known: dict[bytes, InputError | None] = {}
     for release in records.values():
         saved = release.mlmodel
         if saved is None or not saved.example:
             continue
-        sent = canonical(keep_request_facts(saved))
-        if sent not in known:
-            known[sent] = _refused(saved)
-        error = known[sent]
+        facts = canonical(keep_request_facts(saved))
+        if facts not in known:
+            known[facts] = _check_example(saved)
+        error = known[facts]
         if error is not None:
-            told.append(
+            findings.append(
                 Finding(
                     rule="example-contradicts",
                     severity=Severity.WARNING,
@@ -38,10 +38,10 @@ def findings(repository: Repository, records: Mapping[Key, Release]) -> list[Fin
                     hint=error.hint,
                 )
             )
-    return told
+    return findings
 
 
-def _refused(mlmodel: Mlmodel) -> InputError | None:
+def _check_example(mlmodel: Mlmodel) -> InputError | None:
     try:
         make_request(mlmodel, "invocations")
     except InputError as error:

@@ -1,4 +1,4 @@
-"""One model's input becomes its files: a pure function, the same bytes for the same input."""
+"""Render the files of one model. This is a pure function: the same input gives the same bytes."""
 
 from __future__ import annotations
 
@@ -18,156 +18,162 @@ from m2g.inference.curl import Endpoint
 from m2g.rendering import card
 from m2g.rendering.backends import RENDERERS
 from m2g.rendering.gitops import argocd, flux, kustomization
-from m2g.rendering.objects import Object, Subject
-from m2g.rendering.sample_request import Sample, sample
+from m2g.rendering.objects import Object, ServedModel
+from m2g.rendering.sample_request import Sample, make_sample
 from m2g.repository import layout
 from m2g.serving.backends import BACKENDS
-from m2g.serving.spec import Chosen, Serving
+from m2g.serving.spec import Serving, ServingChoice
 
 
 class Deployment(Value, frozen=True, kw_only=True):
-    """One model in one environment: what runs, how, and from where. `custom` says that a person's component exists."""
+    """One model in one environment. `custom` tells that people wrote a Kustomize component for it."""
 
     release: Release
     serving: Serving
-    chosen: Chosen
+    choice: ServingChoice
     custom: bool = False
 
 
 class ModelInput(Value, frozen=True, kw_only=True):
-    """All that one model's files depend on. `base` is its serving without any environment."""
+    """Everything that one model's files depend on. `base` are the settings that do not depend on an environment."""
 
     slug: str
     base: Serving
     deployments: dict[str, Deployment]
 
 
-def render(config: Config, model: ModelInput) -> tuple[dict[str, bytes], list[Finding]]:
-    """Path to content of every file of one model, release records included; no files where there are findings."""
+def render_files(config: Config, model: ModelInput) -> tuple[dict[str, bytes], list[Finding]]:
+    """Path → content of every file of one model, with its release records. With findings, there are no files."""
     files: dict[str, bytes] = {}
     findings: list[Finding] = []
-    samples = _samples(config, model)
+    samples = _make_samples(config, model)
     try:
         name = next(iter(model.deployments.values())).release.model
         base = RENDERERS[model.base.backend].base(model.slug, name, model.base)
-        files |= _shared(config, model, base, samples)
+        files |= _render_shared(config, model, base, samples)
         for environment in sorted(model.deployments):
-            files |= _overlay(config, model, base, environment)
-            files |= _sample(model.slug, environment, samples[environment])
+            files |= _render_environment(config, model, base, environment)
+            files |= _render_sample(model.slug, environment, samples[environment])
     except InputError as error:
         findings.append(Finding(rule="text-unprintable", message=error.message, hint=error.hint))
     return ({}, findings) if findings else (files, findings)
 
 
-def _shared(
+def _render_shared(
     config: Config, model: ModelInput, base: Mapping[str, Object], samples: Mapping[str, Sample]
 ) -> dict[str, bytes]:
     folder = layout.base(model.slug)
     files = {
-        f"{folder}/kustomization.yaml": _kustomization(tuple(base)),
-        layout.card(model.slug): stamp(layout.CARD, card.card(model.slug, _rows(config, model, samples))),
+        f"{folder}/kustomization.yaml": _render_base_kustomization(tuple(base)),
+        layout.card(model.slug): stamp(layout.CARD, card.render_card(model.slug, _make_rows(config, model, samples))),
     }
     for name, item in base.items():
         files |= _yaml(f"{folder}/{name}", item)
     return files
 
 
-@functools.cache  # the models of one backend have the same
-def _kustomization(resources: tuple[str, ...]) -> bytes:
-    return stamp("kustomization.yaml", dump(kustomization.base(resources)))
+@functools.cache  # all models of a backend have the same
+def _render_base_kustomization(resources: tuple[str, ...]) -> bytes:
+    return stamp("kustomization.yaml", dump(kustomization.render_base(resources)))
 
 
-def _rows(config: Config, model: ModelInput, samples: Mapping[str, Sample]) -> list[card.Row]:
+def _make_rows(config: Config, model: ModelInput, samples: Mapping[str, Sample]) -> list[card.CardRow]:
     return [
-        card.Row(
+        card.CardRow(
             release=deployment.release,
             namespace=config.environments[environment].namespace,
-            source=" with ".join(filter(None, (deployment.chosen.storage_uri, deployment.chosen.image))),
-            protocol=deployment.chosen.protocol,
-            sample=_name(environment, samples[environment]),
+            source=" with ".join(filter(None, (deployment.choice.storage_uri, deployment.choice.image))),
+            protocol=deployment.choice.protocol,
+            sample=_sample_name(environment, samples[environment]),
             notes=samples[environment].notes,
-            call=_call(config, model, environment, samples[environment]),
-            profile=deployment.chosen.profile,
-            reason=deployment.chosen.reason,
+            call=_make_call(config, model, environment, samples[environment]),
+            profile=deployment.choice.profile,
+            reason=deployment.choice.reason,
         )
         for environment in config.environments
         if (deployment := model.deployments.get(environment)) is not None
     ]
 
 
-def _call(config: Config, model: ModelInput, environment: str, made: Sample) -> tuple[str, ...]:
-    """How to send the sample from the model's folder; without a file, the way that prints the body."""
+def _make_call(config: Config, model: ModelInput, environment: str, sample: Sample) -> tuple[str, ...]:
+    """The commands that send the sample, for the model's folder. Without a file, `m2g request` prints the body."""
     deployment = model.deployments[environment]
     target = Endpoint(
         slug=model.slug,
         namespace=config.environments[environment].namespace,
-        path=request_path(model.slug, deployment.chosen.protocol),
+        path=request_path(model.slug, deployment.choice.protocol),
         knative=deployment.serving.knative,
         local=deployment.serving.visibility == "cluster-local",
     )
-    body: str | tuple[str, ...] = f"{layout.REQUESTS}/{_name(environment, made)}" if made.text else "request.json"
-    if made.known and not made.text:
+    body: str | tuple[str, ...] = "request.json"
+    if sample.text:
+        body = f"{layout.REQUESTS}/{_sample_name(environment, sample)}"
+    elif sample.known:
         body = ("m2g", "request", model.slug, "--env", environment, "--body")
     backend = BACKENDS[deployment.serving.backend]
     return backend.ingress(target, body) or backend.port_forward(target, body)
 
 
-def _samples(config: Config, model: ModelInput) -> dict[str, Sample]:
-    """The sample of each environment."""
+def _make_samples(config: Config, model: ModelInput) -> dict[str, Sample]:
+    """The sample request of each environment."""
     return {
-        environment: sample(deployment.release.mlmodel, deployment.chosen.protocol, config.requests)
+        environment: make_sample(deployment.release.mlmodel, deployment.choice.protocol, config.requests)
         for environment, deployment in model.deployments.items()
     }
 
 
-def _name(environment: str, made: Sample) -> str:
-    """The name of the file in requests/; empty where there is none."""
-    return f"{environment}.json" if made.text else ""
+def _sample_name(environment: str, sample: Sample) -> str:
+    """The name of the file in requests/; empty if there is none."""
+    return f"{environment}.json" if sample.text else ""
 
 
-def _sample(slug: str, environment: str, made: Sample) -> dict[str, bytes]:
+def _render_sample(slug: str, environment: str, sample: Sample) -> dict[str, bytes]:
     path = layout.request(slug, environment)
-    return {path: stamp(path, made.text)} if made.text else {}
+    return {path: stamp(path, sample.text)} if sample.text else {}
 
 
-def _overlay(config: Config, model: ModelInput, base: Mapping[str, Object], environment: str) -> dict[str, bytes]:
+def _render_environment(
+    config: Config, model: ModelInput, base: Mapping[str, Object], environment: str
+) -> dict[str, bytes]:
     deployment = model.deployments[environment]
     serving = deployment.serving
-    place = config.environments[environment]
-    subject = _subject(environment, deployment, flux=config.sync.flux is not msgspec.UNSET)
-    objects = RENDERERS[serving.backend].overlay(model.slug, subject, serving)
+    settings = config.environments[environment]
+    namespace = settings.namespace
+    served = _served_model(environment, deployment, flux=config.sync.flux is not msgspec.UNSET)
+    objects = RENDERERS[serving.backend].overlay(model.slug, served, serving)
     shared = base if serving.backend == model.base.backend else {}
-    overlay = kustomization.overlay(shared, objects, place.namespace, environment, custom=deployment.custom)
+    overlay = kustomization.render_overlay(shared, objects, namespace, environment, custom=deployment.custom)
     folder = layout.overlay(model.slug, environment)
-    files = record(model.slug, deployment.release)
+    files = render_record(model.slug, deployment.release)
     for name, content in overlay.items():
         files |= _yaml(f"{folder}/{name}", content)
     if config.sync.argocd is not msgspec.UNSET:
-        files |= _json(f"{folder}/app.json", argocd.app(model.slug, environment, place.namespace, deployment.custom))
+        app = argocd.render_app(model.slug, environment, namespace, deployment.custom)
+        files |= _json(f"{folder}/app.json", app)
     if config.sync.flux is not msgspec.UNSET:
-        child = flux.kustomization(model.slug, environment, place, config.sync.flux, serving)
+        child = flux.render_kustomization(model.slug, environment, settings, config.sync.flux, serving)
         files |= _yaml(layout.flux_file(model.slug, environment), child)
     return files
 
 
-def _subject(environment: str, deployment: Deployment, *, flux: bool) -> Subject:
-    chosen = deployment.chosen
-    return Subject(
+def _served_model(environment: str, deployment: Deployment, *, flux: bool) -> ServedModel:
+    choice = deployment.choice
+    return ServedModel(
         model=deployment.release.model,
-        profile=chosen.profile,
+        profile=choice.profile,
         environment=environment,
         release=deployment.release,
-        model_format=chosen.model_format,
-        runtime=chosen.runtime,
-        image=chosen.image,
-        storage_uri=chosen.storage_uri,
-        batch_image=chosen.batch_image,
-        batch_model=chosen.batch_model,
+        model_format=choice.model_format,
+        runtime=choice.runtime,
+        image=choice.image,
+        storage_uri=choice.storage_uri,
+        batch_image=choice.batch_image,
+        batch_model=choice.batch_model,
         flux=flux,
     )
 
 
-def record(slug: str, release: Release) -> dict[str, bytes]:
+def render_record(slug: str, release: Release) -> dict[str, bytes]:
     """The release record as a file."""
     text = msgspec.json.format(msgspec.json.encode(release), indent=2).decode() + "\n"
     path = layout.release(slug, release.environment)

@@ -1,4 +1,4 @@
-"""What a backend's renderer is given, and what it gives: Kubernetes objects as plain data, by file."""
+"""The input and the output of a backend's renderer: a served model, and Kubernetes objects as plain data, by file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from m2g.serving.spec import Serving
 Object: TypeAlias = dict[str, Plain]
 
 
-class Subject(Value, frozen=True, kw_only=True):
-    """What is served. Without a release it is the base, which no cluster sees alone.
+class ServedModel(Value, frozen=True, kw_only=True):
+    """What is served. Without a release it is the base, which is never applied alone.
 
-    `model_format`, `runtime`, `image` and `storage_uri` are empty where the profile has none, or the base cannot know;
-    `batch_image` and `batch_model` (a URI, or a path in the image) where there is no batch.
+    `model_format`, `runtime`, `image` and `storage_uri` are empty if the profile has none or if the base cannot know
+    them; `batch_image` and `batch_model` (a URI, or a path in the image) if there is no batch.
     """
 
     model: str
@@ -34,15 +34,15 @@ class Subject(Value, frozen=True, kw_only=True):
     batch_model: str = ""
     flux: bool = False
 
-    def served_by(self, runtime: str) -> Subject:
-        """The same, by another runtime."""
+    def served_by(self, runtime: str) -> ServedModel:
+        """The same model with another runtime."""
         return msgspec.structs.replace(self, runtime=runtime)
 
 
 class Renderer(NamedTuple):
-    """How a backend's objects are written. Each object of the base is one of the overlay, too, in the same file."""
+    """How to render a backend's objects. Each object of the base is also in the overlay, in the same file."""
 
     base: Callable[[str, str, Serving], dict[str, Object]]
-    """Slug, registered name, settings without an environment → what the environments share, without any release."""
-    overlay: Callable[[str, Subject, Serving], dict[str, Object]]
-    """Slug, what is served, settings → all objects of one release; the main object first."""
+    """(slug, registered name, settings without an environment) → the objects that all environments share."""
+    overlay: Callable[[str, ServedModel, Serving], dict[str, Object]]
+    """(slug, served model, settings) → all objects of one release, the main object first."""

@@ -1,1 +1,1 @@
-"""Facts of the registry become release records."""
+"""Decide which version each environment runs, and write that as release records."""

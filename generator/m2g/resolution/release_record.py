@@ -1,4 +1,4 @@
-"""What the registry says of one version becomes its release record."""
+"""Build the release record of a version from the registry's facts."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ _LINEAGE = frozenset(
     f"mlflow.{name}"
     for name in ("source.git.commit", "source.git.branch", "source.git.repoURL", "source.name", "user", "runName")
 )
-_MOST = 100
-"""Metrics, parameters and datasets that a record keeps, in the order of their names."""
-_LONGEST = 500
-"""Characters of a parameter or lineage tag that a record keeps."""
+_MAX_ENTRIES = 100
+"""How many metrics, parameters and datasets a record keeps, sorted by name."""
+_MAX_LENGTH = 500
+"""How many characters of a parameter or a lineage tag a record keeps."""
 
-_UNREAD = ("hf://", "oci://", "pvc://")
-"""Sources that clusters read and MLflow cannot: their MLmodel file is not known."""
+_UNREADABLE = ("hf://", "oci://", "pvc://")
+"""Sources that a cluster can read and MLflow cannot. Their MLmodel file is not known."""
 
 
-def recorded(version: ModelVersion, facts: VersionFacts, registry: str) -> Release:
-    """The record of one version, yet in no environment. Raises InputError for a version that cannot be released."""
-    elsewhere = version.source.startswith(_UNREAD)
+def build_record(version: ModelVersion, facts: VersionFacts, registry: str) -> Release:
+    """The record of one version, without an environment. Raises InputError if the version cannot be released."""
+    elsewhere = version.source.startswith(_UNREADABLE)
     if facts.problem and not elsewhere:
-        raise InputError(hide_passwords(facts.problem))
+        raise InputError(hide_passwords(facts.problem))  # the caller adds a hint for the environment
     if "MLmodel" not in facts.files and not elsewhere:
         raise InputError(
             f"there is no MLmodel file at {hide_passwords(facts.artifact_uri)}",
-            hint="the artifacts are gone or the source is no MLflow model: register the version again",
+            hint="the artifacts are deleted, or the source is not an MLflow model: register the model again",
         )
     return Release(
         schema=1,
@@ -48,11 +48,11 @@ def recorded(version: ModelVersion, facts: VersionFacts, registry: str) -> Relea
 
 
 def _lineage(run: Run) -> Run:
-    """What a reviewer needs of a run, bounded: a tag or a parameter may be 100 kB of anybody's text."""
+    """The parts of a run that a reviewer needs, limited in size: a tag or a parameter may have 100 kB."""
     return msgspec.structs.replace(
         run,
-        metrics=dict(sorted(run.metrics.items())[:_MOST]),
-        params={key: text[:_LONGEST] for key, text in sorted(run.params.items())[:_MOST]},
-        tags={key: text[:_LONGEST] for key, text in sorted(run.tags.items()) if key in _LINEAGE},
-        datasets=tuple(sorted(run.datasets[:_MOST], key=lambda dataset: (dataset.name, dataset.digest))),
+        metrics=dict(sorted(run.metrics.items())[:_MAX_ENTRIES]),
+        params={key: text[:_MAX_LENGTH] for key, text in sorted(run.params.items())[:_MAX_ENTRIES]},
+        tags={key: text[:_MAX_LENGTH] for key, text in sorted(run.tags.items()) if key in _LINEAGE},
+        datasets=tuple(sorted(run.datasets[:_MAX_ENTRIES], key=lambda dataset: (dataset.name, dataset.digest))),
     )

@@ -1,8 +1,9 @@
-"""The registry's present state becomes the release records that the repository should have."""
+"""Read the registry and decide which release records the repository should have."""
 
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -16,20 +17,21 @@ from m2g.core.finding import Finding, Severity
 from m2g.core.interning import Interner
 from m2g.core.model import ModelVersion, RegisteredModel, Release, Value, VersionFacts
 from m2g.registry import Progress, Registry, open_registry
+from m2g.repository import layout
 from m2g.repository.config import find_registry_uri
 from m2g.repository.layout import Key
 from m2g.repository.selection import find_slug, is_selected, matches_name
 from m2g.repository.state import Repository, Scope
-from m2g.resolution import version_facts
-from m2g.resolution.release_image import kept, remembered
-from m2g.resolution.release_record import recorded
-from m2g.resolution.targets import Plan, Target, plan, stale_pins
+from m2g.resolution.release_image import keep_image, restore_image
+from m2g.resolution.release_record import build_record
+from m2g.resolution.targets import Plan, Target, find_stale_pins, plan
+from m2g.resolution.version_facts import read_version_facts
 
 
 class Resolved(Value, frozen=True, kw_only=True):
-    """The records that should follow; `removed` are gone, by the registry's own word.
+    """The records that the repository should have. `removed` are the models that the registry no longer has.
 
-    `empty` says that the registry has no model at all: a wiped or a wrong one, until a person says otherwise.
+    `empty` tells that the registry has no model at all: it may be the wrong one, or its database may be lost.
     """
 
     records: dict[Key, Release]
@@ -39,29 +41,29 @@ class Resolved(Value, frozen=True, kw_only=True):
 
 
 class Listing(Value, frozen=True, kw_only=True):
-    """What the registry lists."""
+    """Everything that the registry lists."""
 
     models: list[RegisteredModel]
     versions: list[ModelVersion]
 
 
 def resolve(repository: Repository, registry: Registry, scope: Scope, cache: Cache) -> Resolved:
-    """Ask the registry what each environment follows now.
+    """Read from the registry which version each environment follows now.
 
-    A version that cannot be read leaves its record as it was, with a finding.
-    Raises OutsideError where the registry does not answer completely: then nothing may change.
+    If a version cannot be read, its environment keeps the old record, with a finding.
+    Raises OutsideError if the registry's answers are incomplete: then nothing may change.
     """
     records = repository.records
-    asked = _asked(repository, registry, scope, cache)
-    removed = tuple(key for key in asked.removals if scope.includes(key, records[key].model))
-    result = {**records, **asked.fresh}
+    answer = _ask_registry(repository, registry, scope, cache)
+    removed = tuple(key for key in answer.removals if scope.includes(key, records[key].model))
+    result = {**records, **answer.fresh}
     for key in removed:
         del result[key]
-    return Resolved(records=dict(sorted(result.items())), removed=removed, findings=asked.findings, empty=asked.empty)
+    return Resolved(records=dict(sorted(result.items())), removed=removed, findings=answer.findings, empty=answer.empty)
 
 
-def from_records(repository: Repository, scope: Scope) -> Resolved:
-    """What the committed records say, without the registry: a model that m2g.yaml no longer selects is removed."""
+def resolve_from_records(repository: Repository, scope: Scope) -> Resolved:
+    """Use the committed records without the registry. A model that m2g.yaml no longer selects is removed."""
     config, records = repository.config, repository.records
     removed = tuple(
         key
@@ -70,19 +72,19 @@ def from_records(repository: Repository, scope: Scope) -> Resolved:
     )
     others = msgspec.structs.replace(repository, images={})
     kept = {
-        key: as_wished(repository if scope.includes(key, record.model) else others, record)
+        key: apply_options(repository if scope.includes(key, record.model) else others, record)
         for key, record in records.items()
         if key not in removed
     }
     return Resolved(
         records=kept,
         removed=removed,
-        findings=(*stale_pins(repository.intents, kept), *unknown(repository, (), scope)),
+        findings=(*find_stale_pins(repository.intents, kept), *find_unknown_models(repository, (), scope)),
     )
 
 
-def registry_of(config: Config, root: Path, progress: Progress) -> Registry:
-    """The registry that m2g.yaml or the environment names. A relative path in m2g.yaml starts at `root`."""
+def open_configured_registry(config: Config, root: Path, progress: Progress) -> Registry:
+    """Open the registry that m2g.yaml or MLFLOW_TRACKING_URI names. A path in m2g.yaml is relative to `root`."""
     if config.registry.uri is not UNSET:
         os.chdir(root)
     workspace = "" if config.registry.workspace is UNSET else config.registry.workspace
@@ -90,7 +92,7 @@ def registry_of(config: Config, root: Path, progress: Progress) -> Registry:
 
 
 class _Answer(Value, frozen=True, kw_only=True):
-    """What a run keeps of the registry's lists, which are as large as the fleet."""
+    """What a run keeps from the registry's lists, which are as large as the fleet."""
 
     fresh: dict[Key, Release]
     removals: tuple[Key, ...]
@@ -98,34 +100,34 @@ class _Answer(Value, frozen=True, kw_only=True):
     empty: bool
 
 
-def _asked(repository: Repository, registry: Registry, scope: Scope, cache: Cache) -> _Answer:
-    listing, made = _confirmed(repository, registry)
-    targets = {key: t for key, t in sorted(made.targets.items()) if scope.includes(key, t.version.name)}
+def _ask_registry(repository: Repository, registry: Registry, scope: Scope, cache: Cache) -> _Answer:
+    listing, decided = _list_and_plan(repository, registry)
+    targets = {key: t for key, t in sorted(decided.targets.items()) if scope.includes(key, t.version.name)}
     tags = {model.name: model.tags for model in listing.models}
-    fresh, wrong = _released(repository, registry, targets, tags, cache)
-    found = (finding for finding in made.findings if _concerns(finding, scope, repository.config))
+    fresh, unreadable = _build_records(repository, registry, targets, tags, cache)
+    findings = (finding for finding in decided.findings if _concerns(finding, scope))
     return _Answer(
         fresh=fresh,
-        removals=made.removals,
-        findings=(*found, *unknown(repository, listing.models, scope), *wrong),
+        removals=decided.removals,
+        findings=(*findings, *find_unknown_models(repository, listing.models, scope), *unreadable),
         empty=not listing.models,
     )
 
 
-def _confirmed(repository: Repository, registry: Registry) -> tuple[Listing, Plan]:
-    """The listing and the plan. Before anything is removed, that model is asked for by name.
+def _list_and_plan(repository: Repository, registry: Registry) -> tuple[Listing, Plan]:
+    """The listing and the plan. Before a model is removed, m2g asks for it by name.
 
-    A page may have been short (MLflow pages by offset while rows come and go). A record of another registry is never
-    removed: this registry cannot know.
+    A listing may miss models: MLflow pages by offset, while other clients add and delete rows. A record of another
+    registry is never removed, because this registry cannot know about it.
     """
     records = repository.records
     listing = Listing(models=registry.list_models(), versions=registry.list_versions())
-    made = _plan(repository, listing)
-    elsewhere = {key for key in made.removals if records[key].registry != registry.identity}
-    known = {model.name: model for model in listing.models}
-    asked = {records[key].model for key in made.removals if key not in elsewhere}
-    answers = {name: registry.find_model(name) for name in sorted(asked)}
-    missed = [model for name, model in answers.items() if model is not None and model != known.get(name)]
+    decided = _plan(repository, listing)
+    elsewhere = {key for key in decided.removals if records[key].registry != registry.identity}
+    listed = {model.name: model for model in listing.models}
+    doubtful = {records[key].model for key in decided.removals if key not in elsewhere}
+    answers = {name: registry.find_model(name) for name in sorted(doubtful)}
+    missed = [model for name, model in answers.items() if model is not None and model != listed.get(name)]
     if missed:
         names = {model.name for model in missed}
         listing = Listing(
@@ -133,44 +135,44 @@ def _confirmed(repository: Repository, registry: Registry) -> tuple[Listing, Pla
             versions=[v for v in listing.versions if v.name not in names]
             + [version for name in sorted(names) for version in registry.list_versions(name)],
         )
-        made = _plan(repository, listing)
-    findings = [_foreign(key, records[key], registry.identity) for key in sorted(elsewhere)]
-    removals = tuple(key for key in made.removals if key not in elsewhere)
-    return listing, msgspec.structs.replace(made, removals=removals, findings=(*made.findings, *findings))
+        decided = _plan(repository, listing)
+    findings = [_other_registry(key, records[key], registry.identity) for key in sorted(elsewhere)]
+    removals = tuple(key for key in decided.removals if key not in elsewhere)
+    return listing, msgspec.structs.replace(decided, removals=removals, findings=(*decided.findings, *findings))
 
 
 def _plan(repository: Repository, listing: Listing) -> Plan:
     return plan(repository.config, listing.models, listing.versions, repository.intents, repository.records)
 
 
-def _released(
+def _build_records(
     repository: Repository,
     registry: Registry,
     targets: Mapping[Key, Target],
     tags: Mapping[str, Mapping[str, str]],
     cache: Cache,
 ) -> tuple[dict[Key, Release], list[Finding]]:
-    """A record for each target. Versions are immutable: what a record knows of one is not asked again."""
+    """A record for each target. Versions are immutable: m2g does not read again what a record already has."""
     config, records = repository.config, repository.records
-    # An image is a fact of the version: where one environment has it, the others get it too.
+    # An image belongs to the version: if one environment has it, the others get it too.
     known: dict[tuple[str, str], Release] = {
         (record.model, record.version): record
         for record in sorted(records.values(), key=lambda record: record.image is not None)
         if record.registry == registry.identity
     }
-    wanted: dict[tuple[str, str], ModelVersion] = {}
+    missing: dict[tuple[str, str], ModelVersion] = {}
     for target in targets.values():
         version = target.version
         record = known.get((version.name, version.version))
-        if record is None or not _same(record, version) or _lacks_facts(record):
-            wanted[version.name, version.version] = version
+        if record is None or not _is_same(record, version) or _lacks_facts(record):
+            missing[version.name, version.version] = version
     unreadable: dict[tuple[str, str], InputError] = {}
-    alike = Interner()
-    for version, found in version_facts.of(registry, list(wanted.values()), cache):
+    interner = Interner()
+    for version, facts in read_version_facts(registry, list(missing.values()), cache):
         identity = (version.name, version.version)
         try:
-            if not _keeps(known.get(identity), version, found):
-                known[identity] = alike.intern(recorded(version, found, registry.identity))
+            if not _is_better(known.get(identity), version, facts):
+                known[identity] = interner.intern(build_record(version, facts, registry.identity))
         except InputError as error:
             unreadable[identity] = error
     fresh: dict[Key, Release] = {}
@@ -180,17 +182,15 @@ def _released(
         if identity in unreadable:
             findings.append(_unreadable(key, target, unreadable[identity]))
             continue
-        acting = _acting(config, tags.get(target.version.name, {}), target.version.tags)
-        release = msgspec.structs.replace(known[identity], environment=key[1], follows=target.follows, tags=acting)
-        release = as_wished(repository, kept(repository, key[0], release))
-        fresh[key] = remembered(repository, key[0], release)
+        allowed = _allowed_tags(config, tags.get(target.version.name, {}), target.version.tags)
+        release = msgspec.structs.replace(known[identity], environment=key[1], follows=target.follows, tags=allowed)
+        release = apply_options(repository, keep_image(repository, key[0], release))
+        fresh[key] = restore_image(repository, key[0], release)
     return fresh, findings
 
 
-def as_wished(repository: Repository, release: Release) -> Release:
-    """The release with the image that was built for this version just now, and without a row of somebody's data where
-    m2g.yaml wants none in Git.
-    """
+def apply_options(repository: Repository, release: Release) -> Release:
+    """The release with the image of `m2g image --record`, and without its example if m2g.yaml keeps that out of Git."""
     image = repository.images.get((release.model, release.version))
     if image is not None:
         release = msgspec.structs.replace(release, image=image)
@@ -199,33 +199,33 @@ def as_wished(repository: Repository, release: Release) -> Release:
     return msgspec.structs.replace(release, mlmodel=msgspec.structs.replace(release.mlmodel, example=""))
 
 
-def _same(record: Release, version: ModelVersion) -> bool:
-    """Whether a record is of this very version; a deleted and re-created model starts again at version 1."""
+def _is_same(record: Release, version: ModelVersion) -> bool:
+    """Whether a record is of this version: a model that was deleted and created again starts at version 1."""
     run = record.run.id if record.run else ""
     return (record.created_at, record.source) == (version.created_at, version.source) and run == version.run_id
 
 
 def _lacks_facts(record: Release) -> bool:
-    """Whether an older m2g made the record, or the registry could not read a file: then it is asked again."""
+    """Whether facts are missing because an older m2g wrote the record, or because a file could not be read."""
     return record.mlmodel is not None and record.mlmodel.requirements is None
 
 
-def _keeps(record: Release | None, version: ModelVersion, facts: VersionFacts) -> bool:
-    """Whether a record that was asked for again is better than the answer: its files may be gone since."""
-    return record is not None and _same(record, version) and (bool(facts.problem) or "MLmodel" not in facts.files)
+def _is_better(record: Release | None, version: ModelVersion, facts: VersionFacts) -> bool:
+    """Whether the old record knows more than the new facts: the version's files may have been deleted since."""
+    return record is not None and _is_same(record, version) and (bool(facts.problem) or "MLmodel" not in facts.files)
 
 
-def _acting(config: Config, model: Mapping[str, str], version: Mapping[str, str]) -> dict[str, str]:
-    """Only allow-listed tags are kept; the version's win over the registered model's."""
+def _allowed_tags(config: Config, model: Mapping[str, str], version: Mapping[str, str]) -> dict[str, str]:
+    """The tags that m2g.yaml allows. The version's tags override those of the registered model."""
     return {key: text for key, text in sorted({**model, **version}.items()) if key in config.tags}
 
 
-def _concerns(finding: Finding, scope: Scope, config: Config) -> bool:
+def _concerns(finding: Finding, scope: Scope) -> bool:
     return not scope.models or finding.model in scope.models or any(slug in finding.message for slug in scope.models)
 
 
-def unknown(repository: Repository, models: Iterable[RegisteredModel], scope: Scope) -> list[Finding]:
-    """A `--model` that neither a selected registered model nor a record answers to."""
+def find_unknown_models(repository: Repository, models: Iterable[RegisteredModel], scope: Scope) -> list[Finding]:
+    """A finding for each `--model` that matches neither a selected registered model nor a record."""
     if not scope.models:
         return []
     config = repository.config
@@ -235,22 +235,22 @@ def unknown(repository: Repository, models: Iterable[RegisteredModel], scope: Sc
         Finding(
             rule="model-unknown",
             model=name,
-            message="no registered model of this name is in the fleet",
-            hint="see the names in MLflow, and models.include in m2g.yaml",
+            message="no registered model with this name or slug is selected",
+            hint="check the name in MLflow, and models.include and models.exclude in m2g.yaml",
         )
         for name in sorted(scope.models - names)
     ]
 
 
-def _foreign(key: Key, record: Release, registry: str) -> Finding:
+def _other_registry(key: Key, record: Release, registry: str) -> Finding:
     return Finding(
         rule="record-of-another-registry",
         severity=Severity.WARNING,
-        file=f"models/{key[0]}/releases/{key[1]}.json",
+        file=layout.release(*key),
         model=record.model,
         environment=key[1],
-        message=f"came from {record.registry}, and {registry} does not have it; it is kept",
-        hint="if the model is really gone, delete the model's folder in a commit of your own",
+        message=f"the model came from {record.registry}, and {registry} does not have it; m2g keeps it",
+        hint=f"if the model is really gone, delete it yourself: git rm -r {shlex.quote(layout.model(key[0]))}",
     )
 
 
@@ -259,6 +259,6 @@ def _unreadable(key: Key, target: Target, error: InputError) -> Finding:
         rule="version-unreadable",
         model=target.version.name,
         environment=key[1],
-        message=f"version {target.version.version} ({target.follows}): {error.message}; {key[1]} stays as it is",
-        hint=error.hint or "mend the version in MLflow, or move the alias to a good one",
+        message=f"version {target.version.version} ({target.follows}): {error.message}; {key[1]} does not change",
+        hint=error.hint or "fix the version in MLflow, or move the alias to another version",
     )

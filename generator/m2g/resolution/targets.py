@@ -1,4 +1,4 @@
-"""What people want and what the registry lists become the version of each model in each environment."""
+"""Decide which version of each model each environment runs, from the settings and the registry's listing."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from m2g.core import naming
 from m2g.core.config_types import Config, Environment, ModelIntent
 from m2g.core.finding import Finding, Severity
 from m2g.core.model import ModelVersion, RegisteredModel, Release, Value
-from m2g.repository.layout import Key, model_yaml
+from m2g.repository import layout
+from m2g.repository.layout import Key
 from m2g.repository.selection import find_slug, is_selected, matches_name
 
 
 class Target(Value, frozen=True, kw_only=True):
-    """The version that an environment is to run, and why (`alias champion`, `pinned in model.yaml`)."""
+    """The version that an environment should run, and why (`alias champion`, `pinned in model.yaml`)."""
 
     version: ModelVersion
     follows: str
 
 
 class Plan(Value, frozen=True, kw_only=True):
-    """`targets` are to be released, `removals` have a record and no reason to be there any more.
+    """`targets` are the releases to write; `removals` have a record, but nothing asks for them any more.
 
-    A key in neither stays as its record says: moved by hand, or frozen by one of the findings.
+    A key in neither keeps its record: people move it by hand, or a finding forbids a change.
     """
 
     targets: dict[Key, Target]
@@ -40,7 +41,7 @@ def plan(
     intents: Mapping[str, ModelIntent],
     records: Mapping[Key, Release],
 ) -> Plan:
-    """Decide for every selected model and environment; deterministic whatever the order of the input."""
+    """Decide for every selected model and environment. The order of the input does not matter."""
     by_model: dict[str, dict[str, ModelVersion]] = defaultdict(dict)
     for version in versions:
         by_model[version.name][version.version] = version
@@ -61,26 +62,26 @@ def plan(
     for slug, model in sorted(fleet.items()):
         for name, environment in config.environments.items():
             intent = intents.get(slug, ModelIntent())
-            wanted = _wanted(model, name, environment, intent, by_model[model.name])
-            if isinstance(wanted, Finding):
-                findings.append(wanted)
+            target = _find_target(model, name, environment, intent, by_model[model.name])
+            if isinstance(target, Finding):
+                findings.append(target)
                 kept.add((slug, name))
-            elif wanted is not None:
-                targets[slug, name] = wanted
-            elif not _followed(environment):
+            elif target is not None:
+                targets[slug, name] = target
+            elif not _follows(environment):
                 kept.add((slug, name))
     frozen = {finding.model for finding in findings if not finding.environment}
     gone = {key: record for key, record in records.items() if key not in targets and key not in kept}
-    held = {key: record for key, record in gone.items() if _held(config, key, record, intents)}
-    findings += [_gone(key, record) for key, record in sorted(held.items()) if record.model not in frozen]
+    held = {key: record for key, record in gone.items() if _is_held(config, key, record, intents)}
+    findings += [_model_gone(key, record) for key, record in sorted(held.items()) if record.model not in frozen]
     removals = sorted(
         key for key, record in gone.items() if key not in held and record.model not in frozen and key[0] not in collided
     )
     return Plan(targets=targets, removals=tuple(removals), findings=tuple(findings))
 
 
-def stale_pins(intents: Mapping[str, ModelIntent], records: Mapping[Key, Release]) -> list[Finding]:
-    """A finding for each pin whose version is not what the record says: written, but not rendered."""
+def find_stale_pins(intents: Mapping[str, ModelIntent], records: Mapping[Key, Release]) -> list[Finding]:
+    """A finding for each pin that is not rendered: the record has another version."""
     findings = []
     for slug, intent in sorted(intents.items()):
         for environment, pin in intent.environments.items():
@@ -90,12 +91,13 @@ def stale_pins(intents: Mapping[str, ModelIntent], records: Mapping[Key, Release
             findings.append(
                 Finding(
                     rule="pin-not-rendered",
-                    file=model_yaml(slug),
+                    file=layout.model_yaml(slug),
                     path=f"environments.{environment}.version",
                     model=record.model if record else slug,
                     environment=environment,
-                    message=f"is {pin.version}, but the record says {record.version if record else 'nothing'}",
-                    hint=f"run `m2g render --model {slug} --env {environment}` where the registry can be reached",
+                    message=f"the pin is version {pin.version}, but the release record "
+                    f"{f'has version {record.version}' if record else 'does not exist'}",
+                    hint=f"render it where the registry can be reached: m2g render --model {slug} --env {environment}",
                 )
             )
     return findings
@@ -104,7 +106,7 @@ def stale_pins(intents: Mapping[str, ModelIntent], records: Mapping[Key, Release
 def _claims(
     config: Config, models: Iterable[RegisteredModel]
 ) -> tuple[dict[str, list[RegisteredModel]], list[Finding]]:
-    """Slug to the selected models that would have it, by name."""
+    """Slug → the selected models that map to it, sorted by name."""
     by_slug: dict[str, list[RegisteredModel]] = defaultdict(list)
     findings: list[Finding] = []
     for model in sorted(models, key=lambda model: model.name):
@@ -123,9 +125,10 @@ def _names(
     records: Mapping[str, Release],
     versions: Mapping[str, Mapping[str, ModelVersion]],
 ) -> list[str]:
-    """The registered names that want one slug; the first has it, empty for nobody.
+    """The registered names that map to one slug. The first one gets it; it is empty if none does.
 
-    Who has records stays. A model that was renamed in MLflow is known by its versions: they keep time and source.
+    A model that has records keeps its slug. A model that was renamed in MLflow is recognized by its versions, which
+    keep their creation time and source.
     """
     names = [model.name for model in claimants]
     holder = next((record.model for record in records.values()), None)
@@ -144,7 +147,7 @@ def _is(record: Release, versions: Mapping[str, ModelVersion]) -> bool:
     return version is not None and (version.created_at, version.source) == (record.created_at, record.source)
 
 
-def _wanted(
+def _find_target(
     model: RegisteredModel,
     name: str,
     environment: Environment,
@@ -156,10 +159,10 @@ def _wanted(
         reason = f": {pin.reason}" if pin.reason is not UNSET else ""
         number, follows = str(pin.version), f"pinned in model.yaml{reason}"
     else:
-        chosen = _chosen(model, environment, versions)
-        if chosen is None:
+        followed = _followed_version(model, environment, versions)
+        if followed is None:
             return None
-        number, follows = chosen
+        number, follows = followed
     version = versions.get(number)
     if version is not None and version.status == "READY":
         return Target(version=version, follows=follows)
@@ -168,12 +171,12 @@ def _wanted(
         rule="version-not-ready",
         model=model.name,
         environment=name,
-        message=f"version {number} ({follows}) {state}; {name} stays as it is",
+        message=f"version {number} ({follows}) {state}; {name} does not change",
         hint="move the alias or the pin to a version that is READY",
     )
 
 
-def _chosen(
+def _followed_version(
     model: RegisteredModel, environment: Environment, versions: Mapping[str, ModelVersion]
 ) -> tuple[str, str] | None:
     follow = environment.follow
@@ -190,32 +193,33 @@ def _chosen(
     return None
 
 
-def _followed(environment: Environment) -> bool:
+def _follows(environment: Environment) -> bool:
     follow = environment.follow
     return any(field is not UNSET for field in (follow.alias, follow.stage, follow.tag))
 
 
-def _held(config: Config, key: Key, record: Release, intents: Mapping[str, ModelIntent]) -> bool:
-    """Whether a person holds this release: a pin, or an environment that is moved by hand.
+def _is_held(config: Config, key: Key, record: Release, intents: Mapping[str, ModelIntent]) -> bool:
+    """Whether people hold this release: by a pin, or because they move its environment by hand.
 
-    Only a person ends that: by removing the pin, the environment, or the model from m2g.yaml's patterns.
+    It ends when they remove the pin or the environment, or exclude the model in m2g.yaml.
     """
     environment = config.environments.get(key[1])
     if environment is None or not matches_name(config, record.model):
         return False
     pin = intents.get(key[0], ModelIntent()).environments.get(key[1])
-    return not _followed(environment) or (pin is not None and pin.version is not UNSET)
+    return not _follows(environment) or (pin is not None and pin.version is not UNSET)
 
 
-def _gone(key: Key, record: Release) -> Finding:
+def _model_gone(key: Key, record: Release) -> Finding:
     return Finding(
         rule="model-gone",
         severity=Severity.WARNING,
-        file=f"models/{key[0]}/releases/{key[1]}.json",
+        file=layout.release(*key),
         model=record.model,
         environment=key[1],
-        message="the registered model is gone, or no longer in the fleet; what a person holds here stays",
-        hint="remove the pin from model.yaml, or add the model to models.exclude in m2g.yaml",
+        message="the registered model is gone or no longer selected; m2g keeps this release, which is held by hand",
+        hint=f"to remove it, remove the pin from {layout.model_yaml(key[0])}, or add the model to models.exclude in "
+        "m2g.yaml, and render",
     )
 
 
@@ -239,6 +243,6 @@ def _collision(slug: str, name: str, names: Sequence[str]) -> Finding:
         file="m2g.yaml",
         path="models.slugs",
         model=name,
-        message=f"{' and '.join(repr(n) for n in names)} would both be {slug!r}",
-        hint=f"give one a slug of its own in m2g.yaml: models.slugs: {{{name!r}: another-name}}",
+        message=f"{' and '.join(repr(n) for n in names)} map to the same slug {slug!r}",
+        hint=f"give one of them another slug in m2g.yaml: models.slugs: {{{name!r}: another-name}}",
     )

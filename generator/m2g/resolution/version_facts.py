@@ -1,4 +1,4 @@
-"""Facts of versions: asked of the registry once, then remembered by what makes a version this very one."""
+"""The facts of model versions, read from the registry once and cached by what identifies a version."""
 
 from __future__ import annotations
 
@@ -11,40 +11,43 @@ from m2g.core.model import ModelVersion, VersionFacts
 from m2g.registry import Registry
 from m2g.repository import fingerprint
 
-_TOGETHER = 100
-"""Versions that are looked up together."""
+_BATCH = 100
+"""How many versions are looked up in the cache at once."""
+_CHUNK = 250
+"""How many versions are read from the registry and cached at once: as many as one search returns. If a run is killed,
+the chunks before are cached."""
 _DECODER = msgspec.msgpack.Decoder(VersionFacts)
 
 
-def of(
+def read_version_facts(
     registry: Registry, versions: Sequence[ModelVersion], cache: Cache
 ) -> Iterator[tuple[ModelVersion, VersionFacts]]:
-    """Each version with its facts, as `Registry.facts` gives them: those that are known first, then the others.
+    """Each version with its facts (see `Registry.read_facts`): first those in the cache, then the others.
 
-    A version is immutable: MLflow gives a number once, and a model that was deleted and made anew has other times. So
-    what was read whole once is not read again, whoever asks. What could not be read is asked for each time. Its run is
-    not: what is logged later is not seen, as it would not be once a record has it.
+    A version is immutable: MLflow uses a number once, and a model that was deleted and created again has other time
+    stamps. So facts that were read completely are not read again. Facts that could not be read are tried again in each
+    run. Metrics that are logged to the run later are not seen, just as in a release record.
     """
     missing: list[ModelVersion] = []
-    for start in range(0, len(versions), _TOGETHER):
-        keys = {_key(registry, version): version for version in versions[start : start + _TOGETHER]}
-        found = cache.read_all(keys, _DECODER)
+    for start in range(0, len(versions), _BATCH):
+        keys = {_key(registry, version): version for version in versions[start : start + _BATCH]}
+        cached = cache.read_all(keys, _DECODER)
         for known, version in keys.items():
-            if known in found:
-                yield version, found[known]
+            if known in cached:
+                yield version, cached[known]
             else:
                 missing.append(version)
     for start in range(0, len(missing), _CHUNK):
         chunk = missing[start : start + _CHUNK]
         fresh = registry.read_facts(chunk)
-        remember(registry, chunk, fresh, cache)
+        cache_facts(registry, chunk, fresh, cache)
         yield from ((version, fresh[version.name, version.version]) for version in chunk)
 
 
-def remember(
+def cache_facts(
     registry: Registry, versions: Sequence[ModelVersion], known: Mapping[tuple[str, str], VersionFacts], cache: Cache
 ) -> None:
-    """Keep the facts of these versions that were read whole."""
+    """Cache the facts that were read completely."""
     cache.put_all(
         {
             _key(registry, version): msgspec.msgpack.encode(facts)
@@ -52,10 +55,6 @@ def remember(
             if (facts := known[version.name, version.version]).files and not facts.problem and not facts.unread
         }
     )
-
-
-_CHUNK = 250
-"""Versions that are asked for and kept together: as many as one search answers. A run that is killed keeps them."""
 
 
 def _key(registry: Registry, version: ModelVersion) -> bytes:

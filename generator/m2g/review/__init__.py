@@ -167,7 +167,7 @@ def _compare_objects(
             yield Concern(risk=risk, message=f"{item.object_kind} {item.namespace}/{item.name} is removed")
         if item.kind is ChangeKind.CHANGED and service:
             old, new = _object(before, item), _object(after, item)
-            backend = backends.of_object(old)
+            backend = backends.find_backend(old)
             if backend is not None and (message := backend.refused_update(old, new)):
                 yield Concern(risk=Risk.BREAKING, message=message)
 

@@ -20,8 +20,8 @@ from m2g.repository.layout import Key
 from m2g.repository.state import Repository, Scope
 from m2g.review import reach
 from m2g.review.values import Overlay, Side
-from m2g.serving.decide import choose
-from m2g.serving.spec import Chosen
+from m2g.serving.decide import choose_serving
+from m2g.serving.spec import ServingChoice
 
 
 class Compared(Value, frozen=True, kw_only=True):
@@ -165,7 +165,7 @@ def _flux(folder: Path, key: Key) -> list[Manifest]:
         return []
 
 
-def _choices(root: Path, records: Mapping[Key, Release]) -> dict[Key, Chosen]:
+def _choices(root: Path, records: Mapping[Key, Release]) -> dict[Key, ServingChoice]:
     """How these releases are served by the files at `root`; nothing where its m2g.yaml cannot be used."""
     try:
         config = configuration.load(root).config
@@ -178,4 +178,8 @@ def _choices(root: Path, records: Mapping[Key, Release]) -> dict[Key, Chosen]:
     repository = Repository(
         config=config, records=dict(records), intents=intents, components=frozenset(), runtimes=known
     )
-    return {key: choose(repository, key[0], record) for key, record in records.items() if key[1] in config.environments}
+    return {
+        key: choose_serving(repository, key[0], record)
+        for key, record in records.items()
+        if key[1] in config.environments
+    }

@@ -9,7 +9,7 @@ from m2g.core.manifest import Manifest
 from m2g.core.model import Release, Value
 from m2g.core.results import ChangeKind
 from m2g.repository.layout import Key
-from m2g.serving.spec import Chosen
+from m2g.serving.spec import ServingChoice
 
 
 class Overlay(Value, frozen=True, kw_only=True):
@@ -17,7 +17,7 @@ class Overlay(Value, frozen=True, kw_only=True):
 
     objects: tuple[Manifest, ...] = ()
     error: str = ""
-    chosen: Chosen | None = None
+    chosen: ServingChoice | None = None
 
 
 class Side(Value, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""The serving backends that m2g knows. A new one needs its value here and its renderer in `rendering/backends`."""
+"""The serving backends that m2g knows. A new one needs an entry here and a renderer in `rendering/backends`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from m2g.serving.backend import Backend, Kind
 from m2g.serving.kserve import KSERVE
 
 BACKENDS: dict[str, Backend] = {KSERVE.name: KSERVE}
-"""By the name that the setting `backend` has."""
+"""Name (as in the setting `backend`) → backend."""
 
 
-def of_object(item: Manifest) -> Backend | None:
-    """The backend whose main kind the object is of."""
+def find_backend(item: Manifest) -> Backend | None:
+    """The backend whose main kind this object has."""
     kind = _kind(item)
     return next((one for one in BACKENDS.values() if one.main == kind), None)
 
 
-def writing(item: Manifest) -> Backend | None:
-    """The first backend for which m2g writes objects of this kind."""
+def find_writer(item: Manifest) -> Backend | None:
+    """The first backend for which m2g renders objects of this kind."""
     kind = _kind(item)
     return next((one for one in BACKENDS.values() if kind in one.writes), None)
 

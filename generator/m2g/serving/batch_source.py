@@ -1,4 +1,4 @@
-"""What a batch runs: the image with MLflow and the model's packages, and where it finds the model."""
+"""The image that a batch runs (with MLflow and the model's packages), and where it reads the model."""
 
 from __future__ import annotations
 
@@ -8,50 +8,52 @@ from collections.abc import Iterator
 
 from m2g.core.finding import Finding, Severity
 from m2g.core.model import Release
-from m2g.serving.spec import Chosen, Serving
+from m2g.serving.spec import Serving, ServingChoice
 
 _IN_IMAGE = "/opt/ml/model"
-"""Where MLflow's own images and those of `m2g image` have the model."""
+"""The model's path in MLflow's own images and in those of `m2g image`."""
 _READABLE = re.compile(r"(s3|gs|hdfs|wasbs?|abfss|pvc)://.+")
-"""What MLflow reads by itself, and a claim that is mounted."""
+"""URIs that MLflow can read itself, and a volume claim that is mounted."""
 
 
-def source(release: Release, serving: Serving, storage_uri: str) -> tuple[str, str]:
-    """(image, model): a person's image for batches, the version's own, a person's for serving; else empty."""
+def find_source(release: Release, serving: Serving, storage_uri: str) -> tuple[str, str]:
+    """(image, model). The image is batch.image, the version's own, or the setting image; empty if there is none."""
     if serving.batch is None:
         return "", ""
     if serving.batch.image:
-        return serving.batch.image, _place(release, storage_uri)
+        return serving.batch.image, _readable_uri(release, storage_uri)
     if release.image is not None:
-        whole = release.image.profile == "mlflow-image"
-        return release.image.name, _IN_IMAGE if whole else _place(release, storage_uri)
+        has_model = release.image.profile == "mlflow-image"
+        return release.image.name, _IN_IMAGE if has_model else _readable_uri(release, storage_uri)
     if serving.image:
-        return serving.image, _IN_IMAGE if serving.image_server != "mlserver" else _place(release, storage_uri)
+        has_model = serving.image_server != "mlserver"
+        return serving.image, _IN_IMAGE if has_model else _readable_uri(release, storage_uri)
     return "", ""
 
 
-def unfit(made: Chosen, release: Release, serving: Serving) -> Iterator[Finding]:
-    """Why a batch that was asked for cannot run."""
+def check_batch(choice: ServingChoice, release: Release, serving: Serving) -> Iterator[Finding]:
+    """Why the batch that the settings ask for cannot run."""
     if serving.batch is None:
         return
-    if not made.batch_image and not made.profile.endswith("-image"):
+    if not choice.batch_image and not choice.profile.endswith("-image"):
         yield Finding(
             rule="image-missing",
             severity=Severity.WARNING,
             path="batch",
-            message=f"version {release.version} has no image that a batch could run in",
-            hint=f"`m2g image {shlex.quote(release.model)} --env {release.environment} --profile mlflow-image -o DIR` "
-            "writes what builds one, and --record notes it; or set batch.image",
+            message=f"version {release.version} has no image for the batch",
+            hint=f"build one: m2g image {shlex.quote(release.model)} --env {release.environment} "
+            "--profile mlflow-image -o DIR (then record it with --record), or set batch.image",
         )
-    elif made.batch_image and not made.batch_model:
+    elif choice.batch_image and not choice.batch_model:
         yield Finding(
             rule="profile-unfit",
             path="batch",
-            message=f"a batch cannot read the model at {release.artifact_uri[:200]!r}, and its image does not have it",
-            hint="use an image of the profile mlflow-image, which has the model inside",
+            message=f"the batch cannot read the model from {release.artifact_uri[:200]!r}, and its image does not "
+            "contain the model",
+            hint="use an image with the model inside: m2g image MODEL --env NAME --profile mlflow-image -o DIR",
         )
 
 
-def _place(release: Release, storage_uri: str) -> str:
-    """MLflow has Hadoop's form of an Azure address, KServe the web's."""
+def _readable_uri(release: Release, storage_uri: str) -> str:
+    """A URI that MLflow can read. For Azure, MLflow needs Hadoop's form, KServe the https form."""
     return next((uri for uri in (storage_uri, release.artifact_uri) if _READABLE.fullmatch(uri)), "")

@@ -1,4 +1,4 @@
-"""How one release is served: its settings, its storage URI and its profile, and what is wrong with them."""
+"""Decide how one release is served: its settings, its storage URI and its profile, with findings about them."""
 
 from __future__ import annotations
 
@@ -11,46 +11,51 @@ from m2g.core.model import Release
 from m2g.repository.state import Repository
 from m2g.serving import settings, storage_uri
 from m2g.serving.backends import BACKENDS
-from m2g.serving.spec import Chosen, Serving
+from m2g.serving.spec import Serving, ServingChoice
 
 
-def choose(repository: Repository, slug: str, release: Release) -> Chosen:
-    """How one release is served and why, whatever is wrong with it."""
-    serving, _ = serving_of(repository, slug, release)
-    return profiled(repository, release, serving)[0]
+def choose_serving(repository: Repository, slug: str, release: Release) -> ServingChoice:
+    """How one release is served and why. Findings are ignored."""
+    serving, _ = resolve_serving(repository, slug, release)
+    return choose_with_settings(repository, release, serving)[0]
 
 
-def serving_of(repository: Repository, slug: str, release: Release) -> tuple[Serving, list[Finding]]:
-    """The settings of one release, complete, and what is wrong with them."""
+def resolve_serving(repository: Repository, slug: str, release: Release) -> tuple[Serving, list[Finding]]:
+    """The complete settings of one release, with findings about them."""
     config = repository.config
-    place = config.environments[release.environment]
-    kserve = config.kserve if place.kserve is UNSET else place.kserve
-    given, findings = settings.layers(config, slug, release.environment, repository.find_intent(slug), release)
-    serving, wrong = settings.resolve(given, config.bounds, kserve)
-    return serving, findings + wrong
+    environment = config.environments[release.environment]
+    kserve = config.kserve if environment.kserve is UNSET else environment.kserve
+    layers, findings = settings.collect_layers(config, slug, release.environment, repository.find_intent(slug), release)
+    serving, more = settings.resolve_settings(layers, config.bounds, kserve)
+    return serving, findings + more
 
 
-def profiled(repository: Repository, release: Release, serving: Serving) -> tuple[Chosen, list[Finding]]:
-    """The profile; a place that no cluster can read is a finding only where the profile reads it."""
+def choose_with_settings(
+    repository: Repository, release: Release, serving: Serving
+) -> tuple[ServingChoice, list[Finding]]:
+    """How a release with these settings is served, with findings.
+
+    A storage URI that a cluster cannot read is a finding only if the profile reads the model from it.
+    """
     config = repository.config
     refused: list[Finding] = []
     uri = ""
     try:
-        uri = _readable(config, release.environment, release.artifact_uri)
+        uri = _to_cluster_uri(config, release.environment, release.artifact_uri)
     except InputError as error:
         refused = [Finding(rule="storage-refused", message=error.message, hint=error.hint)]
     backend = BACKENDS[serving.backend]
-    made, findings = backend.choose(release, serving, uri, repository.runtimes)
-    if made.storage_uri and made.storage_uri != uri:  # what a saved reference refers to
+    choice, findings = backend.choose(release, serving, uri, repository.runtimes)
+    if choice.storage_uri and choice.storage_uri != uri:  # the target of a saved reference
         try:
-            uri = _readable(config, release.environment, made.storage_uri)
+            uri = _to_cluster_uri(config, release.environment, choice.storage_uri)
         except InputError as error:
             findings.append(Finding(rule="storage-refused", message=error.message, hint=error.hint))
-        return made, findings
-    return made, [*refused, *findings] if refused and backend.reads_storage(made) else findings
+        return choice, findings
+    return choice, [*refused, *findings] if refused and backend.reads_storage(choice) else findings
 
 
-def _readable(config: Config, environment: str, uri: str) -> str:
-    place = config.environments[environment]
-    rewrites = (*place.storage.rewrites, *config.storage.rewrites)
-    return storage_uri.cluster_uri(uri, rewrites, place.storage.allow or config.storage.allow)
+def _to_cluster_uri(config: Config, environment: str, uri: str) -> str:
+    storage = config.environments[environment].storage
+    rewrites = (*storage.rewrites, *config.storage.rewrites)
+    return storage_uri.to_cluster_uri(uri, rewrites, storage.allow or config.storage.allow)

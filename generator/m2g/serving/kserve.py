@@ -12,7 +12,8 @@ from m2g.core.model import Release
 from m2g.inference import curl
 from m2g.serving import gate, profile
 from m2g.serving.backend import Backend, Kind, Place
-from m2g.serving.spec import Chosen, Problem, Serving
+from m2g.serving.batch_run import Problem
+from m2g.serving.spec import Serving, ServingChoice
 
 _GROUP = "serving.kserve.io"
 _PREDICTOR = ("spec", "predictor")
@@ -61,42 +62,48 @@ return {status = "Progressing", message = text or "waiting for KServe"}
 
 def _choose(
     release: Release, serving: Serving, storage_uri: str, runtimes: Sequence[Runtime]
-) -> tuple[Chosen, list[Finding]]:
-    return profile.chosen(
-        profile.Subject(
-            release=release, serving=serving, storage_uri=storage_uri, verdicts=gate.of(release, serving, runtimes)
+) -> tuple[ServingChoice, list[Finding]]:
+    return profile.choose_profile(
+        profile.ProfileInput(
+            release=release,
+            serving=serving,
+            storage_uri=storage_uri,
+            verdicts=gate.check_runtimes(release, serving, runtimes),
         )
     )
 
 
 def _contradictions(serving: Serving) -> Iterator[Finding]:
     """Source of the rules: kserve pkg/apis/serving/v1beta1/inference_service_validation.go and component.go."""
-    for path, message, hint in (*_profile(serving), *_scaling(serving)):
+    for path, message, hint in (*_check_profile(serving), *_check_scaling(serving)):
         yield Finding(rule="setting-contradiction", path=path, message=message, hint=hint)
 
 
-def _profile(serving: Serving) -> Iterator[Problem]:
+def _check_profile(serving: Serving) -> Iterator[Problem]:
     profile = serving.profile
     if serving.image and profile not in ("auto", "mlserver-image", "mlflow-image"):
-        yield "image", f"the profile {profile} takes no image", "remove image, or set profile: auto"
+        yield "image", f"the profile {profile} does not use an image", "remove image, or set profile: auto"
     server = "mlserver" if profile == "mlserver-image" else "mlflow"
     if serving.image and profile != "auto" and serving.image_server not in ("", server):
-        said = f"profile {profile} is for an image that runs {server}, but imageServer is {serving.image_server}"
-        yield "imageServer", said, f"set imageServer: {server}, or the other profile"
+        yield (
+            "imageServer",
+            f"the profile {profile} needs an image that runs {server}, but imageServer is {serving.image_server}",
+            f"set imageServer: {server}, or another profile",
+        )
     if serving.runtime and (serving.image or profile in ("mlserver-image", "mlflow-image")):
         yield (
             "runtime",
-            "an image is served by itself, not by a runtime",
-            "remove runtime, or the image and its profile",
+            "a model that its own image serves does not use a runtime",
+            "remove runtime, or remove image and profile",
         )
 
 
-def _scaling(serving: Serving) -> Iterator[Problem]:
+def _check_scaling(serving: Serving) -> Iterator[Problem]:
     low, high = serving.min_replicas, serving.max_replicas
     if low > high > 0:
         yield "minReplicas", f"minReplicas {low} is above maxReplicas {high}", "raise maxReplicas or lower minReplicas"
     if serving.knative:
-        yield from _knative(serving)
+        yield from _check_knative(serving)
         return
     if low == 0:
         yield (
@@ -105,29 +112,33 @@ def _scaling(serving: Serving) -> Iterator[Problem]:
             "set minReplicas: 1, or kserve.mode: Knative for this environment",
         )
     if serving.container_concurrency:
-        yield "containerConcurrency", "containerConcurrency works only in Knative mode", "remove it or use Knative"
+        yield (
+            "containerConcurrency",
+            "containerConcurrency works only in Knative mode",
+            "remove it, or set kserve.mode: Knative for this environment",
+        )
     if serving.autoscaler in ("external", "none"):
         return
     if serving.scale_metric not in ("cpu", "memory"):
         yield (
             "scaleMetric",
             f"scaleMetric {serving.scale_metric} works only in Knative mode",
-            "use cpu or memory, or kserve.mode: Knative",
+            "set scaleMetric to cpu or memory, or kserve.mode: Knative",
         )
     if serving.scale_target > 100:
         yield (
             "scaleTarget",
-            f"scaleTarget {serving.scale_target} is no percentage; KServe refuses more than 100",
-            "use 1 to 100, the percentage of the request that replicas may use",
+            f"scaleTarget {serving.scale_target} is not a percentage; KServe refuses more than 100",
+            "set it to 1 to 100: the percentage of the requested cpu or memory",
         )
 
 
-def _knative(serving: Serving) -> Iterator[Problem]:
+def _check_knative(serving: Serving) -> Iterator[Problem]:
     if serving.scale_metric in ("cpu", "memory"):
         yield (
             "scaleMetric",
             f"scaleMetric {serving.scale_metric} works only in Standard mode",
-            "use concurrency or rps, or kserve.mode: Standard",
+            "set scaleMetric to concurrency or rps, or kserve.mode: Standard",
         )
 
 
@@ -135,12 +146,14 @@ def _refused_update(before: Manifest, after: Manifest) -> str:
     old, new = (str(get_at(item, *_DEPLOYMENT_MODE) or "") for item in (before, after))
     if not old or new in (old, _RENAMED.get(old)):
         return ""
-    return f"deployment mode {new or 'unset'}, was {old}: KServe refuses to change it in place"
+    return f"the deployment mode changes from {old} to {new or 'unset'}: KServe refuses to change it in place"
 
 
 def _health(slug: str, namespace: str, serving: Serving) -> tuple[Mapping[str, str], ...]:
-    """The child that KServe makes. KServe copies the child's observedGeneration into the InferenceService
-    (kserve#6081), so kstatus and Flux's CEL checks of the InferenceService may wait for ever.
+    """The Deployment or Knative Service that KServe creates, not the InferenceService.
+
+    KServe copies observedGeneration from that child into the InferenceService (kserve#6081), so kstatus and Flux's CEL
+    checks of the InferenceService may wait forever.
     """
     child = {"apiVersion": "apps/v1", "kind": "Deployment"}
     if serving.knative:
@@ -183,7 +196,7 @@ KSERVE = Backend(
     choose=_choose,
     reads_storage=lambda chosen: chosen.profile != "mlflow-image",
     contradictions=_contradictions,
-    verdict=gate.of_object,
+    verdict=gate.check_object,
     refused_update=_refused_update,
     health=_health,
     argocd_health=_HEALTH,

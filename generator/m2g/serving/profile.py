@@ -1,4 +1,4 @@
-"""How a model is served, chosen from its files, its settings and the runtimes' verdicts, with the reason."""
+"""Choose how KServe serves a model, from its files, its settings and the runtimes' verdicts, with the reason."""
 
 from __future__ import annotations
 
@@ -14,13 +14,22 @@ from m2g.core.config_types import Profile, Protocol
 from m2g.core.finding import Finding, Severity
 from m2g.core.model import Mlmodel, Release, Value
 from m2g.serving import batch_source
-from m2g.serving.spec import RUNTIMES, Chosen, Serving
+from m2g.serving.spec import RUNTIMES, Serving, ServingChoice
 
-__all__ = ["PROTOCOLS", "STOCK", "WAITS", "Chosen", "Subject", "base", "chosen", "runtimes"]
+__all__ = [
+    "IMAGE_MISSING",
+    "PROTOCOLS",
+    "STOCK_RUNTIME",
+    "ProfileInput",
+    "ServingChoice",
+    "choose_base_profile",
+    "choose_profile",
+    "list_candidates",
+]
 
-STOCK = RUNTIMES["mlserver"]
-WAITS = "image-missing"
-"""The finding about a version that is served once it has an image."""
+STOCK_RUNTIME = RUNTIMES["mlserver"]
+IMAGE_MISSING = "image-missing"
+"""The finding for a version that can be served as soon as it has an image."""
 PROTOCOLS: Mapping[Profile, Protocol] = {
     "mlserver": "v2",
     "mlserver-image": "v2",
@@ -36,8 +45,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}")
 
 
-class Subject(Value, frozen=True, kw_only=True):
-    """What decides it. `storage_uri` is empty where no cluster can read the model; `verdicts` are by runtime."""
+class ProfileInput(Value, frozen=True, kw_only=True):
+    """What the choice depends on. `storage_uri` is empty if no cluster can read it; `verdicts` are by runtime."""
 
     release: Release
     serving: Serving
@@ -45,39 +54,44 @@ class Subject(Value, frozen=True, kw_only=True):
     verdicts: Mapping[str, Verdict] = {}
 
 
-def runtimes(mlmodel: Mlmodel) -> list[str]:
-    """KServe's own runtimes that could load the model as it was saved: those whose verdict is wanted."""
+def list_candidates(mlmodel: Mlmodel) -> list[str]:
+    """KServe's own runtimes that could load the model as it was saved."""
     native = _native(mlmodel)
-    return [STOCK] if native is None else [STOCK, _NATIVE[native]]
+    return [STOCK_RUNTIME] if native is None else [STOCK_RUNTIME, _NATIVE[native]]
 
 
-def chosen(subject: Subject) -> tuple[Chosen, list[Finding]]:
-    """The profile of one release. With findings it was asked for and cannot be; each says the way out."""
-    asked = subject.serving.profile
-    profile, reason = (asked, "set by the setting profile") if asked != "auto" else _automatic(subject)
-    runtime = _runtime(profile, subject)
-    image, model = batch_source.source(subject.release, subject.serving, subject.storage_uri)
-    made = Chosen(
+def choose_profile(inputs: ProfileInput) -> tuple[ServingChoice, list[Finding]]:
+    """The profile of one release, with findings if the release cannot be served like that."""
+    profile, reason = inputs.serving.profile, "set by the setting profile"
+    if profile == "auto":
+        profile, reason = _choose_automatically(inputs)
+    runtime = _runtime(profile, inputs)
+    image, model = batch_source.find_source(inputs.release, inputs.serving, inputs.storage_uri)
+    choice = ServingChoice(
         profile=profile,
         protocol=PROTOCOLS[profile],
         reason=sys.intern(reason),
-        verdict=subject.verdicts.get(runtime),
+        verdict=inputs.verdicts.get(runtime),
         runtime=runtime,
-        model_format=_format(profile, subject),
-        image=_image(profile, subject) if profile.endswith("-image") else "",
-        storage_uri=_uri(profile, subject),
+        model_format=_format(profile, inputs),
+        image=_image(profile, inputs) if profile.endswith("-image") else "",
+        storage_uri=_uri(profile, inputs),
         batch_image=image,
         batch_model=model,
     )
-    waits = profile if profile.endswith("-image") and not made.image else ""
-    if not waits and subject.serving.batch is not None and not image:
-        waits = "mlflow-image"
-    made = msgspec.structs.replace(made, waits_for=waits)
-    return made, [*_CHECKS[profile](made, subject), *batch_source.unfit(made, subject.release, subject.serving)]
+    waits_for = profile if profile.endswith("-image") and not choice.image else ""
+    if not waits_for and inputs.serving.batch is not None and not image:
+        waits_for = "mlflow-image"
+    choice = msgspec.structs.replace(choice, waits_for=waits_for)
+    findings = (
+        *_CHECKS[profile](choice, inputs),
+        *batch_source.check_batch(choice, inputs.release, inputs.serving),
+    )
+    return choice, list(findings)
 
 
-def base(serving: Serving) -> Profile:
-    """The profile of the base, which knows no release: what settings alone say."""
+def choose_base_profile(serving: Serving) -> Profile:
+    """The profile of the base, which does not depend on a release: only the settings decide."""
     if serving.profile != "auto":
         return serving.profile
     if serving.image:
@@ -85,78 +99,79 @@ def base(serving: Serving) -> Profile:
     return "mlserver"
 
 
-def _automatic(subject: Subject) -> tuple[Profile, str]:
+def _choose_automatically(inputs: ProfileInput) -> tuple[Profile, str]:
     for rule in _RULES:
-        found = rule(subject)
-        if found is not None:
-            return found
-    stock = subject.verdicts.get(STOCK)
+        choice = rule(inputs)
+        if choice is not None:
+            return choice
+    stock = inputs.verdicts.get(STOCK_RUNTIME)
     if stock is None:
-        return "mlserver", f"nothing speaks against {STOCK}"
+        return "mlserver", f"no reason is known why {STOCK_RUNTIME} should not load it"
     why = f": {stock.reasons[0].text}" if stock.reasons else ""
     if stock.answer == "fails":
-        return "mlserver", f"nothing else serves it as it was saved, but {STOCK} does not load it{why}"
-    return "mlserver", f"{STOCK} may load it{why}"
+        return "mlserver", f"no other server loads it as it was saved, but {STOCK_RUNTIME} does not load it{why}"
+    return "mlserver", f"{STOCK_RUNTIME} may load it{why}"
 
 
-def _by_image(subject: Subject) -> tuple[Profile, str] | None:
-    if subject.serving.image:
-        return base(subject.serving), f"image is set, and imageServer is {subject.serving.image_server or 'mlflow'}"
+def _by_image(inputs: ProfileInput) -> tuple[Profile, str] | None:
+    if inputs.serving.image:
+        server = inputs.serving.image_server or "mlflow"
+        return choose_base_profile(inputs.serving), f"image is set, and imageServer is {server}"
     return None
 
 
-def _by_build(subject: Subject) -> tuple[Profile, str] | None:
-    image, stock = subject.release.image, subject.verdicts.get(STOCK)
+def _by_build(inputs: ProfileInput) -> tuple[Profile, str] | None:
+    image, stock = inputs.release.image, inputs.verdicts.get(STOCK_RUNTIME)
     if image is None:
         return None
     if PROTOCOLS[image.profile] != "v2" and stock is not None and stock.answer != "fails":
-        # It may be a batch's, or another environment's: that callers must ask otherwise is a person's decision.
+        # The image may be for a batch or another environment. Another protocol for callers must be set by people.
         return None
     return image.profile, "an image was built for this version"
 
 
-def _by_runtime(subject: Subject) -> tuple[Profile, str] | None:
-    return ("mlserver", f"runtime is set to {subject.serving.runtime}") if subject.serving.runtime else None
+def _by_runtime(inputs: ProfileInput) -> tuple[Profile, str] | None:
+    return ("mlserver", f"runtime is set to {inputs.serving.runtime}") if inputs.serving.runtime else None
 
 
-def _by_reference(subject: Subject) -> tuple[Profile, str] | None:
-    if subject.storage_uri.startswith("hf://"):
-        return "huggingface", "the model is at the Hugging Face hub"
-    mlmodel = subject.release.mlmodel
+def _by_reference(inputs: ProfileInput) -> tuple[Profile, str] | None:
+    if inputs.storage_uri.startswith("hf://"):
+        return "huggingface", "the model is on the Hugging Face Hub"
+    mlmodel = inputs.release.mlmodel
     if mlmodel is not None and mlmodel.source_model:
-        return "huggingface", f"transformers saved a reference: {mlmodel.source_model.partition('@')[0]}"
-    return ("oci", "the model is an OCI image") if subject.storage_uri.startswith("oci://") else None
+        return "huggingface", f"the model is a reference to the Hub: {mlmodel.source_model.partition('@')[0]}"
+    return ("oci", "the model is an OCI image") if inputs.storage_uri.startswith("oci://") else None
 
 
-def _by_verdict(subject: Subject) -> tuple[Profile, str] | None:
-    stock = subject.verdicts.get(STOCK)
+def _by_verdict(inputs: ProfileInput) -> tuple[Profile, str] | None:
+    stock = inputs.verdicts.get(STOCK_RUNTIME)
     if stock is None or stock.answer == "serves":
-        return None if stock is None else ("mlserver", f"{STOCK} loads it")
-    native = _native(subject.release.mlmodel)
-    verdict = subject.verdicts.get(_NATIVE[native]) if native else None
+        return None if stock is None else ("mlserver", f"{STOCK_RUNTIME} loads it")
+    native = _native(inputs.release.mlmodel)
+    verdict = inputs.verdicts.get(_NATIVE[native]) if native else None
     if stock.answer == "fails" and verdict is not None and verdict.answer == "serves":
         why = f" ({stock.reasons[0].text})" if stock.reasons else ""
-        return "native", f"{verdict.runtime} loads the saved file, {STOCK} does not{why}"
+        return "native", f"{verdict.runtime} loads the saved file, {STOCK_RUNTIME} does not{why}"
     return None
 
 
-_RULES: Sequence[Callable[[Subject], tuple[Profile, str] | None]] = (
+_RULES: Sequence[Callable[[ProfileInput], tuple[Profile, str] | None]] = (
     _by_image,
     _by_runtime,
     _by_build,
     _by_reference,
     _by_verdict,
 )
-"""What `auto` looks at, in order; the first that has an answer decides."""
+"""How `auto` chooses: the first rule that returns a profile decides."""
 
 
 def _native(mlmodel: Mlmodel | None) -> str | None:
-    """The flavor whose saved file a native server reads as it is, and answers for as pyfunc does; None for none."""
+    """The flavor whose saved file one of KServe's native servers loads, with the same answers as pyfunc; else None."""
     if mlmodel is None or mlmodel.code or mlmodel.predict_fn:
         return None
     for flavor in mlmodel.flavors:
-        # xgbserver asks a Booster: for a classifier that is a probability, where pyfunc gives the class; and it takes
-        # the .json files of an input example for models, of which it wants one.
+        # xgbserver calls a Booster: for a classifier it returns a probability, while pyfunc returns the class. And it
+        # loads every .json file as a model, also those of an input example, and refuses more than one.
         alone = not mlmodel.has_example
         same = flavor.name != "xgboost" or (flavor.model_class in _AS_BOOSTER and alone)
         if same and flavor.name in _FILES and flavor.file.endswith(_FILES[flavor.name]) and "/" not in flavor.file:
@@ -164,103 +179,105 @@ def _native(mlmodel: Mlmodel | None) -> str | None:
     return None
 
 
-def _runtime(profile: Profile, subject: Subject) -> str:
+def _runtime(profile: Profile, inputs: ProfileInput) -> str:
     if profile.endswith("-image"):
         return ""
-    native = _NATIVE.get(_native(subject.release.mlmodel) or "", "")
-    return subject.serving.runtime or RUNTIMES.get(profile, native)
+    native = _NATIVE.get(_native(inputs.release.mlmodel) or "", "")
+    return inputs.serving.runtime or RUNTIMES.get(profile, native)
 
 
-def _format(profile: Profile, subject: Subject) -> str:
+def _format(profile: Profile, inputs: ProfileInput) -> str:
     if profile == "native":
-        return _native(subject.release.mlmodel) or ""
+        return _native(inputs.release.mlmodel) or ""
     return {"huggingface": "huggingface", "mlflow-image": ""}.get(profile, "mlflow")
 
 
-def _image(profile: Profile, subject: Subject) -> str:
-    """A person's image first, then the one that was built for this profile."""
-    built = subject.release.image
-    if subject.serving.image or built is None or built.profile != profile:
-        return subject.serving.image
+def _image(profile: Profile, inputs: ProfileInput) -> str:
+    """The setting `image`, otherwise the image that was built for this profile."""
+    built = inputs.release.image
+    if inputs.serving.image or built is None or built.profile != profile:
+        return inputs.serving.image
     return built.name
 
 
-def _uri(profile: Profile, subject: Subject) -> str:
-    """The storage URI; for a saved reference, what it refers to."""
-    mlmodel = subject.release.mlmodel
-    if profile == "huggingface" and not subject.storage_uri.startswith("hf://") and mlmodel is not None:
+def _uri(profile: Profile, inputs: ProfileInput) -> str:
+    """The storage URI. For a saved reference, the URI of its target."""
+    mlmodel = inputs.release.mlmodel
+    if profile == "huggingface" and not inputs.storage_uri.startswith("hf://") and mlmodel is not None:
         return f"hf://{mlmodel.source_model.replace('@', ':')}" if mlmodel.source_model else ""
-    return "" if profile == "mlflow-image" else subject.storage_uri
+    return "" if profile == "mlflow-image" else inputs.storage_uri
 
 
-def _anything(_made: Chosen, _subject: Subject) -> Iterator[Finding]:
+def _check_nothing(_choice: ServingChoice, _inputs: ProfileInput) -> Iterator[Finding]:
     return iter(())
 
 
-def _with_image(made: Chosen, subject: Subject) -> Iterator[Finding]:
-    if made.image:
+def _check_image(choice: ServingChoice, inputs: ProfileInput) -> Iterator[Finding]:
+    if choice.image:
         return
-    release = subject.release
-    built = f"; the one that was built is for {release.image.profile}" if release.image is not None else ""
+    release = inputs.release
+    built = f"; the image that was built is for {release.image.profile}" if release.image is not None else ""
     yield Finding(
         rule="image-missing",
-        severity=Severity.WARNING,  # it waits: CI builds the image once the setting is merged
-        message=f"version {release.version} has no image for the profile {made.profile} yet{built}",
-        hint=f"`m2g image {shlex.quote(release.model)} --env {release.environment} -o DIR` writes what builds it, and "
-        "--record notes it; or set image in model.yaml",
+        severity=Severity.WARNING,  # not an error: CI builds the image after the setting is merged
+        message=f"version {release.version} has no image for the profile {choice.profile} yet{built}",
+        hint=f"build one: m2g image {shlex.quote(release.model)} --env {release.environment} -o DIR (then record it "
+        "with --record), or set image in model.yaml",
     )
 
 
-def _as_saved(made: Chosen, subject: Subject) -> Iterator[Finding]:
-    if made.model_format:
+def _check_native(choice: ServingChoice, inputs: ProfileInput) -> Iterator[Finding]:
+    if choice.model_format:
         return
     yield _unfit(
-        made,
-        "no native server reads what was saved and answers as MLflow does: it needs one pickle of scikit-learn without "
-        "own code that is asked by predict, or a regressor or Booster of XGBoost as .ubj without input example",
+        choice,
+        "no native server loads the saved file with the same answers as MLflow. A native server needs one "
+        "scikit-learn pickle without custom code that is called by predict, or an XGBoost regressor or Booster as .ubj "
+        "without an input example",
         "log the model again (scikit-learn: serialization_format='cloudpickle'), or set profile: mlflow-image",
     )
 
 
-def _at_the_hub(made: Chosen, subject: Subject) -> Iterator[Finding]:
-    if not made.storage_uri:
+def _check_huggingface(choice: ServingChoice, inputs: ProfileInput) -> Iterator[Finding]:
+    if not choice.storage_uri:
         yield _unfit(
-            made,
-            "the model is no reference to the Hugging Face hub",
+            choice,
+            "the model is not a reference to the Hugging Face Hub",
             "log it with mlflow.transformers.log_model(…, save_pretrained=False), or register hf://owner/model:commit",
         )
-    elif not _COMMIT.fullmatch(made.storage_uri.rpartition(":")[2]):
+    elif not _COMMIT.fullmatch(choice.storage_uri.rpartition(":")[2]):
         yield Finding(
             rule="model-not-pinned",
-            message=f"{made.storage_uri[:200]} names no commit: what is served changes without one here",
-            hint="register hf://owner/model:<the 40 digits of a commit>, as its page at the hub says",
+            message=f"{choice.storage_uri[:200]} has no commit: the model can change without a change in Git",
+            hint="register hf://owner/model:COMMIT with the 40 digits of a commit from the model's page on the Hub",
         )
 
 
-def _in_a_registry(made: Chosen, subject: Subject) -> Iterator[Finding]:
-    if not made.storage_uri.startswith("oci://"):
+def _check_oci(choice: ServingChoice, inputs: ProfileInput) -> Iterator[Finding]:
+    if not choice.storage_uri.startswith("oci://"):
+        where = f"at {choice.storage_uri[:200]}" if choice.storage_uri else "where no cluster can read it"
         yield _unfit(
-            made,
-            f"the model is at {made.storage_uri[:200] or 'no place that a cluster reads'}, which is no OCI image",
-            "push it as an OCI image and register or rewrite it (storage.rewrites) to oci://name@sha256:…",
+            choice,
+            f"the model is {where}, not in an OCI image",
+            "push it as an OCI image and register oci://REGISTRY/NAME@sha256:… (or map to it by storage.rewrites)",
         )
-    elif not _DIGEST.search(made.storage_uri):
+    elif not _DIGEST.search(choice.storage_uri):
         yield Finding(
             rule="model-not-pinned",
-            message=f"{made.storage_uri[:200]} names no digest: what is served changes without a commit",
-            hint="register oci://registry/name@sha256:…; `crane digest registry/name:tag` prints it",
+            message=f"{choice.storage_uri[:200]} has no digest: the model can change without a change in Git",
+            hint="register oci://REGISTRY/NAME@sha256:…; print the digest with: crane digest REGISTRY/NAME:TAG",
         )
 
 
-def _unfit(made: Chosen, message: str, hint: str) -> Finding:
-    return Finding(rule="profile-unfit", path="profile", message=f"the profile {made.profile}: {message}", hint=hint)
+def _unfit(choice: ServingChoice, message: str, hint: str) -> Finding:
+    return Finding(rule="profile-unfit", path="profile", message=f"the profile {choice.profile}: {message}", hint=hint)
 
 
-_CHECKS: Mapping[Profile, Callable[[Chosen, Subject], Iterator[Finding]]] = {
-    "mlserver": _anything,
-    "mlserver-image": _with_image,
-    "mlflow-image": _with_image,
-    "native": _as_saved,
-    "huggingface": _at_the_hub,
-    "oci": _in_a_registry,
+_CHECKS: Mapping[Profile, Callable[[ServingChoice, ProfileInput], Iterator[Finding]]] = {
+    "mlserver": _check_nothing,
+    "mlserver-image": _check_image,
+    "mlflow-image": _check_image,
+    "native": _check_native,
+    "huggingface": _check_huggingface,
+    "oci": _check_oci,
 }

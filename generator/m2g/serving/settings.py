@@ -1,4 +1,4 @@
-"""Layers of settings become one complete description of how a model is served, inside the bounds.
+"""Merge the layers of settings into one complete description of how a model is served, and check the bounds.
 
 Later layers win: m2g.yaml defaults, the environment, model.yaml, model.yaml's environment, registry tags.
 """
@@ -21,11 +21,11 @@ from m2g.core.model import Release, Value
 from m2g.repository.layout import model_yaml
 from m2g.serving.backends import BACKENDS
 from m2g.serving.batch_run import BatchRun
-from m2g.serving.spec import Serving, contradictions
+from m2g.serving.spec import Serving, find_contradictions
 
 
 class Layer(Value, frozen=True, kw_only=True):
-    """Settings and where a person can change them: a file and the place in it, or a registry tag."""
+    """Settings and where people can change them: a path in a file, or a registry tag."""
 
     settings: Settings
     file: str
@@ -34,7 +34,7 @@ class Layer(Value, frozen=True, kw_only=True):
     bounded: bool = False
 
     def __hash__(self) -> int:
-        """Of what can be hashed; equality looks at all of it."""
+        """Hash only what is hashable; equality compares all fields."""
         return hash((self.file, self.place, self.tag))
 
 
@@ -42,13 +42,13 @@ _NOTHING = Settings()
 _DEFAULT_RESOURCES = Resources(requests={"cpu": "500m", "memory": "1Gi"}, limits={"cpu": "1", "memory": "2Gi"})
 
 
-def layers(
+def collect_layers(
     config: Config, slug: str, environment: str, intent: ModelIntent, release: Release | None
 ) -> tuple[list[Layer], list[Finding]]:
-    """The layers in order, and a finding for each tag that is no value of its setting.
+    """The layers in order, and a finding for each tag with an invalid value.
 
-    An empty `environment` gives the layers that hold in every environment (those of the base). A model.yaml without
-    settings makes no layer: models without their own share one answer.
+    An empty `environment` gives the layers that apply to every environment (those of the base). A model.yaml without
+    settings adds no layer, so models without settings of their own share one cached result.
     """
     result = [Layer(settings=config.defaults, file="m2g.yaml", place="defaults")]
     if environment:
@@ -66,65 +66,68 @@ def layers(
         if key not in config.tags:
             continue
         try:
-            found = setting_of(config.tags[key], text)
+            setting = parse_setting(config.tags[key], text)
         except InputError as error:
             findings.append(_tag_finding(key, text, error.message))
         else:
-            result.append(Layer(settings=found, file="", place=config.tags[key], tag=key, bounded=True))
+            result.append(Layer(settings=setting, file="", place=config.tags[key], tag=key, bounded=True))
     return result, findings
 
 
-def setting_of(path: str, text: str) -> Settings:
-    """One setting from text: `resources.limits.memory`, `2Gi`. Raises InputError where path or text do not fit."""
+def parse_setting(path: str, text: str) -> Settings:
+    """One setting from text, such as `resources.limits.memory` and `2Gi`. Raises InputError if the value is invalid."""
     value: object = text
     for part in reversed(path.split(".")):
         value = {part: value}
     try:
         return msgspec.convert(value, Settings, strict=False)
     except msgspec.ValidationError as error:
-        words = next((words for start, words in _REFUSALS.items() if str(error).startswith(start)), "is no value of it")
-        raise InputError(f"{path} {words}") from error
+        problem = next((text for start, text in _PROBLEMS.items() if str(error).startswith(start)), "has another type")
+        raise InputError(f"{path} {problem}", hint=_TAG_HINT) from error
 
 
-_REFUSALS = {
+_TAG_HINT = "set the tag to an allowed value in MLflow, or delete it there; m2g.yaml has the bounds"
+_PROBLEMS = {
     "Expected `int` <=": "is too large",
     "Expected `int` >=": "is too small",
     "Expected `int`": "must be a whole number",
     "Expected `str` of length": "is too short or too long",
     "Expected `str` matching": "must be a Kubernetes name",
-    "Invalid enum value": "is none of its values",
+    "Invalid enum value": "has none of the allowed values",
 }
-"""How msgspec's answers begin, and what they mean for the person who set the tag."""
+"""How msgspec's message begins → what it means for the person who set the tag."""
 
 
-def resolve(given: Sequence[Layer], bounds: Mapping[str, Bound], kserve: Kserve) -> tuple[Serving, list[Finding]]:
-    """Merge the layers and check the bounds. With findings, the Serving is not fit to be rendered."""
-    fixed, limits = tuple(given), tuple(bounds.items())
-    serving, findings = _resolved(fixed, limits, kserve, canonical((fixed, limits, kserve)))
+def resolve_settings(
+    layers: Sequence[Layer], bounds: Mapping[str, Bound], kserve: Kserve
+) -> tuple[Serving, list[Finding]]:
+    """Merge the layers and check the bounds. A Serving with findings must not be rendered."""
+    fixed, limits = tuple(layers), tuple(bounds.items())
+    serving, findings = _resolve(fixed, limits, kserve, canonical((fixed, limits, kserve)))
     return serving, list(findings)
 
 
 @functools.lru_cache(maxsize=16)  # many models have no settings of their own
-def _resolved(
-    given: tuple[Layer, ...], bounds: tuple[tuple[str, Bound], ...], kserve: Kserve, _said: bytes
+def _resolve(
+    layers: tuple[Layer, ...], bounds: tuple[tuple[str, Bound], ...], kserve: Kserve, _canonical: bytes
 ) -> tuple[Serving, tuple[Finding, ...]]:
-    """`_said` tells apart what is equal and not the same: `1e16` is no quantity, the whole number is."""
-    findings = [f for layer in given for f in _malformed(layer)]
-    findings = findings or [f for layer in given if layer.bounded for f in _outside(layer, bounds)]
+    """`_canonical` distinguishes values that are equal but differ: 1e16 equals an integer, but is not a quantity."""
+    findings = [f for layer in layers for f in _check_quantities(layer)]
+    findings = findings or [f for layer in layers if layer.bounded for f in _check_bounds(layer, bounds)]
     if findings:
         return Serving(kserve=kserve), tuple(findings)
     merged: dict[str, object] = {}
-    for layer in given:
-        _lay(merged, layer.settings)
+    for layer in layers:
+        _merge(merged, layer.settings)
     serving = _complete(merged, kserve)
     if serving.backend not in BACKENDS:
-        wrong = _attributed(_no_backend(serving.backend), given)
-        return msgspec.structs.replace(serving, backend=Serving(kserve=kserve).backend), (wrong,)
-    found = (*BACKENDS[serving.backend].contradictions(serving), *contradictions(serving))
-    return serving, tuple(_attributed(finding, given) for finding in found)
+        finding = _locate(_unknown_backend(serving.backend), layers)
+        return msgspec.structs.replace(serving, backend=Serving(kserve=kserve).backend), (finding,)
+    contradictions = (*BACKENDS[serving.backend].contradictions(serving), *find_contradictions(serving))
+    return serving, tuple(_locate(finding, layers) for finding in contradictions)
 
 
-def _no_backend(name: str) -> Finding:
+def _unknown_backend(name: str) -> Finding:
     return Finding(
         rule="setting-contradiction",
         path="backend",
@@ -133,19 +136,19 @@ def _no_backend(name: str) -> Finding:
     )
 
 
-def _attributed(finding: Finding, given: Sequence[Layer]) -> Finding:
-    """A contradiction with the layer that has the last word on its setting: that is where to mend it."""
-    for layer in reversed(given):
-        if _at(layer.settings, finding.path) is None:
+def _locate(finding: Finding, layers: Sequence[Layer]) -> Finding:
+    """The finding at the last layer that has its setting, which is where people can fix it."""
+    for layer in reversed(layers):
+        if _get_at(layer.settings, finding.path) is None:
             continue
         if layer.tag:
-            return _tag_finding(layer.tag, str(_at(layer.settings, finding.path)), finding.message)
+            return _tag_finding(layer.tag, str(_get_at(layer.settings, finding.path)), finding.message)
         return msgspec.structs.replace(finding, file=layer.file, path=f"{layer.place}.{finding.path}")
     return msgspec.structs.replace(finding, file="m2g.yaml", path=f"defaults.{finding.path}")
 
 
-def _malformed(layer: Layer) -> Iterator[Finding]:
-    """Amounts that are no quantities, where the person wrote them."""
+def _check_quantities(layer: Layer) -> Iterator[Finding]:
+    """A finding for each amount that is not a Kubernetes quantity."""
     batch = layer.settings.batch
     given = [("", layer.settings.resources), ("batch.", UNSET if batch is UNSET else batch.resources)]
     for where, kind, amounts in (
@@ -165,7 +168,7 @@ def _malformed(layer: Layer) -> Iterator[Finding]:
                     yield _layer_finding("setting-invalid", layer, path, error.message, error.hint)
 
 
-def _lay(merged: dict[str, object], settings: Settings | Batch) -> None:
+def _merge(merged: dict[str, object], settings: Settings | Batch) -> None:
     for name in settings.__struct_fields__:
         value = getattr(settings, name)
         if value is UNSET:
@@ -179,7 +182,7 @@ def _lay(merged: dict[str, object], settings: Settings | Batch) -> None:
             before = merged.get(name)
             for each in (before, value):
                 if isinstance(each, Batch):
-                    _lay(inner, each)
+                    _merge(inner, each)
             merged[name] = msgspec.structs.replace(Batch(), **inner)
         elif isinstance(value, dict):
             before = merged.get(name)
@@ -193,8 +196,8 @@ def _complete(merged: Mapping[str, object], kserve: Kserve) -> Serving:
     given = fields.pop("resources", None)
     if not isinstance(given, Resources):
         given = Resources()
-    requests = _canonical(_DEFAULT_RESOURCES.requests | given.requests)
-    limits = _canonical(_DEFAULT_RESOURCES.limits | given.limits)
+    requests = _canonicalize(_DEFAULT_RESOURCES.requests | given.requests)
+    limits = _canonicalize(_DEFAULT_RESOURCES.limits | given.limits)
     for name, default in _DEFAULT_RESOURCES.limits.items():
         if name not in given.limits and quantity.parse(requests[name]) > quantity.parse(str(default)):
             limits[name] = requests[name]
@@ -203,45 +206,49 @@ def _complete(merged: Mapping[str, object], kserve: Kserve) -> Serving:
             requests[name] = limits[name]
     fields |= {"kserve": kserve, "requests": requests, "limits": limits}
     if isinstance(batch := fields.get("batch"), Batch):
-        fields["batch"] = _batch(batch, requests, limits)
+        fields["batch"] = _complete_batch(batch, requests, limits)
     fields.setdefault("min_replicas", 1)
     fields.setdefault("max_replicas", max(1, int(str(fields["min_replicas"]))))
     if kserve.mode is Mode.KNATIVE:
         fields.setdefault("scale_metric", "concurrency")
         fields.setdefault("scale_target", 10)
-    return msgspec.convert({_camel(name): msgspec.to_builtins(value) for name, value in fields.items()}, Serving)
+    return msgspec.convert({_encoded_name(name): msgspec.to_builtins(value) for name, value in fields.items()}, Serving)
 
 
-def _batch(batch: Batch, requests: Mapping[str, str], limits: Mapping[str, str]) -> BatchRun:
+def _complete_batch(batch: Batch, requests: Mapping[str, str], limits: Mapping[str, str]) -> BatchRun:
     given = {name: value for name, value in msgspec.structs.asdict(batch).items() if value is not UNSET}
     given.pop("resources", None)
     own = batch.resources if isinstance(batch.resources, Resources) else Resources()
-    amounts = {"requests": {**requests, **_canonical(own.requests)}, "limits": {**limits, **_canonical(own.limits)}}
-    return msgspec.structs.replace(BatchRun(), **given, **amounts)
+    return msgspec.structs.replace(
+        BatchRun(),
+        **given,
+        requests={**requests, **_canonicalize(own.requests)},
+        limits={**limits, **_canonicalize(own.limits)},
+    )
 
 
-def _camel(name: str) -> str:
+def _encoded_name(name: str) -> str:
     return Serving.__struct_encode_fields__[Serving.__struct_fields__.index(name)]
 
 
-def _canonical(amounts: Mapping[str, object]) -> dict[str, str]:
+def _canonicalize(amounts: Mapping[str, object]) -> dict[str, str]:
     return {name: quantity.canonicalize(str(amount)) for name, amount in sorted(amounts.items())}
 
 
-def _outside(layer: Layer, bounds: Sequence[tuple[str, Bound]]) -> Iterator[Finding]:
+def _check_bounds(layer: Layer, bounds: Sequence[tuple[str, Bound]]) -> Iterator[Finding]:
     for path, bound in bounds:
-        value = _at(layer.settings, path)
+        value = _get_at(layer.settings, path)
         if value is None:
             continue
-        problem = _against(value, bound)
+        problem = _compare(value, bound)
         if problem and layer.tag:
             yield _tag_finding(layer.tag, str(value), f"{path} {problem}")
         elif problem:
-            hint = f"stay inside bounds.{path} of m2g.yaml, or ask its owners to widen it"
+            hint = f"use a value inside bounds.{path} of m2g.yaml, or ask the owners of m2g.yaml to change the bounds"
             yield _layer_finding("setting-out-of-bounds", layer, path, f"{str(value)[:80]!r} {problem}", hint)
 
 
-def _at(settings: Settings, path: str) -> object:
+def _get_at(settings: Settings, path: str) -> object:
     value: object = settings
     for part in path.split("."):
         if isinstance(value, msgspec.Struct):
@@ -254,8 +261,8 @@ def _at(settings: Settings, path: str) -> object:
     return value
 
 
-def _against(value: object, bound: Bound) -> str:
-    """Why `value` is outside `bound`; empty when it is inside."""
+def _compare(value: object, bound: Bound) -> str:
+    """Why `value` is outside `bound`; empty if it is inside."""
     if bound.one_of is not UNSET and not any(fnmatch.fnmatchcase(str(value), allowed) for allowed in bound.one_of):
         return f"is not one of {', '.join(bound.one_of)}"
     try:
@@ -277,5 +284,5 @@ def _tag_finding(key: str, text: str, problem: str) -> Finding:
         rule="tag-out-of-bounds",
         path=f"tags.{key}",
         message=f"the registry tag {key!r} is {text[:80]!r}: {problem}",
-        hint="set the tag to an allowed value in MLflow, or delete it there; the bounds are in m2g.yaml",
+        hint=_TAG_HINT,
     )

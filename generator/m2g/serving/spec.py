@@ -1,6 +1,6 @@
-"""How one model is served, complete; and the combinations that KServe's webhook or Kubernetes refuse.
+"""The complete description of how one model is served, and the settings that Kubernetes refuses.
 
-Source of the rules: kserve pkg/apis/serving/v1beta1/inference_service_validation.go and component.go.
+Source of the rules for env: kserve pkg/apis/serving/v1beta1/inference_service_validation.go and component.go.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from m2g.core import quantity
 from m2g.core.config_types import Kserve, Mode, Profile, Protocol
 from m2g.core.finding import Finding
 from m2g.core.model import Value
-from m2g.serving.batch_run import BatchRun, problems
+from m2g.serving.batch_run import BatchRun, Problem, find_problems
 
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
@@ -27,13 +27,13 @@ RUNTIMES: Mapping[Profile, str] = {
     "huggingface": "kserve-huggingfaceserver",
     "oci": "kserve-mlserver",
 }
-"""KServe's own runtime of a profile, where the profile alone decides it."""
+"""KServe's own runtime for the profiles that always use the same one."""
 
 
 class Serving(Value, frozen=True, kw_only=True):
-    """How one model is served, complete: nothing is left to a cluster's defaults.
+    """The complete description of how one model is served. Nothing is left to the defaults of a cluster.
 
-    Quantities are in Kubernetes' canonical spelling; `image`, `image_server`, `runtime` are empty where unset.
+    Quantities are in Kubernetes' canonical form. `image`, `image_server` and `runtime` are empty if not set.
     """
 
     kserve: Kserve
@@ -65,11 +65,11 @@ class Serving(Value, frozen=True, kw_only=True):
         return self.kserve.mode is Mode.KNATIVE
 
 
-class Chosen(Value, frozen=True, kw_only=True):
-    """How one release is served and why. `verdict` is the runtime's; None where an image serves.
+class ServingChoice(Value, frozen=True, kw_only=True):
+    """How one release is served and why. `verdict` is that of the runtime; None if an image serves the model.
 
-    `model_format`, `runtime`, `image` and `storage_uri` are empty where the profile has none; `batch_image` and
-    `batch_model` (a URI, or a path in the image) where there is no batch. `waits_for` is a profile without its image.
+    `model_format`, `runtime`, `image` and `storage_uri` are empty if the profile has none; `batch_image` and
+    `batch_model` (a URI, or a path in the image) if there is no batch. `waits_for` is a profile whose image is missing.
     """
 
     profile: Profile
@@ -85,24 +85,20 @@ class Chosen(Value, frozen=True, kw_only=True):
     waits_for: str = ""
 
 
-Problem = tuple[str, str, str]
-"""Path of a setting, what is wrong with it, the way out."""
-
-
-def contradictions(serving: Serving) -> Iterator[Finding]:
-    """What cannot be meant together, each with the way out; the path is the setting's."""
-    batch = [] if serving.batch is None else list(problems(serving.batch))
+def find_contradictions(serving: Serving) -> Iterator[Finding]:
+    """Settings that are invalid or contradict each other. The path of a finding is the setting's."""
+    batch = [] if serving.batch is None else list(find_problems(serving.batch))
     if serving.batch is not None:
-        batch += _resources(serving.batch.requests, serving.batch.limits, "batch.")
+        batch += _check_resources(serving.batch.requests, serving.batch.limits, "batch.")
     for path, message, hint in (
-        *_resources(serving.requests, serving.limits),
-        *_texts(serving),
+        *_check_resources(serving.requests, serving.limits),
+        *_check_texts(serving),
         *batch,
     ):
         yield Finding(rule="setting-contradiction", path=path, message=message, hint=hint)
 
 
-def _resources(requests: Mapping[str, str], limits: Mapping[str, str], where: str = "") -> Iterator[Problem]:
+def _check_resources(requests: Mapping[str, str], limits: Mapping[str, str], where: str = "") -> Iterator[Problem]:
     for name, request in requests.items():
         limit = limits.get(name)
         if limit is not None and quantity.parse(request) > quantity.parse(limit):
@@ -115,23 +111,31 @@ def _resources(requests: Mapping[str, str], limits: Mapping[str, str], where: st
         if not name.startswith("hugepages-") and ("/" not in name or not _KEY.fullmatch(name)):
             yield (
                 f"{where}resources.{name}",
-                f"{name!r} is no resource of Kubernetes",
-                "cpu, memory or like nvidia.com/gpu",
+                f"{name!r} is not a Kubernetes resource",
+                "use cpu, memory, or a name such as nvidia.com/gpu",
             )
 
 
-def _texts(serving: Serving) -> Iterator[Problem]:
+def _check_texts(serving: Serving) -> Iterator[Problem]:
     for name, value in serving.env.items():
         if not _ENV_NAME.fullmatch(name):
-            yield f"env.{name}", f"{name!r} is no name of an environment variable", "use letters, digits and _"
+            yield f"env.{name}", f"{name!r} is not the name of an environment variable", "use letters, digits and _"
         if name == "PYTHONPATH":
             yield "env.PYTHONPATH", "KServe refuses PYTHONPATH", "put the code into the model or the image"
         if value == "":
-            yield f"env.{name}", f"{name} is empty; KServe drops the value and Argo CD never syncs", "remove it"
+            yield (
+                f"env.{name}",
+                f"{name} is empty: KServe removes the value, so Argo CD always shows a difference",
+                f"remove env.{name}",
+            )
     for field, pairs in (("labels", serving.labels), ("nodeSelector", serving.node_selector)):
         for key, value in pairs.items():
             if not _LABEL_VALUE.fullmatch(value):
-                yield f"{field}.{key}", f"{value[:80]!r} is no label value", "at most 63 of A-Z a-z 0-9 - _ ."
+                yield (
+                    f"{field}.{key}",
+                    f"{value[:80]!r} is not a valid label value",
+                    "use at most 63 characters of A-Z a-z 0-9 - _ . (the first and the last one a letter or a digit)",
+                )
     for field, pairs in (
         ("labels", serving.labels),
         ("annotations", serving.annotations),
@@ -139,6 +143,6 @@ def _texts(serving: Serving) -> Iterator[Problem]:
     ):
         for key in pairs:
             if not _KEY.fullmatch(key):
-                yield f"{field}.{key}", f"{key[:80]!r} is no key for {field}", "like example.com/name"
+                yield f"{field}.{key}", f"{key[:80]!r} is not a valid key for {field}", "write it as example.com/name"
             if field != "nodeSelector" and key.startswith(_OURS):
-                yield f"{field}.{key}", f"{key} is set by m2g itself", "use the setting for it, or another key"
+                yield f"{field}.{key}", f"m2g itself sets {key}", "use the setting for it, or another key"

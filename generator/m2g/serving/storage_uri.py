@@ -1,4 +1,4 @@
-"""From the place that MLflow names to the URI that KServe's storage initializer can read, or a refusal.
+"""Turn an artifact URI of MLflow into a URI that KServe's storage initializer can read, or refuse it.
 
 Source of the rules: kserve-storage 0.15 to 0.21 (`Storage.download`): schemes, raw prefix listing on S3 and Azure.
 """
@@ -14,7 +14,7 @@ from m2g.core.naming import find_unprintable
 from m2g.core.sanitize import hide_passwords
 
 _HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(:[A-Za-z0-9][\w.-]*)?", re.ASCII)
-"""owner/model:revision, as the hub allows names; KServe takes what follows the first colon for the revision."""
+"""owner/model:revision with names that the Hub allows; KServe reads the revision after the first colon."""
 _URI = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):(.*)", re.DOTALL)
 _AZURE_HOST = re.compile(
     r"https://[a-z0-9]+\.(blob|file)\.core\.windows\.net/|https://[a-z0-9]+\.z[0-9]+\.(blob|file)\."
@@ -25,39 +25,40 @@ _HADOOP_S3 = re.compile(r"^s3[an]://")
 _DIRECTORY_SCHEMES = ("s3", "gs", "hdfs", "webhdfs", "pvc")
 _REWRITE = 'add to m2g.yaml: storage.rewrites: [{{from: "{}", to: "s3://bucket/prefix/"}}]'
 _REFUSALS = {
-    "mlflow-artifacts": "the tracking server proxies its artifacts; say where it keeps them (--artifacts-destination)",
-    "models": "the registry did not resolve this reference to files",
-    "runs": "the registry did not resolve this reference to files",
-    "dbfs": "no cluster can read DBFS; copy the model to a bucket",
-    "file": "a local path exists in no cluster; copy the model to a bucket or a volume claim (pvc://)",
+    "mlflow-artifacts": "the tracking server proxies its artifacts, and m2g does not know where they are stored "
+    "(the server's --artifacts-destination)",
+    "models": "the registry did not resolve this reference",
+    "runs": "the registry did not resolve this reference",
+    "dbfs": "KServe has no reader for DBFS; copy the model to a bucket",
+    "file": "it is a local path; copy the model to a bucket or a volume claim (pvc://)",
 }
 
 
-def cluster_uri(artifact_uri: str, rewrites: Sequence[Rewrite], allow: Sequence[str]) -> str:
-    """The storage URI to put into a manifest.
+def to_cluster_uri(artifact_uri: str, rewrites: Sequence[Rewrite], allow: Sequence[str]) -> str:
+    """The storage URI for a manifest.
 
-    `rewrites` are tried in order, the first prefix that fits is replaced. `allow` is a list of URI prefixes.
-    Raises InputError, with the fix as its hint, for what no cluster can read or what the allow-list excludes.
+    m2g applies the first of `rewrites` whose prefix matches. `allow` is a list of URI prefixes.
+    Raises InputError with a fix if no cluster can read the URI, or if `allow` excludes it.
     """
-    uri = _rewrite(_normal(artifact_uri), rewrites)
-    _refuse_odd_text(uri)
-    found = _URI.fullmatch(uri)
-    scheme = found[1].lower() if found else "file"
+    uri = _rewrite(_normalize(artifact_uri), rewrites)
+    _check_text(uri)
+    parts = _URI.fullmatch(uri)
+    scheme = parts[1].lower() if parts else "file"
     if scheme in _REFUSALS:
-        prefix = "/" if found is None else f"{scheme}:/"
+        prefix = "/" if parts is None else f"{scheme}:/"
         message = f"a cluster cannot read {hide_passwords(artifact_uri)!r}: {_REFUSALS[scheme]}"
         raise InputError(message, hint=_REWRITE.format(prefix))
-    uri = _readable(uri, scheme)
-    if allow and not any(_under(uri, prefix) for prefix in allow):
+    uri = _check_scheme(uri, scheme)
+    if allow and not any(_is_under(uri, prefix) for prefix in allow):
         raise InputError(
-            f"{uri!r} is outside the storage that this environment allows",
-            hint=f"storage.allow in m2g.yaml has {', '.join(allow)}; add the prefix or move the model",
+            f"{uri!r} is outside of the storage that this environment allows",
+            hint=f"add its prefix to storage.allow in m2g.yaml (now: {', '.join(allow)}), or move the model",
         )
     return uri
 
 
-def _normal(uri: str) -> str:
-    """One spelling where MLflow has several: `mlflow-artifacts://host/x`, `s3a://`, Azure's Hadoop forms."""
+def _normalize(uri: str) -> str:
+    """One form for URIs that MLflow writes in several: `mlflow-artifacts://host/x`, `s3a://`, Azure's Hadoop forms."""
     proxied = _PROXIED.fullmatch(uri)
     if proxied:
         return f"mlflow-artifacts:/{proxied[1]}"
@@ -69,35 +70,38 @@ def _normal(uri: str) -> str:
 
 def _rewrite(uri: str, rewrites: Sequence[Rewrite]) -> str:
     for rewrite in rewrites:
-        prefix = _normal(rewrite.from_)
-        if _under(uri, prefix):
+        prefix = _normalize(rewrite.from_)
+        if _is_under(uri, prefix):
             return f"{rewrite.to.rstrip('/')}/{uri[len(prefix) :].lstrip('/')}"
     return uri
 
 
-def _under(uri: str, prefix: str) -> bool:
+def _is_under(uri: str, prefix: str) -> bool:
     """Whether `uri` is `prefix` or inside it; `s3://bucket` does not contain `s3://bucket-2/x`."""
     return uri == prefix or uri.startswith(prefix if prefix.endswith("/") else f"{prefix}/")
 
 
-def _refuse_odd_text(uri: str) -> None:
+def _check_text(uri: str) -> None:
     bad = find_unprintable(uri) or next((c for c in "\n\t?#" if c in uri), "")
     if bad:
         raise InputError(
-            f"the URI {uri[:200]!r} contains {bad!r}",
-            hint="KServe cuts or corrupts it there; store the model elsewhere",
+            f"the URI {uri[:200]!r} contains {bad!r}, where KServe cuts or corrupts it",
+            hint="store the model under another path and register it again",
         )
     if "@" in uri.partition("://")[2].partition("/")[0]:
-        raise InputError("the URI carries a user or password", hint="use the service account for credentials")
+        hint = "give the credentials to the service account: serviceAccountName"
+        raise InputError("the URI has a user or a password", hint=hint)
     if ".." in uri.split("/"):
-        raise InputError(f"the URI {uri[:200]!r} contains '..'", hint="write the path without it")
+        raise InputError(f"the URI {uri[:200]!r} contains '..'", hint="register the model with a path without '..'")
 
 
-def _readable(uri: str, scheme: str) -> str:
+def _check_scheme(uri: str, scheme: str) -> str:
+    """The URI in the form that KServe expects. Raises InputError for a URI that KServe cannot read."""
     rest = uri.partition("://")[2]
     if scheme in ("hf", "oci"):
         if scheme == "hf" and not _HUB.fullmatch(rest):
-            raise InputError(f"{uri!r} is not of the form hf://owner/model[:revision]", hint="name owner and model")
+            hint = "register it as hf://owner/model:COMMIT"
+            raise InputError(f"{uri!r} does not have the form hf://owner/model[:revision]", hint=hint)
         if rest.strip("/"):
             return uri
     elif scheme in _DIRECTORY_SCHEMES and rest.strip("/"):
@@ -105,7 +109,7 @@ def _readable(uri: str, scheme: str) -> str:
     elif scheme == "https" and _AZURE_HOST.match(uri):
         return f"{uri.rstrip('/')}/"
     raise InputError(
-        f"KServe has no reader for a model folder at {uri!r}",
-        hint="supported: s3://, gs://, hdfs://, webhdfs://, pvc://, hf://, oci://, Azure blob; else "
+        f"KServe cannot read a model directory from {uri!r}",
+        hint="use s3://, gs://, hdfs://, webhdfs://, pvc://, hf://, oci:// or Azure Blob Storage; or "
         + _REWRITE.format(uri.split("/", maxsplit=1)[0] + "//…"),
     )

@@ -1,1 +1,1 @@
-"""A version served here as the cluster would: environment, server, questions, and the judgement of the answers."""
+"""Serve a version as the cluster would: its environment, its server, the requests, and the comparison of answers."""

@@ -1,4 +1,4 @@
-"""Which packages a smoke test runs in: the runtime's, as in the cluster, or the model's own; and what the gate says."""
+"""The packages that a smoke test installs (the cluster runtime's or the model's own), and the gate's verdict."""
 
 from __future__ import annotations
 
@@ -15,136 +15,141 @@ from m2g.compat.verdict import Reason, Verdict
 from m2g.core.errors import InputError
 from m2g.core.model import Value
 from m2g.core.results import SmokeTest
-from m2g.image import context
+from m2g.image.context import image_requirements, runtime_requirements
 from m2g.smoke import environment as environments
 from m2g.smoke import pythons
 from m2g.smoke.environment import Environment
-from m2g.smoke.targets import Trial
+from m2g.smoke.targets import Target
 
 Packages = Literal["", "runtime", "model"]
 _NO_MODULE = re.compile(r"No module named '([A-Za-z0-9_.]+)'")
 _NEWEST_FOR_MLSERVER = "3.12"
-_PLACES = "on PATH, by pyenv or `uv python install`"
 
 
-class Choice(Value, frozen=True, kw_only=True):
-    """`packages` is whose they are; `note` says why they are not those of the cluster's runtime."""
+class PackageChoice(Value, frozen=True, kw_only=True):
+    """Whose packages to install. `note` says why they are not those of the cluster's runtime."""
 
     packages: Literal["runtime", "model", "given"]
     note: str = ""
 
 
-def choice(trial: Trial, given: Path | None, wish: Packages, *, deployed: bool) -> Choice:
-    """The runtime's for the profile mlserver, where they can be had; what an image serves has the model's own.
+def choose_packages(target: Target, environment: Path | None, requested: Packages, *, deployed: bool) -> PackageChoice:
+    """The runtime's packages for the profile mlserver if they can be installed; the model's own for an image.
 
-    At a deployed endpoint only pyfunc runs here, which is asked as the model was logged.
-    Raises InputError where a person wants the runtime's and they cannot be had.
+    For a deployed endpoint only pyfunc runs here, with the packages that the model was logged with.
+    Raises InputError if the user requests the runtime's packages and they cannot be installed.
     """
-    if given is not None:
-        return Choice(packages="given")
-    if wish == "model" or trial.profile != "mlserver" or (deployed and not wish):
-        return Choice(packages="model")
-    why, way = _lacking(trial)
-    if why and wish == "runtime":
-        raise InputError(f"{trial.model}: {why}", hint=way)
-    if why:
-        instead = "served with what the model itself requires, which the cluster never installs"
-        return Choice(packages="model", note=f"{why}: {instead}; {way}")
-    return Choice(packages="runtime")
+    if environment is not None:
+        return PackageChoice(packages="given")
+    if requested == "model" or target.profile != "mlserver" or (deployed and not requested):
+        return PackageChoice(packages="model")
+    problem, hint = _runtime_problem(target)
+    if problem and requested == "runtime":
+        raise InputError(f"{target.model}: {problem}", hint=hint)
+    if problem:
+        instead = "m2g used the packages that the model requires, which the cluster does not install"
+        return PackageChoice(packages="model", note=f"{problem}: {instead}; {hint}")
+    return PackageChoice(packages="runtime")
 
 
-def _lacking(trial: Trial) -> tuple[str, str]:
-    """Why the environment of the runtime cannot be made here, and the way out; empty where it can."""
-    runtime = trial.runtime
+def _runtime_problem(target: Target) -> tuple[str, str]:
+    """Why the runtime's packages cannot be installed here, and a hint; empty if they can."""
+    runtime = target.runtime
     if runtime is None:
-        name = trial.runtime_name
-        return f"nobody has described the runtime {name}", f"m2g runtimes import FILE --name {name}"
+        name = target.runtime_name
+        return f"the runtime {name} is not described", f"describe it: m2g runtimes import FILE --name {name}"
     if runtime.loads != "pyfunc" or runtime.has("mlserver") is False:
-        return f"{runtime.name} is described without MLServer", "--packages model"
+        return f"{runtime.name} does not have MLServer", "choose the model's packages: --packages model"
     if not runtime.python:
-        way = f"describe it with its Python: m2g runtimes import FILE --name {runtime.name} --python VERSION"
-        return f"which Python {runtime.name} has is not known", way
+        hint = f"describe it again: m2g runtimes import FILE --name {runtime.name} --python VERSION"
+        return f"the description of {runtime.name} does not say its Python version", hint
     minor = _minor(runtime.python)
-    if pythons.found(minor) is None:
-        return f"{runtime.name} has Python {minor}, which is not on this machine", f"install python{minor} ({_PLACES})"
+    if pythons.find_python(minor) is None:
+        return (
+            f"{runtime.name} has Python {minor}, which is not on this machine",
+            f"install it: uv python install {minor}",
+        )
     return "", ""
 
 
 @contextlib.contextmanager
-def environment(trial: Trial, chosen: Choice, given: Path | None, tell: Callable[[str], None]) -> Iterator[Environment]:
-    """The environment of a choice, for the time of the block, with what a person should know of it."""
-    if given is not None:
-        yield environments.given(given)
+def open_environment(
+    target: Target, choice: PackageChoice, existing: Path | None, notify: Callable[[str], None]
+) -> Iterator[Environment]:
+    """Yield an environment with the chosen packages, with notes for the user."""
+    if existing is not None:
+        yield environments.existing_environment(existing)
         return
-    order, notes = _order(trial, chosen)
-    with environments.made(order, tell) as made:
-        told = (chosen.note,) if chosen.note else ()
-        yield msgspec.structs.replace(made, notes=(*told, *made.notes, *notes))
+    spec, notes = _make_spec(target, choice)
+    with environments.open_environment(spec, notify) as environment:
+        first = (choice.note,) if choice.note else ()
+        yield msgspec.structs.replace(environment, notes=(*first, *environment.notes, *notes))
 
 
-def _order(trial: Trial, chosen: Choice) -> tuple[environments.Order, tuple[str, ...]]:
-    mlmodel, runtime = trial.mlmodel, trial.runtime
+def _make_spec(target: Target, choice: PackageChoice) -> tuple[environments.EnvironmentSpec, tuple[str, ...]]:
+    mlmodel, runtime = target.mlmodel, target.runtime
     if mlmodel.requirements is None:
-        hint = "run `m2g render` where the registry can be reached; or --environment PATH"
-        raise InputError(f"the record of {trial.model} does not know what the model requires", hint=hint)
-    if chosen.packages == "runtime" and runtime is not None:
-        wanted = context.like(runtime, mlmodel)
+        hint = "read them from the registry (m2g render), or use your own environment: --environment PATH"
+        raise InputError(f"the release record of {target.model} does not have the model's requirements", hint=hint)
+    if choice.packages == "runtime" and runtime is not None:
+        required = runtime_requirements(runtime, mlmodel)
         python, newest, name = runtime.python, "", runtime.name
+    elif target.profile == "mlflow-image":
+        required = image_requirements(mlmodel.requirements, "mlflow-image", mlmodel.mlflow_version)
+        python, newest, name = mlmodel.python_version, "", ""
     else:
-        image = trial.profile != "mlflow-image"
-        wanted = context.wanted(
-            mlmodel.requirements, "mlserver-image" if image else "mlflow-image", mlmodel.mlflow_version
-        )
-        python, newest, name = mlmodel.python_version, _NEWEST_FOR_MLSERVER if image else "", ""
-    order = environments.Order(
-        model=trial.model,
+        required = image_requirements(mlmodel.requirements, "mlserver-image", mlmodel.mlflow_version)
+        python, newest, name = mlmodel.python_version, _NEWEST_FOR_MLSERVER, ""
+    spec = environments.EnvironmentSpec(
+        model=target.model,
         python=_minor(python),
-        lines=wanted.lines,
-        indexes=wanted.indexes,
-        constraints=wanted.constraints,
+        lines=required.lines,
+        indexes=required.indexes,
+        constraints=required.constraints,
         newest=newest,
         runtime=name,
     )
-    return order, wanted.notes
+    return spec, required.notes
 
 
-def gate(trial: Trial) -> Verdict | None:
-    """What the gate says of the trial's runtime; None where an image serves, or nobody described the runtime."""
-    if trial.profile != "mlserver" or trial.runtime is None:
+def gate_verdict(target: Target) -> Verdict | None:
+    """Whether the target's runtime loads the model; None if an image serves it or the runtime is not described."""
+    if target.profile != "mlserver" or target.runtime is None:
         return None
-    return check_runtime(trial.mlmodel, trial.runtime, trial.limits)
+    return check_runtime(target.mlmodel, target.runtime, target.limits)
 
 
-def beside_the_gate(told: SmokeTest, said: Verdict | None, trial: Trial) -> SmokeTest:
-    """What happened in the runtime's packages, with the gate's reason where it agrees, and a note where it does not."""
-    if said is None:
-        return told
-    if told.packages != "runtime":
-        reason = f"the gate says that {said.runtime} does not load it: {said.reasons[0].text}" if said.reasons else ""
-        notes = [reason] if said.answer == "fails" and reason else []
-        return msgspec.structs.replace(told, notes=(*told.notes, *notes))
-    first = said.reasons[0] if said.reasons else Reason(text="")
-    note, hint = "", told.hint
-    if said.answer == "serves" and not told.passed:
-        note = f"the gate says that {said.runtime} loads it, but here it failed"
-        hint = _not_installed(trial, told.problem) or hint
-    elif said.answer == "fails" and told.passed:
-        note = f"the gate says that {said.runtime} does not load it ({first.text}), but here it served"
-    elif not told.passed:
-        note = f"the gate says so, too: {first.text}" if said.answer == "fails" else f"the gate is unsure: {first.text}"
+def compare_with_gate(result: SmokeTest, gate: Verdict | None, target: Target) -> SmokeTest:
+    """Add the gate's reason if it agrees with the test in the runtime's packages, or a note if it does not."""
+    if gate is None:
+        return result
+    if result.packages != "runtime":
+        reason = f"the gate says that {gate.runtime} does not load it: {gate.reasons[0].text}" if gate.reasons else ""
+        notes = [reason] if gate.answer == "fails" and reason else []
+        return msgspec.structs.replace(result, notes=(*result.notes, *notes))
+    first = gate.reasons[0] if gate.reasons else Reason(text="")
+    note, hint = "", result.hint
+    if gate.answer == "serves" and not result.passed:
+        note = f"the gate says that {gate.runtime} loads it, but this test failed"
+        hint = _missing_module_hint(target, result.problem) or hint
+    elif gate.answer == "fails" and result.passed:
+        note = f"the gate says that {gate.runtime} does not load it ({first.text}), but this test passed"
+    elif not result.passed:
+        known = gate.answer == "fails"
+        note = f"the gate says the same: {first.text}" if known else f"the gate does not know: {first.text}"
         hint = first.fix or hint
-    return msgspec.structs.replace(told, hint=hint, notes=(*told.notes, *([note] if note else [])))
+    return msgspec.structs.replace(result, hint=hint, notes=(*result.notes, *([note] if note else [])))
 
 
-def _not_installed(trial: Trial, words: str) -> str:
-    """The way out where a module was missing that the runtime has; empty for every other failure."""
-    found = _NO_MODULE.search(words)
-    runtime = trial.runtime
+def _missing_module_hint(target: Target, problem: str) -> str:
+    """A hint if a module was missing that the runtime has; empty for every other failure."""
+    found = _NO_MODULE.search(problem)
+    runtime = target.runtime
     if found is None or runtime is None or not runtime.has(module := found[1].partition(".")[0]):
         return ""
     return (
-        f"{runtime.name} has {module}, but here is only what the model requires: log it with pip_requirements "
-        f"that name {module}"
+        f"{runtime.name} has {module}, but the test installs only what the model requires: log the model again with "
+        f"{module} in pip_requirements"
     )
 
 

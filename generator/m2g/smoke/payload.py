@@ -1,4 +1,4 @@
-"""The bodies that a smoke test sends: the model's sample request, for the server and for pyfunc."""
+"""The request bodies of a smoke test: the model's sample request, for the server and for pyfunc."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from m2g.core.model import Mlmodel, Value
 from m2g.inference import Protocol, make_request
 
 
-class Question(Value, frozen=True, kw_only=True):
-    """The same row in two protocols: the server's, and MLflow's own, which pyfunc is asked in.
+class Payload(Value, frozen=True, kw_only=True):
+    """The same rows in two protocols: the server's, and MLflow's /invocations for pyfunc.
 
-    `by_grpc` is whether gRPC carries all of it: of parameters, booleans, integers and texts alone.
+    `by_grpc` tells whether gRPC can carry all of it: gRPC parameters are booleans, integers or strings.
     """
 
     by_grpc: bool
@@ -21,23 +21,25 @@ class Question(Value, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-def question(mlmodel: Mlmodel, name: str, protocol: Protocol) -> Question:
-    """Raises InputError that names the model where nothing can be asked, or example and signature do not agree."""
+def make_payload(mlmodel: Mlmodel, name: str, protocol: Protocol) -> Payload:
+    """The payload for a model. Raises InputError if there is none, or if example and signature disagree."""
     try:
-        asked, own = make_request(mlmodel, protocol), make_request(mlmodel, "invocations")
+        own, invocations = make_request(mlmodel, protocol), make_request(mlmodel, "invocations")
     except InputError as error:
         raise InputError(f"{name}: {error.message}", hint=error.hint) from error
-    if not asked.body or not own.body:
-        hint = "log it with signature=… and input_example=…: by them m2g knows what to ask"
-        raise InputError(f"{name} cannot be asked: {(*asked.notes, *own.notes)[0]}", hint=hint)
-    made_up = ("the values sent are made up: the model has no input example",) if asked.origin == "signature" else ()
-    unsaid = _unsaid_by_grpc(asked.body) if protocol == "v2" else []
-    left = (f"not asked by gRPC, which carries no parameter such as {unsaid[0][:80]}",) if unsaid else ()
-    notes = (*made_up, *asked.notes, *left)
-    return Question(body=asked.body, invocations=own.body, by_grpc=not unsaid, notes=notes)
+    if not own.body or not invocations.body:
+        hint = "log the model again with signature=… and input_example=…; m2g makes the request from them"
+        raise InputError(f"{name} has no request to send: {(*own.notes, *invocations.notes)[0]}", hint=hint)
+    notes = list(own.notes)
+    if own.origin == "signature":
+        notes.insert(0, "the values in the request are invented: the model has no input example")
+    dropped = _dropped_by_grpc(own.body) if protocol == "v2" else []
+    if dropped:
+        notes.append(f"not tested by gRPC, which cannot carry the parameter {dropped[0][:80]}")
+    return Payload(body=own.body, invocations=invocations.body, by_grpc=not dropped, notes=tuple(notes))
 
 
-def _unsaid_by_grpc(body: str) -> list[str]:
-    """Parameters that MLServer's gRPC client drops without a word (mlserver.grpc.converters, 1.7.1)."""
-    made = json.loads(body)
-    return [name for name, value in made.get("parameters", {}).items() if not isinstance(value, bool | int | str)]
+def _dropped_by_grpc(body: str) -> list[str]:
+    """Parameters that MLServer's gRPC client drops silently (mlserver.grpc.converters, 1.7.1)."""
+    parameters = json.loads(body).get("parameters", {})
+    return [name for name, value in parameters.items() if not isinstance(value, bool | int | str)]

@@ -1,4 +1,4 @@
-"""The Pythons of this machine: this one, those on PATH, of pyenv and of uv."""
+"""The Python interpreters on this machine: the current one, those on PATH, and those of pyenv and uv."""
 
 from __future__ import annotations
 
@@ -12,53 +12,56 @@ from m2g.core import process
 from m2g.core.errors import InputError, OutsideError
 
 
-def nearest(model: str, wanted: str, newest: str) -> tuple[Path, str, tuple[str, ...]]:
-    """An interpreter of the model's minor version, or the nearest that there is up to `newest`, with the reason.
+def find_nearest(model: str, wanted: str, newest: str) -> tuple[Path, str, tuple[str, ...]]:
+    """An interpreter of the model's minor version, or the nearest one up to `newest` with a note that says so.
 
-    Raises InputError for a Python that no server has, OutsideError where there is none.
+    Raises InputError if the server does not support the model's Python, OutsideError if no interpreter fits.
     """
     if newest and _pair(wanted) > _pair(newest):
         raise InputError(
-            f"{model} was logged with Python {wanted}; its server has {newest} at most",
-            hint="log it again with an older Python, or --profile mlflow-image",
+            f"{model} was logged with Python {wanted}, but its server supports Python {newest} and older",
+            hint="log the model again with an older Python, or use MLflow's own server: --profile mlflow-image",
         )
-    there = found(wanted)
-    if there is not None:
-        return *there, ()
+    python = find_python(wanted)
+    if python is not None:
+        return *python, ()
     others = [f"3.{minor}" for minor in range(9, 15) if not newest or minor <= _pair(newest)[1]]
     for minor in sorted(others, key=lambda other: abs(_pair(other)[1] - _pair(wanted)[1])):
-        there = found(minor)
-        if there is not None:
-            why = f"Python {wanted}, with which the model was logged, is not on this machine: took {there[1]}"
-            return *there, (f"{why}; an image would have {wanted}" if wanted else why,)
+        python = find_python(minor)
+        if python is None:
+            continue
+        if not wanted:
+            return *python, (f"the model does not say its Python version: m2g used {python[1]}",)
+        note = f"the model was logged with Python {wanted}, which is not on this machine: m2g used {python[1]}"
+        return *python, (f"{note}; an image would have {wanted}",)
     raise OutsideError(
-        f"no Python for {model} was found; it needs {wanted}",
-        hint=f"install python{wanted} (on PATH, by uv python install or pyenv), or name an environment: --environment",
+        f"there is no Python on this machine for {model}, which needs {wanted or 'Python 3'}",
+        hint=f"install it (uv python install {wanted or '3.12'}), or use your own environment: --environment PATH",
     )
 
 
-def found(minor: str) -> tuple[Path, str] | None:
-    """An interpreter of a minor version such as 3.11, and its whole version; None where this machine has none."""
+def find_python(minor: str) -> tuple[Path, str] | None:
+    """An interpreter of a minor version such as 3.11, and its full version; None if this machine has none."""
     if not minor:
         return None
-    places = [Path(sys.executable)] if minor == f"{sys.version_info[0]}.{sys.version_info[1]}" else []
+    candidates = [Path(sys.executable)] if minor == f"{sys.version_info[0]}.{sys.version_info[1]}" else []
     on_path = shutil.which(f"python{minor}")
-    places += [Path(on_path)] if on_path else []
+    candidates += [Path(on_path)] if on_path else []
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    places += sorted(pyenv.glob(f"versions/{minor}.*/bin/python"), reverse=True)
+    candidates += sorted(pyenv.glob(f"versions/{minor}.*/bin/python"), reverse=True)
     uv = shutil.which(os.environ.get("M2G_UV") or "uv")
     if uv:
         ran = process.run([uv, "python", "find", minor], environment={"UV_PYTHON_DOWNLOADS": "never"})
-        places += [Path(ran.stdout.decode(errors="replace").strip())] if ran.code == 0 else []
-    for place in places:
-        version = version_of(place)
+        candidates += [Path(ran.stdout.decode(errors="replace").strip())] if ran.code == 0 else []
+    for python in candidates:
+        version = read_version(python)
         if version and version.startswith(f"{minor}."):
-            return place, version
+            return python, version
     return None
 
 
-def version_of(python: Path) -> str:
-    """The version that an interpreter says; empty where it does not start (a shim of pyenv without a version)."""
+def read_version(python: Path) -> str:
+    """The interpreter's version; empty if it does not start (such as a pyenv shim without a version)."""
     try:
         ran = process.run([str(python), "-I", "-c", "import platform; print(platform.python_version())"], timeout=60)
     except OutsideError:

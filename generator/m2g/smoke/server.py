@@ -1,4 +1,4 @@
-"""The real servers, started here as their images start them: MLServer, MLflow's scoring server; on the loopback."""
+"""Start the real servers as their images do, on the loopback address: MLServer and MLflow's scoring server."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from m2g.smoke.environment import Environment
 
 HOST = "127.0.0.1"
 _PASSED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")
-"""What a server gets of m2g's own environment: tokens and passwords are none of a model's business."""
+"""The variables that a server gets from m2g's environment. A model must not see tokens and passwords."""
 _MLSERVER = "import sys; from mlserver.cli import main; sys.argv[0] = 'mlserver'; main()"
 _NOISE = re.compile(r"INFO|DEBUG|^\s*[\^~]+\s*$|FutureWarning|UserWarning|^\s*warnings\.warn")
 _LINES, _WIDTH = 12, 300
 
 
 class Plan(Value, frozen=True, kw_only=True):
-    """What is to be served. `variables` are the setting `env`; `passed` names more that the model gets of m2g's own."""
+    """What to serve. `variables` are those of the setting `env`; `passed` names more from m2g's own environment."""
 
     model: str
     slug: str
@@ -39,57 +39,57 @@ class Plan(Value, frozen=True, kw_only=True):
 
 
 class NotReady(M2gError):
-    """The model does not serve: that is the answer to the question, not a failure to ask it."""
+    """The model does not serve. This is a result of the test (exit code 1), not a failure of the test."""
 
     exit_code = Exit.NO
 
 
 class Server(Value, frozen=True, kw_only=True):
-    """A server that is ready. `grpc` is empty where it has none; `started` is in seconds."""
+    """A server that is ready. `grpc` is empty if it has no gRPC; `started` is how many seconds it took."""
 
     url: str
     grpc: str = ""
     started: float = 0.0
 
 
-def quiet(plan: Plan, home: Path) -> dict[str, str]:
-    """The environment of everything that runs the model's code."""
+def model_environment(plan: Plan, home: Path) -> dict[str, str]:
+    """The environment variables of every program that runs the model's code."""
     kept = {name: os.environ[name] for name in (*_PASSED, *plan.passed) if name in os.environ}
     return kept | {"HOME": str(home), "PYTHONUNBUFFERED": "1", "MLFLOW_DISABLE_TELEMETRY": "true", **plan.variables}
 
 
 @contextlib.contextmanager
-def serving(plan: Plan, environment: Environment, place: Path, asked: Callable[[str], bool]) -> Iterator[Server]:
-    """The server, from the moment its readiness path answers until the end of the block; `asked` tells whether.
+def serve(plan: Plan, environment: Environment, workspace: Path, is_ready: Callable[[str], bool]) -> Iterator[Server]:
+    """Start the server, wait until `is_ready` accepts its readiness URL, and stop it at the end of the block.
 
-    Its log is `place`/server.log. Raises InputError for a port that is taken, NotReady where it never gets ready.
+    Its log is `workspace`/server.log. Raises InputError if the port is in use, NotReady if it does not become ready.
     """
-    ports = _ports(plan.port)
+    ports = _find_ports(plan.port)
     command, variables, ready = _mlserver(plan, ports) if plan.profile != "mlflow-image" else _scoring(plan, ports)
-    log = place / "server.log"
+    log = workspace / "server.log"
     url = f"http://{HOST}:{ports[0]}"
     began = time.monotonic()
     with process.start(
         [str(environment.python), *command],
-        cwd=place / "empty",
+        cwd=workspace / "empty",
         log=log,
-        environment=quiet(plan, place) | variables,
-        remove=place,
+        environment=model_environment(plan, workspace) | variables,
+        remove=workspace,
     ) as running:
-        while not asked(f"{url}{ready}"):
+        while not is_ready(f"{url}{ready}"):
             code = running.poll(0.2)
             if code is not None:
-                raise _ended(plan, code, log)
+                raise _stopped(plan, code, log)
             if time.monotonic() - began > plan.seconds:
-                raise _slow(plan, ready, log)
-        if running.poll() is not None:  # then somebody else answers at this port
-            raise _ended(plan, running.poll() or 0, log)
+                raise _timed_out(plan, ready, log)
+        if running.poll() is not None:  # then another program answers at this port
+            raise _stopped(plan, running.poll() or 0, log)
         grpc = f"{HOST}:{ports[1]}" if plan.profile != "mlflow-image" else ""
         yield Server(url=url, grpc=grpc, started=round(time.monotonic() - began, 2))
 
 
 def _mlserver(plan: Plan, ports: list[int]) -> tuple[list[str], dict[str, str], str]:
-    """As KServe wires its runtime: everything by environment, in a folder without settings.json."""
+    """As in KServe's runtime: all settings are environment variables, and the directory has no settings.json."""
     variables = {
         "MLSERVER_HOST": HOST,
         "MLSERVER_HTTP_PORT": str(ports[0]),
@@ -106,49 +106,49 @@ def _mlserver(plan: Plan, ports: list[int]) -> tuple[list[str], dict[str, str], 
 
 
 def _scoring(plan: Plan, ports: list[int]) -> tuple[list[str], dict[str, str], str]:
-    """The application that MLflow's own image starts."""
+    """As in MLflow's own image."""
     variables = {"__pyfunc_model_path__": str(plan.folder), "MLFLOW_MODELS_WORKERS": "1"}
     command = ["-m", "uvicorn", "--host", HOST, "--port", str(ports[0]), "mlflow.pyfunc.scoring_server.app:app"]
     return command, variables, "/ping"
 
 
-def _ports(first: int) -> list[int]:
-    """Three free ports; `first` is a person's wish. Raises InputError where it is taken."""
+def _find_ports(first: int) -> list[int]:
+    """Three free ports; `first` is the one of --port, or 0. Raises InputError if that one is in use."""
     with contextlib.ExitStack() as stack:
-        found = []
-        for wish in (first, 0, 0):
+        ports = []
+        for port in (first, 0, 0):
             one = stack.enter_context(socket.socket())
             try:
-                one.bind((HOST, wish))
+                one.bind((HOST, port))
             except OSError as error:
-                hint = "end what listens there, name another port, or leave --port out: then a free one is taken"
-                raise InputError(f"port {wish} cannot be used: {error.strerror}", hint=hint) from error
-            found.append(int(one.getsockname()[1]))
-    return found
+                hint = "stop the program that uses it, name another port, or remove --port: m2g finds a free one"
+                raise InputError(f"port {port} cannot be used: {error.strerror}", hint=hint) from error
+            ports.append(int(one.getsockname()[1]))
+    return ports
 
 
-def _ended(plan: Plan, code: int, log: Path) -> NotReady:
-    how = f"by signal {-code}" if code < 0 else f"with {code}"
+def _stopped(plan: Plan, code: int, log: Path) -> NotReady:
+    how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
     return NotReady(
-        f"{_named(plan)} does not load: its server ended {how} before it was ready{last_words(log)}",
-        hint="`m2g smoke --keep-logs DIR` keeps the whole log; does the model's code need files, packages or variables "
-        "(--pass-env) that it does not bring?",
+        f"{_name(plan)} does not load: its server stopped {how} before it was ready{read_last_lines(log)}",
+        hint="keep the whole log with --keep-logs DIR; check whether the model's code needs files, packages or "
+        "environment variables (--pass-env NAME) that are missing here",
     )
 
 
-def _slow(plan: Plan, ready: str, log: Path) -> NotReady:
+def _timed_out(plan: Plan, ready: str, log: Path) -> NotReady:
     return NotReady(
-        f"{_named(plan)} was not ready within {plan.seconds:g} s: {ready} never answered 200{last_words(log)}",
-        hint="a large model may need more: --timeout SECONDS",
+        f"{_name(plan)} was not ready within {plan.seconds:g} s: {ready} never answered 200{read_last_lines(log)}",
+        hint="give a large model more time: --timeout SECONDS",
     )
 
 
-def _named(plan: Plan) -> str:
+def _name(plan: Plan) -> str:
     return f"{plan.model} version {plan.version}" if plan.version else plan.model
 
 
-def last_words(log: Path) -> str:
-    """The last lines of a log that say something, each on a line of its own; bounded, without passwords."""
+def read_last_lines(log: Path) -> str:
+    """The last lines of a log without noise and passwords, at most twelve, each indented on a line of its own."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - (64 << 10)))
@@ -156,13 +156,13 @@ def last_words(log: Path) -> str:
     except OSError:
         return ""
     lines = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines() if line.strip()]
-    told = [line for line in lines if not _NOISE.search(line)] or lines
-    return "".join(f"\n    {make_visible(hide_passwords(line), _WIDTH)}" for line in told[-_LINES:])
+    useful = [line for line in lines if not _NOISE.search(line)] or lines
+    return "".join(f"\n    {make_visible(hide_passwords(line), _WIDTH)}" for line in useful[-_LINES:])
 
 
 @contextlib.contextmanager
-def workplace() -> Iterator[Path]:
-    """A folder for the time of one smoke test; programs run in its `empty`, where nothing of anybody's lies."""
-    with tempdirs.open_folder("m2g-smoke-") as place:
-        (place / "empty").mkdir()
-        yield place
+def open_workspace() -> Iterator[Path]:
+    """A temporary directory for one smoke test. Programs run in its empty subdirectory `empty`."""
+    with tempdirs.open_folder("m2g-smoke-") as workspace:
+        (workspace / "empty").mkdir()
+        yield workspace

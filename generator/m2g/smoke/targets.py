@@ -1,4 +1,4 @@
-"""Which versions a smoke test is about: those of the committed records, one of the registry, or a folder."""
+"""The versions to test: those of the committed records, one of the registry, or a directory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import msgspec
 
-from m2g import mlmodel
 from m2g.compat import catalogue, runtime
 from m2g.compat.runtime import Runtime
 from m2g.core import tempdirs
@@ -16,21 +15,20 @@ from m2g.core.errors import InputError
 from m2g.core.model import Mlmodel, Release, Value
 from m2g.core.naming import slugify as slug_of
 from m2g.git import read
+from m2g.mlmodel import read as read_mlmodel
 from m2g.registry import download
 from m2g.repository import config as configuration
-from m2g.repository import load, state
-from m2g.repository.layout import model_yaml
+from m2g.repository import layout, load, state
 from m2g.repository.state import Repository, Scope
-from m2g.serving.decide import choose, serving_of
+from m2g.serving.decide import choose_serving, resolve_serving
 from m2g.serving.spec import RUNTIMES
 
 _FILES = ("MLmodel", "requirements.txt", "python_env.yaml", "conda.yaml", "serving_input_example.json")
-_BYTES = 1 << 20
+_MAX_BYTES = 1 << 20
 
 
-class Wish(Value, frozen=True, kw_only=True):
-    """What a person asks for; all of it may be empty. With
-    `base`, a Git ref, only what HEAD changes against it."""
+class TargetOptions(Value, frozen=True, kw_only=True):
+    """Which versions to test. `base` is a Git ref: only models that HEAD changes against it."""
 
     model: str = ""
     environments: tuple[str, ...] = ()
@@ -40,10 +38,10 @@ class Wish(Value, frozen=True, kw_only=True):
     base: str = ""
 
 
-class Trial(Value, frozen=True, kw_only=True):
-    """One version to serve. `folder` is None where it is to be downloaded from `registry`.
+class Target(Value, frozen=True, kw_only=True):
+    """One version to serve. Without `folder`, m2g downloads it from `registry`.
 
-    `runtime` describes the cluster's own of the profile mlserver, which `runtime_name` names; None where nobody did.
+    `runtime` describes the runtime `runtime_name` of the profile mlserver; None if there is no description.
     """
 
     model: str
@@ -65,112 +63,116 @@ class Trial(Value, frozen=True, kw_only=True):
         return f"{self.model} version {self.version}" if self.version else self.model
 
 
-def wished(wish: Wish, here: Path) -> list[Trial]:
-    """What is to be tested. A folder needs no repository: without one, or without a record, it stands for itself.
+def find_targets(options: TargetOptions, root: Path) -> list[Target]:
+    """The versions to test. A model directory without an environment needs no repository.
 
-    Raises InputError where nothing fits, or several versions fit one folder.
+    Raises InputError if nothing matches, or if several versions match one directory.
     """
-    if not wish.model and wish.folder is None and not wish.base:
-        raise InputError("which model?", hint="m2g smoke MODEL --env E; or --model-dir DIR for a model on this disk")
-    if wish.folder is not None and not wish.environments:
-        return [_alone(wish, wish.folder, here)]
-    found = _of_records(configuration.find_root(here), wish)
-    if (wish.folder is not None or wish.version) and len(found) > 1:
-        raise InputError(f"{wish.model} is served in several ways", hint="name one environment: --env E")
-    return found
+    if not options.model and options.folder is None and not options.base:
+        hint = "run: m2g smoke MODEL --env NAME (or m2g smoke --model-dir DIR for a model on this disk)"
+        raise InputError("a model is required", hint=hint)
+    if options.folder is not None and not options.environments:
+        return [_target_of_folder(options, options.folder, root)]
+    targets = _targets_of_records(configuration.find_root(root), options)
+    if (options.folder is not None or options.version) and len(targets) > 1:
+        environments = sorted({environment for target in targets for environment in target.environments})
+        hint = f"choose one environment: --env {' or --env '.join(environments)}"
+        raise InputError(f"{options.model} is served in several ways", hint=hint)
+    return targets
 
 
-def _alone(wish: Wish, folder: Path, root: Path) -> Trial:
-    name = wish.model or folder.resolve().name
-    facts = _facts(folder)
-    profile = wish.profile or "mlserver-image"
-    return Trial(
+def _target_of_folder(options: TargetOptions, folder: Path, root: Path) -> Target:
+    name = options.model or folder.resolve().name
+    return Target(
         model=name,
         slug=slug_of(name),
-        version=wish.version,
-        profile=profile,
-        mlmodel=facts,
+        version=options.version,
+        profile=options.profile or "mlserver-image",
+        mlmodel=_read_mlmodel(folder),
         runtime=runtime.find_runtime(catalogue.read_stock(), RUNTIMES["mlserver"], Kserve().version),
         folder=folder,
         root=root,
     )
 
 
-def _of_records(root: Path, wish: Wish) -> list[Trial]:
-    """One for each version and way of serving that the records name. Raises InputError where that is none."""
+def _targets_of_records(root: Path, options: TargetOptions) -> list[Target]:
+    """One target for each version and way of serving in the records. Raises InputError if there is none."""
     repository = load.read_repository(root)
-    state.check_environments(repository.config, Scope(environments=frozenset(wish.environments)))
-    changed = read.list_changed(root, read.find_merge_base(root, wish.base)) if wish.base else None
-    found: dict[tuple[str, ...], Trial] = {}
+    state.check_environments(repository.config, Scope(environments=frozenset(options.environments)))
+    changed = read.list_changed(root, read.find_merge_base(root, options.base)) if options.base else None
+    targets: dict[tuple[str, ...], Target] = {}
     for (slug, environment), release in sorted(repository.records.items()):
-        if wish.model not in ("", slug, release.model) or environment not in (wish.environments or (environment,)):
+        if options.model not in ("", slug, release.model):
             continue
-        if changed is not None and not changed & {
-            f"models/{slug}/releases/{environment}.json",
-            model_yaml(slug),
-        }:
+        if options.environments and environment not in options.environments:
             continue
-        trial = _trial(root, repository, slug, release, wish)
-        key = (slug, trial.version, trial.profile, str(sorted(trial.variables.items())))
-        before = found.get(key)
-        places = (*(before.environments if before else ()), environment)
-        found[key] = msgspec.structs.replace(trial, environments=places)
-    if not found and changed is None:
-        where = f" in {', '.join(wish.environments)}" if wish.environments else ""
-        hint = "`m2g render` makes records; --model-dir DIR tests a model on this disk without one"
-        raise InputError(f"{wish.model or 'the repository'} has no release record{where}", hint=hint)
-    return list(found.values())
+        if changed is not None and not changed & {layout.release(slug, environment), layout.model_yaml(slug)}:
+            continue
+        target = _target_of_release(root, repository, slug, release, options)
+        key = (slug, target.version, target.profile, str(sorted(target.variables.items())))
+        before = targets.get(key)
+        environments = (*(before.environments if before else ()), environment)
+        targets[key] = msgspec.structs.replace(target, environments=environments)
+    if not targets and changed is None:
+        where = f" in {', '.join(options.environments)}" if options.environments else ""
+        hint = "write the release records (m2g render), or test a model on this disk: --model-dir DIR"
+        raise InputError(f"{options.model or 'the repository'} has no release record{where}", hint=hint)
+    return list(targets.values())
 
 
-def _trial(root: Path, repository: Repository, slug: str, release: Release, wish: Wish) -> Trial:
-    facts = release.mlmodel
-    version = wish.version or release.version
-    if wish.folder is not None:
-        mine = _facts(wish.folder)
-        if version == release.version and (facts is None or facts.sha256 != mine.sha256):
+def _target_of_release(
+    root: Path, repository: Repository, slug: str, release: Release, options: TargetOptions
+) -> Target:
+    mlmodel = release.mlmodel
+    version = options.version or release.version
+    if options.folder is not None:
+        on_disk = _read_mlmodel(options.folder)
+        if version == release.version and (mlmodel is None or mlmodel.sha256 != on_disk.sha256):
             raise InputError(
-                f"{wish.folder} is not version {version} of {release.model}: its MLmodel differs from the record's",
-                hint="name the folder of this very version, or leave --model-dir out: then it is downloaded",
+                f"{options.folder} is not version {version} of {release.model}: its MLmodel file differs",
+                hint="name the directory of that version (--model-dir DIR), or remove --model-dir to download it",
             )
-        facts = mine
-    uri = "" if wish.folder is not None else configuration.find_registry_uri(repository.config)
-    if wish.folder is None and version != release.version:
-        facts = _of_registry(root, release.model, version, uri)
-    if facts is None:
-        raise InputError(f"{release.model} version {version} has no MLmodel file", hint="log it with MLflow")
-    release = msgspec.structs.replace(release, version=version, mlmodel=facts)
-    serving, _ = serving_of(repository, slug, release)
+        mlmodel = on_disk
+    uri = "" if options.folder is not None else configuration.find_registry_uri(repository.config)
+    if options.folder is None and version != release.version:
+        mlmodel = _download_mlmodel(root, release.model, version, uri)
+    if mlmodel is None:
+        hint = "log the model with MLflow and register that version"
+        raise InputError(f"{release.model} version {version} has no MLmodel file", hint=hint)
+    release = msgspec.structs.replace(release, version=version, mlmodel=mlmodel)
+    serving, _ = resolve_serving(repository, slug, release)
     name = serving.runtime or RUNTIMES["mlserver"]
-    return Trial(
+    return Target(
         model=release.model,
         slug=slug,
         version=version,
-        profile=wish.profile or choose(repository, slug, release).profile,
-        mlmodel=facts,
+        profile=options.profile or choose_serving(repository, slug, release).profile,
+        mlmodel=mlmodel,
         variables=serving.env,
         runtime=runtime.find_runtime(repository.runtimes, name, serving.kserve.version),
         runtime_name=name,
         limits=serving.limits,
-        folder=wish.folder,
+        folder=options.folder,
         registry=uri,
         root=root,
     )
 
 
-def _of_registry(root: Path, name: str, version: str, uri: str) -> Mlmodel:
-    """The facts of a version that no record has."""
+def _download_mlmodel(root: Path, name: str, version: str, uri: str) -> Mlmodel:
+    """The facts of a version that is in no release record."""
     with tempdirs.open_folder() as place:
-        return _facts(
+        return _read_mlmodel(
             download.download_version(download.ModelDownload(name=name, number=version), uri, place, root=root)
         )
 
 
-def _facts(folder: Path) -> Mlmodel:
+def _read_mlmodel(folder: Path) -> Mlmodel:
     contents = {}
     for name in _FILES:
         path = folder / name
-        if path.is_file() and path.stat().st_size <= _BYTES:
+        if path.is_file() and path.stat().st_size <= _MAX_BYTES:
             contents[name] = path.read_bytes()
     if "MLmodel" not in contents:
-        raise InputError(f"{folder} is no model: it has no MLmodel", hint="name the folder that MLflow wrote")
-    return mlmodel.read(contents)
+        hint = "name the directory that MLflow wrote: --model-dir DIR"
+        raise InputError(f"{folder} is not an MLflow model: it has no MLmodel file", hint=hint)
+    return read_mlmodel(contents)

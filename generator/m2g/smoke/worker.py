@@ -1,9 +1,9 @@
-"""A script for the model's own environment, which has no m2g: what pyfunc says, and questions by gRPC.
+"""A script that runs in the model's environment, where m2g is not installed: pyfunc's prediction, and gRPC requests.
 
-    python inside.py predict <body> <answer> <model folder>                     body: of MLflow's scoring server
-    python inside.py grpc <body> <answer> <host:port> <name> <times> <seconds>  body: of Open Inference
+    python worker.py predict <request> <answer> <model folder>                     request: for MLflow's scoring server
+    python worker.py grpc <request> <answer> <host:port> <name> <times> <seconds>  request: Open Inference
 
-It has to run on Python 3.8. Body and answer are files: a model may print what it likes.
+It must run on Python 3.8. Request and answer are files, because a model may print anything to stdout.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import time
 
 
-def plain(value: object) -> object:
+def to_json(value: object) -> object:
     """A value of numpy or pandas as JSON."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
@@ -25,30 +25,30 @@ def plain(value: object) -> object:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, dict):
-        return {str(name): plain(part) for name, part in value.items()}
+        return {str(name): to_json(part) for name, part in value.items()}
     if isinstance(value, (list, tuple, set)):
-        return [plain(part) for part in value]
-    return _foreign(value)
+        return [to_json(part) for part in value]
+    return _convert_array(value)
 
 
-def _foreign(value: object) -> object:
+def _convert_array(value: object) -> object:
     import pandas
 
     if isinstance(value, pandas.DataFrame):
-        return {str(name): [plain(part) for part in value[name]] for name in value.columns}
+        return {str(name): [to_json(part) for part in value[name]] for name in value.columns}
     if isinstance(value, pandas.Series):
-        return [plain(part) for part in value]
+        return [to_json(part) for part in value]
     if hasattr(value, "todense"):
-        return plain(value.todense())
+        return to_json(value.todense())
     if hasattr(value, "isoformat"):
         return str(value.isoformat())
     if hasattr(value, "dtype") and hasattr(value, "ravel") and value.dtype.kind == "M":
         return [str(part) for part in value.ravel()]
-    return plain(value.tolist()) if hasattr(value, "tolist") else str(value)
+    return to_json(value.tolist()) if hasattr(value, "tolist") else str(value)
 
 
 def predict(folder: str, body: str) -> object:
-    """What pyfunc says; the input is read as MLflow's own server reads it."""
+    """The prediction of pyfunc. The input is parsed as in MLflow's own server."""
     import mlflow.pyfunc
     from mlflow.pyfunc import scoring_server
 
@@ -59,25 +59,26 @@ def predict(folder: str, body: str) -> object:
     params = parsed.pop("params", None) or {}
     envelope = any(key in parsed for key in ("dataframe_split", "dataframe_records", "inputs", "instances"))
     schema = model.metadata.get_input_schema()
-    hinted = getattr(model.metadata, "_is_signature_from_type_hint", bool)()  # such a model checks its input itself
+    # A model whose signature comes from type hints validates its input itself.
+    hinted = getattr(model.metadata, "_is_signature_from_type_hint", bool)()
     if hinted and "inputs" in parsed:
         data = parsed["inputs"]
     else:
         data = scoring_server.infer_and_parse_data(parsed, schema) if envelope else parsed
     answer = model.predict(data, params=params) if params else model.predict(data)
-    return {"loaded": loaded, "columns": plain(answer)}
+    return {"loaded": loaded, "columns": to_json(answer)}
 
 
 def grpc(address: str, name: str, times: int, seconds: float, body: str) -> object:
-    """The first answer as REST would say it, and how long each further one took."""
+    """The first answer in the form of REST, and how long each further request took."""
     import grpc
     from mlserver.grpc import converters, dataplane_pb2_grpc
     from mlserver.types import InferenceRequest
 
-    question = json.loads(body)
-    for part in question["inputs"]:
-        part["data"] = _binary(part["data"], part["datatype"])
-    request = converters.ModelInferRequestConverter.from_types(InferenceRequest(**question), model_name=name)
+    parsed = json.loads(body)
+    for part in parsed["inputs"]:
+        part["data"] = _to_grpc(part["data"], part["datatype"])
+    request = converters.ModelInferRequestConverter.from_types(InferenceRequest(**parsed), model_name=name)
     options = [("grpc.max_receive_message_length", 32 << 20), ("grpc.enable_http_proxy", 0)]
     took = []
     with grpc.insecure_channel(address, options=options) as channel:
@@ -91,37 +92,37 @@ def grpc(address: str, name: str, times: int, seconds: float, body: str) -> obje
         except grpc.RpcError as error:
             return {"problem": f"{error.code().name}: {str(error.details())[:2000]}", "seconds": took}
     answer = converters.ModelInferResponseConverter.to_types(first)
-    outputs = [{"name": part.name, "data": [_text(cell) for cell in part.data]} for part in answer.outputs]
+    outputs = [{"name": part.name, "data": [_from_grpc(cell) for cell in part.data]} for part in answer.outputs]
     return {"answer": {"outputs": outputs, "model_version": answer.model_version}, "seconds": took}
 
 
-def _binary(data: object, datatype: str) -> object:
-    """As gRPC carries it: a flat list, text as bytes, NaN for null. A null text has no place and becomes empty."""
+def _to_grpc(data: object, datatype: str) -> object:
+    """Data as gRPC carries it: a flat list, text as bytes, null as NaN or as an empty text."""
     if isinstance(data, list):
-        parts = [_binary(part, datatype) for part in data]
+        parts = [_to_grpc(part, datatype) for part in data]
         return [cell for part in parts for cell in (part if isinstance(part, list) else [part])]
     if datatype == "BYTES":
         return (data if isinstance(data, str) else "" if data is None else json.dumps(data)).encode()
     return math.nan if data is None else data
 
 
-def _text(cell: object) -> object:
-    """gRPC carries text as bytes."""
-    return cell.decode(errors="replace") if isinstance(cell, bytes) else plain(cell)
+def _from_grpc(cell: object) -> object:
+    """Text comes as bytes."""
+    return cell.decode(errors="replace") if isinstance(cell, bytes) else to_json(cell)
 
 
 def main() -> None:
-    """The answer is there only when it is whole."""
-    what, question, answer, *rest = sys.argv[1:]
-    with open(question, encoding="utf-8") as file:
+    """Run the command. The answer file appears only when it is complete."""
+    what, request, answer, *rest = sys.argv[1:]
+    with open(request, encoding="utf-8") as file:
         body = file.read()
-    said = predict(rest[0], body) if what == "predict" else _asked(rest, body)
+    result = predict(rest[0], body) if what == "predict" else _grpc(rest, body)
     with open(answer + ".part", "w", encoding="utf-8") as file:
-        json.dump(said, file)
+        json.dump(result, file)
     os.replace(answer + ".part", answer)
 
 
-def _asked(rest: list[str], body: str) -> object:
+def _grpc(rest: list[str], body: str) -> object:
     return grpc(rest[0], rest[1], int(rest[2]), float(rest[3]), body)
 
 

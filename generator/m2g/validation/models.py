@@ -16,7 +16,7 @@ from m2g.core.finding import Finding
 from m2g.core.model import Release, Value
 from m2g.core.shard import Shard
 from m2g.rendering import example_findings
-from m2g.rendering.model import desired
+from m2g.rendering.model import render_models
 from m2g.repository import config as configuration
 from m2g.repository import layout, load, model_folder, ownership
 from m2g.repository import records as releases
@@ -26,7 +26,7 @@ from m2g.repository.model_folder import ModelFolder
 from m2g.repository.records import find_misplaced
 from m2g.repository.state import Repository
 from m2g.repository.unused_files import find_unused
-from m2g.resolution.targets import stale_pins
+from m2g.resolution.targets import find_stale_pins
 
 
 class Unit(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +115,7 @@ def look(what: Look, folder: ModelFolder, remembered: KnownFolders) -> Unit:
     records, findings = model.records, model.findings
     intents = {} if model.intent is None else {slug: model.intent}
     keyed = {(slug, environment): release for environment, release in records.items()}
-    findings += stale_pins(intents, keyed)
+    findings += find_stale_pins(intents, keyed)
     if what.config is not None:
         repository = Repository(
             config=what.config,
@@ -142,8 +142,8 @@ def _against(root: Path, repository: Repository, *, rendered: bool) -> Iterator[
     """What m2g.yaml says to it: what render would refuse (settings, storage, names), and what nothing uses."""
     yield from configuration.find_unknown_environments(repository.config, repository.intents)
     yield from find_misplaced(repository.config, repository.records)
-    wrong = () if rendered else desired(repository, repository.records).findings
-    yield from add_lines(root, (*wrong, *example_findings.findings(repository, repository.records)))
+    wrong = () if rendered else render_models(repository, repository.records).findings
+    yield from add_lines(root, (*wrong, *example_findings.check_examples(repository, repository.records)))
     yield from find_unused(repository, repository.records)
 
 

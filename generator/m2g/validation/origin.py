@@ -34,9 +34,9 @@ def of(root: Path, key: Key, kustomizations: Sequence[Kustomization], item: Mani
     for file, where, patched in _patched(custom):
         if patched[: len(place)] == place or place[: len(patched)] == patched:
             return Source(file=file, line=locate.find_line(root, file, where))
-    if custom and not (backends.of_object(item) and get_at(item, "metadata", "name") == slug):
+    if custom and not (backends.find_backend(item) and get_at(item, "metadata", "name") == slug):
         return Source(file=custom[0].file)
-    backend = backends.writing(item)
+    backend = backends.find_writer(item)
     if backend is not None and any(place[: len(known)] == known for known in backend.recorded):
         return Source(file=layout.release(slug, environment))
     return _setting(root, (slug, environment), backend, place)

@@ -190,7 +190,7 @@ def _overlay(court: Court, subject: cel_checks.Overlay, built: kustomize.BuildRe
         hint = built.hint or "run `kustomize build` on the overlay to see it; m2g builds with no network and no plugins"
         message = f"does not build: {built.error}"
         yield Finding(rule="overlay-build", file=built.at, message=message, hint=hint, environment=environment)
-    elif not any(backends.of_object(i) and get_at(i, "metadata", "name") == slug for i in built.objects):
+    elif not any(backends.find_backend(i) and get_at(i, "metadata", "name") == slug for i in built.objects):
         message = f"builds no {' or '.join(backends.main_kinds())} {slug!r}: a component deletes or renames it"
         hint = f"mend {layout.component(slug, environment)}/, or retire the model"
         yield Finding(rule="service-missing", file=built.folder, message=message, hint=hint, environment=environment)
@@ -205,7 +205,7 @@ def _object(
 ) -> Iterator[Finding]:
     slug, environment = subject.key
     release = subject.release if get_at(item, "metadata", "name") == slug else None
-    backend = backends.of_object(item)
+    backend = backends.find_backend(item)
     asked = rules.CheckedObject(
         manifest=item,
         kserve=subject.kserve,

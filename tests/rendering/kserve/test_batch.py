@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from m2g.changes.update import RenderOptions
-from m2g.commands.validate import Options, validate
+from m2g.commands.validate import ValidateOptions, validate
 from m2g.core import manifest
 from m2g.core.finding import Finding
 from m2g.core.model import Image, Release
@@ -39,7 +39,7 @@ def made(root: Path) -> manifest.Manifest:
 def test_a_job_with_the_image_of_the_version(tmp_path: Path) -> None:
     root, findings = world(tmp_path, JOB, serviceAccountName="models", env={"AWS_REGION": "eu-west-1"})
     assert findings == ()
-    assert [finding for finding in validate(root, Options()).findings if finding.severity == "error"] == []
+    assert [finding for finding in validate(root, ValidateOptions()).findings if finding.severity == "error"] == []
     job = made(root)
     assert (job["kind"], job["apiVersion"]) == ("Job", "batch/v1")
     pod = manifest.get_at(job, "spec", "template", "spec")
@@ -81,7 +81,7 @@ def test_a_schedule_is_a_cron_job_that_does_not_overlap(tmp_path: Path) -> None:
     }
     root, findings = world(tmp_path, batch, release(slug := "wine", image=Image(name=IMAGE, profile="mlserver-image")))
     assert findings == ()
-    assert [finding for finding in validate(root, Options()).findings if finding.severity == "error"] == []
+    assert [finding for finding in validate(root, ValidateOptions()).findings if finding.severity == "error"] == []
     job = made(root)
     assert (job["kind"], manifest.get_at(job, "metadata", "name")) == ("CronJob", f"{slug}-batch")
     assert manifest.get_at(job, "spec", "concurrencyPolicy") == "Forbid"
@@ -97,7 +97,7 @@ def test_claims_are_mounted(tmp_path: Path) -> None:
     batch = {"input": "pvc://rows/new/wine.csv", "output": "pvc://done/wine.json"}
     root, findings = world(tmp_path, batch)
     assert findings == ()
-    assert [finding for finding in validate(root, Options()).findings if finding.severity == "error"] == []
+    assert [finding for finding in validate(root, ValidateOptions()).findings if finding.severity == "error"] == []
     pod = manifest.get_at(made(root), "spec", "template", "spec")
     assert manifest.get_at(pod, "volumes") == [
         {"name": "claim-0", "persistentVolumeClaim": {"claimName": "done"}},

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from m2g.commands.validate import Options, validate
+from m2g.commands.validate import ValidateOptions, validate
 from m2g.core import resources
 from m2g.core.finding import Finding, Severity
 from tests.support.fleet import narrowed
@@ -39,7 +39,7 @@ def policy(expression: str, **fields: str) -> str:
 
 def check(root: Path, **scope: str) -> tuple[Finding, ...]:
     chosen = narrowed(scope)
-    return validate(root, Options(scope=chosen, today=TODAY)).findings
+    return validate(root, ValidateOptions(scope=chosen, today=TODAY)).findings
 
 
 def override(**changes: str) -> str:
@@ -179,7 +179,7 @@ def test_a_link_out_of_the_repository_is_not_read(tmp_path: Path) -> None:
 def test_an_override_holds_until_its_last_day(tmp_path: Path) -> None:
     root = repository(tmp_path, STORAGE, a=NEVER, overrides=override())
     assert check(root) == ()
-    late = validate(root, Options(today=date(2026, 11, 21))).findings
+    late = validate(root, ValidateOptions(today=date(2026, 11, 21))).findings
     assert sorted(finding.rule for finding in late) == ["override-expired", "policy/p"]
     (ended,) = (finding for finding in late if finding.rule == "override-expired")
     assert (ended.file, ended.line, ended.severity) == ("policies/overrides.yaml", 2, Severity.ERROR)

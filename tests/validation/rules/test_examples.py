@@ -31,12 +31,12 @@ def test_the_schema_finds_what_needs_no_rule(item: SchemaRule) -> None:
 
 
 def test_every_entry_of_the_reference_has_its_rule() -> None:
-    covered = {source for rule in explain.pages() for source in rule.covers}
+    covered = {source for rule in explain.list_rules() for source in rule.covers}
     assert covered ^ REFERENCE == set()
 
 
 def test_rules_have_their_words() -> None:
-    every = explain.pages()
+    every = explain.list_rules()
     assert len({rule.id for rule in every}) == len(every)
     for rule in every:
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", rule.id)
@@ -49,4 +49,4 @@ def test_rules_have_their_words() -> None:
 
 def test_no_example_is_left_over() -> None:
     files = {path.stem for path in explain._FOLDER.glob("*.yaml")}
-    assert files == {page.id for page in explain.pages()}
+    assert files == {page.id for page in explain.list_rules()}

@@ -20,7 +20,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from m2g.commands import schemas as verb
-from m2g.commands.validate import Options, validate
+from m2g.commands.validate import ValidateOptions, validate
 from m2g.core.errors import InputError, M2gError, OutsideError
 from m2g.core.finding import Report
 from m2g.validation.schemas import Catalogue, crd, repository_schemas
@@ -168,7 +168,7 @@ def test_what_is_imported_comes_before_ours(root: Path) -> None:
     item = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": "a"}, "spec": {"own": "x"}}
     assert catalogue(root).find_violations(item, kserve="0.21") == []
     assert Catalogue().find_violations(item, kserve="0.21") != []
-    (row,) = (row for row in verb.listed(root) if row.kind == "ScaledObject")
+    (row,) = (row for row in verb.list_schemas(root) if row.kind == "ScaledObject")
     assert (row.version, row.file) == ("imported", "schemas/keda.sh/scaledobject_v1alpha1.json")
 
 
@@ -176,7 +176,7 @@ def with_widget(root: Path, **spec: object) -> Report:
     imported(root, definition())
     (root / "platform").mkdir()
     (root / "platform/widget.yaml").write_text(ryaml.dumps(widget(**spec)))
-    return validate(root, Options())
+    return validate(root, ValidateOptions())
 
 
 def test_rules_of_a_crd_are_evaluated_and_the_rest_is_counted(root: Path) -> None:
@@ -289,7 +289,7 @@ def test_nothing_is_written_through_a_link(root: Path, tmp_path: Path) -> None:
 
 
 def test_no_file_is_said(root: Path) -> None:
-    with pytest.raises(InputError, match="is no file"):
+    with pytest.raises(InputError, match="is not a file"):
         verb.import_files(root, root, [Path("nowhere.yaml")])
 
 
@@ -322,7 +322,7 @@ def test_a_broken_schema_file_is_a_finding(root: Path, content: str) -> None:
     path = root / "schemas/example.com/a_v1.json"
     path.parent.mkdir(parents=True)
     path.write_text(content)
-    (finding,) = validate(root, Options()).findings
+    (finding,) = validate(root, ValidateOptions()).findings
     assert (finding.rule, finding.file) == ("schema-invalid", "schemas/example.com/a_v1.json")
 
 
@@ -367,9 +367,9 @@ def test_without_kubectl_the_error_says_so(root: Path, tmp_path: Path, monkeypat
 
 def test_show_knows_kinds_by_short_and_by_whole_name(root: Path) -> None:
     imported(root, definition())
-    assert verb.show(root, "Widget", "") == verb.show(root, "example.com/v1/Widget", "")
-    assert verb.show(None, "HTTPRoute", "")["$ref"] == "#/$defs/v1.HTTPRoute"
-    assert verb.show(None, "v1/ConfigMap", "")
+    assert verb.show_schema(root, "Widget", "") == verb.show_schema(root, "example.com/v1/Widget", "")
+    assert verb.show_schema(None, "HTTPRoute", "")["$ref"] == "#/$defs/v1.HTTPRoute"
+    assert verb.show_schema(None, "v1/ConfigMap", "")
     for kind, words in (
         ("Wiget", "no schema"),
         ("Kustomization", "several API groups"),
@@ -377,7 +377,7 @@ def test_show_knows_kinds_by_short_and_by_whole_name(root: Path) -> None:
         ("/", "no"),
     ):
         with pytest.raises(InputError, match=words):
-            verb.show(root, kind, "")
+            verb.show_schema(root, kind, "")
 
 
 WORDS = """type properties items pattern enum required format minimum default oneOf not additionalProperties nullable

@@ -1,4 +1,4 @@
-"""A build context as files: Dockerfile, locked requirements, what it was made of; the same bytes for the same input."""
+"""The files of a build context: Dockerfile, locked requirements, marker. The same input gives the same bytes."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from m2g.core.config_types import Profile
 from m2g.core.errors import InputError
 from m2g.core.model import Release, Value
 from m2g.core.stamp import stamp, strip_stamp
-from m2g.image.context.dockerfile import MODEL_DIR, Recipe, dockerfile
-from m2g.image.context.requirements import Wanted, wanted, without_credentials
-from m2g.image.context.stock import like
+from m2g.image.context.dockerfile import MODEL_DIR, DockerfileOptions, render_dockerfile
+from m2g.image.context.requirements import Requirements, image_requirements, remove_credentials
+from m2g.image.context.stock import runtime_requirements
 
 __all__ = [
     "MARKER",
     "MODEL_DIR",
+    "ContextSpec",
     "Marker",
-    "Order",
-    "Wanted",
-    "base_of",
-    "files",
-    "like",
-    "marker",
-    "wanted",
-    "without_credentials",
+    "Requirements",
+    "choose_base",
+    "decode_marker",
+    "image_requirements",
+    "make_files",
+    "remove_credentials",
+    "runtime_requirements",
 ]
 
 MARKER = "m2g-image.json"
@@ -34,13 +34,13 @@ _BASE = re.compile(
 )
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 _PACKAGES = {"lightgbm": "libgomp1"}
-"""Python package to the Debian package that its wheel needs and python:slim does not have."""
+"""Python package → the Debian package that its wheel needs and that python:slim lacks."""
 _IGNORE = "*\n!requirements.txt\n!model\n!model/**\n"
 _OLDEST, _NEWEST_FOR_MLSERVER = (3, 9), (3, 12)
 
 
 class Marker(Value, frozen=True, kw_only=True):
-    """m2g-image.json: which version the context is for. By it m2g knows its own folder, and `--record` the version."""
+    """m2g-image.json: the version that a context is for. It also tells that m2g wrote the directory."""
 
     schema: int = 1
     model: str
@@ -52,8 +52,8 @@ class Marker(Value, frozen=True, kw_only=True):
     files: tuple[str, ...] = ()
 
 
-class Order(Value, frozen=True, kw_only=True):
-    """What is to be built. `lock` is what uv wrote: every package with version and hashes."""
+class ContextSpec(Value, frozen=True, kw_only=True):
+    """What to build. `lock` is uv's output: every package with version and hashes."""
 
     slug: str
     release: Release
@@ -63,60 +63,63 @@ class Order(Value, frozen=True, kw_only=True):
     indexes: tuple[str, ...] = ()
 
 
-def base_of(python: str, given: str, profile: Profile) -> str:
-    """The base image: what a person named, else Python's own for the minor version of the model.
+def choose_base(python: str, given: str, profile: Profile) -> str:
+    """The base image: `given` if it is not empty, otherwise python:X.Y-slim for the model's Python.
 
-    Raises InputError for a name that is none, for `latest`, and for a Python that has no server.
+    Raises InputError for an invalid image name, for `latest`, and for a Python that the server does not support.
     """
-    found = re.fullmatch(r"([0-9]+)\.([0-9]+)(\..*)?", python)
-    minor = (int(found[1]), int(found[2])) if found else (0, 0)
-    if found is None or minor < _OLDEST:
-        said = f"is of Python {python}" if python else "does not say its Python"
-        raise InputError(f"the model {said}; an image needs 3.9 or newer", hint="log it again with a newer Python")
+    parts = re.fullmatch(r"([0-9]+)\.([0-9]+)(\..*)?", python)
+    minor = (int(parts[1]), int(parts[2])) if parts else (0, 0)
+    if parts is None or minor < _OLDEST:
+        reason = f"was logged with Python {python}" if python else "does not say its Python version"
+        hint = "log the model again with Python 3.9 or newer"
+        raise InputError(f"the model {reason}; an image needs Python 3.9 or newer", hint=hint)
     if profile == "mlserver-image" and minor > _NEWEST_FOR_MLSERVER:
-        hint = "set profile: mlflow-image, or log the model again with Python 3.12 or older"
-        raise InputError(f"the model is of Python {python}; MLServer 1.7.1 has 3.9 to 3.12", hint=hint)
+        hint = "set profile: mlflow-image in model.yaml, or log the model again with Python 3.12 or older"
+        raise InputError(
+            f"the model was logged with Python {python}; MLServer 1.7.1 supports Python 3.9 to 3.12", hint=hint
+        )
     if not given:
         return f"python:{minor[0]}.{minor[1]}-slim"
     tag = given.partition("@")[0].rpartition("/")[2].partition(":")[2]
     if not _BASE.fullmatch(given) or ("@" not in given and tag in ("", "latest")):
-        hint = f"such as python:{minor[0]}.{minor[1]}-slim@sha256:…"
-        raise InputError(f"{given[:200]!r} is no image with a tag or a digest", hint=hint)
+        hint = f"name one such as python:{minor[0]}.{minor[1]}-slim or python:{minor[0]}.{minor[1]}-slim@sha256:…"
+        raise InputError(f"{given[:200]!r} is not a base image with a version tag or a digest", hint=hint)
     return given
 
 
-def files(order: Order, model: tuple[str, ...] = ()) -> dict[str, bytes]:
-    """Path to content; `model` are the paths of the model's own files, which are written beside them."""
-    versions = {name.lower(): found for name, found in _PIN.findall(order.lock)}
-    release = order.release
-    recipe = Recipe(
-        profile=order.profile,
-        base=order.base,
-        slug=order.slug,
+def make_files(spec: ContextSpec, model: tuple[str, ...] = ()) -> dict[str, bytes]:
+    """Path → content. `model` are the paths of the model's own files, which the caller copies."""
+    versions = {name.lower(): version for name, version in _PIN.findall(spec.lock)}
+    release = spec.release
+    options = DockerfileOptions(
+        profile=spec.profile,
+        base=spec.base,
+        slug=spec.slug,
         model=release.model,
         version=release.version,
         mlflow=versions.get("mlflow", ""),
         packages=tuple(sorted({_PACKAGES[name] for name in versions if name in _PACKAGES})),
     )
-    locked = "".join(f"{option}\n" for option in order.indexes) + order.lock
-    made = {
-        "Dockerfile": dockerfile(recipe).encode(),
-        "requirements.txt": locked.encode(),
+    requirements = "".join(f"{option}\n" for option in spec.indexes) + spec.lock
+    files = {
+        "Dockerfile": render_dockerfile(options).encode(),
+        "requirements.txt": requirements.encode(),
         ".dockerignore": _IGNORE.encode(),
     }
-    said = Marker(
+    marker = Marker(
         model=release.model,
-        slug=order.slug,
+        slug=spec.slug,
         version=release.version,
-        profile=order.profile,
-        base=order.base,
+        profile=spec.profile,
+        base=spec.base,
         mlmodel=release.mlmodel.sha256 if release.mlmodel else "",
-        files=tuple(sorted([*made, *model])),
+        files=tuple(sorted([*files, *model])),
     )
-    text = msgspec.json.format(msgspec.json.encode(said), indent=2).decode() + "\n"
-    return made | {MARKER: stamp(MARKER, text)}
+    text = msgspec.json.format(msgspec.json.encode(marker), indent=2).decode() + "\n"
+    return files | {MARKER: stamp(MARKER, text)}
 
 
-def marker(content: bytes) -> Marker:
-    """The marker from its bytes. Raises msgspec's errors for anything else."""
+def decode_marker(content: bytes) -> Marker:
+    """Decode the marker. Raises msgspec's errors if it is not one."""
     return msgspec.json.decode(strip_stamp(content), type=Marker)

@@ -1,4 +1,4 @@
-"""The Dockerfile of a build context; docker, buildah and kaniko (1.8 and newer) read it."""
+"""The Dockerfile of a build context, for docker, buildah and kaniko (1.8 and newer)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from m2g.core.config_types import Profile
 from m2g.core.model import Value
 
 _WITH_UVICORN = (2, 21)
-"""The MLflow whose scoring server is no longer a Flask application."""
+"""From this MLflow version on, the scoring server is not a Flask application any more."""
 MODEL_DIR = "/opt/ml/model"
 _TEMPLATE = """\
-# Written by `m2g image`; changes are lost when it is written again.
+# Written by `m2g image`. Do not edit: m2g overwrites changes.
 FROM {{ base }}
 
 LABEL org.opencontainers.image.title={{ slug | text }} \\
@@ -31,8 +31,8 @@ RUN apt-get update \\
  && rm -rf /var/lib/apt/lists/*
 {% endif %}
 
-# An index of your own: docker build --secret id=pip_conf,src=pip.conf (kaniko: mount the file at /etc/pip.conf).
-# Only wheels, only with these hashes: nothing is compiled, and nothing that was not locked gets in.
+# For a private index: docker build --secret id=pip_conf,src=pip.conf (kaniko: mount the file at /etc/pip.conf).
+# pip installs only wheels with these hashes: it compiles nothing and installs nothing that is not locked.
 COPY requirements.txt /opt/m2g/requirements.txt
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \\
     python -m pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-deps \\
@@ -69,8 +69,8 @@ CMD {{ command }}
 """
 
 
-class Recipe(Value, frozen=True, kw_only=True):
-    """What a Dockerfile depends on. `mlflow` is the locked version; `packages` are Debian's."""
+class DockerfileOptions(Value, frozen=True, kw_only=True):
+    """What a Dockerfile depends on. `mlflow` is the locked version; `packages` are Debian packages."""
 
     profile: Profile
     base: str
@@ -81,22 +81,22 @@ class Recipe(Value, frozen=True, kw_only=True):
     packages: tuple[str, ...] = ()
 
 
-def dockerfile(recipe: Recipe) -> str:
-    """Its text."""
-    return _page().render(
-        **{name: getattr(recipe, name) for name in recipe.__struct_fields__},
-        command=json.dumps(_command(recipe)),
+def render_dockerfile(options: DockerfileOptions) -> str:
+    """The text of the Dockerfile."""
+    return _template().render(
+        **{name: getattr(options, name) for name in options.__struct_fields__},
+        command=json.dumps(_command(options)),
         model_dir=MODEL_DIR,
     )
 
 
-def _command(recipe: Recipe) -> list[str]:
-    """The server as the first process (exec), so that it gets Kubernetes' SIGTERM."""
-    if recipe.profile == "mlserver-image":
-        # Not /mnt/models: a model folder may carry settings.json of anybody's, which would win over the environment.
+def _command(options: DockerfileOptions) -> list[str]:
+    """The command of the server. It runs as the first process (exec), so that Kubernetes' SIGTERM reaches it."""
+    if options.profile == "mlserver-image":
+        # Not /mnt/models: a settings.json in the model's directory would override the environment variables.
         return ["mlserver", "start", "/opt/m2g"]
-    found = re.match(r"([0-9]+)\.([0-9]+)", recipe.mlflow)
-    version = (int(found[1]), int(found[2])) if found else _WITH_UVICORN
+    parts = re.match(r"([0-9]+)\.([0-9]+)", options.mlflow)
+    version = (int(parts[1]), int(parts[2])) if parts else _WITH_UVICORN
     workers = '--workers "${MLFLOW_MODELS_WORKERS:-1}"'
     if version >= _WITH_UVICORN:
         server = f"uvicorn --host 0.0.0.0 --port 8080 {workers} mlflow.pyfunc.scoring_server.app:app"
@@ -106,9 +106,9 @@ def _command(recipe: Recipe) -> list[str]:
 
 
 @functools.cache
-def _page() -> jinja2.Template:
+def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        autoescape=False,  # noqa: S701 - a Dockerfile, escaped by the filters below
+        autoescape=False,  # noqa: S701 - a Dockerfile is not HTML; the filters below escape it
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
@@ -119,5 +119,5 @@ def _page() -> jinja2.Template:
 
 
 def _text(text: str) -> str:
-    """A quoted value in which Docker expands nothing."""
+    """Quote a value so that Docker expands no variable in it."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$") + '"'

@@ -1,4 +1,4 @@
-"""A model's requirement lines → what can be locked: no credentials, no places of the author's machine."""
+"""A model's requirement lines → requirements that can be locked: no credentials, no paths of the author's machine."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _USERINFO = re.compile(r"(?<=//)[^/\s@]*@")
 INDEX = re.compile(r"(-i|--index-url|--extra-index-url|-f|--find-links)[ =]+(\S+)")
 _SERVER = {"mlserver": "==1.7.1", "mlserver-mlflow": "==1.7.1", "uvloop": "<0.22", "pandas": "<3"}
-"""With the bounds that MLServer 1.7.1 needs and does not say (MLServer#2286: with uvloop 0.22 its workers die)."""
-_PANDAS_3 = "the model asks for pandas 3: MLServer 1.7.1 cannot answer with a DataFrame that has text columns"
+"""With bounds that MLServer 1.7.1 needs but does not declare (MLServer#2286: its workers crash with uvloop 0.22)."""
+_PANDAS_3 = "the model requires pandas 3: MLServer 1.7.1 cannot return a DataFrame with text columns"
 _STORES = {
     "s3": ("boto3",),
     "gs": ("google-cloud-storage",),
@@ -28,14 +28,14 @@ _STORES = {
     "abfss": ("azure-identity", "azure-storage-file-datalake"),
     "hdfs": ("pyarrow",),
 }
-"""Scheme to what MLflow needs for it and does not bring along."""
+"""URI scheme → the packages that MLflow needs for it and does not install."""
 _MAX = 500
 
 
-class Wanted(Value, frozen=True, kw_only=True):
-    """`lines` are requirements, `indexes` options of pip; `notes` say to a person what was changed and why.
+class Requirements(Value, frozen=True, kw_only=True):
+    """Requirement `lines`, pip options for `indexes`, and `notes` for the user about what m2g changed and why.
 
-    `constraints` hold for what is installed, without installing anything.
+    `constraints` limit the versions of packages but do not install them.
     """
 
     lines: tuple[str, ...]
@@ -44,13 +44,18 @@ class Wanted(Value, frozen=True, kw_only=True):
     constraints: tuple[str, ...] = ()
 
 
-def wanted(given: Sequence[str], profile: Profile, mlflow_version: str, places: Sequence[str] = ()) -> Wanted:
-    """What the image of a profile must have, and MLflow to read and write `places`, URIs of a batch.
+def image_requirements(
+    given: Sequence[str], profile: Profile, mlflow_version: str, batch_uris: Sequence[str] = ()
+) -> Requirements:
+    """The requirements of an image: the model's, the server's, and what MLflow needs to access `batch_uris`.
 
-    Raises InputError for a requirement that no lock can hold, by name.
+    Raises InputError for a requirement that cannot be locked.
     """
     if len(given) > _MAX:
-        raise InputError(f"the model has {len(given)} requirement lines; m2g locks {_MAX} at most")
+        raise InputError(
+            f"the model has {len(given)} requirement lines; m2g locks at most {_MAX}",
+            hint="log the model again with fewer pip_requirements",
+        )
     lines: dict[str, Requirement] = {}
     indexes: list[str] = []
     notes: list[str] = []
@@ -58,40 +63,40 @@ def wanted(given: Sequence[str], profile: Profile, mlflow_version: str, places: 
         line = re.sub(r"(^|\s)#.*", "", text).strip()
         found = INDEX.fullmatch(line)
         if found:
-            indexes.append(indexed(found[1], found[2], notes))
+            indexes.append(index_option(found[1], found[2], notes))
         elif line.startswith(("-c", "--constraint")):
-            notes.append(f"{line!r} is left out: a record does not hold that file; the pins of the requirements hold")
+            notes.append(f"m2g ignored {line!r}: MLflow does not store that file")
         elif line and not line.startswith(("--trusted-host", "--no-binary", "--prefer-binary", "--pre")):
             lines[line] = _released(line)
-    have = {normalize_name(requirement.name) for requirement in lines.values()}
-    added = [] if "mlflow" in have else [f"mlflow=={mlflow_version}" if mlflow_version else "mlflow"]
-    stores = {name for uri in places for name in _STORES.get(uri.partition("://")[0], ())}
-    added += sorted(stores - have)
+    names = {normalize_name(requirement.name) for requirement in lines.values()}
+    added = [] if "mlflow" in names else [f"mlflow=={mlflow_version}" if mlflow_version else "mlflow"]
+    stores = {name for uri in batch_uris for name in _STORES.get(uri.partition("://")[0], ())}
+    added += sorted(stores - names)
     if profile == "mlserver-image":
-        added += [f"{name}{version}" for name, version in _SERVER.items() if name not in have]
-        if any(normalize_name(one.name) == "pandas" and _is_3(one) for one in lines.values()):
+        added += [f"{name}{version}" for name, version in _SERVER.items() if name not in names]
+        if any(normalize_name(one.name) == "pandas" and _needs_version_3(one) for one in lines.values()):
             notes.append(_PANDAS_3)
-    return Wanted(lines=(*lines, *added), indexes=tuple(dict.fromkeys(indexes)), notes=tuple(notes))
+    return Requirements(lines=(*lines, *added), indexes=tuple(dict.fromkeys(indexes)), notes=tuple(notes))
 
 
-def without_credentials(content: bytes) -> bytes:
-    """A list of packages without user and password of the addresses in it."""
+def remove_credentials(content: bytes) -> bytes:
+    """Remove user and password from all URLs in a list of packages."""
     return re.sub(rb"(https?://)[^/\s@\"']*@", rb"\1", content)
 
 
-def _is_3(pandas: Requirement) -> bool:
-    """Whether it takes no pandas before 3."""
+def _needs_version_3(pandas: Requirement) -> bool:
+    """Whether the requirement excludes every pandas before version 3."""
     bounds = (one.version for one in pandas.specifier if one.operator in ("==", "===", "~=", ">=", ">"))
     return any(parse_version(version) >= (3,) for version in bounds)
 
 
-def indexed(option: str, address: str, notes: list[str]) -> str:
-    """An option of pip that names an index, in its long form; says to `notes` what was taken out of it."""
+def index_option(option: str, address: str, notes: list[str]) -> str:
+    """A pip option that names an index, in its long form and without credentials; adds to `notes` what it removed."""
     return f"{_long(option)} {_address(address, notes)}"
 
 
 def find_released(line: str) -> Requirement | None:
-    """The requirement of a line that an index can answer; None where it is no requirement, or leads somewhere else."""
+    """The requirement of a line, if it is a package of an index; None for a URL, a path or anything else."""
     return None if "@" in line or find_unprintable(line) else parse_requirement(line)
 
 
@@ -103,25 +108,24 @@ def _released(line: str) -> Requirement:
     shown = _USERINFO.sub("", line)[:120]
     what = f"the requirement {(shown if elsewhere is None else elsewhere.name)!r}"
     raise InputError(
-        f"{what} is no released package: {shown!r}",
-        hint="a lock holds names, versions and hashes: publish the package to an index that the build can read, and "
-        "log the model with pip_requirements that name it",
+        f"{what} is not a released package: {shown!r}",
+        hint="publish the package to an index that the build can read, and log the model again with pip_requirements "
+        "that name it with its version",
     )
 
 
 def _address(address: str, notes: list[str]) -> str:
-    """The URL of an index without user and password. A path of the author's machine is refused."""
-    if not re.fullmatch(r"https?://[^\s\"'\\`$;|&<>]+", address := _USERINFO.sub("", address)) or find_unprintable(
-        address
-    ):
+    """The URL of an index without user and password. Raises InputError for a path on the author's machine."""
+    address = _USERINFO.sub("", address)
+    if not re.fullmatch(r"https?://[^\s\"'\\`$;|&<>]+", address) or find_unprintable(address):
         raise InputError(
-            f"the requirements name the index {address[:120]!r}, which is no http(s) address",
-            hint="log the model with an index that the build can read, or without one",
+            f"the requirements name the index {address[:120]!r}, which is not an http(s) URL",
+            hint="log the model again with an index that the build can read, or without one",
         )
-    stripped = (
-        f"{address} is written without user and password: give them to uv by UV_INDEX or ~/.netrc, and to the build"
+    notes.append(
+        f"{address} is written without user and password: give them to uv by UV_INDEX or ~/.netrc, and to the build "
+        "as the secret pip_conf"
     )
-    notes.append(stripped + " as the secret pip_conf")
     return address
 
 

@@ -1,6 +1,6 @@
 """The Flux Kustomization of one model in one environment (kustomize.toolkit.fluxcd.io/v1).
 
-`wait` stays false: which objects tell the health of a model is the backend's to say.
+`wait` is false: the backend decides which objects show the health of a model.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from m2g.serving.backends import BACKENDS
 from m2g.serving.spec import Serving
 
 
-def kustomization(slug: str, environment: str, place: Environment, flux: Flux, serving: Serving) -> dict[str, Plain]:
+def render_kustomization(
+    slug: str, environment: str, place: Environment, flux: Flux, serving: Serving
+) -> dict[str, Plain]:
     """fleet/<env>/<slug>.yaml"""
     spec: dict[str, Plain] = {
         "interval": flux.interval,
@@ -35,7 +37,7 @@ def kustomization(slug: str, environment: str, place: Environment, flux: Flux, s
         "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
         "kind": "Kustomization",
         "metadata": {
-            # A dot, which no slug and no environment has: `a-b` in `c` and `a` in `b-c` must stay two.
+            # Slugs and environments have no dots, so `a-b` in `c` and `a` in `b-c` get different names.
             "name": f"{slug}.{environment}",
             "namespace": flux.namespace,
             "labels": {"app.kubernetes.io/managed-by": "m2g", "m2g.dev/environment": environment},

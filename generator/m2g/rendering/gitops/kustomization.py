@@ -1,6 +1,6 @@
-"""Kustomization files and the JSON 6902 patch that turns a base into one environment's object.
+"""Kustomization files, and the JSON 6902 patch that turns a base into one environment's object.
 
-Strategic-merge patches replace lists in custom resources and lose what is in them; JSON 6902 says what it does.
+Strategic merge patches replace lists in custom resources and lose their content. A JSON 6902 patch does not.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ from m2g.repository.layout import BASE, CUSTOM, RELEASE
 PATCH = "patch.yaml"
 
 
-def base(resources: Sequence[str]) -> dict[str, Plain]:
+def render_base(resources: Sequence[str]) -> dict[str, Plain]:
     """base/kustomization.yaml"""
     return _kustomization({"resources": list(resources)})
 
 
-def overlay(
+def render_overlay(
     base: Mapping[str, Object], objects: Mapping[str, Object], namespace: str, environment: str, *, custom: bool
 ) -> dict[str, Plain]:
     """The files of overlays/<env>/, by path relative to it.
 
-    An object that the base has becomes a patch of it, every other one a resource of its own. `custom`: a person has a
-    component. Kustomize applies components before the patches beside them; so m2g's patches are then one level below,
-    and the person has the last word.
+    An object that the base has becomes a patch, every other one a resource of its own. `custom`: people wrote a
+    component. Kustomize applies components before the patches of the same kustomization, so m2g's patches are then one
+    directory below, and the component is applied last.
     """
-    beside = {name: item for name, item in objects.items() if name not in base}
+    others = {name: item for name, item in objects.items() if name not in base}
     patches = {
-        _patch_file(number, name): (patch(item, objects[name]), _target(item))
+        _patch_file(number, name): (make_patch(item, objects[name]), _target(item))
         for number, (name, item) in enumerate(base.items())
     }
     patches = {file: (operations, target) for file, (operations, target) in patches.items() if operations}
     up = "../../.." if custom else "../.."
-    resources = [*([f"{up}/{BASE}"] if base else []), *sorted(beside)]
+    resources = [*([f"{up}/{BASE}"] if base else []), *sorted(others)]
     body: dict[str, Plain] = {
         "resources": resources,
         "patches": [{"path": file, "target": target} for file, (_, target) in patches.items()],
     }
-    contents: dict[str, Plain] = {**beside, **{file: operations for file, (operations, _) in patches.items()}}
+    contents: dict[str, Plain] = {**others, **{file: operations for file, (operations, _) in patches.items()}}
     if not custom:
         return {"kustomization.yaml": _kustomization({"namespace": namespace, **body}), **contents}
     top: dict[str, Plain] = {
@@ -71,14 +71,16 @@ def _target(item: Object) -> dict[str, Plain]:
     return {**({"group": group} if group else {}), "version": version, "kind": item["kind"], "name": name}
 
 
-def patch(before: Mapping[str, Plain], after: Mapping[str, Plain]) -> list[Plain]:
-    """The JSON 6902 operations (RFC 6902) that make `after` of `before`; lists are replaced whole."""
+def make_patch(before: Mapping[str, Plain], after: Mapping[str, Plain]) -> list[Plain]:
+    """The JSON patch operations (RFC 6902) that turn `before` into `after`. Lists are replaced completely."""
     operations: list[Plain] = []
-    _differences(before, after, "", operations)
+    _add_operations(before, after, "", operations)
     return operations
 
 
-def _differences(before: Mapping[str, Plain], after: Mapping[str, Plain], path: str, operations: list[Plain]) -> None:
+def _add_operations(
+    before: Mapping[str, Plain], after: Mapping[str, Plain], path: str, operations: list[Plain]
+) -> None:
     operations.extend({"op": "remove", "path": f"{path}/{_pointer(key)}"} for key in before if key not in after)
     for key, value in after.items():
         old = before.get(key)
@@ -88,7 +90,7 @@ def _differences(before: Mapping[str, Plain], after: Mapping[str, Plain], path: 
         if key not in before:
             operations.append({"op": "add", "path": place, "value": value})
         elif isinstance(old, Mapping) and isinstance(value, Mapping):
-            _differences(old, value, place, operations)
+            _add_operations(old, value, place, operations)
         else:
             operations.append({"op": "replace", "path": place, "value": value})
 

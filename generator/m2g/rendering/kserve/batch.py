@@ -1,4 +1,4 @@
-"""Batch predictions: a Job for each version, or a CronJob, that runs `mlflow models predict` on a file."""
+"""Batch predictions: a Job for each version, or a CronJob, runs `mlflow models predict` on a file."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import hashlib
 import json
 
 from m2g.core.yaml_writer import Plain
-from m2g.rendering.kserve.common import environment, privileges
-from m2g.rendering.objects import Object, Subject
+from m2g.rendering.kserve.common import render_env, restrict_privileges
+from m2g.rendering.objects import Object, ServedModel
 from m2g.serving.batch_run import BatchRun
 from m2g.serving.spec import Serving
 
@@ -22,18 +22,18 @@ mlflow models predict --env-manager local --model-uri "$M2G_MODEL" --content-typ
 python -c 'import sys, mlflow.store.artifact.artifact_repository_registry as r
 r.get_artifact_repository(sys.argv[1]).log_artifact(sys.argv[2])' "${M2G_OUTPUT%/*}" "output/${M2G_OUTPUT##*/}"
 """
-"""Predictions reach their place only whole, by one upload at the end. A local path is a place, too."""
+"""One upload at the end, so that the output is never incomplete. The URIs may be local paths."""
 _CLAIMS = "/mnt/claims"
 _RETRIES = 2
 
 
-def beside(slug: str, subject: Subject, serving: Serving) -> dict[str, Object]:
-    """batch.yaml, where a batch is set. A Job cannot be changed in Kubernetes: another version is another Job."""
+def render_batch(slug: str, served: ServedModel, serving: Serving) -> dict[str, Object]:
+    """batch.yaml if there is a batch. Jobs cannot be changed in Kubernetes, so another version gets another Job."""
     if serving.batch is None:
         return {}
-    job = _job(slug, subject, serving, serving.batch)
-    labels = _labels(slug, subject)
-    annotations = _annotations(subject)
+    job = _job(slug, served, serving, serving.batch)
+    labels = _labels(slug, served)
+    annotations = _annotations(served)
     if serving.batch.schedule:
         spec: Object = {"schedule": serving.batch.schedule}
         if serving.batch.time_zone:
@@ -49,40 +49,40 @@ def beside(slug: str, subject: Subject, serving: Serving) -> dict[str, Object]:
     else:
         digest = hashlib.sha256(json.dumps([job, labels, annotations], sort_keys=True).encode()).hexdigest()
         kind, name, spec = "Job", f"{slug}-batch-{digest[:8]}", job
-        # Where Argo CD does not prune, the Jobs of older versions stay and must not count as a difference.
+        # If Argo CD does not prune, the Jobs of older versions stay. They must not make the Application OutOfSync.
         annotations = annotations | {"argocd.argoproj.io/compare-options": "IgnoreExtraneous"}
     metadata: Object = {"name": name, "labels": labels, "annotations": annotations}
     return {FILE: {"apiVersion": "batch/v1", "kind": kind, "metadata": metadata, "spec": spec}}
 
 
-def _labels(slug: str, subject: Subject) -> Object:
+def _labels(slug: str, served: ServedModel) -> Object:
     return {
         "app.kubernetes.io/name": slug,
         "app.kubernetes.io/component": "batch",
         "app.kubernetes.io/managed-by": "m2g",
-        "m2g.dev/environment": subject.environment,
+        "m2g.dev/environment": served.environment,
     }
 
 
-def _annotations(subject: Subject) -> Object:
-    annotations: Object = {"m2g.dev/model-name": subject.model}
-    if subject.release is not None:
-        annotations["m2g.dev/model-version"] = subject.release.version
-    if subject.flux:
-        # A model may be called ${X}; see the InferenceService.
+def _annotations(served: ServedModel) -> Object:
+    annotations: Object = {"m2g.dev/model-name": served.model}
+    if served.release is not None:
+        annotations["m2g.dev/model-version"] = served.release.version
+    if served.flux:
+        # The model's name may contain ${X}: see the InferenceService.
         annotations["kustomize.toolkit.fluxcd.io/substitute"] = "disabled"
     return annotations
 
 
-def _job(slug: str, subject: Subject, serving: Serving, batch: BatchRun) -> Object:
-    claims = sorted({claim for uri in (batch.input, batch.output, subject.batch_model) if (claim := _claim(uri))})
+def _job(slug: str, served: ServedModel, serving: Serving, batch: BatchRun) -> Object:
+    claims = sorted({claim for uri in (batch.input, batch.output, served.batch_model) if (claim := _claim(uri))})
     pod: Object = {"restartPolicy": "Never"}
     if serving.service_account_name:
         pod["serviceAccountName"] = serving.service_account_name
     pod["automountServiceAccountToken"] = False
     if serving.node_selector:
         pod["nodeSelector"] = dict(sorted(serving.node_selector.items()))
-    pod["containers"] = [_container(subject, serving, batch, claims)]
+    pod["containers"] = [_container(served, serving, batch, claims)]
     if claims:
         volumes: list[Plain] = [
             {"name": f"claim-{index}", "persistentVolumeClaim": {"claimName": claim}}
@@ -90,24 +90,24 @@ def _job(slug: str, subject: Subject, serving: Serving, batch: BatchRun) -> Obje
         ]
         pod["volumes"] = volumes
     template: Object = {
-        "metadata": {"labels": _labels(slug, subject), "annotations": _annotations(subject)},
+        "metadata": {"labels": _labels(slug, served), "annotations": _annotations(served)},
         "spec": pod,
     }
     return {"backoffLimit": _RETRIES, "activeDeadlineSeconds": batch.timeout_seconds, "template": template}
 
 
-def _container(subject: Subject, serving: Serving, batch: BatchRun, claims: list[str]) -> Object:
-    said = {
-        "M2G_MODEL": _path(subject.batch_model),
-        "M2G_INPUT": _path(batch.input),
-        "M2G_OUTPUT": _path(batch.output),
+def _container(served: ServedModel, serving: Serving, batch: BatchRun, claims: list[str]) -> Object:
+    variables = {
+        "M2G_MODEL": _container_path(served.batch_model),
+        "M2G_INPUT": _container_path(batch.input),
+        "M2G_OUTPUT": _container_path(batch.output),
         "M2G_CONTENT_TYPE": batch.content_type,
     }
     container: Object = {
         "name": "predict",
-        "image": subject.batch_image,
+        "image": served.batch_image,
         "command": ["sh", "-euc", COMMAND],
-        **environment(serving.env | said),
+        **render_env(serving.env | variables),
         "resources": {"requests": dict(batch.requests), "limits": dict(batch.limits)},
     }
     if claims:
@@ -115,14 +115,14 @@ def _container(subject: Subject, serving: Serving, batch: BatchRun, claims: list
             {"name": f"claim-{index}", "mountPath": f"{_CLAIMS}/{claim}"} for index, claim in enumerate(claims)
         ]
         container["volumeMounts"] = mounts
-    built = subject.release.image if subject.release is not None else None
-    return container | (privileges() if built is not None and built.name == subject.batch_image else {})
+    built = served.release.image if served.release is not None else None
+    return container | (restrict_privileges() if built is not None and built.name == served.batch_image else {})
 
 
 def _claim(uri: str) -> str:
     return uri.removeprefix("pvc://").partition("/")[0] if uri.startswith("pvc://") else ""
 
 
-def _path(uri: str) -> str:
-    """What the container sees: a claim is mounted, all else is read by MLflow."""
+def _container_path(uri: str) -> str:
+    """The path or URI inside the container: a volume claim is mounted, MLflow reads everything else."""
     return f"{_CLAIMS}/{uri.removeprefix('pvc://')}" if uri.startswith("pvc://") else uri

@@ -1,4 +1,4 @@
-"""What the forms of a predictor share: resources, environment, probes."""
+"""What the predictors of all profiles share: resources, environment variables, probes."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ _PRIVILEGES: Object = {
     "runAsNonRoot": True,
     "capabilities": {"drop": ["ALL"]},
 }
-"""As KServe's own runtimes have them."""
+"""The same as in KServe's own runtimes."""
 
 
-def environment(env: Mapping[str, str]) -> Object:
-    """`env`, by name; nothing for none."""
+def render_env(env: Mapping[str, str]) -> Object:
+    """`env`, sorted by name; nothing if there are no variables."""
     return {"env": [{"name": name, "value": value} for name, value in sorted(env.items())]} if env else {}
 
 
-def resources(serving: Serving) -> Object:
+def render_resources(serving: Serving) -> Object:
     """Requests and limits."""
     return {"resources": {"requests": dict(serving.requests), "limits": dict(serving.limits)}}
 
 
-def privileges() -> Object:
-    """The least that a container needs, for images that we know not to run as root."""
+def restrict_privileges() -> Object:
+    """The least privileges, for images that are known not to run as root."""
     return {"securityContext": dict(_PRIVILEGES)}
 
 
-def probes(path: str, serving: Serving) -> Object:
-    """Readiness and startup by one path."""
+def render_probes(path: str, serving: Serving) -> Object:
+    """A readiness and a startup probe of the same path."""
     if serving.knative:
-        # Knative fills in the port; a startup probe is left out, its support differs between versions.
+        # Knative sets the port. There is no startup probe, because not all Knative versions support it.
         return {"readinessProbe": _probe({"path": path, "scheme": "HTTP"}, 3)}
     get: Object = {"path": path, "port": PORT, "scheme": "HTTP"}
     tries = math.ceil(serving.startup_seconds / _PROBE_SECONDS)

@@ -1,64 +1,64 @@
-"""The InferenceService (serving.kserve.io/v1beta1), written as the admission webhook would leave it.
+"""The InferenceService (serving.kserve.io/v1beta1), in the form that KServe's admission webhook does not change.
 
 Source of the rules: KServe 0.15 to 0.21, inference_service_validation.go and inference_service_defaults.go.
-Every field that the webhook or the CRD would default inside a list is there, so that Argo CD is in sync.
+Every field of a list that the webhook or the CRD would default is set, so that Argo CD shows no difference.
 """
 
 from __future__ import annotations
 
 from m2g.core.config_types import Mode
-from m2g.rendering.kserve.profiles import FORMS
-from m2g.rendering.objects import Object, Subject
+from m2g.rendering.kserve.profiles import PROFILES
+from m2g.rendering.objects import Object, ServedModel
 from m2g.serving.spec import Serving
 
 
-def mode_name(serving: Serving) -> str:
-    """The word of the target version for the mode; the old words break updates since 0.16 (kserve#5885)."""
+def name_mode(serving: Serving) -> str:
+    """The target version's name of the deployment mode. Since 0.16, the old names break updates (kserve#5885)."""
     if serving.kserve.version == "0.15":
         return {Mode.STANDARD: "RawDeployment", Mode.KNATIVE: "Serverless"}[serving.kserve.mode]
     return str(serving.kserve.mode)
 
 
-def inference_service(slug: str, subject: Subject, serving: Serving) -> Object:
-    """The whole object, keys in reading order."""
+def render_inference_service(slug: str, served: ServedModel, serving: Serving) -> Object:
+    """The complete object, keys in reading order."""
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
         "metadata": {
             "name": slug,
-            "labels": _labels(slug, subject, serving),
-            "annotations": _annotations(subject, serving),
+            "labels": _labels(slug, served, serving),
+            "annotations": _annotations(served, serving),
         },
-        "spec": {"predictor": _predictor(slug, subject, serving)},
+        "spec": {"predictor": _predictor(slug, served, serving)},
     }
 
 
-def _labels(slug: str, subject: Subject, serving: Serving) -> Object:
+def _labels(slug: str, served: ServedModel, serving: Serving) -> Object:
     labels: Object = {"app.kubernetes.io/name": slug, "app.kubernetes.io/managed-by": "m2g"}
-    if subject.environment:
-        labels["m2g.dev/environment"] = subject.environment
+    if served.environment:
+        labels["m2g.dev/environment"] = served.environment
     if serving.visibility == "cluster-local":
         labels["networking.kserve.io/visibility"] = "cluster-local"
     return labels | dict(sorted(serving.labels.items()))
 
 
-def _annotations(subject: Subject, serving: Serving) -> Object:
-    annotations: Object = {"serving.kserve.io/deploymentMode": mode_name(serving)}
+def _annotations(served: ServedModel, serving: Serving) -> Object:
+    annotations: Object = {"serving.kserve.io/deploymentMode": name_mode(serving)}
     if not serving.knative:
         annotations["serving.kserve.io/autoscalerClass"] = serving.autoscaler
-    annotations["m2g.dev/model-name"] = subject.model
-    if subject.release is not None:
-        annotations["m2g.dev/model-version"] = subject.release.version
-        if subject.release.run is not None:
-            annotations["m2g.dev/run-id"] = subject.release.run.id
-        annotations["m2g.dev/profile"] = subject.profile
-    if subject.flux:
-        # A model may be called ${X}; Flux expands that and, since kustomize-controller 1.9, fails on it.
+    annotations["m2g.dev/model-name"] = served.model
+    if served.release is not None:
+        annotations["m2g.dev/model-version"] = served.release.version
+        if served.release.run is not None:
+            annotations["m2g.dev/run-id"] = served.release.run.id
+        annotations["m2g.dev/profile"] = served.profile
+    if served.flux:
+        # The model's name may contain ${X}. Flux would expand that, and kustomize-controller 1.9 and newer would fail.
         annotations["kustomize.toolkit.fluxcd.io/substitute"] = "disabled"
     return annotations | dict(sorted(serving.annotations.items()))
 
 
-def _predictor(slug: str, subject: Subject, serving: Serving) -> Object:
+def _predictor(slug: str, served: ServedModel, serving: Serving) -> Object:
     predictor: Object = {}
     if serving.service_account_name:
         predictor["serviceAccountName"] = serving.service_account_name
@@ -67,12 +67,12 @@ def _predictor(slug: str, subject: Subject, serving: Serving) -> Object:
         predictor["timeout"] = serving.timeout_seconds
     if serving.node_selector:
         predictor["nodeSelector"] = dict(sorted(serving.node_selector.items()))
-    return predictor | FORMS[subject.profile].predictor(slug, subject, serving)
+    return predictor | PROFILES[served.profile].predictor(slug, served, serving)
 
 
 def _scaling(serving: Serving) -> Object:
     scaling: Object = {"minReplicas": serving.min_replicas}
-    if serving.max_replicas:  # 0 is "no limit"; KServe's type drops it, and Argo CD would never be in sync
+    if serving.max_replicas:  # 0 is "no limit". KServe drops a 0, and Argo CD would always show a difference.
         scaling["maxReplicas"] = serving.max_replicas
     if serving.knative:
         scaling |= {"scaleMetric": serving.scale_metric, "scaleTarget": serving.scale_target}

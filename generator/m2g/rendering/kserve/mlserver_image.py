@@ -1,38 +1,40 @@
-"""Profile mlserver-image: MLServer in an image of our own, as a ServingRuntime beside the InferenceService."""
+"""Profile mlserver-image: MLServer in the model's own image, as a ServingRuntime next to the InferenceService."""
 
 from __future__ import annotations
 
 from m2g.rendering.kserve import runtime
-from m2g.rendering.kserve.common import PORT, environment, privileges, resources
-from m2g.rendering.objects import Object, Subject
+from m2g.rendering.kserve.common import PORT, render_env, render_resources, restrict_privileges
+from m2g.rendering.objects import Object, ServedModel
 from m2g.serving.spec import RUNTIMES, Serving
 
 _GRPC_PORT, _METRICS_PORT = 9000, 8082
 
 
-def name(slug: str) -> str:
-    """Of the ServingRuntime; one model's own, since its image has that model's packages.
+def name_runtime(slug: str) -> str:
+    """The name of the model's own ServingRuntime.
 
-    A model called `kserve` must not give it the name of the cluster's: all of the namespace would get its image.
+    The model `kserve` must not get the name of KServe's own runtime: all models of the namespace would use its image.
     """
     own = f"{slug}-mlserver"
     return f"{slug}-own-mlserver" if own in RUNTIMES.values() else own
 
 
-def predictor(slug: str, subject: Subject, serving: Serving) -> Object:
-    """As for a runtime of the cluster, but by our own."""
-    return runtime.predictor(slug, subject.served_by(name(slug)), serving)
+def render_predictor(slug: str, served: ServedModel, serving: Serving) -> Object:
+    """The same predictor as for a runtime of the cluster, with the model's own runtime."""
+    return runtime.render_predictor(slug, served.served_by(name_runtime(slug)), serving)
 
 
-def beside(slug: str, subject: Subject, serving: Serving) -> dict[str, Object]:
-    """servingruntime.yaml. KServe sets name and place of the model only for runtimes that it takes for MLServer's
-    (0.15 and 0.16 by name alone), so they are said here; it writes the same over them.
+def render_runtime(slug: str, served: ServedModel, serving: Serving) -> dict[str, Object]:
+    """servingruntime.yaml.
+
+    KServe sets the variables with the model's name and path only for runtimes that it recognizes as MLServer (0.15 and
+    0.16 only by the name). So m2g sets them; KServe overwrites them with the same values.
     """
-    built = subject.release.image if subject.release is not None else None
+    built = served.release.image if served.release is not None else None
     container: Object = {
         "name": "kserve-container",
-        "image": subject.image,
-        **environment(
+        "image": served.image,
+        **render_env(
             {
                 "MLSERVER_MODEL_IMPLEMENTATION": "mlserver_mlflow.MLflowRuntime",
                 "MLSERVER_MODEL_NAME": slug,
@@ -42,19 +44,19 @@ def beside(slug: str, subject: Subject, serving: Serving) -> dict[str, Object]:
                 "MLSERVER_METRICS_PORT": str(_METRICS_PORT),
             }
         ),
-        **resources(serving),
-        # An image of a person's may run as root, or as a user by name, which Kubernetes cannot tell from it.
-        **(privileges() if built is not None and built.name == subject.image else {}),
+        **render_resources(serving),
+        # Other images may run as root, or as a user by name, which Kubernetes cannot tell from root.
+        **(restrict_privileges() if built is not None and built.name == served.image else {}),
     }
-    made: Object = {
+    serving_runtime: Object = {
         "apiVersion": "serving.kserve.io/v1alpha1",
         "kind": "ServingRuntime",
         "metadata": {
-            "name": name(slug),
+            "name": name_runtime(slug),
             "labels": {"app.kubernetes.io/name": slug, "app.kubernetes.io/managed-by": "m2g"},
             "annotations": {
                 "serving.kserve.io/server-type": "mlserver",
-                # Before the InferenceService, which is InvalidSpec for KServe while there is no such runtime.
+                # It must exist before the InferenceService, whose state is InvalidSpec without it.
                 "argocd.argoproj.io/sync-wave": "-1",
             },
         },
@@ -65,4 +67,4 @@ def beside(slug: str, subject: Subject, serving: Serving) -> dict[str, Object]:
             "containers": [container],
         },
     }
-    return {"servingruntime.yaml": made}
+    return {"servingruntime.yaml": serving_runtime}

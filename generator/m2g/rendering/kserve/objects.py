@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from m2g.rendering.kserve import batch, inference_service
-from m2g.rendering.kserve.profiles import FORMS
-from m2g.rendering.objects import Object, Subject
+from m2g.rendering.kserve.profiles import PROFILES
+from m2g.rendering.objects import Object, ServedModel
 from m2g.serving import profile
 from m2g.serving.spec import RUNTIMES, Serving
 
 SERVICE = "inferenceservice.yaml"
 
 
-def base(slug: str, model: str, serving: Serving) -> dict[str, Object]:
-    """What knows no release: settings of all environments, and the form of the profile that they ask for."""
-    chosen = profile.base(serving)
-    subject = Subject(
+def render_base(slug: str, model: str, serving: Serving) -> dict[str, Object]:
+    """The part of the InferenceService that all environments share and that does not depend on a release."""
+    base_profile = profile.choose_base_profile(serving)
+    served = ServedModel(
         model=model,
-        profile=chosen,
-        model_format=FORMS[chosen].model_format,
-        runtime=serving.runtime or RUNTIMES.get(chosen, ""),
-        image=serving.image if chosen == "mlflow-image" else "",
+        profile=base_profile,
+        model_format=PROFILES[base_profile].model_format,
+        runtime=serving.runtime or RUNTIMES.get(base_profile, ""),
+        image=serving.image if base_profile == "mlflow-image" else "",
     )
-    return {SERVICE: inference_service.inference_service(slug, subject, serving)}
+    return {SERVICE: inference_service.render_inference_service(slug, served, serving)}
 
 
-def overlay(slug: str, subject: Subject, serving: Serving) -> dict[str, Object]:
+def render_overlay(slug: str, served: ServedModel, serving: Serving) -> dict[str, Object]:
     """All objects of one release."""
     return {
-        SERVICE: inference_service.inference_service(slug, subject, serving),
-        **FORMS[subject.profile].beside(slug, subject, serving),
-        **batch.beside(slug, subject, serving),
+        SERVICE: inference_service.render_inference_service(slug, served, serving),
+        **PROFILES[served.profile].others(slug, served, serving),
+        **batch.render_batch(slug, served, serving),
     }

@@ -1,4 +1,4 @@
-"""Profile to the functions that write it. To add a profile: a file with `predictor`, and its line here."""
+"""Profile → the functions that render it. A new profile needs a module with `render_predictor` and an entry here."""
 
 from __future__ import annotations
 
@@ -7,29 +7,32 @@ from typing import NamedTuple
 
 from m2g.core.config_types import Profile
 from m2g.rendering.kserve import mlflow_image, mlserver_image, runtime
-from m2g.rendering.objects import Object, Subject
+from m2g.rendering.objects import Object, ServedModel
 from m2g.serving.spec import Serving
 
 
-def _alone(_slug: str, _subject: Subject, _serving: Serving) -> dict[str, Object]:
+def _render_nothing(_slug: str, _served: ServedModel, _serving: Serving) -> dict[str, Object]:
     return {}
 
 
-class Form(NamedTuple):
-    """`predictor` gives what serves inside spec.predictor; `model_format` is the word of the base for it; `beside`
-    gives other objects of the overlay, by file.
+class ProfileRenderer(NamedTuple):
+    """`predictor` renders the serving part of spec.predictor; `others` renders further objects of the overlay, by file.
+
+    `model_format` is the model format in the base.
     """
 
-    predictor: Callable[[str, Subject, Serving], Object]
+    predictor: Callable[[str, ServedModel, Serving], Object]
     model_format: str = ""
-    beside: Callable[[str, Subject, Serving], dict[str, Object]] = _alone
+    others: Callable[[str, ServedModel, Serving], dict[str, Object]] = _render_nothing
 
 
-FORMS: Mapping[Profile, Form] = {
-    "mlserver": Form(runtime.predictor, model_format="mlflow"),
-    "mlserver-image": Form(mlserver_image.predictor, model_format="mlflow", beside=mlserver_image.beside),
-    "mlflow-image": Form(mlflow_image.predictor),
-    "native": Form(runtime.predictor),
-    "huggingface": Form(runtime.predictor, model_format="huggingface"),
-    "oci": Form(runtime.predictor, model_format="mlflow"),
+PROFILES: Mapping[Profile, ProfileRenderer] = {
+    "mlserver": ProfileRenderer(runtime.render_predictor, model_format="mlflow"),
+    "mlserver-image": ProfileRenderer(
+        mlserver_image.render_predictor, model_format="mlflow", others=mlserver_image.render_runtime
+    ),
+    "mlflow-image": ProfileRenderer(mlflow_image.render_predictor),
+    "native": ProfileRenderer(runtime.render_predictor),
+    "huggingface": ProfileRenderer(runtime.render_predictor, model_format="huggingface"),
+    "oci": ProfileRenderer(runtime.render_predictor, model_format="mlflow"),
 }
