@@ -204,7 +204,7 @@ def test_nothing_is_written_through_a_symbolic_link(tmp_path: Path, place: str) 
     link = root / place
     link.parent.mkdir(parents=True)
     link.symlink_to(outside)
-    with pytest.raises(InputError, match="symbolic link"), write.lock_repository(root):
+    with pytest.raises(InputError, match="symlink"), write.lock_repository(root):
         write.write_tree(root, NEW, ())
     assert list(outside.iterdir()) == []
 

@@ -133,7 +133,7 @@ def test_what_is_refused_leaves_nothing(ask: Callable[..., tuple[int, str]], tmp
     elsewhere = tmp_path.parent / f"{tmp_path.name}-elsewhere"
     elsewhere.mkdir()
     (tmp_path / "runtimes").symlink_to(elsewhere)
-    assert "symbolic link" in ask("import", "freeze.txt", "--name", "x")[1]
+    assert "symlink" in ask("import", "freeze.txt", "--name", "x")[1]
     assert list(elsewhere.iterdir()) == []
 
 

@@ -52,7 +52,7 @@ def test_what_is_no_requirement(line: str) -> None:
     case = ModelOnRuntime(mlmodel=Mlmodel(sha256="0" * 64, flavors=(), requirements=(line,)), runtime=Runtime(name="r"))
     assert case.required == {}
     if line:
-        with pytest.raises(InputError, match="is no released package"):
+        with pytest.raises(InputError, match="is not a released package"):
             image_requirements([line], "mlflow-image", "3.1.0")
 
 
