@@ -40,12 +40,17 @@ demo: $(READY) $(MLSERVER) $(KUSTOMIZE) ## show the whole workflow on a local ML
 test: $(READY) $(MLFLOW2) $(MLSERVER) $(KUSTOMIZE) $(UV) ## all tests, offline
 	$(PYTEST) $(ARGS)
 
+.PHONY: quick
+quick: $(READY) $(KUSTOMIZE) $(UV) ## the tests without servers, environments and trained models, in two minutes
+	$(PYTEST) -m "not slow" $(ARGS)
+
 .PHONY: check
 check: $(READY) $(MLFLOW2) $(MLSERVER) $(KUSTOMIZE) $(UV) ## what CI runs: format, lint, types, import rules, tests
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
+	@find generator -name '*.py' -exec wc -l {} \; | awk '$$1 > 400 { print $$2 " has " $$1 " lines: can it be two modules?" }'
 	$(PYTEST) $(ARGS)
 	@$(MAKE) apiserver ARGS=
 

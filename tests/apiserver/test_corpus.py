@@ -11,7 +11,7 @@ from tests.support.apiserver.judges import Judges
 from tests.support.apiserver.server import ASSETS
 from tests.support.corpus import Case, cases
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(900), pytest.mark.slow]
 
 CASES = cases()
 _STRUCTURE = {"schema", "names-unique"}

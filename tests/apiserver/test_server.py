@@ -15,7 +15,7 @@ import pytest
 from tests.support.apiserver.server import ASSETS, serve, until
 from tests.support.paths import ROOT
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("programs")]
+pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("programs"), pytest.mark.slow]
 
 _SERVE = "from tests.support.apiserver.server import serve\nwith serve() as s: print(s.folder, flush=True); input()"
 

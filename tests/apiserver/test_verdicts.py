@@ -13,7 +13,7 @@ from tests.support.apiserver.objects import Fault
 
 VERSIONS = ("0.15", "0.21")
 """The oldest and the newest."""
-pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(900), pytest.mark.slow]
 
 
 class Reason(NamedTuple):

@@ -58,6 +58,7 @@ def test_builds_are_counted_in_the_command_and_what_it_starts(tmp_path: Path, ku
 
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("kustomize")
+@pytest.mark.slow
 def test_the_whole_bench_on_a_small_fleet() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bench", "--sizes", "3", "--rounds", "1", "--naive", "1"],

@@ -51,11 +51,13 @@ def reader(tutorial: Done, tmp_path: Path) -> Iterator[Reader]:
     tutorial.reset()
 
 
+@pytest.mark.slow
 def test_the_tutorial(tutorial: Done) -> None:
     assert (tutorial.repository / "models/wine/releases/prod.json").is_file()
 
 
 @pytest.mark.parametrize("page", HOW_TO, ids=lambda page: str(page.stem))
+@pytest.mark.slow
 def test_a_how_to(page: Path, reader: Reader) -> None:
     for block in blocks(page):
         reader.follow(block)

@@ -20,6 +20,8 @@ from m2g.serving.spec import Serving
 from tests.support.fleet import release
 from tests.support.images import SERVERS, TRAIN, Instructions, free_port, instructions, post, started
 
+pytestmark = pytest.mark.slow
+
 
 class Trained:
     """A model that MLflow saved as it does by default, its first row and the answer of pyfunc's library."""

@@ -20,6 +20,7 @@ from m2g.rendering.sample_request import make_sample
 from m2g.smoke import compare
 from tests.support import inference_servers
 
+pytestmark = pytest.mark.slow
 FILES = ("MLmodel", "serving_input_example.json")
 
 

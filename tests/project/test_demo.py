@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.paths import ROOT
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_story_ends_with_a_prediction_and_has_no_warning(tmp_path: Path) -> None:

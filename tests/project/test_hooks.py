@@ -51,6 +51,7 @@ def pre_commit(*arguments: str, cwd: Path, store: Path) -> subprocess.CompletedP
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("kustomize")
 def test_a_repository_runs_the_hooks(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     store = tmp_path_factory.mktemp("store")

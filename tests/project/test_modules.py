@@ -1,4 +1,4 @@
-"""The house's shape: short modules that say their job, imports that point one way."""
+"""The house's shape: modules that say their job, imports that point one way."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ MODULES = sorted(ROOT.glob("generator/m2g/**/*.py"))
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT / "generator")))
-def test_a_module_is_short_and_says_its_job(module: Path) -> None:
+def test_a_module_says_its_job(module: Path) -> None:
     text = module.read_text()
-    assert text.count("\n") <= 400, "over 400 lines: is it two modules?"
     opening = (ast.get_docstring(ast.parse(text)) or "").split("\n\n")[0]
     assert "\n" not in opening, "a module opens with one line"
     assert len(opening) > 20
@@ -45,4 +44,4 @@ def test_every_lock_pins_by_hash_and_names_no_address() -> None:
 def test_the_house_has_few_verbs() -> None:
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     assert all(line.startswith("  make ") for line in listed)
-    assert len(listed) <= 8
+    assert len(listed) <= 9

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def run(arguments: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str] | None = None) -> str:
     """Standard output of a program that must succeed."""

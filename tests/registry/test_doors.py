@@ -17,7 +17,7 @@ from m2g.core.model import Dataset, Field, ModelVersion, Signature, VersionFacts
 from m2g.registry import Registry, open_registry
 from tests.support.mlflow_store import KINDS, ORDINARY, PYTHON3, WEIRD, Kind, Server, store
 
-pytestmark = pytest.mark.timeout(400)  # the first test of a kind starts a server and fills it
+pytestmark = [pytest.mark.timeout(400), pytest.mark.slow]  # the first test of a kind starts a server and fills it
 
 WINE = {"broken": "NaN", "r2": 0.1 + 0.2}
 """Metrics of each wine, but `rmse`."""

@@ -15,7 +15,7 @@ from tests.support.images import UV, wheel
 from tests.support.pipelines import Remote, Store, gitlab, scaffolded
 from tests.support.scaffolded import commit, git, scaffold
 
-pytestmark = pytest.mark.usefixtures("kustomize")
+pytestmark = [pytest.mark.usefixtures("kustomize"), pytest.mark.slow]
 DIGEST = "sha256:" + "5f" * 32
 IMAGES = "ghcr.io/acme/models"
 DOCKER = f"""\

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import json
 import os
 import platform
@@ -23,25 +24,25 @@ from tests.support.fleet import CONFIG, release, write_record
 from tests.support.machine import seconds, whole_seconds
 from tests.support.smoke_runs import SERVERS, models, smoke, wheels
 
+pytestmark = pytest.mark.slow
 QUICK = ("--requests", "2", "--rest-only", "--format", "json")
 ALONE = ("--timeout", whole_seconds(120), "--url", "http://127.0.0.1:9", "--format", "json")
 """Makes the environment and ends, since nobody listens there."""
 FILES = ("MLmodel", "requirements.txt", "python_env.yaml", "serving_input_example.json")
 
 
-def _version(package: str) -> str:
-    return (
-        next(SERVERS.glob(f"lib/python3*/site-packages/{package}-*.dist-info")).name.split("-")[1].removesuffix(".dist")
-    )
+@functools.cache
+def versions() -> dict[str, str]:
+    """What .venv-mlserver has."""
+    names = ("mlflow", "pandas", "scikit_learn", "mlserver", "mlserver_mlflow")
+    found = {name: next(SERVERS.glob(f"lib/python3*/site-packages/{name}-*.dist-info")).name for name in names}
+    return {name: info.split("-")[1].removesuffix(".dist") for name, info in found.items()}
 
 
-VERSIONS = {name: _version(name) for name in ("mlflow", "pandas", "scikit_learn", "mlserver", "mlserver_mlflow")}
-RUNTIME = {
-    "name": "mine",
-    "python": platform.python_version(),
-    "packages": {name.replace("_", "-"): version for name, version in VERSIONS.items()},
-    "complete": True,
-}
+def runtime() -> dict[str, object]:
+    """The runtime `mine`, with those packages."""
+    packages = {name.replace("_", "-"): version for name, version in versions().items()}
+    return {"name": "mine", "python": platform.python_version(), "packages": packages, "complete": True}
 
 
 class World:
@@ -50,14 +51,14 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.models = models(folder / "models", "wine", "needs")
-        self.wheels = wheels(folder / "wheels", **VERSIONS, uvloop="0.21.0", cellar="1.0")
+        self.wheels = wheels(folder / "wheels", **versions(), uvloop="0.21.0", cellar="1.0")
         self.cache = folder / "cache"
 
     def repository(self, place: Path, model: str, **changes: object) -> Path:
         """A repository with one record, and the runtime with these changes."""
         (place / "runtimes").mkdir(parents=True)
         (place / "m2g.yaml").write_text(CONFIG)
-        (place / "runtimes/mine.json").write_text(json.dumps({**RUNTIME, **changes}))
+        (place / "runtimes/mine.json").write_text(json.dumps({**runtime(), **changes}))
         saved = self.models / model
         files = {name: (saved / name).read_bytes() for name in FILES if (saved / name).is_file()}
         write_record(place, model, release(model, version="7", mlmodel=mlmodel.read(files)))
@@ -79,7 +80,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def test_what_the_runtime_has_serves_and_the_gate_says_so(world: World, tmp_path: Path) -> None:
-    packages = {**VERSIONS, "skops": ""}  # which the model does not require by name
+    packages = {**versions(), "skops": ""}  # which the model does not require by name
     root = world.repository(tmp_path / "repository", "wine", packages=packages)
     found, code, talk = world.ask(root, "wine")
     assert code == 0, (found, talk)
@@ -142,7 +143,7 @@ def test_a_runtime_that_cannot_be_had_is_refused_where_it_is_wished(
 
 
 def test_versions_that_no_index_has_are_told_with_the_way_out(world: World, tmp_path: Path) -> None:
-    packages = {**VERSIONS, "pandas": "1.0.99", "skops": ""}
+    packages = {**versions(), "pandas": "1.0.99", "skops": ""}
     root = world.repository(tmp_path / "repository", "wine", packages=packages)
     found, code, _ = world.ask(root, "wine")
     assert code == 2

@@ -18,6 +18,7 @@ import pytest
 from tests.support.machine import seconds, whole_seconds
 from tests.support.smoke_runs import SERVERS, models, smoke, started_by
 
+pytestmark = pytest.mark.slow
 OURS = ("--timeout", whole_seconds(120), "--environment", str(SERVERS), "--requests", "3", "--format", "json")
 
 

@@ -37,6 +37,8 @@ storage: {{rewrites: [{{from: "mlflow-artifacts:/", to: "s3://models/"}}]}}
 REGISTER = """
 import sys, mlflow, numpy, importlib.metadata
 from sklearn.linear_model import LinearRegression
+
+pytestmark = pytest.mark.slow
 mlflow.set_tracking_uri(sys.argv[1])
 client = mlflow.MlflowClient()
 needs = [f"scikit-learn=={importlib.metadata.version('scikit-learn')}", f"mlflow=={mlflow.__version__}"]

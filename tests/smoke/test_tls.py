@@ -23,6 +23,7 @@ from m2g.smoke.client import Client, Endpoint
 from tests.support.machine import whole_seconds
 from tests.support.smoke_runs import SERVERS, models, smoke
 
+pytestmark = pytest.mark.slow
 OURS = ("--environment", str(SERVERS), "--requests", "1", "--timeout", whole_seconds(60), "--version", "7")
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)

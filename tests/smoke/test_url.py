@@ -15,6 +15,7 @@ from m2g.smoke.client import Client, Endpoint
 from tests.support.machine import seconds, whole_seconds
 from tests.support.smoke_runs import SERVERS, models, smoke
 
+pytestmark = pytest.mark.slow
 OURS = ("--environment", str(SERVERS), "--requests", "2", "--timeout", whole_seconds(60))
 
 
