@@ -1,1 +1,1 @@
-"""m2g against a naive peer and against floors, on fleets of registered models: `make bench`."""
+"""`make bench` compares m2g with a naive peer and with the lowest possible times, on fleets of registered models."""

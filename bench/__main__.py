@@ -1,6 +1,6 @@
-"""`make bench`: fleets of 10 to 10,000 models on a real MLflow server, m2g beside the naive peer, in one run.
+"""`make bench`: measure m2g and the naive peer in one run, on fleets of 10 to 10,000 models and a real MLflow server.
 
-Writes bench/results.json, docs/performance.md and its plot, and prints the table.
+It prints a table. With --write it also writes bench/results.json, docs/performance.md and its plot.
 """
 
 from __future__ import annotations
@@ -18,24 +18,26 @@ from pathlib import Path
 import msgspec
 
 from bench import page, plot
-from bench.measure import Place, Sample, median, run
-from bench.peers import kubeconform, template
+from bench.measure import Place, Sample, compute_median, run
+from bench.peers import measure_copier, measure_kubeconform
 from bench.results import RESULTS, Results
-from bench.scenario import Fleet, measure
+from bench.scenario import Fleet, measure_fleet
 
 ROUNDS = {10: 5, 100: 5, 1000: 3, 10_000: 1}
 NAIVE = {10: 3, 100: 2, 1000: 1, 10_000: 0}
-"""Rounds in which the naive peer runs: at 1,000 models one takes ten minutes; at 10,000 it is fitted."""
+"""Rounds of the naive peer. With 1,000 models, one takes ten minutes; for 10,000 its time is extrapolated."""
 
 
 def main() -> int:
-    """Measure what is asked for; sizes that are not measured keep their earlier figures only with --keep."""
+    """Measure the fleets of the given sizes."""
     arguments = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    arguments.add_argument("--sizes", default="10,100,1000,10000", help="fleets, such as 10,100")
-    arguments.add_argument("--rounds", type=int, default=0, help="rounds of each; default: 5, 5, 3, 1")
-    arguments.add_argument("--naive", type=int, default=-1, help="rounds of the naive peer; default: 3, 2, 1, 0")
-    arguments.add_argument("--database", default="", help="an empty PostgreSQL for MLflow, such as postgresql:///bench")
-    arguments.add_argument("--write", action="store_true", help="also write bench/results.json and docs/performance.md")
+    arguments.add_argument("--sizes", default="10,100,1000,10000", help="The sizes of the fleets, such as 10,100.")
+    arguments.add_argument("--rounds", type=int, default=0, help="Rounds for each size. Default: 5, 5, 3, 1.")
+    arguments.add_argument("--naive", type=int, default=-1, help="Rounds of the naive peer. Default: 3, 2, 1, 0.")
+    arguments.add_argument(
+        "--database", default="", help="An empty PostgreSQL database for MLflow, such as postgresql:///bench."
+    )
+    arguments.add_argument("--write", action="store_true", help="Write bench/results.json and docs/performance.md.")
     given = arguments.parse_args()
     sizes = [int(text) for text in given.sizes.split(",")]
     medians: dict[str, dict[str, Sample]] = {}
@@ -44,32 +46,32 @@ def main() -> int:
             rounds = given.rounds or ROUNDS.get(size, 1)
             peers = NAIVE.get(size, 0) if given.naive < 0 else given.naive
 
-            def tell(what: str, size: int = size) -> None:
+            def notify(what: str, size: int = size) -> None:
                 sys.stderr.write(f"{size:,} models: {what} …\n")
 
-            found = measure(Fleet(size, Path(name) / str(size), given.database), rounds, peers, tell)
-            medians[str(size)] = {what: median(samples) for what, samples in found.items()}
-        start = _start(Path(name))
-        others = {**kubeconform(Path(name)), **template(Path(name))}
+            measured = measure_fleet(Fleet(size, Path(name) / str(size), given.database), rounds, peers, notify)
+            medians[str(size)] = {what: compute_median(samples) for what, samples in measured.items()}
+        start = _measure_start(Path(name))
+        others = {**measure_kubeconform(Path(name)), **measure_copier(Path(name))}
     results = Results(
         machine=f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
-        kustomize=_said("kustomize", "version"),
+        kustomize=_output_of("kustomize", "version"),
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         database=given.database.partition(":")[0] or "sqlite",
         fleets=medians,
         start=start,
         others=others,
     )
-    sys.stdout.write(page.table(results))
+    sys.stdout.write(page.render_table(results))
     if given.write:
         RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
-        page.PAGE.write_text(page.markdown(results))
-        plot.write(results)
+        page.PAGE.write_text(page.render_markdown(results))
+        plot.draw(results)
     return 0
 
 
-def _start(folder: Path) -> dict[str, Sample]:
-    """`m2g --help` beside a Python that does nothing."""
+def _measure_start(folder: Path) -> dict[str, Sample]:
+    """The times of `m2g --help` and of a Python process that does nothing."""
     place = Place(folder=folder)
     commands = {
         "bare Python": [sys.executable, "-c", "pass"],
@@ -79,10 +81,10 @@ def _start(folder: Path) -> dict[str, Sample]:
     for _ in range(15):
         for what, command in commands.items():
             samples[what].append(run(command, place))
-    return {what: median(taken) for what, taken in samples.items()}
+    return {what: compute_median(taken) for what, taken in samples.items()}
 
 
-def _said(*command: str) -> str:
+def _output_of(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 

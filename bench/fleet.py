@@ -1,6 +1,6 @@
-"""A fleet of registered models on a real MLflow server: rows by MLflow's own tables, MLmodel files where it reads them.
+"""Create a fleet of registered models on a real MLflow server: rows in MLflow's own tables, and the MLmodel files.
 
-`mlflow.register_model` takes 50 ms a version; 20,000 of them would take longer than everything that is measured.
+`mlflow.register_model` takes 50 ms for each version. For 20,000 versions that would take longer than the whole bench.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from mlflow.store.tracking.dbmodels import models as tracking
 
 from m2g.core.model import ModelVersion, Run, VersionFacts
 from m2g.core.naming import slugify
+from m2g.repository import layout
 
 VERSIONS = 2
 ENVIRONMENTS = ("dev", "staging", "prod")
 ALIASES = {"challenger": "2", "candidate": "2", "champion": "1"}
-"""What dev, staging and prod follow, and to which version it points."""
+"""The aliases that dev, staging and prod follow → their versions."""
 CREATED = 1_790_000_000_000
-"""Milliseconds: no clock is read, so that two runs make the same fleet."""
+"""A constant in milliseconds, so that two runs create the same fleet."""
 BUCKET = "s3://models"
 COLUMNS = ("alcohol", "malic_acid", "ash", "magnesium", "flavanoids", "hue", "proline")
 METRICS = ("auc", "f1", "loss")
@@ -62,15 +63,15 @@ REQUIREMENTS = "mlflow==2.19.0\ncloudpickle==3.1.0\nnumpy==1.26.4\npandas==2.2.3
 EXAMPLE = (13.2, 1.78, 2.14, 100.0, 2.76, 1.05, 1050.0)
 
 
-def name(index: int) -> str:
-    """The registered model with this number."""
+def model_name(index: int) -> str:
+    """The name of the registered model with this number."""
     return f"Fraud detector {index:05d}"
 
 
 def fill(database: str, artifacts: Path, size: int) -> None:
     """Register `size` models with their versions, aliases, tags, runs and files.
 
-    `database` is SQLAlchemy's URL of a store that MLflow has made; `artifacts` the server's artifacts destination.
+    `database` is the SQLAlchemy URL of a store that MLflow created; `artifacts` is the server's artifacts destination.
     """
     engine = sqlalchemy.create_engine(database)
     with engine.begin() as connection:
@@ -87,7 +88,7 @@ def fill(database: str, artifacts: Path, size: int) -> None:
 
 
 def _files(index: int, version: int) -> dict[str, str]:
-    """What was logged: models differ in columns, example and requirements, or sharing would look too cheap."""
+    """The logged files. Columns, example and requirements differ between models, as in real fleets."""
     columns = [f"{column}_{index}" for column in COLUMNS]
     inputs = json.dumps([{"type": "double", "name": column, "required": True} for column in columns])
     data = [[value + index + version / 10 for value in EXAMPLE]]
@@ -98,17 +99,17 @@ def _files(index: int, version: int) -> dict[str, str]:
     }
 
 
-def refuse_filled(database: str) -> None:
-    """Raises ValueError where a database has tables: it may be somebody's, and is emptied in the end."""
+def check_empty(database: str) -> None:
+    """Raise ValueError if the database has tables: the bench drops all tables in the end."""
     engine = sqlalchemy.create_engine(database)
     tables = sqlalchemy.inspect(engine).get_table_names()
     engine.dispose()
     if tables:
-        raise ValueError(f"the database has {len(tables)} tables; name an empty one")
+        raise ValueError(f"the database has {len(tables)} tables; use an empty database")
 
 
-def empty(database: str) -> None:
-    """Drop the tables that the server made."""
+def drop_tables(database: str) -> None:
+    """Drop the tables that the server created."""
     engine = sqlalchemy.create_engine(database)
     made = sqlalchemy.MetaData()
     made.reflect(engine)
@@ -116,10 +117,10 @@ def empty(database: str) -> None:
     engine.dispose()
 
 
-def listed(index: int, version: int) -> ModelVersion:
-    """A version as the registry lists it."""
+def make_version(index: int, version: int) -> ModelVersion:
+    """A version in the form of the registry's listing."""
     return ModelVersion(
-        name=name(index),
+        name=model_name(index),
         version=str(version),
         source=f"models:/{_id(index, version)}",
         created_at=CREATED,
@@ -128,8 +129,8 @@ def listed(index: int, version: int) -> ModelVersion:
     )
 
 
-def facts(index: int, version: int) -> VersionFacts:
-    """What the server says of a version; for fleets that are too large to read 20,000 versions one by one."""
+def make_facts(index: int, version: int) -> VersionFacts:
+    """The facts of a version. In a large fleet, reading 20,000 versions from the server would take too long."""
     return VersionFacts(
         artifact_uri=f"mlflow-artifacts:/1/models/{_id(index, version)}/artifacts",
         run=Run(
@@ -142,17 +143,15 @@ def facts(index: int, version: int) -> VersionFacts:
     )
 
 
-def settings(size: int) -> Iterator[tuple[str, str]]:
-    """The model.yaml of every tenth model, by path."""
+def list_settings(size: int) -> Iterator[tuple[str, str]]:
+    """(path, text) of the model.yaml of every tenth model."""
     for index in range(0, size, 10):
-        yield (
-            f"models/{slugify(name(index))}/model.yaml",
-            f"settings: {{minReplicas: {index % 3 + 1}, maxReplicas: 4}}\n",
-        )
+        path = layout.model_yaml(slugify(model_name(index)))
+        yield path, f"settings: {{minReplicas: {index % 3 + 1}, maxReplicas: 4}}\n"
 
 
-def configuration(uri: str) -> str:
-    """m2g.yaml for the fleet."""
+def make_config(uri: str) -> str:
+    """The text of m2g.yaml for the fleet."""
     environments = "\n".join(
         f"  {environment}: {{namespace: models-{environment}, follow: {{alias: {alias}}}}}"
         for environment, alias in zip(ENVIRONMENTS, ALIASES, strict=True)
@@ -172,7 +171,7 @@ def _run(index: int, version: int) -> str:
 
 
 def _tables(size: int) -> Iterator[tuple[sqlalchemy.Table, list[Mapping[str, object]]]]:
-    """Each table of MLflow with its rows, parents first."""
+    """Each of MLflow's tables with its rows, referenced tables first."""
     pairs = [(index, version) for index in range(size) for version in range(1, VERSIONS + 1)]
     place = {"workspace": "default"}
     at = {"creation_time": CREATED, "last_updated_time": CREATED}
@@ -197,23 +196,23 @@ def _tables(size: int) -> Iterator[tuple[sqlalchemy.Table, list[Mapping[str, obj
         [{"key": "alpha", "value": f"0.{version}", "run_uuid": _run(index, version)} for index, version in pairs],
     )
     yield tracking.SqlLoggedModel.__table__, [_logged(*pair) for pair in pairs]
-    yield registry.SqlRegisteredModel.__table__, [{**place, **at, "name": name(index)} for index in range(size)]
+    yield registry.SqlRegisteredModel.__table__, [{**place, **at, "name": model_name(index)} for index in range(size)]
     yield (
         registry.SqlRegisteredModelTag.__table__,
-        [{**place, "name": name(index), "key": "team", "value": f"team-{index % 7}"} for index in range(size)],
+        [{**place, "name": model_name(index), "key": "team", "value": f"team-{index % 7}"} for index in range(size)],
     )
     yield registry.SqlModelVersion.__table__, [{**place, **at, **_version(*pair)} for pair in pairs]
     yield (
         registry.SqlModelVersionTag.__table__,
         [
-            {**place, "name": name(index), "version": version, "key": "validated", "value": "true"}
+            {**place, "name": model_name(index), "version": version, "key": "validated", "value": "true"}
             for index, version in pairs
         ],
     )
     yield (
         registry.SqlRegisteredModelAlias.__table__,
         [
-            {**place, "name": name(index), "alias": alias, "version": int(version)}
+            {**place, "name": model_name(index), "alias": alias, "version": int(version)}
             for index in range(size)
             for alias, version in ALIASES.items()
         ],
@@ -258,7 +257,7 @@ def _logged(index: int, version: int) -> Mapping[str, object]:
 
 def _version(index: int, version: int) -> Mapping[str, object]:
     return {
-        "name": name(index),
+        "name": model_name(index),
         "version": version,
         "source": f"models:/{_id(index, version)}",
         "storage_location": f"mlflow-artifacts:/1/models/{_id(index, version)}/artifacts",

@@ -1,4 +1,4 @@
-"""One command from outside: wall time, processor time of it and all that it started, memory, calls, builds."""
+"""Measure one command: wall time, processor time with child processes, memory, HTTP requests, kustomize builds."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import msgspec
 
 COUNTING = Path(__file__).parent / "counting"
 _PEAK = re.compile(rb"VmHWM:\s+(\d+) kB")
-_LOOK = 0.01
-"""Seconds between two looks at the peak; it only grows, so that no short one is missed but the last instants'."""
+_INTERVAL = 0.01
+"""Seconds between two readings of the peak memory. The value only grows, so only the last moments can be missed."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run took. `wall` and `cpu` are in seconds, `peak` (the process's own memory) in MiB.
+    """The figures of one run. `wall` and `cpu` are in seconds; `peak` is the process's own memory in MiB.
 
-    `calls` are HTTP requests that the MLflow server answered, `builds` kustomize processes.
+    `calls` counts the HTTP requests that the MLflow server answered, `builds` the kustomize processes.
     """
 
     wall: float
@@ -41,7 +41,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where commands run: a folder, the server's log, variables."""
+    """Where commands run: a directory, the MLflow server's log, and environment variables."""
 
     folder: Path
     log: Path | None = None
@@ -49,19 +49,19 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run(command: Sequence[str], place: Place) -> Sample:
-    """Run it to its end. Raises RuntimeError where it does not end with 0, with what it said last."""
-    counted = place.folder / ".builds"
-    said = place.folder / ".said"
-    counted.write_text("")
-    before = _calls(place.log)
-    # An installed m2g has its byte code beside it.
+    """Run the command. Raises RuntimeError with the end of its output if its exit code is not 0."""
+    builds = place.folder / ".builds"
+    output = place.folder / ".output"
+    builds.write_text("")
+    before = _count_calls(place.log)
+    # Python may write byte code, as for an installed m2g.
     environment = {
         **{key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"},
         **place.environment,
         "PYTHONPATH": os.pathsep.join([str(COUNTING), str(COUNTING.parents[1])]),
-        "M2G_BENCH_BUILDS": str(counted),
+        "M2G_BENCH_BUILDS": str(builds),
     }
-    with said.open("wb") as out:
+    with output.open("wb") as out:
         start = time.perf_counter()
         process = subprocess.Popen(
             command, cwd=place.folder, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out
@@ -70,17 +70,18 @@ def run(command: Sequence[str], place: Place) -> Sample:
         wall = time.perf_counter() - start
     process.returncode = code
     if code:
-        raise RuntimeError(f"{' '.join(command[:6])} ended with {code}:\n{said.read_text(errors='replace')[-2000:]}")
+        end = output.read_text(errors="replace")[-2000:]
+        raise RuntimeError(f"{' '.join(command[:6])} ended with exit code {code}:\n{end}")
     return Sample(
         wall=wall,
         cpu=usage.ru_utime + usage.ru_stime,
         peak=peak / 1024,
-        calls=_calls(place.log) - before,
-        builds=counted.read_text().count("."),
+        calls=_count_calls(place.log) - before,
+        builds=builds.read_text().count("."),
     )
 
 
-def median(samples: Sequence[Sample]) -> Sample:
+def compute_median(samples: Sequence[Sample]) -> Sample:
     """The median of each figure."""
     return Sample(
         wall=statistics.median(one.wall for one in samples),
@@ -92,7 +93,7 @@ def median(samples: Sequence[Sample]) -> Sample:
 
 
 def _watch(pid: int) -> tuple[int, os.struct_rusage, int]:  # type: ignore[name-defined] # typeshed hides it in resource
-    """Peak memory in KiB, what the process and its children used, exit code."""
+    """Peak memory in KiB, the resource usage of the process and its children, and the exit code."""
     peak = 0
     while True:
         try:
@@ -103,8 +104,8 @@ def _watch(pid: int) -> tuple[int, os.struct_rusage, int]:  # type: ignore[name-
         done, status, usage = os.wait4(pid, os.WNOHANG)
         if done:
             return peak, usage, os.waitstatus_to_exitcode(status)
-        time.sleep(_LOOK)
+        time.sleep(_INTERVAL)
 
 
-def _calls(log: Path | None) -> int:
+def _count_calls(log: Path | None) -> int:
     return log.read_bytes().count(b' HTTP/1.1" ') if log is not None else 0

@@ -1,10 +1,10 @@
-"""The naive peer: what a platform engineer writes in an afternoon, one step after the other for every overlay.
+"""The naive peer: the script that a platform engineer writes in an afternoon. It handles one overlay after the other.
 
     python -m bench.naive <tracking URI> <folder> <file with the names of registered models>
 
-For each overlay one call of MLflow's client, one ruamel.yaml round trip, one `kustomize build` and one call of
-kubernetes-validate. It does less than m2g: it reads no MLmodel file, writes no record and no model card, checks no
-rule beyond the schema, and asks for no run. Its patches are strategic merges, as in Kustomize's own tutorial.
+For each overlay it makes one call of MLflow's client, one ruamel.yaml round trip, one `kustomize build` and one call of
+kubernetes-validate. It does less than m2g: it does not read MLmodel files and runs, it does not write records and model
+cards, and it checks only schemas. Its patches are strategic merge patches, as in Kustomize's own tutorial.
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ resources: [{{ resource }}]
 
 
 def main(uri: str, root: Path, names: list[str]) -> int:
-    """Render, build and check every overlay; the number of those that are wrong."""
+    """Render, build and check every overlay. Return the number of invalid ones."""
     client = MlflowClient(uri)
     schema = Catalogue().get_schema("serving.kserve.io/v1beta1", "InferenceService", "0.21")
-    judge = jsonschema.Draft202012Validator(schema or {})
-    wrong = 0
+    validator = jsonschema.Draft202012Validator(schema or {})
+    invalid = 0
     for name in names:
         model = root / "models" / slugify(name)
         _write(model / "base/kustomization.yaml", KUSTOMIZATION, resource="inferenceservice.yaml")
@@ -100,12 +100,12 @@ def main(uri: str, root: Path, names: list[str]) -> int:
                 run=str(version.run_id),
                 uri=f"{BUCKET}/1/models/{str(version.source).rpartition('/')[2]}/artifacts/",
             )
-            wrong += not _valid(overlay, judge)
-    return wrong
+            invalid += not _is_valid(overlay, validator)
+    return invalid
 
 
 def _write(path: Path, template: str, **values: str) -> None:
-    """Fill the template, tidy it by a ruamel.yaml round trip, write it."""
+    """Fill the template, format it by a ruamel.yaml round trip, and write it."""
     text = jinja2.Template(template).render(**values)
     yaml = YAML()
     out = io.StringIO()
@@ -114,13 +114,13 @@ def _write(path: Path, template: str, **values: str) -> None:
     path.write_text(out.getvalue())
 
 
-def _valid(overlay: Path, judge: jsonschema.Draft202012Validator) -> bool:
+def _is_valid(overlay: Path, validator: jsonschema.Draft202012Validator) -> bool:
     built = subprocess.run(["kustomize", "build", str(overlay)], capture_output=True, text=True, check=True).stdout
     for item in YAML(typ="safe", pure=True).load_all(built):
         try:
             kubernetes_validate.validate(item, kubernetes_validate.latest_version(), strict=True)
-        except kubernetes_validate.SchemaNotFoundError:  # of KServe's kinds it has none
-            if any(judge.iter_errors(item)):
+        except kubernetes_validate.SchemaNotFoundError:  # it has no schemas of KServe's kinds
+            if any(validator.iter_errors(item)):
                 return False
         except kubernetes_validate.ValidationError:
             return False

@@ -1,4 +1,4 @@
-"""docs/performance.md and the table on the terminal, from the results of the bench."""
+"""Render docs/performance.md and the table for the terminal from the results of the bench."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ Measured on {of.date}: {of.machine}, kustomize {of.kustomize}, MLflow 3 on {of.d
 machine. The numbers are medians. The peer and m2g ran in turn in the same run.
 """
 _ALONE = ("naive", "reading loop", "cold render", "cold validate", "first contact", "no cache")
-"""These do another part of the work than the peer."""
+"""Rows without a ratio, because they do not do the same work as the peer."""
 Row = tuple[str, str, str, str]
 
 
-def goals(results: Results) -> Iterator[Row]:
-    """The goals: (goal, target, measured, reached or missed)."""
+def list_goals(results: Results) -> Iterator[Row]:
+    """The goals as (goal, target, measured, reached or missed)."""
     yield from _cold(results)
     loop, none, one = (results.of(1000, what) for what in ("reading loop", "no-op render", "one alias moved"))
     if loop is not None and none is not None and one is not None:
@@ -60,7 +60,7 @@ def goals(results: Results) -> Iterator[Row]:
 
 
 def _cold(results: Results) -> Iterator[Row]:
-    """Cold runs against the peer; for a missed goal, what would be reached if m2g itself took no time."""
+    """Cold runs compared with the peer. A missed goal also shows the ratio that kustomize alone would reach."""
     for size, wall, cpu in ((100, 30, 0), (1000, 75, 55), (10_000, 75, 0)):
         cold, naive, floor = results.of(size, "cold"), results.naive(size), results.of(size, "kustomize alone")
         if cold is None or naive is None:
@@ -88,15 +88,15 @@ def _counts(results: Results) -> Iterator[Row]:
             yield _at_most(f"{size:,} models: peak memory, MiB", limit, max(render.peak, validate.peak))
 
 
-def markdown(results: Results) -> str:
-    """The whole page."""
+def render_markdown(results: Results) -> str:
+    """The complete page."""
     parts = [
         "<!-- Written by `make bench` from bench/results.json and bench/prose.md; do not edit. -->\n",
         "# Performance\n",
         _MEASURED.format(of=results),
         "![Processor time against the size of the fleet](performance.svg)\n",
         "## Goals\n",
-        _markdown_table(("goal", "target", "measured", ""), goals(results)),
+        _markdown_table(("goal", "target", "measured", ""), list_goals(results)),
         "## Measured\n",
     ]
     for size in results.sizes():
@@ -105,13 +105,13 @@ def markdown(results: Results) -> str:
     return "\n".join([*parts, PROSE.read_text()])
 
 
-def table(results: Results) -> str:
-    """The same for a terminal."""
+def render_table(results: Results) -> str:
+    """The tables for a terminal."""
     lines = [f"MLflow on {results.database}", ""]
     for size in results.sizes():
         lines += [f"{size:,} models in 3 environments", *_plain(_HEAD, list(_rows(results, size))), ""]
     lines += ["others", *_plain(_HEAD[:4], [row[:4] for row in _others(results)]), ""]
-    lines += ["goals", *_plain(("goal", "target", "measured", ""), list(goals(results)))]
+    lines += ["goals", *_plain(("goal", "target", "measured", ""), list(list_goals(results)))]
     return "\n".join(line.rstrip() for line in lines).replace("**", "").replace("`", "") + "\n"
 
 

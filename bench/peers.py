@@ -1,4 +1,4 @@
-"""Peers that exist, for one part of the work each: kubeconform for schemas, `copier copy` for a model's files."""
+"""Existing tools for one part of the work each: kubeconform for schemas, `copier copy` for a model's files."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 import jinja2
 
 from bench import naive
-from bench.fleet import ENVIRONMENTS, name
+from bench.fleet import ENVIRONMENTS, model_name
 from bench.measure import Place, Sample, run
 from m2g.core.naming import slugify
 from tests.corpus.peers import KUBECONFORM, our_schemas
 
 OBJECTS = 3000
-"""InferenceServices that are checked: those of 1,000 models in 3 environments."""
+"""How many InferenceServices are checked: those of 1,000 models in 3 environments."""
 MODELS = 5
-"""Models for which copier writes the files."""
+"""For how many models copier writes the files."""
 _SCHEMAS = """\
 import sys
 from m2g.core.manifest import read_all
@@ -28,10 +28,12 @@ sys.exit(len(wrong))
 """
 
 
-def kubeconform(folder: Path) -> dict[str, Sample]:
-    """The same objects through kubeconform with m2g's schemas, and through m2g's own schema check."""
+def measure_kubeconform(folder: Path) -> dict[str, Sample]:
+    """Check the same objects with kubeconform (with m2g's schemas) and with m2g's own schema check."""
     template = jinja2.Template(naive.BASE)
-    documents = (template.render(slug=f"{slugify(name(index))}", name=name(index)) for index in range(OBJECTS))
+    documents = (
+        template.render(slug=f"{slugify(model_name(index))}", name=model_name(index)) for index in range(OBJECTS)
+    )
     file = folder / "objects.yaml"
     file.write_text("---\n".join(f"{text}\n" for text in documents))
     schemas = folder / "schemas"
@@ -45,8 +47,8 @@ def kubeconform(folder: Path) -> dict[str, Sample]:
     return found
 
 
-def template(folder: Path) -> dict[str, Sample]:
-    """`copier copy` of the same files as the naive peer's, model by model; the mean of a model."""
+def measure_copier(folder: Path) -> dict[str, Sample]:
+    """Write the files of the naive peer with `copier copy`, model by model. Return the mean for one model."""
     source = folder / "template"
     for path, text in _files().items():
         (source / path).parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +56,7 @@ def template(folder: Path) -> dict[str, Sample]:
     (source / "copier.yml").write_text("name: {type: str}\nslug: {type: str}\n")
     total = Sample(wall=0, cpu=0)
     for index in range(MODELS):
-        data = [f"--data=name={name(index)}", f"--data=slug={slugify(name(index))}"]
+        data = [f"--data=name={model_name(index)}", f"--data=slug={slugify(model_name(index))}"]
         target = str(folder / f"copied/{index}")
         total += run(["copier", "copy", "--defaults", "--quiet", *data, str(source), target], Place(folder=folder))
     return {"copier copy, a model": Sample(wall=total.wall / MODELS, cpu=total.cpu / MODELS, peak=total.peak)}

@@ -1,4 +1,4 @@
-"""docs/performance.svg: processor time against the size of the fleet, m2g beside its peer and its floor."""
+"""docs/performance.svg: processor time against the size of the fleet, for m2g, its peer and the lower limit."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _LINES = {
 }
 
 
-def write(results: Results) -> None:
-    """Draw it; the same results give the same file."""
+def draw(results: Results) -> None:
+    """Draw the plot. The same results give the same file."""
     import matplotlib as mpl
 
     mpl.use("svg")

@@ -1,4 +1,4 @@
-"""What a run of the bench found, as it is kept in bench/results.json."""
+"""The results of the bench in bench/results.json."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RESULTS = Path(__file__).parent / "results.json"
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True):
-    """Medians: fleet size → what was measured → sample."""
+    """The medians. `fleets`: size of the fleet → what was measured → sample."""
 
     machine: str
     kustomize: str
@@ -24,15 +24,15 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     others: dict[str, Sample]
 
     def sizes(self) -> list[int]:
-        """The fleets, smallest first."""
+        """The sizes of the fleets, smallest first."""
         return sorted(int(size) for size in self.fleets)
 
     def of(self, size: int, what: str) -> Sample | None:
-        """One median; None for what was not measured."""
+        """One median; None if it was not measured."""
         return self.fleets.get(str(size), {}).get(what)
 
     def naive(self, size: int) -> tuple[Sample, bool] | None:
-        """The naive peer's median, and whether it is fitted: a straight line through the two largest that were run."""
+        """The naive peer's median, and whether it is fitted: on a line through the two largest measured fleets."""
         taken = self.of(size, "naive")
         if taken is not None:
             return taken, False
@@ -49,13 +49,13 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
         return Sample(wall=wall, cpu=cpu, calls=calls, builds=builds), True
 
     def exponent(self, what: str, small: int, large: int) -> float | None:
-        """By which power of the fleet's size the processor time grows between two sizes."""
+        """The exponent with which the processor time grows with the size of the fleet, between two sizes."""
         low, high = self.of(small, what), self.of(large, what)
         if low is None or high is None:
             return None
         return math.log(high.cpu / low.cpu) / math.log(large / small)
 
 
-def read() -> Results:
+def read_results() -> Results:
     """The committed results."""
     return msgspec.json.decode(RESULTS.read_bytes(), type=Results)

@@ -1,4 +1,4 @@
-"""One fleet: everything that is measured on it, round after round, each command beside its peer."""
+"""Measure everything on one fleet, in rounds."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ def read(folder):
     return count
 print(read(sys.argv[1]))
 """
-"""The floor of a run that finds nothing to do: a Python loop that reads every file of the tree."""
+"""The lowest possible time of a run that changes nothing: a Python loop that reads every file of the tree."""
 LARGEST_READ = 1000
-"""First contact with a larger fleet is not measured: reading it takes a second for 25 versions."""
+"""The first contact with a larger fleet is not measured: m2g reads 25 versions in a second."""
 _MOVED = {"1": "2", "2": "1"}
 
 
 class Fleet:
-    """A server with a fleet, and the repository of it in a temporary folder."""
+    """An MLflow server with a fleet, and its GitOps repository in a temporary directory."""
 
     def __init__(self, size: int, folder: Path, database: str = "") -> None:
-        """`database` is an empty one, by SQLAlchemy's URL; without it the server's own SQLite file."""
+        """`database` is the SQLAlchemy URL of an empty database. Without it, the server uses its own SQLite file."""
         self.size = size
         self._database = database
         if database:
-            fleet.refuse_filled(database)
+            fleet.check_empty(database)
         self.server = Server(PYTHON3, *(("--backend-store-uri", database) if database else ())).wait()
         own = f"sqlite:///{self.server.folder}/mlflow.db"
         fleet.fill(database or own, self.server.folder / "proxied", size)
@@ -56,59 +56,61 @@ class Fleet:
         self._facts = folder / "facts"
         for made in (self.root, self.naive, self.cache):
             made.mkdir(parents=True)
-        (self.root / "m2g.yaml").write_text(fleet.configuration(self.server.url))
-        (self.root / ".gitignore").write_text(".builds\n.said\n.m2g/\n")
-        git(self.root, "init", "--quiet")
+        (self.root / "m2g.yaml").write_text(fleet.make_config(self.server.url))
+        (self.root / ".gitignore").write_text(".builds\n.output\n.m2g/\n")
+        run_git(self.root, "init", "--quiet")
         self._place = Place(
             folder=self.root, log=self.server.folder / "log", environment={"M2G_CACHE_DIR": str(self.cache)}
         )
 
     def stop(self) -> None:
-        """End the server, and leave the database as it was."""
+        """Stop the server and empty the database."""
         self.server.stop()
         if self._database:
-            fleet.empty(self._database)
+            fleet.drop_tables(self._database)
 
     def m2g(self, *arguments: str) -> Sample:
         """Run m2g in the repository."""
         return run([sys.executable, "-m", "m2g", *arguments], self._place)
 
     def first_contact(self) -> Sample:
-        """Nothing is known: every MLmodel is read from the server."""
+        """Render without a cache and without records: every MLmodel is read from the server."""
         self.empty()
         shutil.rmtree(self.cache)
         self.cache.mkdir()
         return self.m2g("render")
 
     def restore(self) -> None:
-        """Keep the facts of all versions for cold runs; those of one model are compared with the server's.
+        """Prepare the facts of all versions for cold runs. Those of one model are compared with the server's.
 
-        Raises RuntimeError where they are not the server's.
+        Raises RuntimeError if they differ.
         """
         registry = open_registry(self.server.url)
-        versions = [fleet.listed(index, number) for index in range(self.size) for number in (1, 2)]
-        known = {(one.name, one.version): fleet.facts(index // 2, index % 2 + 1) for index, one in enumerate(versions)}
+        versions = [fleet.make_version(index, number) for index in range(self.size) for number in (1, 2)]
+        known = {
+            (one.name, one.version): fleet.make_facts(index // 2, index % 2 + 1) for index, one in enumerate(versions)
+        }
         if registry.read_facts(versions[:2]) != {key: known[key] for key in list(known)[:2]}:
-            raise RuntimeError("the fleet's facts are not what the server says")
+            raise RuntimeError("the facts of the fleet differ from the server's")
         with Cache(self._facts) as cache:
             cache_facts(registry, versions, known, cache)
 
     def cold(self) -> tuple[Sample, Sample]:
-        """An empty tree, and a cache that has the facts of versions alone: no verdict, nothing that a run found out."""
+        """Render and validate with an empty tree, and a cache that has only the facts of versions."""
         self.empty()
         shutil.copyfile(self._facts / FILE, self.cache / FILE)
         return self.m2g("render"), self.m2g("validate")
 
     def empty(self) -> None:
-        """Remove the tree but for what people wrote."""
+        """Remove everything except the files of people."""
         shutil.rmtree(self.root / "models", ignore_errors=True)
-        for path, text in fleet.settings(self.size):
+        for path, text in fleet.list_settings(self.size):
             (self.root / path).parent.mkdir(parents=True)
             (self.root / path).write_text(text)
 
     def move(self, version: str) -> None:
-        """As a click in MLflow's user interface: the alias of one model."""
-        body = json.dumps({"name": fleet.name(self.size // 2), "alias": "champion", "version": version}).encode()
+        """Move the alias of one model, as MLflow's user interface does."""
+        body = json.dumps({"name": fleet.model_name(self.size // 2), "alias": "champion", "version": version}).encode()
         request = urllib.request.Request(  # noqa: S310  # the bench's own server
             f"{self.server.url}/api/2.0/mlflow/registered-models/alias",
             data=body,
@@ -118,63 +120,63 @@ class Fleet:
             answer.read()
 
     def loop(self) -> Sample:
-        """The floor."""
+        """Run the loop that reads every file."""
         return run([sys.executable, "-c", LOOP, "models"], self._place)
 
     def kustomize(self) -> Sample:
-        """The floor of a cold run: the same overlays in the same batches, and nothing else."""
+        """Build the same overlays in the same batches: the lowest possible time of a cold run."""
         return run([sys.executable, "-m", "bench.alone", "."], self._place)
 
     def peer(self) -> Sample:
-        """The naive peer on the same fleet, from nothing."""
+        """Run the naive peer on the same fleet, with an empty directory."""
         shutil.rmtree(self.naive)
         self.naive.mkdir()
         names = self.naive / ".names"
-        names.write_text("\n".join(fleet.name(index) for index in range(self.size)))
+        names.write_text("\n".join(fleet.model_name(index) for index in range(self.size)))
         place = Place(folder=self.naive, log=self.server.folder / "log")
         return run([sys.executable, "-m", "bench.naive", self.server.url, str(self.naive), str(names)], place)
 
 
-def measure(made: Fleet, rounds: int, peers: int, tell: Callable[[str], None]) -> dict[str, list[Sample]]:
-    """Name of what is measured → a sample for each round. The naive peer runs in the first `peers` rounds."""
-    found: dict[str, list[Sample]] = defaultdict(list)
+def measure_fleet(made: Fleet, rounds: int, peers: int, notify: Callable[[str], None]) -> dict[str, list[Sample]]:
+    """What was measured → one sample for each round. The naive peer runs in the first `peers` rounds."""
+    samples: dict[str, list[Sample]] = defaultdict(list)
     try:
         if made.size <= LARGEST_READ:
-            tell("first contact")
-            found["first contact"].append(made.first_contact())
+            notify("first contact")
+            samples["first contact"].append(made.first_contact())
         made.restore()
         for number in range(rounds):
-            tell(f"round {number + 1} of {rounds}")
+            notify(f"round {number + 1} of {rounds}")
             if number < peers:
-                found["naive"].append(made.peer())
-            one_round(made, found)
+                samples["naive"].append(made.peer())
+            run_round(made, samples)
     finally:
         made.stop()
-    return dict(found)
+    return dict(samples)
 
 
-def one_round(made: Fleet, found: dict[str, list[Sample]]) -> None:
-    """Everything once, in the order of a working day."""
+def run_round(made: Fleet, samples: dict[str, list[Sample]]) -> None:
+    """Measure everything once, in the order of a working day."""
     render, validate = made.cold()
-    found["cold render"].append(render)
-    found["cold validate"].append(validate)
-    found["cold"].append(render + validate)
-    git(made.root, "add", "--all")
-    git(made.root, "commit", "--quiet", "--message", "fleet", "--allow-empty")
-    found["kustomize alone"].append(made.kustomize())
-    found["reading loop"].append(made.loop())
-    found["no-op render"].append(made.m2g("render"))
-    found["no-op validate"].append(made.m2g("validate"))
-    found["check"].append(made.m2g("render", "--check"))
-    found["no cache"].append(made.m2g("render", "--check", "--no-cache"))
+    samples["cold render"].append(render)
+    samples["cold validate"].append(validate)
+    samples["cold"].append(render + validate)
+    run_git(made.root, "add", "--all")
+    run_git(made.root, "commit", "--quiet", "--message", "fleet", "--allow-empty")
+    samples["kustomize alone"].append(made.kustomize())
+    samples["reading loop"].append(made.loop())
+    samples["no-op render"].append(made.m2g("render"))
+    samples["no-op validate"].append(made.m2g("validate"))
+    samples["check"].append(made.m2g("render", "--check"))
+    samples["no cache"].append(made.m2g("render", "--check", "--no-cache"))
     made.move(_MOVED["1"])
-    found["one alias moved"].append(made.m2g("render"))
-    found["validate after one change"].append(made.m2g("validate"))
-    found["diff of one change"].append(made.m2g("diff", "--against", "HEAD"))
+    samples["one alias moved"].append(made.m2g("render"))
+    samples["validate after one change"].append(made.m2g("validate"))
+    samples["diff of one change"].append(made.m2g("diff", "--against", "HEAD"))
     made.move(_MOVED["2"])
 
 
-def git(root: Path, *arguments: str) -> None:
-    """Git without anybody's configuration."""
+def run_git(root: Path, *arguments: str) -> None:
+    """Run git with an author of its own, so that it needs no configuration."""
     person = ("-c", "user.name=bench", "-c", "user.email=bench@example.com", "-c", "gc.auto=0")
     subprocess.run(["git", *person, *arguments], cwd=root, check=True, stdout=subprocess.DEVNULL)

@@ -1,6 +1,6 @@
-"""The main job on an embedded MLflow store: train, register, scaffold, render, review, serve. `make demo` runs it.
+"""`make demo` shows the main workflow with a local MLflow store: train, register, scaffold, render, review, serve.
 
-Everything is made in one new folder: the MLflow store (`mlflow.db`, `artifacts/`) and the GitOps repository.
+It creates everything in one new directory: the MLflow store (`mlflow.db`, `artifacts/`) and the GitOps repository.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ BUCKET = "s3://mlflow-demo/"
 MODEL = "wine-quality"
 CHECKOUT = Path(__file__).absolute().parents[1]
 SERVERS = CHECKOUT / ".venv-mlserver"
-"""`make demo` installs it; without --environment, m2g would make one of the model's own requirements."""
+"""`make demo` installs this environment. Without --environment, m2g would build one from the model's requirements."""
 
 
 def main() -> int:
-    """Run the story; the exit code of the first command that fails, 0 at the end."""
+    """Run all steps. Return the exit code of the first command that fails, or 0."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("folder", type=Path, nargs="?", default=Path("demo-repository"))
     folder: Path = arguments.parse_args().folder.absolute()
     if folder.exists() and any(folder.iterdir()):
-        _say(f"{folder} is not empty; remove it or name another folder: make demo DEMO=/path/to/folder")
+        _say(f"{folder} is not empty; remove it or name another directory: make demo DEMO=/path/to/directory")
         return 2
     folder.mkdir(parents=True, exist_ok=True)
     os.environ |= {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -39,12 +39,12 @@ def main() -> int:
     _chapter("1. A data scientist trains a model and registers two versions")
     first, second = train(folder)
     _chapter("2. A platform engineer scaffolds the GitOps repository")
-    # The demo's artifacts lie in a local folder; a cluster would find them in a bucket.
+    # The demo's artifacts are in a local directory. A cluster would read them from a bucket.
     answers = (f"storage_bucket={BUCKET}", f"artifact_root={folder}/artifacts")
     shell(folder, "m2g", "init", repository.name, "--defaults", *(part for a in answers for part in ("--data", a)))
     shell(repository, "git", "init", "--quiet", "--initial-branch", "main")
     commit(repository, "Scaffold")
-    _chapter("3. m2g renders what the aliases say, and checks it")
+    _chapter("3. m2g renders the versions that the aliases point to, and checks the result")
     shell(repository, "m2g", "render")
     shell(repository, "m2g", "validate")
     commit(repository, f"{MODEL}: version {first} to prod")
@@ -52,7 +52,7 @@ def main() -> int:
     move_alias("champion", second)
     shell(repository, "m2g", "render")
     shell(repository, "m2g", "validate")
-    _chapter("5. What the reviewer of the pull request sees")
+    _chapter("5. The reviewer of the pull request sees what changes")
     shell(repository, "m2g", "diff", "--against", "HEAD")
     commit(repository, f"{MODEL}: version {second} to prod")
     serve(repository)
@@ -68,8 +68,8 @@ Look around, with the tools of this checkout:
   kustomize build models/wine-quality/overlays/prod
   mlflow ui
 
-Serve it in the Python 3.10 and the packages of KServe's own MLServer, as the cluster would:
-  m2g smoke wine-quality --env prod     (installs them once, where python3.10 is on this machine)
+Serve it with Python 3.10 and the packages of KServe's own MLServer, as the cluster does:
+  m2g smoke wine-quality --env prod     (installs the packages once; needs python3.10 on this machine)
 
 With your own MLflow server:
   m2g init my-models                    (asks a few questions)
@@ -79,7 +79,7 @@ With your own MLflow server:
 
 
 def next_steps(folder: Path, repository: Path) -> None:
-    """Commands to paste, wherever the folders are."""
+    """Print commands that can be pasted."""
     _chapter("Next steps")
     places = {
         "tools": f"{CHECKOUT}/.venv/bin:{CHECKOUT}/.tools/bin",
@@ -90,7 +90,7 @@ def next_steps(folder: Path, repository: Path) -> None:
 
 
 def train(folder: Path) -> tuple[str, str]:
-    """Wine quality by ElasticNet, as it comes and after a small search; the two registered versions."""
+    """Train two ElasticNet models, with default and with tuned parameters. Return the two registered versions."""
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     import mlflow
@@ -116,7 +116,7 @@ def train(folder: Path) -> tuple[str, str]:
 
 
 def register(estimator, parts) -> str:  # type: ignore[no-untyped-def] # scikit-learn and pandas are untyped here
-    """Log metrics and the model to the active run and register it; the version."""
+    """Log metrics and the model to the active run, and register the model. Return its version."""
     import mlflow
     from sklearn import metrics
 
@@ -130,11 +130,11 @@ def register(estimator, parts) -> str:  # type: ignore[no-untyped-def] # scikit-
         }
     )
     line = {"columns": list(train_x.columns), "weights": list(estimator.coef_), "start": float(estimator.intercept_)}
-    # MLflow's talk of type hints, which warnings' own filters do not hold back; what it raises is still seen.
+    # MLflow prints advice about type hints that warning filters do not suppress. Exceptions are still shown.
     with tempfile.TemporaryDirectory() as place, contextlib.redirect_stderr(io.StringIO()):
         (Path(place) / "line.json").write_text(json.dumps(line))
-        # A pickle (mlflow.sklearn.log_model) loads for sure only with the same Python and scikit-learn, and KServe has
-        # 3.10 and 1.5: m2g would warn. Code and numbers load everywhere.
+        # A pickle (mlflow.sklearn.log_model) needs the same versions of Python and scikit-learn, and KServe has 3.10
+        # and 1.5, so m2g would warn. Code and numbers load with every version.
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(Path(__file__).with_name("line.py")),
@@ -150,7 +150,7 @@ def register(estimator, parts) -> str:  # type: ignore[no-untyped-def] # scikit-
 
 
 def move_alias(alias: str, version: str) -> None:
-    """As a click in MLflow's user interface does."""
+    """Move an alias, as MLflow's user interface does."""
     import mlflow
 
     mlflow.MlflowClient().set_registered_model_alias(MODEL, alias, version)
@@ -158,13 +158,13 @@ def move_alias(alias: str, version: str) -> None:
 
 
 def serve(repository: Path) -> None:
-    """What Git says now, by the server that a cluster would use."""
-    _chapter("6. The version is served here by a real MLServer, and answers as MLflow does")
+    """Serve the version in Git with the same server as in a cluster."""
+    _chapter("6. A real MLServer serves the version on this machine and answers like MLflow")
     shell(repository, "m2g", "smoke", MODEL, "--env", "prod", "--environment", str(SERVERS))
 
 
 def commit(repository: Path, message: str) -> None:
-    """All of it, as somebody who needs no Git configuration."""
+    """Commit everything with an author of its own, so that it needs no Git configuration."""
     _run(repository, "git", "add", "--all")
     person = ("-c", "user.name=m2g demo", "-c", "user.email=demo@example.com")
     _run(repository, "git", *person, "commit", "--quiet", "--message", message)
@@ -172,7 +172,7 @@ def commit(repository: Path, message: str) -> None:
 
 
 def shell(folder: Path, *arguments: str) -> None:
-    """Show a command and run it; the demo ends where it fails."""
+    """Print a command and run it. The demo ends if it fails."""
     _say(f"$ {shlex.join(arguments)}")
     _run(folder, *arguments)
 

@@ -1,4 +1,4 @@
-"""The demo's model as MLflow keeps it: code and numbers, no pickle, so that every Python and every MLflow loads it."""
+"""The demo's model: code and numbers, not a pickle, so that every version of Python and MLflow can load it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mlflow.pyfunc.model import PythonModel
 
 
 class Line(PythonModel):
-    """A weighted sum of columns; without type hints, from which MLflow would make a signature of its own."""
+    """A weighted sum of columns. It has no type hints, because MLflow would derive another signature from them."""
 
     def load_context(self, context):  # type: ignore[no-untyped-def] # see above
         self.line = json.loads(Path(context.artifacts["line"]).read_text())

@@ -1,4 +1,4 @@
-"""Counts kustomize builds: on PYTHONPATH of a measured Python, a line in M2G_BENCH_BUILDS for each that it starts."""
+"""Counts kustomize builds. On the PYTHONPATH of a Python process, it writes a line to M2G_BENCH_BUILDS for each."""
 
 import os
 import sys

@@ -1,6 +1,6 @@
-"""Derives the schema files: `python schemas/derive` writes them, with `--check` it only says what differs.
+"""Derive the schema files: `python schemas/derive` writes them; with `--check` it only reports differences.
 
-Needs the network (wheels through pip, Go modules through go) and m2g on the path (`PYTHONPATH=generator`).
+It needs the network (wheels through pip, Go modules through go) and m2g on the path (`PYTHONPATH=generator`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from output import FOLDER, LOCK, Derived, lock_text
 
 
 def main() -> int:
-    """0 when all is written or equal, 1 when `--check` found a difference."""
+    """Write the files. Return 1 if `--check` finds a difference, otherwise 0."""
     files = [
         *(kserve_sdk.derive(pin) for pin in kserve_sdk.PINS),
         *crds.derive(),

@@ -1,6 +1,6 @@
-"""Kinds of other projects from the CRDs that their Go modules carry, made strict and written without repetition.
+"""The kinds of other projects, from the CRDs in their Go modules, made strict and without repeated parts.
 
-`go mod download` fetches a module and checks it against Go's checksum database; nothing of it is built or run.
+`go mod download` fetches a module and checks it against Go's checksum database. Nothing is built or run.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MODULES = {
         r"example/prometheus-operator-crd-full/.+_(pod|service)monitors\.yaml",
     ),
 }
-"""API group → (module, newest version, its CRDs). Newer versions add fields and take none away."""
+"""API group → (module, newest version, pattern of its CRDs). Newer versions add fields but do not remove any."""
 
 
 def derive() -> list[Derived]:
@@ -55,7 +55,7 @@ def _group(group: str, module: str, version: str, crds: str) -> Derived:
 
 
 def _whole(kind: crd.Kind) -> tuple[str, Schema]:
-    """Name and schema; without `spec` an object in Git says nothing, so it is required."""
+    """Name and schema. `spec` is required, because an object in Git has no purpose without it."""
     if kind.left_out:
         raise SystemExit(f"{kind.name}: {kind.left_out}")
     schema: Schema = dict(kind.schema)
@@ -64,7 +64,7 @@ def _whole(kind: crd.Kind) -> tuple[str, Schema]:
 
 
 def download(module: str, version: str) -> tuple[str, str]:
-    """The zip file of a Go module and its `h1:` sum; a module that asks for a newer Go than ours is still fetched."""
+    """The zip file of a Go module and its `h1:` sum, even if the module needs a newer Go than the installed one."""
     command = ["go", "mod", "download", "-json", f"{module}@{version}"]
     environment = {**os.environ, "GOTOOLCHAIN": "local"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, env=environment)

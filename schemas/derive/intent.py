@@ -1,6 +1,6 @@
-"""JSON Schemas of what people write, for editors, from their types: `python schemas/derive/intent.py`.
+"""JSON Schemas for editors, from the types of the files that people write: `python schemas/derive/intent.py`.
 
-With --check nothing is written and the exit code says whether the files are what the types say.
+With --check it writes nothing, and the exit code tells whether the files are up to date.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ KINDS: dict[str, type[msgspec.Struct]] = {
 
 
 def documents() -> dict[Path, str]:
-    """Path to text of every schema file."""
+    """Path → text of every schema file."""
     texts = _field_texts()
     found = {}
     for name, kind in KINDS.items():
@@ -47,7 +47,7 @@ def documents() -> dict[Path, str]:
 
 
 def _field_texts() -> dict[str, dict[str, str]]:
-    """Class to field (as written outside) to the text under it in the source."""
+    """Class → field (by its name in the file) → the text below the field in the source."""
     result: dict[str, dict[str, str]] = {}
     for module in (config_types, policy, runtime):
         for node in ast.parse(inspect.getsource(module)).body:
@@ -80,7 +80,7 @@ def main() -> int:
             path.write_text(text)
         return 0
     for path in stale:
-        sys.stderr.write(f"{path.name} is stale; run `make schemas`\n")
+        sys.stderr.write(f"{path.name} is out of date; run: make schemas\n")
     return 1 if stale else 0
 
 

@@ -1,4 +1,4 @@
-"""What KServe's Python types do not say: sizes, choices, required fields, and types that the SDK leaves out.
+"""What KServe's Python types lack: sizes, choices, required fields, and types that the SDK does not contain.
 
 Sources: the Go types and their kubebuilder markers (kserve/kserve pkg/apis/serving), the docstrings of the SDK, and the
 rules of the admission webhook (inference_service_validation.go).
@@ -20,13 +20,13 @@ def ref(name: str) -> Schema:
 
 
 def record(required: list[str] | None = None, /, **properties: Schema) -> Schema:
-    """A mapping that takes these fields and no other."""
+    """A mapping with these fields and no others."""
     new: Schema = {"type": "object", "additionalProperties": False, "properties": properties}
     return new | ({"required": required} if required else {})
 
 
 def listing(items: Schema) -> Schema:
-    """A list of equal things."""
+    """A list of such items."""
     return {"type": "array", "items": items}
 
 
@@ -86,22 +86,22 @@ FIELDS: dict[tuple[str, str], Schema] = {
     ("v1alpha1.StorageContainerSpec", "workloadType"): {"enum": ["initContainer", "localModelDownloadJob"]},
 }
 
-# Lists that may not be empty, wherever the field occurs.
+# Lists that must not be empty, wherever the field occurs.
 NOT_EMPTY = {"storageUris"}
 
-# Type → fields required beside those of the SDK (`+`), or not required although the SDK says so (`-`).
+# Type → fields that are required in addition to those of the SDK (`+`), or not required despite the SDK (`-`).
 REQUIRED: dict[str, list[str]] = {
     "v1beta1.ModelFormat": ["+name"],
     "v1beta1.LoggerSpec": ["+mode"],
     "v1beta1.ARTExplainerSpec": ["-name"],
     "v1alpha1.SupportedModelFormat": ["+name"],
     "v1beta1.AuthenticationRef": ["+name"],
-    # In Knative mode a probe has no port, and the CRD does not ask for one (Makefile of kserve/kserve, `yq del`).
+    # In Knative mode a probe has no port, and the CRD does not require one (Makefile of kserve/kserve, `yq del`).
     "core.v1.HTTPGetAction": ["-port"],
     "core.v1.TCPSocketAction": ["-port"],
 }
 
-# Names of the SDK for types that are Kubernetes' own.
+# The SDK's names of Kubernetes' own types.
 FOREIGN = {
     "K8sIoApiAppsV1DeploymentStrategy": "apps.v1.DeploymentStrategy",
     "K8sIoApiAutoscalingV2HorizontalPodAutoscalerBehavior": "autoscaling.v2.HorizontalPodAutoscalerBehavior",
@@ -149,8 +149,8 @@ _LLM_SPEC = record(
     **_LLM_WORKLOAD,
 )
 
-# Types that the SDK names and does not contain. `PodPart` is a PodSpec that another one is merged with.
-# The Gateway API, KEDA and scheduler parts of an LLMInferenceService are left open.
+# Types that the SDK refers to but does not contain. `PodPart` is a PodSpec that is merged with another one.
+# The Gateway API, KEDA and scheduler parts of an LLMInferenceService accept any field.
 MISSING: dict[str, Schema] = {
     "ResourceQuantity": ref("Quantity"),
     "V1beta1MetricQuantity": ref("Quantity"),
@@ -159,7 +159,7 @@ MISSING: dict[str, Schema] = {
     "V1alpha2LLMInferenceServiceSpec": _LLM_SPEC,
 }
 
-# Types that the SDK names, does not contain, and that are one of its types with some fields more.
+# Types that the SDK refers to but does not contain, and that extend one of its types.
 EXTENDED: dict[str, tuple[str, dict[str, Schema]]] = {
     "V1alpha1WorkerSpec": (
         "V1alpha1ServingRuntimePodSpec",

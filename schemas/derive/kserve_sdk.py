@@ -1,7 +1,7 @@
-"""KServe's kinds from the types of the `kserve` package: its wheels are read, never imported.
+"""KServe's kinds, from the types of the `kserve` package. Its wheels are read, not imported.
 
 Kubernetes' own types inside them come from the kubernetes-validate package, in the version whose PodSpec and Container
-have exactly the fields of the SDK's.
+have the same fields as those of the SDK.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _VERSIONED = re.compile(r"(V\d+(?:alpha\d+|beta\d+)?)(\w+)")
 
 
 class Type(NamedTuple):
-    """A class of the SDK: JSON field → type text such as `list[V1EnvVar]`, and the fields that it requires."""
+    """A class of the SDK: JSON field → type such as `list[V1EnvVar]`, and the required fields."""
 
     fields: dict[str, str]
     required: set[str]
@@ -42,7 +42,7 @@ def derive(pin: str) -> Derived:
     """The schemas of one KServe version."""
     wheel, digest = download("kserve", pin)
     types = read_types(wheel)
-    kubernetes = matching(types)
+    kubernetes = find_kubernetes(types)
     minor = pin.rpartition(".")[0]
     kinds, defs = _Maker(types, kubernetes).all()
     sources = [
@@ -57,7 +57,7 @@ def derive(pin: str) -> Derived:
 
 
 def download(package: str, pin: str) -> tuple[bytes, str]:
-    """A wheel and its sha256, through pip; nothing is installed."""
+    """Download a wheel with pip, and compute its sha256. Nothing is installed."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
         options = ["--disable-pip-version-check", "--ignore-requires-python", "--dest", folder, f"{package}=={pin}"]
@@ -68,19 +68,19 @@ def download(package: str, pin: str) -> tuple[bytes, str]:
 
 
 def read_types(wheel: bytes) -> dict[str, Type]:
-    """Class name → what kserve/models/*.py says about it."""
-    found: dict[str, Type] = {}
+    """Class name → its type in kserve/models/*.py."""
+    types: dict[str, Type] = {}
     with tempfile.TemporaryFile() as file:
         file.write(wheel)
         with zipfile.ZipFile(file) as archive:
             names = [name for name in archive.namelist() if re.fullmatch(r"kserve/models/\w+\.py", name)]
             for name in sorted(names):
-                found.update(_classes(archive.read(name).decode()))
-    return found
+                types.update(_read_classes(archive.read(name).decode()))
+    return types
 
 
-def _classes(source: str) -> dict[str, Type]:
-    found: dict[str, Type] = {}
+def _read_classes(source: str) -> dict[str, Type]:
+    types: dict[str, Type] = {}
     for node in ast.parse(source).body:
         if not isinstance(node, ast.ClassDef):
             continue
@@ -95,12 +95,12 @@ def _classes(source: str) -> dict[str, Type]:
             names: dict[str, str] = tables["attribute_map"]
             required = set(_SCALED.findall(source))
             fields = {names[field]: text for field, text in tables["openapi_types"].items()}
-            found[node.name] = Type(fields, {names[field] for field in required & names.keys()})
-    return found
+            types[node.name] = Type(fields, {names[field] for field in required & names.keys()})
+    return types
 
 
-def matching(types: dict[str, Type]) -> Kubernetes:
-    """The newest Kubernetes whose PodSpec and Container have just the fields that this SDK has."""
+def find_kubernetes(types: dict[str, Type]) -> Kubernetes:
+    """The newest Kubernetes version whose PodSpec and Container have the same fields as this SDK."""
     pod, container = set(types["V1beta1PodSpec"].fields), set(types["V1beta1ModelSpec"].fields)
     for version in reversed(list_versions()):
         kubernetes = Kubernetes(version, nulls=False)
@@ -111,7 +111,7 @@ def matching(types: dict[str, Type]) -> Kubernetes:
 
 
 class _Maker:
-    """Turns the types that the kinds reach into definitions."""
+    """Turns the types that the kinds refer to into definitions."""
 
     def __init__(self, types: dict[str, Type], kubernetes: Kubernetes) -> None:
         self._types = types
@@ -122,7 +122,7 @@ class _Maker:
         self._container = _fields(self._core, "core.v1.Container")
 
     def all(self) -> tuple[dict[str, str], dict[str, Schema]]:
-        """(kinds, definitions)."""
+        """The kinds and the definitions."""
         kinds: dict[str, str] = {}
         for name, kind in sorted(self._types.items()):
             if kind.fields.get("metadata") == "V1ObjectMeta" and "spec" in kind.fields:
@@ -142,7 +142,7 @@ class _Maker:
         return {f"{api_version} {kind}": f"{version}.{kind}"}
 
     def _schema(self, text: str) -> Schema:
-        """The schema of a type text: `str`, `list[…]`, `dict(str, …)` or a class."""
+        """The schema of a type: `str`, `list[…]`, `dict(str, …)` or a class."""
         if inner := re.fullmatch(r"list\[(.+)\]", text):
             return listing(self._schema(inner[1]))
         if inner := re.fullmatch(r"dict\(str, (.+)\)", text):
@@ -169,7 +169,7 @@ class _Maker:
         if name not in self._core:
             self._core |= self._kubernetes.get_definitions([name])
         if name not in self._core:
-            raise SystemExit(f"{name} is in neither package; add it to kserve_rules.py")
+            raise SystemExit(f"neither package has {name}; add it to kserve_rules.py")
         return ref(name)
 
     def _own(self, text: str) -> Schema:
@@ -193,14 +193,14 @@ class _Maker:
         return schema | {"minItems": 1} if field in rules.NOT_EMPTY else schema
 
     def _closed(self) -> dict[str, Schema]:
-        """Own definitions, and of Kubernetes' those that are reached."""
-        found, waiting = dict(self._defs), list(self._defs.values())
-        while waiting:
-            for name in set(re.findall(r"#/\$defs/([\w.]+)", str(waiting.pop()))) - found.keys():
+        """The SDK's definitions and those of Kubernetes that they refer to."""
+        closed, pending = dict(self._defs), list(self._defs.values())
+        while pending:
+            for name in set(re.findall(r"#/\$defs/([\w.]+)", str(pending.pop()))) - closed.keys():
                 if name in self._core:
-                    found[name] = _required(name, dict(self._core[name]), set())
-                    waiting.append(found[name])
-        return found
+                    closed[name] = _required(name, dict(self._core[name]), set())
+                    pending.append(closed[name])
+        return closed
 
 
 def _fields(definitions: dict[str, Schema], name: str) -> dict[str, Schema]:
@@ -209,15 +209,15 @@ def _fields(definitions: dict[str, Schema], name: str) -> dict[str, Schema]:
 
 
 def _required(name: str, schema: Schema, required: set[str]) -> Schema:
-    wanted = required | set(schema.get("required", []))
+    names = required | set(schema.get("required", []))
     for change in rules.REQUIRED.get(name, []):
-        wanted = wanted | {change[1:]} if change[0] == "+" else wanted - {change[1:]}
+        names = names | {change[1:]} if change[0] == "+" else names - {change[1:]}
     rest = {key: value for key, value in schema.items() if key != "required"}
-    return {**rest, "required": sorted(wanted)} if wanted else rest
+    return {**rest, "required": sorted(names)} if names else rest
 
 
 def _parts(name: str) -> tuple[str, str]:
-    found = _VERSIONED.fullmatch(name)
-    if found is None:
-        raise SystemExit(f"{name} is no versioned type; add it to kserve_rules.py")
-    return found[1].lower(), found[2]
+    parts = _VERSIONED.fullmatch(name)
+    if parts is None:
+        raise SystemExit(f"{name} is not a versioned type; add it to kserve_rules.py")
+    return parts[1].lower(), parts[2]

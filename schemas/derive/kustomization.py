@@ -1,4 +1,4 @@
-"""Kustomize's own file, from kustomize's Go type (go/main.go reflects over it)."""
+"""The schema of kustomization.yaml, from kustomize's Go type (go/main.go reads it by reflection)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KINDS = {"Kustomization": "v1beta1", "Component": "v1alpha1"}
 
 
 def derive() -> Derived:
-    """One type read as two kinds, as kustomize does; apiVersion and kind are how an object finds its schema."""
+    """One type for two kinds, as in kustomize. apiVersion and kind are required to find the schema of an object."""
     done = subprocess.run(
         ["go", "run", "-buildvcs=false", "."], cwd=_GO, capture_output=True, text=True, check=True, timeout=600
     )

@@ -1,4 +1,4 @@
-"""A derived schema file: its text, and its entry in schemas/lock.json."""
+"""A derived schema file: its text and its entry in schemas/lock.json."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COMMON: dict[str, Schema] = json.loads((FOLDER / "common.json").read_text())["$d
 
 
 class Source(NamedTuple):
-    """What a file was derived from; `sha256` is of a wheel, or `h1:…` as Go's go.sum has it."""
+    """What a file was derived from. `sha256` is the digest of a wheel, or `h1:…` from Go's go.sum."""
 
     package: str
     version: str
@@ -32,7 +32,7 @@ class Derived(NamedTuple):
     defs: dict[str, Schema]
 
     def text(self) -> str:
-        """The file: sorted, with only those definitions of common.json that are used, in a stable layout."""
+        """The text of the file: sorted, in a stable layout, with only the definitions of common.json that are used."""
         defs = {**{name: COMMON[name] for name in _used(self.defs)}, **self.defs}
         head = {
             "$schema": DRAFT,
@@ -44,7 +44,7 @@ class Derived(NamedTuple):
         return "\n".join(["{", *lines, ' "$defs": {', ",\n".join(rows), " }", "}", ""])
 
     def entry(self) -> dict[str, Any]:
-        """The entry of the lock."""
+        """The entry in the lock."""
         return {
             "name": self.name,
             "sha256": hashlib.sha256(self.text().encode()).hexdigest(),
@@ -53,7 +53,7 @@ class Derived(NamedTuple):
 
 
 def lock_text(files: list[Derived]) -> str:
-    """schemas/lock.json."""
+    """The text of schemas/lock.json."""
     common = (FOLDER / "common.json").read_bytes()
     own = {"name": "common.json", "sha256": hashlib.sha256(common).hexdigest(), "sources": []}
     entries = sorted([own, *(file.entry() for file in files)], key=lambda entry: entry["name"])
@@ -61,7 +61,7 @@ def lock_text(files: list[Derived]) -> str:
 
 
 def object_of(api_version: str, kind: str, meta: Schema, fields: dict[str, Schema], required: list[str]) -> Schema:
-    """The schema of a kind: nothing but these fields beside apiVersion, kind and metadata."""
+    """The schema of a kind. It allows only these fields, apiVersion, kind and metadata."""
     properties: dict[str, Schema] = {"apiVersion": {"const": api_version}, "kind": {"const": kind}, "metadata": meta}
     return {
         "type": "object",
@@ -72,7 +72,7 @@ def object_of(api_version: str, kind: str, meta: Schema, fields: dict[str, Schem
 
 
 def _compact(schema: Schema) -> str:
-    """One line for each field of a definition, so that a difference between two versions can be read."""
+    """Write each field of a definition on a line of its own, so that differences between versions are readable."""
     flat = json.dumps(schema, sort_keys=True)
     if len(flat) <= 160 or not isinstance(schema.get("properties"), dict):
         return flat
@@ -86,10 +86,10 @@ def _compact(schema: Schema) -> str:
 
 
 def _used(defs: dict[str, Schema]) -> list[str]:
-    waiting, found = list(defs.values()), set[str]()
-    while waiting:
-        text = json.dumps(waiting.pop())
-        new = {name for name in COMMON if f'"#/$defs/{name}"' in text} - found - set(defs)
-        found |= new
-        waiting.extend(COMMON[name] for name in new)
-    return sorted(found)
+    pending, used = list(defs.values()), set[str]()
+    while pending:
+        text = json.dumps(pending.pop())
+        new = {name for name in COMMON if f'"#/$defs/{name}"' in text} - used - set(defs)
+        used |= new
+        pending.extend(COMMON[name] for name in new)
+    return sorted(used)

@@ -1,9 +1,9 @@
-"""What KServe's serving images contain, from its own lock files: `python schemas/derive/runtimes.py`.
+"""The packages in KServe's serving images, from its lock files: `python schemas/derive/runtimes.py`.
 
-KServe is a Go module, and a module's archive holds the whole repository: `python/*/uv.lock` (or poetry.lock) says what
-the native servers install, `install/` which MLServer a release brings. MLServer's archive is no Go module: what its own
-poetry.lock pins is written down here, the names of all other packages are what PyPI resolves for its wheels.
-Needs the network, go and uv; `make schemas` runs it.
+KServe is a Go module, and the module's archive contains the whole repository: `python/*/uv.lock` (or poetry.lock) has
+the packages of the native servers, `install/` the MLServer version of a release. MLServer is not a Go module: the pins
+of its poetry.lock are copied here, and PyPI resolves the names of all other packages for its wheels.
+It needs the network, go and uv; `make schemas` runs it.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ TARGET = FOLDER / "runtimes"
 LOCK = Path(__file__).parent / "runtimes.lock.json"
 UV = FOLDER.parent / ".tools/uv-venv/bin/uv"
 KSERVE = {"0.15": "v0.15.2", "0.16": "v0.16.0", "0.17": "v0.17.0", "0.19": "v0.19.0", "0.20": "v0.20.0"}
-"""Minor version to the release that Go's proxy has; it has neither 0.18 nor 0.21."""
+"""Minor version → the release on Go's proxy, which has neither 0.18 nor 0.21."""
 NEWEST = "2026-11-25T00:00:00Z"
-"""What PyPI got later does not count, so that the same is derived on every day."""
+"""Later uploads to PyPI are ignored, so that the result is the same every day."""
 LIKE = {"0.18": ("0.17", "0.19"), "0.21": ("0.20",)}
-"""A minor version that cannot be read: what its neighbours agree on; no versions where there is one neighbour."""
+"""A minor version that cannot be read → its neighbours. It gets what they agree on; with one neighbour, no versions."""
 
 
 class MLServer(NamedTuple):
-    """One release of MLServer: what its poetry.lock is known to pin, and the wheels that its image installs."""
+    """One release of MLServer: the known pins of its poetry.lock, and the wheels that its image installs."""
 
     kserve: tuple[str, ...]
     pins: dict[str, str]
@@ -63,7 +63,7 @@ MLSERVER = {
     ),
 }
 _ALSO = ("alibi", "alibi-detect", "tensorflow")
-"""MLServer's image has its alibi runtimes, too."""
+"""MLServer's image also has the alibi runtimes."""
 _NATIVE = {
     "kserve-sklearnserver": ("sklearn", {"sklearn": (".joblib", ".pkl", ".pickle")}),
     "kserve-xgbserver": ("xgboost", {"xgboost": (".bst", ".json", ".ubj")}),
@@ -74,7 +74,7 @@ _PINNED = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s;]+)")
 
 
 def kserve(version: str) -> tuple[Path, str]:
-    """The folder of a release and Go's digest of it."""
+    """The directory of a release and its digest in Go."""
     command = ["go", "mod", "download", "-json", f"github.com/kserve/kserve@{version}"]
     ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tempfile.gettempdir())
     answer = json.loads(ran.stdout)
@@ -82,7 +82,7 @@ def kserve(version: str) -> tuple[Path, str]:
 
 
 def locked(folder: Path) -> dict[str, str]:
-    """Package to version of a lock file: the highest where Python versions differ (the images have the newest)."""
+    """Package → version in a lock file. If versions differ by Python, the highest one (the images have the newest)."""
     lock = folder / "uv.lock" if (folder / "uv.lock").exists() else folder / "poetry.lock"
     found: dict[str, str] = {}
     for package in tomllib.loads(lock.read_text())["package"]:
@@ -122,7 +122,7 @@ def native(name: str, folder: Path, minor: str) -> dict[str, Any]:
 
 
 def hub(folder: Path, minor: str) -> dict[str, Any]:
-    """KServe's server for the Hugging Face hub."""
+    """KServe's server for the Hugging Face Hub."""
     return {
         "name": "kserve-huggingfaceserver",
         "image": f"kserve/huggingfaceserver:{KSERVE[minor]}",
@@ -137,7 +137,7 @@ def hub(folder: Path, minor: str) -> dict[str, Any]:
 
 
 def between(made: list[dict[str, Any]], minor: str) -> dict[str, Any]:
-    """A release that cannot be read, from those beside it: what all of them have, and no version that is a guess."""
+    """A release that cannot be read, from its neighbours: packages and versions on which all of them agree."""
     same = {
         name: version if len(made) > 1 and all(one["packages"].get(name) == version for one in made) else ""
         for name, version in made[0]["packages"].items()
@@ -151,7 +151,7 @@ def between(made: list[dict[str, Any]], minor: str) -> dict[str, Any]:
 
 
 def mlserver(version: str) -> dict[str, Any]:
-    """One release of MLServer: names by PyPI, versions where the lock is known to say so."""
+    """One release of MLServer: package names from PyPI, versions only from the known pins."""
     made = MLSERVER[version]
     wanted = [f"mlserver=={version}", *(f"mlserver-{name}=={version}" for name in made.wheels)]
     wanted += [f"{name}=={pin}" for name, pin in made.pins.items() if name in {"mlflow", "scikit-learn", "xgboost"}]
@@ -175,7 +175,7 @@ def mlserver(version: str) -> dict[str, Any]:
 
 
 def derive() -> tuple[dict[str, dict[str, Any]], list[dict[str, str]]]:
-    """File name to description, and what they were made from."""
+    """File name → description, and the sources of all."""
     made: dict[str, dict[str, Any]] = {}
     sources = []
     for minor, version in KSERVE.items():

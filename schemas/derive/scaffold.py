@@ -1,7 +1,7 @@
-"""The parts of the scaffold that follow from the serving backend, from its value: `python schemas/derive/scaffold.py`.
+"""The parts of the template that depend on the serving backends: `python schemas/derive/scaffold.py`.
 
-A scaffold is made by Copier alone, without m2g, so these parts are files. With --check nothing is written and the exit
-code says whether the files are what the value says.
+Copier renders the template without m2g, so these parts must be files. With --check the script writes nothing, and the
+exit code tells whether the files are up to date.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parents[2] / "template/.parts"
 
 
 def parts() -> dict[Path, str]:
-    """Path to text of every part."""
+    """Path → text of every part."""
     backends = BACKENDS.values()
     return {
         FOLDER / "written-kinds.yaml": _list(kind for one in backends for kind in one.writes),
@@ -57,7 +57,7 @@ def main() -> int:
             path.write_text(text)
         return 0
     for path in stale:
-        sys.stderr.write(f"{path.name} is stale; run `make schemas`\n")
+        sys.stderr.write(f"{path.name} is out of date; run: make schemas\n")
     return 1 if stale else 0
 
 

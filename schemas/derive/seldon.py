@@ -1,7 +1,7 @@
-"""Seldon's kinds, written from its API references: no Go module or package that a proxy serves carries its CRDs.
+"""Seldon's kinds, written from its API references, because no Go module or package contains its CRDs.
 
 Sources: docs.seldon.ai (SeldonDeployment of Core 1.18; Model, Experiment and Pipeline of Core 2.10). Pods are
-Kubernetes' own. What Core 1 passes on to KEDA and the HPA is left open.
+Kubernetes' own. The parts that Core 1 passes on to KEDA and the HPA accept any field.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _core1() -> Derived:
     core = kubernetes.get_definitions([_POD, "core.v1.Container", "core.v1.ResourceRequirements", "core.v1.EnvVar"])
     pod, container = core[_POD], core["core.v1.Container"]
     parts = {
-        # The operator fills in images and names; the rest of a pod is what people add to it.
+        # The operator adds images and names, so they are not required.
         "PodPart": {key: value for key, value in pod.items() if key != "required"},
         "ContainerPart": {key: value for key, value in container.items() if key != "required"},
         "Unit": _unit(),
@@ -201,7 +201,7 @@ def _object(group: str, version: str, kind: str, spec: Schema) -> Schema:
 
 
 def _reached(defs: dict[str, Schema]) -> dict[str, Schema]:
-    """Without those definitions that nothing refers to any more."""
+    """Only the definitions that something refers to."""
     while True:
         text = str(list(defs.values()))
         kept = {name: part for name, part in defs.items() if f"#/$defs/{name}'" in text or "SeldonDep" in name}

@@ -25,7 +25,7 @@ def made(**walls: float) -> Results:
 
 
 def test_the_committed_page_is_what_the_committed_results_say() -> None:
-    assert page.PAGE.read_text() == page.markdown(results.read())
+    assert page.PAGE.read_text() == page.render_markdown(results.read_results())
 
 
 def test_the_peer_is_fitted_by_a_line_and_said_to_be() -> None:
@@ -33,18 +33,18 @@ def test_the_peer_is_fitted_by_a_line_and_said_to_be() -> None:
     assert found is not None
     assert (round(found[0].wall), found[1]) == (10_000, True)
     assert made(small=100, large=1000).naive(1000) == (Sample(wall=1000, cpu=1000), False)
-    assert "(fitted)" in page.table(made(small=100, large=1000))
+    assert "(fitted)" in page.render_table(made(small=100, large=1000))
 
 
 def test_a_goal_that_is_missed_is_said_to_be() -> None:
-    reached = {row[0]: row[3] for row in page.goals(made(small=29, large=760))}
+    reached = {row[0]: row[3] for row in page.list_goals(made(small=29, large=760))}
     assert reached["cold, 100 models, wall"] == "missed"
     assert reached["cold, 1,000 models, wall"] == "reached"
     assert reached["growth of cold processor time, 100 to 10,000 models: exponent"] == "reached"
 
 
 def test_a_command_that_fails_is_no_sample(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="ended with 3"):
+    with pytest.raises(RuntimeError, match="ended with exit code 3"):
         run([sys.executable, "-c", "raise SystemExit(3)"], Place(folder=tmp_path))
 
 

@@ -29,4 +29,4 @@ def test_kserve_names_every_kind_that_the_golden_repositories_have() -> None:
 def test_the_parts_of_the_scaffold_are_what_the_backends_say() -> None:
     derive = runpy.run_path(str(resources.find_root() / "schemas/derive/scaffold.py"))
     for path, text in derive["parts"]().items():
-        assert path.read_text() == text, f"{path.name} is stale: run schemas/derive/scaffold.py"
+        assert path.read_text() == text, f"{path.name} is out of date: run schemas/derive/scaffold.py"
