@@ -29,7 +29,7 @@ def through_kustomize(root: Path, value: Plain) -> object:
     root.mkdir(exist_ok=True)
     (root / "trap.yaml").write_text(dump(item))
     (root / "kustomization.yaml").write_text(dump({"resources": ["trap.yaml"]}))
-    built = kustomize.build(root.parent, [root.name])[root.name]
+    built = kustomize.build_overlays(root.parent, [root.name])[root.name]
     assert not built.error, built.error
     (found,) = built.objects
     return get_at(found, "spec")
@@ -69,7 +69,7 @@ def test_traps_survive_a_patch_by_kustomize(tmp_path: Path) -> None:
     (root / "patch.yaml").write_text(dump(operations))
     patches: Plain = [{"path": "patch.yaml", "target": {"kind": "Trap"}}]
     (root / "kustomization.yaml").write_text(dump({"resources": ["trap.yaml"], "patches": patches}))
-    (item,) = kustomize.build(tmp_path, ["k"])["k"].objects
+    (item,) = kustomize.build_overlays(tmp_path, ["k"])["k"].objects
     assert get_at(item, "spec") == value
 
 

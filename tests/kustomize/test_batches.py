@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from m2g.kustomize import build
+from m2g.kustomize import build_overlays
 from tests.support.counted_kustomize import counted
 from tests.support.handmade_fleet import OVERLAY, PATCH, SERVICE, write
 
@@ -34,12 +34,12 @@ def fleet(root: Path, size: int) -> list[str]:
 def test_no_more_processes_than_there_are_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders = fleet(tmp_path / "repository", 80)
     log = counted(tmp_path, monkeypatch)
-    built = build(tmp_path / "repository", folders)
+    built = build_overlays(tmp_path / "repository", folders)
     assert log.read_text().count("\n") == 2  # 160 overlays, 150 to a process
     assert list(built) == folders
     assert {(folder, len(one.objects), one.error) for folder, one in built.items()} == {(f, 1, "") for f in folders}
     for folder in (folders[0], folders[77], folders[159]):
-        assert built[folder] == build(tmp_path / "repository", [folder])[folder]
+        assert built[folder] == build_overlays(tmp_path / "repository", [folder])[folder]
 
 
 @pytest.mark.usefixtures("kustomize")
@@ -61,5 +61,5 @@ def test_no_more_processes_than_there_are_batches(tmp_path: Path, monkeypatch: p
 def test_what_breaks_the_rule_of_one_is_told_apart_all_the_same(tmp_path: Path, file: str, text: str) -> None:
     folders = fleet(tmp_path, 6)
     (tmp_path / "models/model-3" / file).write_text(text)
-    together = build(tmp_path, folders)
-    assert together == {folder: build(tmp_path, [folder])[folder] for folder in folders}
+    together = build_overlays(tmp_path, folders)
+    assert together == {folder: build_overlays(tmp_path, [folder])[folder] for folder in folders}

@@ -51,7 +51,7 @@ def listener() -> Iterator[Listener]:
 def build(root: Path, text: str, **files: str) -> kustomize.BuildResult:
     write(root, model("wine", dev=1))
     component(root, "wine", "dev", COMPONENT + text, **files)
-    return kustomize.build(root, [FOLDER])[FOLDER]
+    return kustomize.build_overlays(root, [FOLDER])[FOLDER]
 
 
 PLUGIN = "apiVersion: builtin\nkind: PatchTransformer\nmetadata: {name: p}\ntarget: {kind: InferenceService}\npath: "
@@ -165,10 +165,10 @@ def test_symlinks_that_leave_the_repository_are_refused(tmp_path: Path) -> None:
     assert "outside the repository" in build(root, "resources: [link]").error
     assert "outside the repository" in build(root, "resources: [file.yaml]").error
     (root / "models/evil").symlink_to(outside)
-    assert "outside the repository" in kustomize.build(root, ["models/evil"])["models/evil"].error
+    assert "outside the repository" in kustomize.build_overlays(root, ["models/evil"])["models/evil"].error
     (root / "models/wine/custom/dev/kustomization.yaml").unlink()
     (root / "models/wine/custom/dev/kustomization.yaml").symlink_to(outside / "kustomization.yaml")
-    assert "outside the repository" in kustomize.build(root, [FOLDER])[FOLDER].error
+    assert "outside the repository" in kustomize.build_overlays(root, [FOLDER])[FOLDER].error
 
 
 def test_symlinks_inside_the_repository_are_followed(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_kustomization_that_is_nonsense_is_an_error_and_soon(tmp_path: Path, t
     write(tmp_path, model("wine", dev=1))
     component(tmp_path, "wine", "dev", text)
     start = time.monotonic()
-    built = kustomize.build(tmp_path, [FOLDER])[FOLDER]
+    built = kustomize.build_overlays(tmp_path, [FOLDER])[FOLDER]
     assert built.error or built.objects
     assert time.monotonic() - start < seconds(10)
 
@@ -227,19 +227,19 @@ def test_files_that_are_no_text_or_no_files(tmp_path: Path) -> None:
     component(tmp_path, "wine", "dev", COMPONENT)
     file = tmp_path / "models/wine/custom/dev/kustomization.yaml"
     file.write_bytes(b"\xff\xfe\x00a")
-    assert "UTF-8" in kustomize.build(tmp_path, [FOLDER])[FOLDER].error
+    assert "UTF-8" in kustomize.build_overlays(tmp_path, [FOLDER])[FOLDER].error
     file.write_bytes(b"# " + b"x" * (2 << 20))
-    assert "larger" in kustomize.build(tmp_path, [FOLDER])[FOLDER].error
+    assert "larger" in kustomize.build_overlays(tmp_path, [FOLDER])[FOLDER].error
     file.write_text(COMPONENT + "resources: [huge.yaml]")
     with (file.parent / "huge.yaml").open("wb") as huge:
         huge.truncate(20 << 20)
-    assert "larger" in kustomize.build(tmp_path, [FOLDER])[FOLDER].error
+    assert "larger" in kustomize.build_overlays(tmp_path, [FOLDER])[FOLDER].error
     file.unlink()
     os.mkfifo(file)
-    assert "neither" in kustomize.build(tmp_path, [FOLDER])[FOLDER].error
+    assert "neither" in kustomize.build_overlays(tmp_path, [FOLDER])[FOLDER].error
     file.unlink()
     file.mkdir()
-    assert kustomize.build(tmp_path, [FOLDER])[FOLDER].error
+    assert kustomize.build_overlays(tmp_path, [FOLDER])[FOLDER].error
 
 
 def test_a_cycle_ends(tmp_path: Path) -> None:

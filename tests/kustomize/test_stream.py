@@ -26,7 +26,7 @@ def fleet(root: Path) -> list[str]:
 def test_processes_are_full_and_every_overlay_comes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders = fleet(tmp_path / "repository")
     log = counted(tmp_path, monkeypatch)
-    monkeypatch.setattr(batches, "BATCH", 4)
+    monkeypatch.setattr(batches, "BATCH_SIZE", 4)
     built = [one for batch in kustomize.stream_builds(tmp_path / "repository", folders) for one in batch]
     assert sorted(one.folder for one in built) == sorted(folders)
     assert [one.folder for one in built if one.error] == ["models/model-3/overlays/dev"]
@@ -34,7 +34,7 @@ def test_processes_are_full_and_every_overlay_comes_once(tmp_path: Path, monkeyp
 
 
 def test_the_first_is_there_before_the_last_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "BATCH", 1)
+    monkeypatch.setattr(batches, "BATCH_SIZE", 1)
     monkeypatch.setattr("m2g.kustomize.build.os.cpu_count", lambda: 1)
     folders = fleet(tmp_path)
     taken: list[str] = []
@@ -58,7 +58,7 @@ def test_the_first_is_there_before_the_last_is_read(tmp_path: Path, monkeypatch:
 def test_who_stops_asking_stops_the_building(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders = fleet(tmp_path / "repository")
     log = counted(tmp_path, monkeypatch)
-    monkeypatch.setattr(batches, "BATCH", 1)
+    monkeypatch.setattr(batches, "BATCH_SIZE", 1)
     monkeypatch.setattr("m2g.kustomize.build.os.cpu_count", lambda: 1)
     coming = kustomize.stream_builds(tmp_path / "repository", folders)
     next(coming)
@@ -71,7 +71,7 @@ def test_overlays_that_build_the_same_object_share_no_process(tmp_path: Path, mo
     for file in (tmp_path / "repository").glob("models/*/overlays/*/kustomization.yaml"):
         file.write_text(file.read_text().replace(f"models-{file.parent.name}", "models"))
     log = counted(tmp_path, monkeypatch)
-    monkeypatch.setattr(batches, "BATCH", 4)
+    monkeypatch.setattr(batches, "BATCH_SIZE", 4)
     built = [one for batch in kustomize.stream_builds(tmp_path / "repository", folders) for one in batch]
     assert sorted(one.folder for one in built) == sorted(folders)
     assert [one.folder for one in built if one.error] == ["models/model-3/overlays/dev"]
@@ -79,8 +79,8 @@ def test_overlays_that_build_the_same_object_share_no_process(tmp_path: Path, mo
 
 
 def test_no_more_than_some_batches_are_held_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "BATCH", 4)
-    monkeypatch.setattr(batches, "_HELD_BACK", 8)
+    monkeypatch.setattr(batches, "BATCH_SIZE", 4)
+    monkeypatch.setattr(batches, "_MAX_WAITING", 8)
     folders = fleet(tmp_path)
     for file in tmp_path.glob("models/*/overlays/*/kustomization.yaml"):
         file.write_text(file.read_text().replace(f"models-{file.parent.name}", "models"))
@@ -101,7 +101,7 @@ def test_no_more_than_some_batches_are_held_back(tmp_path: Path, monkeypatch: py
 
 
 def test_a_process_starts_when_enough_models_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "BATCH", 6)
+    monkeypatch.setattr(batches, "BATCH_SIZE", 6)
     write(tmp_path, model("model-0", dev=1, prod=1, staging=1) | model("model-1", dev=1, prod=1, staging=1))
     folders = [f"models/model-{number}/overlays/{env}" for number in range(2) for env in ("dev", "prod", "staging")]
     assert [

@@ -32,7 +32,7 @@ def test_a_path_in_base64_is_refused(tmp_path: Path, text: str) -> None:
     write(
         root, {f"{OVERLAY}/{path}/kustomization.yaml": "resources: [a.yaml]\n", f"{OVERLAY}/{path}/a.yaml": config_map}
     )
-    built = kustomize.build(root, [OVERLAY])[OVERLAY]
+    built = kustomize.build_overlays(root, [OVERLAY])[OVERLAY]
     assert (built.objects, built.error) == ((), "the YAML tag !!binary is not supported")
 
 
@@ -40,7 +40,7 @@ def test_a_plugins_url_in_base64_is_refused(tmp_path: Path) -> None:
     path = base64.b64encode(b"http://localhost/x.yaml").decode()
     plugin = f"apiVersion: builtin\nkind: PatchTransformer\nmetadata: {{name: x}}\npath: !!binary {path}\n"
     write(tmp_path, {f"{OVERLAY}/kustomization.yaml": "transformers: [t.yaml]\n", f"{OVERLAY}/t.yaml": plugin})
-    built = kustomize.build(tmp_path, [OVERLAY])[OVERLAY]
+    built = kustomize.build_overlays(tmp_path, [OVERLAY])[OVERLAY]
     assert built.error == "the YAML tag !!binary is not supported"
 
 
@@ -54,7 +54,7 @@ def test_the_word_as_text_is_only_text(tmp_path: Path, said: str) -> None:
     kustomization = "resources: [a.yaml]\npatches: [{path: patch.yaml, target: {kind: ConfigMap}}]\n"
     files = {"kustomization.yaml": kustomization, "a.yaml": config_map, "patch.yaml": patch}
     write(tmp_path, {f"{OVERLAY}/{name}": text for name, text in files.items()})
-    built = kustomize.build(tmp_path, [OVERLAY])[OVERLAY]
+    built = kustomize.build_overlays(tmp_path, [OVERLAY])[OVERLAY]
     assert built.error == ""
     assert len(built.objects) == 1
 
@@ -62,4 +62,4 @@ def test_the_word_as_text_is_only_text(tmp_path: Path, said: str) -> None:
 def test_a_file_too_long_to_say_is_refused(tmp_path: Path) -> None:
     text = "resources: []\ncommonAnnotations:\n  a: '!!binary'\n" + "".join(f"  k{n}: '1'\n" for n in range(20_000))
     write(tmp_path, {f"{OVERLAY}/kustomization.yaml": text})
-    assert "!!binary" in kustomize.build(tmp_path, [OVERLAY])[OVERLAY].error
+    assert "!!binary" in kustomize.build_overlays(tmp_path, [OVERLAY])[OVERLAY].error

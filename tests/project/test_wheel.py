@@ -70,7 +70,7 @@ def test_the_command_runs_where_nothing_else_is(m2g: Path, clone: Path, tmp_path
     assert _version(clone) in run([m2g, "--version"], cwd=tmp_path)
     assert "render" in run([m2g, "--help"], cwd=tmp_path)
     where = run(
-        [m2g.parent / "python", "-c", "import m2g.core.resources; print(m2g.core.resources.root())"], cwd=tmp_path
+        [m2g.parent / "python", "-c", "import m2g.core.resources; print(m2g.core.resources.find_root())"], cwd=tmp_path
     ).strip()
     assert Path(where).is_relative_to(m2g.parents[1])
 

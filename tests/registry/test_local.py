@@ -113,7 +113,7 @@ def test_a_relative_uri_is_kept_and_resolved_here(tmp_path: Path, monkeypatch: p
 WITHOUT = """
 import sys
 sys.modules["mlflow"] = None
-from m2g.errors import InputError
+from m2g.core.errors import InputError
 from m2g.registry import open_registry
 try:
     open_registry(sys.argv[1]).list_models()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from m2g.kustomize import build
+from m2g.kustomize import build_overlays
 from m2g.validation.schemas import Catalogue
 from tests.support.scaffolded import at, documents, fleet, mapping, scaffold, sequence
 
@@ -150,7 +150,7 @@ def test_the_project_allows_what_m2g_renders_and_no_more(root: Path) -> None:
         (at(kind, "group"), at(kind, "kind")) for kind in sequence(project, "spec", "namespaceResourceWhitelist")
     }
     assert not {kind for _, kind in allowed} & {"Secret", "ServiceAccount", "Role", "RoleBinding", "*"}
-    built = build(root, ["models/wine/overlays/prod", "models/churn/overlays/prod"])
+    built = build_overlays(root, ["models/wine/overlays/prod", "models/churn/overlays/prod"])
     kinds = {
         (str(obj["apiVersion"]).rpartition("/")[0], obj["kind"])
         for overlay in built.values()

@@ -1,5 +1,4 @@
-"""Read the Python packages of an image from the output of `pip freeze`, or from an SBOM (CycloneDX or SPDX, as
-JSON)."""
+"""Read the Python packages of an image from the output of `pip freeze`, or from an SBOM (CycloneDX or SPDX JSON)."""
 
 from __future__ import annotations
 

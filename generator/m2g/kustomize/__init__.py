@@ -1,7 +1,7 @@
 """Build overlays with the real kustomize: no network, no plugins, no files outside the repository."""
 
 from m2g.kustomize.batches import BATCH_SIZE
-from m2g.kustomize.build import BuildResult, Progress, build, find_command, stream_builds
+from m2g.kustomize.build import BuildResult, Progress, build_overlays, find_command, stream_builds
 from m2g.kustomize.graph import FILE_NAMES, Graph, GraphReader, Kustomization
 from m2g.kustomize.paths import FileState, read_state
 from m2g.kustomize.raw_manifests import RawFile, read_file, read_folder
@@ -18,7 +18,7 @@ __all__ = [
     "Kustomization",
     "Progress",
     "RawFile",
-    "build",
+    "build_overlays",
     "digest_tool",
     "find_command",
     "read_file",

@@ -75,7 +75,7 @@ def find_command() -> tuple[str, ...]:
     )
 
 
-def build(
+def build_overlays(
     root: Path, folders: Sequence[str], *, progress: Progress = lambda what, done, total: None
 ) -> dict[str, BuildResult]:
     """Build each folder (relative to `root`), and return the results in the given order.

@@ -139,7 +139,7 @@ def _built(
     half: _Half, keys: Collection[Key], scope: Scope, names: Mapping[Key, str], progress: kustomize.Progress
 ) -> Side:
     folders = {key: layout.overlay(*key) for key in sorted(keys)}
-    built = kustomize.build(half.folder, list(folders.values()), progress=progress)
+    built = kustomize.build_overlays(half.folder, list(folders.values()), progress=progress)
     how = _choices(half.folder, {key: half.records[key] for key in keys if key in half.records})
     return Side(
         releases={key: record for key, record in half.records.items() if scope.includes(key, names.get(key, key[0]))},

@@ -62,7 +62,7 @@ def golden() -> Iterator[Case]:
     """Every object of every overlay, by the real kustomize; equal ones of one repository once."""
     for root in sorted(path for path in GOLDEN.iterdir() if path.is_dir()):
         folders = sorted(str(path.relative_to(root)) for path in root.glob("models/*/overlays/*"))
-        for folder, built in kustomize.build(root, folders).items():
+        for folder, built in kustomize.build_overlays(root, folders).items():
             assert not built.error, (root.name, folder, built.error)
             for manifest in built.objects:
                 yield _right(f"{root.name}/{folder}", dict(manifest))
