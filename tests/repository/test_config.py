@@ -97,6 +97,7 @@ def test_all_mistakes_are_named_in_one_run(tmp_path: Path) -> None:
         (b"a: [", "m2g.yaml:1"),
         (b"version: 1\nversion: 1\n", "m2g.yaml:2"),
         (b"a: &x 1\nb: *x\n", "aliases"),
+        (b"a:\n  <<: {b: 1}\n", "m2g.yaml:2: YAML merge keys"),
         (b"1: 2\n", "not text"),
         (b"a: 1\n---\nb: 2\n", "single document"),
         (b"\xff\xfe", "UTF-8"),

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 import shutil
-import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -48,7 +47,7 @@ def lock_repository(root: Path, *, wait: float = 60, waiting: Callable[[], None]
     `wait` is in seconds; `waiting` is called once if another run holds the lock. The lock ends with the process.
     Raises OutsideError if the lock is still held after that time, or if the folder cannot be written.
     """
-    _check_symlinks(root, f"{STATE}/lock", {})
+    safe_files.refuse_symlinks(root, f"{STATE}/lock")
     try:
         folder = root / STATE
         folder.mkdir(exist_ok=True)
@@ -225,37 +224,7 @@ def _check_paths(root: Path, paths: Collection[str]) -> None:
     for path in paths:
         if not is_owned(path):
             raise ValueError(f"m2g does not own {path}")
-        _check_symlinks(root, path, known)
-
-
-def _check_symlinks(root: Path, path: str, known: dict[str, bool]) -> None:
-    """Check every folder of the path. `known` are folders that were checked already: whether they exist."""
-    steps = path.split("/")
-    if ".." in steps or "" in steps:
-        raise _symlink_error(path, root / path)
-    place = ""
-    for step in steps:
-        place = f"{place}/{step}" if place else step
-        there = known.get(place)
-        if there is None:
-            try:
-                mode = os.lstat(f"{root}/{place}").st_mode
-            except OSError:
-                mode = 0
-            if stat.S_ISLNK(mode):
-                raise _symlink_error(path, root / place)
-            there = mode != 0
-            if place != path:
-                known[place] = there
-        if not there:  # then nothing is below it
-            return
-
-
-def _symlink_error(path: str, link: Path) -> InputError:
-    return InputError(
-        f"{path} contains a symlink ({link}); m2g does not write through symlinks",
-        hint="replace the symlink by a real file or directory",
-    )
+        safe_files.refuse_symlinks(root, path, known)
 
 
 def _unwritable(path: Path, error: OSError) -> OutsideError:

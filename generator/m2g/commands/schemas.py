@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from m2g.core import process, resources, schema_errors
+from m2g.core import process, resources, safe_files, schema_errors
 from m2g.core.errors import InputError, M2gError, OutsideError
 from m2g.core.manifest import get_at, read_all
 from m2g.validation.schemas import KUBERNETES, Catalogue, crd, repository_schemas
@@ -202,7 +202,7 @@ def _write(root: Path, crds: Sequence[tuple[str, object]], only: Sequence[str]) 
     before = {path: old for path in files if (old := _read_old(root, path)) is not None}
     changed = {path: content for path, (content, _) in files.items() if before.get(path) != content}
     for path, content in changed.items():
-        repository_schemas.save(root, path, content)
+        safe_files.write_atomic(root, path, content)
     imported = tuple(
         Imported(
             kind=kind.name,

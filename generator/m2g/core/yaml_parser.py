@@ -10,6 +10,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent, ScalarEvent
+from ruamel.yaml.parser import Parser
+from ruamel.yaml.scanner import Scanner
 from ruamel.yaml.tokens import DirectiveToken, TagToken
 
 from m2g.core.errors import InputError
@@ -30,7 +32,9 @@ def load(file: str, text: str) -> tuple[object, Lines]:
     """
     try:
         _bound(file, text)
-        yaml = YAML(typ="rt")
+        yaml = YAML(typ="rt")  # for the lines; its own scanner and parser fail on some comments (NotImplementedError)
+        yaml.Scanner, yaml.Parser = Scanner, Parser
+        yaml.composer.warn_double_anchors = False
         yaml.allow_duplicate_keys = False
         loaded = yaml.load(text)
     except MarkedYAMLError as error:
@@ -120,6 +124,10 @@ def _sentence(error: MarkedYAMLError) -> str:
 
 def _plain(node: object, place: tuple[str | int, ...], lines: Lines, file: str) -> object:
     if isinstance(node, CommentedMap):
+        if node.merge:
+            raise InputError(
+                f"{file}:{node.lc.line + 1}: YAML merge keys (<<) are not supported", hint="write the values out"
+            )
         result: dict[str, object] = {}
         for key, value in node.items():
             line = node.lc.key(key)[0] + 1

@@ -44,10 +44,10 @@ def dump(value: Plain) -> str:
 
 def _block(value: Plain, indent: str, lines: list[str]) -> None:
     if isinstance(value, _SCALARS) or not value:
-        lines.append(indent + _scalar(value))
+        lines.append(indent + write_scalar(value))
     elif isinstance(value, _MAPPINGS):
         for key, item in value.items():
-            _entry(f"{indent}{_key(key)}:", item, indent, lines)
+            _entry(f"{indent}{write_key(key)}:", item, indent, lines)
     else:
         for item in value:
             _item(item, indent, lines)
@@ -57,7 +57,7 @@ def _entry(head: str, item: Plain, indent: str, lines: list[str]) -> None:
     if isinstance(item, str):
         lines.append(f"{head} {_text(item)}")
     elif isinstance(item, _SCALARS) or not item:
-        lines.append(f"{head} {_scalar(item)}")
+        lines.append(f"{head} {write_scalar(item)}")
     else:
         lines.append(head)
         _block(item, indent + "  " if isinstance(item, _MAPPINGS) else indent, lines)
@@ -70,8 +70,25 @@ def _item(item: Plain, indent: str, lines: list[str]) -> None:
     lines.extend(nested)
 
 
+def write_flow(value: Plain) -> str:
+    """The value on one line, as it may stand in flow style (`{a: 1}`). Raises InputError as `dump` does."""
+    if isinstance(value, str):
+        return _in_flow(value, _text(value))
+    if isinstance(value, _SCALARS) or not value:
+        return write_scalar(value)
+    if isinstance(value, _MAPPINGS):
+        return f"{{{', '.join(f'{_in_flow(key, write_key(key))}: {write_flow(item)}' for key, item in value.items())}}}"
+    return f"[{', '.join(map(write_flow, value))}]"
+
+
+def _in_flow(text: str, written: str) -> str:
+    """A colon in a plain word of flow style is read in more than one way."""
+    return _JSON.encode(text) if ":" in written and text == written else written
+
+
 @functools.lru_cache(maxsize=1 << 10)  # manifests repeat most keys
-def _key(key: str) -> str:
+def write_key(key: str) -> str:
+    """A key of a mapping. Raises InputError for one that readers do not take."""
     text = _text(key)
     if key == "<<":
         raise InputError(
@@ -85,7 +102,8 @@ def _key(key: str) -> str:
     return text
 
 
-def _scalar(value: Plain) -> str:
+def write_scalar(value: Plain) -> str:
+    """A scalar, `{}` or `[]`. Raises InputError as `dump` does."""
     match value:
         case str():
             return _text(value)

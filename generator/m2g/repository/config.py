@@ -84,12 +84,16 @@ def read_intent(root: Path, folder: ModelFolder) -> tuple[ModelIntent | None, li
     """The model.yaml of a model, or None if it has none, and findings for an invalid one."""
     file = model_yaml(folder.slug)
     try:
-        document = yaml_reader.read(file, folder.read(root, file))
+        return parse_intent(file, folder.read(root, file))
     except FileNotFoundError:
         return None, []
     except InputError as error:
         return None, [Finding(rule="yaml-invalid", file=file, message=error.message, hint=error.hint)]
-    return _convert(document, ModelIntent)
+
+
+def parse_intent(file: str, content: bytes) -> tuple[ModelIntent | None, list[Finding]]:
+    """What the bytes of a model.yaml say, or what is wrong in it. Raises InputError where it is not YAML."""
+    return _convert(yaml_reader.read(file, content), ModelIntent)
 
 
 def find_unknown_environments(config: Config, intents: Mapping[str, ModelIntent]) -> Iterator[Finding]:

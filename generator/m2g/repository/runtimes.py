@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
 from m2g.compat.catalogue import HINT, decode, read_stock
 from m2g.compat.runtime import Runtime
 from m2g.core import safe_files
-from m2g.core.errors import InputError, M2gError, OutsideError
+from m2g.core.errors import M2gError
 from m2g.core.finding import Finding
 from m2g.repository import layout, shared_files
 
@@ -33,21 +32,13 @@ def read(root: Path | None) -> tuple[tuple[Runtime, ...], list[Finding]]:
 def save(root: Path, file: str, content: bytes) -> Literal["added", "changed", "same"]:
     """Write one description atomically, and return how the file changed.
 
-    Raises InputError if the path is a symlink, and OutsideError if the file cannot be written.
+    Raises InputError and OutsideError as `safe_files.read` and `safe_files.write_atomic` do.
     """
-    target = root / file
-    if target.parent.is_symlink() or target.is_symlink():
-        raise InputError(
-            f"m2g does not write {file} through a symlink", hint="replace the symlink with a real file or folder"
-        )
-    draft = target.with_name(f".{target.name}.m2g")
     try:
-        before = target.read_bytes() if target.is_file() else None
-        if before != content:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            draft.unlink(missing_ok=True)
-            draft.write_bytes(content)
-            os.replace(draft, target)
-    except OSError as error:
-        raise OutsideError(f"{file} cannot be written: {error.strerror}") from error
-    return "added" if before is None else "same" if before == content else "changed"
+        before = safe_files.read(root, file)
+    except FileNotFoundError:
+        before = None
+    if before == content:
+        return "same"
+    safe_files.write_atomic(root, file, content)
+    return "added" if before is None else "changed"

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from m2g.core import resources, safe_files
-from m2g.core.errors import InputError, M2gError, OutsideError
+from m2g.core.errors import M2gError
 from m2g.core.finding import Finding
 from m2g.repository import shared_files
 from m2g.validation.schemas import dedupe
@@ -89,26 +88,6 @@ def render_file(kind: Kind, source: str, sha256: str) -> tuple[str, bytes]:
     }
     path = f"{FOLDER}/{kind.group}/{kind.kind.lower()}_{kind.version}.json"
     return path, msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"
-
-
-def save(root: Path, path: str, content: bytes) -> None:
-    """Write one schema file atomically.
-
-    Raises InputError if a symlink leads out of the repository, OutsideError if the file cannot be written.
-    """
-    target = root / path
-    if not target.parent.resolve().is_relative_to((root / FOLDER).resolve()) or (root / FOLDER).is_symlink():
-        link = FOLDER if (root / FOLDER).is_symlink() else path.rpartition("/")[0]
-        message = f"{path} is behind the symlink {link}, and m2g does not write through symlinks"
-        raise InputError(message, hint=f"replace the symlink with a folder: `rm {link} && mkdir {link}`")
-    draft = target.with_name(f".{target.name}.m2g")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft.unlink(missing_ok=True)
-        draft.write_bytes(content)
-        os.replace(draft, target)
-    except OSError as error:
-        raise OutsideError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def format_left_out(kind: Kind) -> tuple[str, ...]:
