@@ -76,7 +76,7 @@ def test_nothing_is_written_through_a_symlink(tmp_path: Path) -> None:
     (root / "nowhere").symlink_to("gone")
     (root / "folder").symlink_to(outside)
     for file in ("file", "inside", "nowhere", f"folder/{FILE}", "../outside/x", f"{outside}/x", "models//x", ""):
-        with pytest.raises(InputError, match=r"symlink|not a path inside"):
+        with pytest.raises(InputError, match=r"symlink|leads out of"):
             safe_files.write_atomic(root, file, b"new")
     assert (outside / FILE).read_bytes() == b"theirs"
     assert (root / FILE).read_bytes() == b"old"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import time
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Iterator
 
 import msgspec
 from hypothesis import given, settings
@@ -16,7 +13,6 @@ from m2g.core.yaml_writer import Plain
 from m2g.repository.yaml_edit import Add, Edit, Remove, Set, edit_yaml
 from tests.support.yaml_documents import Path, Written, documents
 
-_T = TypeVar("_T")
 EXAMPLES = settings(max_examples=100)
 SCALARS = (
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
@@ -29,23 +25,6 @@ KEYS = TEXTS.filter(lambda text: text != "<<")
 VALUES: st.SearchStrategy[Plain] = st.recursive(
     SCALARS | TEXTS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=6
 )
-
-
-def bounded(*, seconds: float) -> Callable[[Callable[[_T], None]], Callable[[_T], None]]:
-    """On a busy machine a property is tried for this long, and not until the test's time is up."""
-
-    def bound(check: Callable[[_T], None]) -> Callable[[_T], None]:
-        ends: list[float] = []
-
-        @functools.wraps(check)
-        def run(*given: _T, **named: _T) -> None:
-            ends.append(time.monotonic() + seconds)
-            if time.monotonic() < ends[0]:
-                check(*given, **named)
-
-        return run
-
-    return bound
 
 
 def read(content: bytes) -> object:
@@ -144,7 +123,6 @@ def fresh_fields(draw: st.DrawFn) -> tuple[Written, Set]:
 
 @EXAMPLES
 @given(case=cases())
-@bounded(seconds=40)
 def test_the_data_is_what_the_edit_says_and_other_lines_stay(case: Case) -> None:
     content, edit = case.document.content, case.edit
     after = edit_yaml("f.yaml", content, [edit])
@@ -169,7 +147,6 @@ def sorted_(data: object) -> object:
 
 @EXAMPLES
 @given(fresh=fresh_fields())
-@bounded(seconds=40)
 def test_a_new_field_that_is_removed_again_leaves_the_bytes_that_were(fresh: tuple[Written, Set]) -> None:
     document, edit = fresh
     after = edit_yaml("f.yaml", document.content, [edit])

@@ -84,7 +84,7 @@ def refuse_symlinks(root: Path, file: str, known: dict[str, bool] | None = None)
     known = {} if known is None else known
     steps = file.split("/")
     if ".." in steps or "" in steps:
-        raise InputError(f"{file!r} is not a path inside the repository", hint="use a path below its folder")
+        raise InputError(f"{file!r} leads out of the repository", hint="use a path below the repository's folder")
     place = ""
     for step in steps:
         place = f"{place}/{step}" if place else step

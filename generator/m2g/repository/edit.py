@@ -57,7 +57,7 @@ def refuse_new_findings(file: str, before: bytes, after: bytes, config: Config |
         identity = _identity(finding)
         if not counted[identity]:
             place = f"{finding.path}: " if finding.path else ""
-            message = f"{file} cannot be edited like this: {place}{finding.message}"
+            message = f"{file} would become invalid: {place}{finding.message}"
             raise InputError(message, hint=finding.hint)
         counted[identity] -= 1
 

@@ -22,7 +22,7 @@ from m2g.repository.yaml_positions import YamlText
 
 Path: TypeAlias = tuple[str | int, ...]
 """Keys of mappings and indexes of lists, such as `("environments", "prod", "version")`."""
-_BY_HAND = "edit the file by hand, then run again"
+_BY_HAND = "edit the file by hand, then run the command again"
 
 
 class Set(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +117,7 @@ def _applied(content: bytes, document: Document, edit: Edit) -> tuple[bytes, Doc
     try:
         after = yaml_reader.read(file, content)
     except InputError as error:
-        message = f"{where}: m2g cannot edit {_said(edit.path)}; the file would become invalid: {error.message}"
+        message = f"{where}: m2g cannot edit {_said(edit.path)}; the result would be invalid: {error.message}"
         raise InputError(message, hint=_BY_HAND) from error
     if not _is_same(after.data or {}, expected or {}):
         message = f"{where}: m2g cannot edit {_said(edit.path)} without changing something else in the file"
