@@ -290,7 +290,7 @@ def test_what_cannot_be_edited_is_refused_with_words(case: str) -> None:
 
 
 def test_an_edit_names_a_field() -> None:
-    with pytest.raises(ValueError, match="its path is empty"):
+    with pytest.raises(ValueError, match="path of an edit is empty"):
         edited("a: 1\n", put(to=1))
 
 

@@ -71,7 +71,7 @@ def _item(item: Plain, indent: str, lines: list[str]) -> None:
 
 
 def write_flow(value: Plain) -> str:
-    """The value on one line, as it may stand in flow style (`{a: 1}`). Raises InputError as `dump` does."""
+    """Write the value on one line in flow style (`{a: 1}`). Raises InputError as `dump` does."""
     if isinstance(value, str):
         return _in_flow(value, _text(value))
     if isinstance(value, _SCALARS) or not value:
@@ -82,13 +82,13 @@ def write_flow(value: Plain) -> str:
 
 
 def _in_flow(text: str, written: str) -> str:
-    """A colon in a plain word of flow style is read in more than one way."""
+    """Parsers disagree on a colon in a plain word of flow style, so it is quoted."""
     return _JSON.encode(text) if ":" in written and text == written else written
 
 
 @functools.lru_cache(maxsize=1 << 10)  # manifests repeat most keys
 def write_key(key: str) -> str:
-    """A key of a mapping. Raises InputError for one that readers do not take."""
+    """Write a key. Raises InputError for one that parsers do not accept."""
     text = _text(key)
     if key == "<<":
         raise InputError(
@@ -103,7 +103,7 @@ def write_key(key: str) -> str:
 
 
 def write_scalar(value: Plain) -> str:
-    """A scalar, `{}` or `[]`. Raises InputError as `dump` does."""
+    """Write a scalar, `{}` or `[]`. Raises InputError as `dump` does."""
     match value:
         case str():
             return _text(value)

@@ -92,7 +92,7 @@ def read_intent(root: Path, folder: ModelFolder) -> tuple[ModelIntent | None, li
 
 
 def parse_intent(file: str, content: bytes) -> tuple[ModelIntent | None, list[Finding]]:
-    """What the bytes of a model.yaml say, or what is wrong in it. Raises InputError where it is not YAML."""
+    """Decode a model.yaml, or return None and its findings. Raises InputError if it is not plain YAML."""
     return _convert(yaml_reader.read(file, content), ModelIntent)
 
 

@@ -1,4 +1,4 @@
-"""Edits of the files that people write, m2g.yaml and models/<slug>/model.yaml: read, edit, check, write."""
+"""Edit m2g.yaml and model.yaml on disk: read, edit, check, write."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ _INDEX = re.compile(r"\[\d+\]")
 
 
 def edit_file(root: Path, file: str, edits: Sequence[Edit]) -> bool:
-    """Edit m2g.yaml or models/<slug>/model.yaml (relative to `root`). Says whether the file has changed.
+    """Edit m2g.yaml or models/<slug>/model.yaml (relative to `root`), and return whether the file changed.
 
-    The text stays as it is everywhere else (`m2g.repository.yaml_edit`). A model.yaml that does not exist is made.
+    Everything else in the file stays as it is, to the byte. A missing model.yaml is created. Hold the repository's lock
+    (`m2g.changes.write.locked`) if other m2g processes may edit the same file.
 
-    Raises InputError for what `edit_yaml` and `refuse_new_findings` refuse, for an m2g.yaml that does not exist, and
-    for a symlink in the way. Raises OutsideError where the file cannot be read or written, or somebody else changed it
-    meanwhile. The file is as it was then. Raises ValueError for any other file.
+    Raises InputError for what `edit_yaml` and `refuse_new_findings` refuse, for a missing m2g.yaml, and for a symlink
+    on the path. Raises OutsideError if the file cannot be read or written, or has changed since it was read. The file
+    is unchanged in all these cases. Raises ValueError for any other file.
     """
     try:
         before = safe_files.read(root, file)
@@ -36,25 +37,24 @@ def edit_file(root: Path, file: str, edits: Sequence[Edit]) -> bool:
     after = edit_yaml(file, before or b"", edits)
     if after == (before or b""):
         return False
-    refuse_new_findings(file, before or b"", after, _config(root))
+    refuse_new_findings(file, before or b"", after, _load_config(root))
     safe_files.write_atomic(root, file, after, before=before)
     return True
 
 
 def refuse_new_findings(file: str, before: bytes, after: bytes, config: Config | None) -> None:
-    """Raises InputError, in the words of the finding, where the edited file has one that it did not have before.
+    """Raises InputError, in the words of the finding, if the edited file has a finding that it did not have before.
 
-    Findings that were there already are no reason to refuse an edit. In m2g.yaml, some are looked for only once all
-    fields are of the right type: those do not count against an edit that makes them so. With `config` (m2g.yaml), a
-    model.yaml may name its environments alone.
+    Older findings do not block an edit. Some findings are hidden while a field has the wrong type. They do not block
+    the edit that corrects the type. With `config`, a model.yaml may only name environments of m2g.yaml.
     """
-    could_be_read, known = _findings(file, before, config)
-    can_be_read, found = _findings(file, after, config)
-    if can_be_read and not could_be_read:
+    decoded_before, known = _find(file, before, config)
+    decodes, found = _find(file, after, config)
+    if decodes and not decoded_before:
         return
-    counted = Counter(map(_identity, known))
+    counted = Counter(map(_identify, known))
     for finding in found:
-        identity = _identity(finding)
+        identity = _identify(finding)
         if not counted[identity]:
             place = f"{finding.path}: " if finding.path else ""
             message = f"{file} would become invalid: {place}{finding.message}"
@@ -62,8 +62,8 @@ def refuse_new_findings(file: str, before: bytes, after: bytes, config: Config |
         counted[identity] -= 1
 
 
-def _findings(file: str, content: bytes, config: Config | None) -> tuple[bool, list[Finding]]:
-    """Whether the file becomes a value, and what is wrong in it."""
+def _find(file: str, content: bytes, config: Config | None) -> tuple[bool, list[Finding]]:
+    """Whether the file can be decoded, and its findings."""
     if file == layout.CONFIG:
         loaded = configuration.parse(content)
         return loaded.config is not None, list(loaded.findings)
@@ -76,12 +76,12 @@ def _findings(file: str, content: bytes, config: Config | None) -> tuple[bool, l
     return intent is not None, findings
 
 
-def _identity(finding: Finding) -> tuple[str, str, str]:
-    """The finding wherever its line and its place in a list have moved to."""
+def _identify(finding: Finding) -> tuple[str, str, str]:
+    """What stays of a finding when its line or list index moves."""
     return finding.rule, _INDEX.sub("[]", finding.path), finding.message
 
 
-def _config(root: Path) -> Config | None:
+def _load_config(root: Path) -> Config | None:
     try:
         return configuration.load(root).config
     except (InputError, FileNotFoundError):

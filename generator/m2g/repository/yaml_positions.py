@@ -1,4 +1,4 @@
-"""Where the parts of a YAML text stand, to the character: `m2g.repository.yaml_edit` cuts and inserts by it."""
+"""The exact position of every key and value in a YAML text."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 BREAKS = "\n\r\x85"
 _ANCHOR = re.compile(r"&[^\s,\[\]{}]*")
 _GAP = re.compile(f"(?:[ \t{BREAKS}\ufeff]+|#[^{BREAKS}]*)*")
-"""What may lie between two parts: spaces, line breaks and comments."""
+"""What may stand between two tokens: spaces, line breaks and comments."""
 _HEADER = re.compile("[|>][-+0-9]*")
 _BREAK = re.compile(f"\r\n|[{BREAKS}]")
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A value: `text[start:end]`, without its anchor, the comments after it and the line break at its end.
+    """A value, `text[start:end]`, without its anchor, the comments after it and its last line break.
 
-    `head` is where it may begin at the earliest: after the indicator (`:`, `-`) and the anchor. Nothing at all
-    (`key:`) has `start` and `end` there. `flow` says that it is in flow style (`{a: 1}`), `pair` that it is a mapping
-    without braces (`[a: 1]`). `literal` is the length of the header of a block of text (`|-`), 0 for all others.
+    `head` is the position after the indicator (`:`, `-`) and the anchor. A value that is left out (`key:`) starts and
+    ends there. `flow` means flow style (`{a: 1}`), `pair` a mapping without braces (`[a: 1]`). `literal` is the length
+    of the header (`|-`) of a literal or folded text, and 0 for all other values.
     """
 
     kind: Literal["mapping", "sequence", "scalar"]
@@ -42,7 +42,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """A key with its value, or an item (`key` is empty). It begins at `start`; `colon` says that the key has one."""
+    """A field or a list item (`key` is empty), from its key, `-` or `?` at `start`. `colon`: the key has a `:`."""
 
     key: str
     start: int
@@ -51,47 +51,47 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class YamlText(msgspec.Struct, frozen=True, kw_only=True):
-    """A text and where its parts are; `root` is None where it has no document or an empty one."""
+    """A text and the positions in it. `root` is None if it has no value."""
 
     text: str
     root: Node | None
 
     def line_start(self, position: int) -> int:
-        """Where the line of `position` begins; the byte order mark belongs to no line."""
+        """The start of the line, after a byte order mark."""
         start = 0
         for end in BREAKS:
             start = max(start, self.text.rfind(end, start, position) + 1)
         return start + (start == 0 and self.text.startswith("\ufeff"))
 
     def line_end(self, position: int) -> int:
-        """Where the line of `position` ends, before its line break."""
+        """The end of the line, before its line break."""
         found = _BREAK.search(self.text, position)
         return found.start() if found else len(self.text)
 
     def line_break(self, position: int) -> str:
-        """The line break at `position`; at the end of the text, the first one of it."""
+        """The line break at `position`, or the first one of the text if there is none."""
         found = _BREAK.match(self.text, position) or _BREAK.search(self.text)
         return found[0] if found else "\n"
 
     def next_line(self, position: int) -> int:
-        """Where the line after that of `position` begins."""
+        """The start of the next line."""
         found = _BREAK.search(self.text, position)
         return found.end() if found else len(self.text)
 
     def column(self, position: int) -> int:
-        """Characters before `position` in its line."""
+        """The number of characters before `position` in its line."""
         return position - self.line_start(position)
 
     def is_first(self, position: int) -> bool:
-        """Whether only spaces stand before `position` in its line."""
+        """Whether only spaces are before `position` in its line."""
         return not self.text[self.line_start(position) : position].strip(" ")
 
     def skip(self, position: int) -> int:
-        """Past spaces, comments and line breaks."""
-        return _end(_GAP, self.text, position)
+        """The position after spaces, comments and line breaks."""
+        return _match_end(_GAP, self.text, position)
 
     def entry_end(self, entry: Entry) -> int:
-        """The end of the last line of an entry in block style: with the comments after it that are indented deeper."""
+        """The end of the last line of an entry in block style, with the comments below it that are indented deeper."""
         column = self.column(entry.start)
         end = self.line_end(entry.node.end)
         line = self.next_line(end)
@@ -106,10 +106,10 @@ class YamlText(msgspec.Struct, frozen=True, kw_only=True):
         return end
 
     def indents(self) -> tuple[int, int]:
-        """How far this text indents a mapping and a list below a key: as its first ones are."""
+        """How many columns this text indents a mapping and a list below their key, judged by the first of each."""
         found = {"mapping": 2, "sequence": 0}
         seen: set[str] = set()
-        for entry in _entries(self.root) if self.root else ():
+        for entry in _walk(self.root) if self.root else ():
             node = entry.node
             if entry.key and node.block and node.kind not in seen:
                 seen.add(node.kind)
@@ -118,46 +118,46 @@ class YamlText(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def locate(text: str) -> YamlText:
-    """The source of a text that `m2g.core.yaml_reader` has read: it has no aliases and no tags, and is not deep."""
+    """Find all positions in a text that `m2g.core.yaml_reader` accepts: without aliases or tags, and not deep."""
     yaml = YAML(typ="safe", pure=True)
     yaml.composer.warn_double_anchors = False
     found = yaml.compose(text)
     source = YamlText(text=text, root=None)
     if found is None or _is_empty(found):
         return source
-    return YamlText(text=text, root=_node(source, found, found.start_mark.index))
+    return YamlText(text=text, root=_read_node(source, found, found.start_mark.index))
 
 
-def _node(source: YamlText, node: ScalarNode | MappingNode | SequenceNode, head: int) -> Node:
+def _read_node(source: YamlText, node: ScalarNode | MappingNode | SequenceNode, head: int) -> Node:
     text, start, end = source.text, node.start_mark.index, node.end_mark.index
     if node.anchor is not None:
-        head = _end(_ANCHOR, text, start)
+        head = _match_end(_ANCHOR, text, start)
         start = source.skip(head)
     if isinstance(node, ScalarNode):
         if node.style in ("|", ">"):
-            header = _end(_HEADER, text, start)
-            end = _text_end(source, start, header, end)
+            header = _match_end(_HEADER, text, start)
+            end = _find_text_end(source, start, header, end)
             return Node(kind="scalar", head=head, start=start, end=end, literal=header - start)
         if _is_empty(node):
             start = end = head
         return Node(kind="scalar", head=head, start=start, end=end)
     flow = bool(node.flow_style)
     if isinstance(node, MappingNode):
-        entries = tuple(_pairs(source, node))
+        entries = tuple(_read_pairs(source, node))
         pair = flow and text[start] != "{"
         kind: Literal["mapping", "sequence"] = "mapping"
     else:
-        entries = tuple(_items(source, node, start))
+        entries = tuple(_read_items(source, node, start))
         pair, kind = False, "sequence"
     if entries and (pair or not flow):
         end = entries[-1].node.end
     return Node(kind=kind, head=head, start=start, end=end, flow=flow, pair=pair, entries=entries)
 
 
-def _pairs(source: YamlText, node: MappingNode) -> Iterator[Entry]:
+def _read_pairs(source: YamlText, node: MappingNode) -> Iterator[Entry]:
     for key, value in node.value:
         begin = key.start_mark.index
-        name = _node(source, key, begin)
+        name = _read_node(source, key, begin)
         mark = begin - 1
         while mark > 0 and source.text[mark] in " \t":
             mark -= 1
@@ -168,16 +168,16 @@ def _pairs(source: YamlText, node: MappingNode) -> Iterator[Entry]:
         yield Entry(
             key=key.value if isinstance(key, ScalarNode) else "",
             start=begin,
-            node=_node(source, value, at + 1 if colon else name.end),
+            node=_read_node(source, value, at + 1 if colon else name.end),
             colon=colon,
         )
 
 
-def _items(source: YamlText, node: SequenceNode, start: int) -> Iterator[Entry]:
+def _read_items(source: YamlText, node: SequenceNode, start: int) -> Iterator[Entry]:
     end = start
     for item in node.value:
         begin = item.start_mark.index if node.flow_style else source.skip(end)  # at the dash
-        found = _node(source, item, begin if node.flow_style else begin + 1)
+        found = _read_node(source, item, begin if node.flow_style else begin + 1)
         yield Entry(key="", start=begin, node=found)
         end = found.end
 
@@ -186,8 +186,8 @@ def _is_empty(node: object) -> bool:
     return isinstance(node, ScalarNode) and node.style is None and not node.value
 
 
-def _text_end(source: YamlText, start: int, header: int, end: int) -> int:
-    """The end of a block of text, before its last line break; the empty lines after it are its own only with `+`."""
+def _find_text_end(source: YamlText, start: int, header: int, end: int) -> int:
+    """The end of a literal text before its last line break. Empty lines at its end belong to it only with `+`."""
     content = source.text[header:end]
     if "+" in source.text[start:header]:
         stop = header + len(content.removesuffix("\n").removesuffix("\r"))
@@ -196,12 +196,12 @@ def _text_end(source: YamlText, start: int, header: int, end: int) -> int:
     return max(stop, source.line_end(header))
 
 
-def _entries(node: Node) -> Iterator[Entry]:
+def _walk(node: Node) -> Iterator[Entry]:
     for entry in node.entries:
         yield entry
-        yield from _entries(entry.node)
+        yield from _walk(entry.node)
 
 
-def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
+def _match_end(pattern: re.Pattern[str], text: str, position: int) -> int:
     found = pattern.match(text, position)
     return found.end() if found else position

@@ -1,4 +1,4 @@
-"""What one edit changes in a YAML text: pieces to cut and to put in, in the style that is there."""
+"""Turn one edit of a YAML file into splices of its text, in the style that the file has."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from m2g.core.yaml_writer import Plain, write_flow, write_key, write_scalar
 from m2g.repository.yaml_positions import BREAKS, Entry, Node, YamlText
 
 Splice: TypeAlias = tuple[int, int, str]
-"""`text[start:end]` becomes this."""
+"""(start, end, new): replace `text[start:end]` with `new`."""
 _Path: TypeAlias = tuple[str | int, ...]
 _DOCUMENT_END = re.compile(r"^\.\.\.(?=\s|\Z)", re.MULTILINE)
 
 
 def set_value(source: YamlText, path: _Path, value: Plain) -> list[Splice]:
-    """The field or the item at `path` gets the value; missing mappings around it are made."""
-    trail = _trail(source, path)
+    """Set a field or a list item, and create missing mappings on its path."""
+    trail = _follow(source, path)
     rest = path[len(trail) :]
     if source.root is None or (not trail and (source.root.kind == "scalar" or _is_blank(source, source.root))):
-        return _start(source, _nested(rest, value))
+        return _fill_empty(source, _nest(rest, value))
     node = trail[-1].node if trail else source.root
     if rest and node.kind == "mapping" and not _is_blank(source, node):
-        return _added(source, node, str(rest[0]), _nested(rest[1:], value))
+        return _append(source, node, str(rest[0]), _nest(rest[1:], value))
     around = trail[-2].node if len(trail) > 1 else source.root
-    return _replaced(source, around, trail[-1], _nested(rest, value))
+    return _replace(source, around, trail[-1], _nest(rest, value))
 
 
 def add_item(source: YamlText, path: _Path, value: Plain) -> list[Splice]:
-    """The list at `path` gets one more item at its end."""
-    return _added(source, _trail(source, path)[-1].node, None, value)
+    """Add an item at the end of a list that is not empty."""
+    return _append(source, _follow(source, path)[-1].node, None, value)
 
 
 def remove(source: YamlText, path: _Path) -> list[Splice]:
-    """The field or the item at `path` goes; what is around it stays."""
-    trail = _trail(source, path)
+    """Remove a field or a list item; its mapping or list stays."""
+    trail = _follow(source, path)
     if source.root is None or len(trail) < len(path):
         return []
     around = trail[-2].node if len(trail) > 1 else source.root
@@ -50,8 +50,8 @@ def remove(source: YamlText, path: _Path) -> list[Splice]:
     return [(around.start, around.end, empty)]
 
 
-def _trail(source: YamlText, path: _Path) -> list[Entry]:
-    """The entries on the way along `path`, as far as there are any."""
+def _follow(source: YamlText, path: _Path) -> list[Entry]:
+    """The entries on `path`, as far as the file has them."""
     found: list[Entry] = []
     node = source.root
     for step in path:
@@ -69,17 +69,17 @@ def _trail(source: YamlText, path: _Path) -> list[Entry]:
     return found
 
 
-def _nested(path: _Path, value: Plain) -> Plain:
+def _nest(path: _Path, value: Plain) -> Plain:
     for step in reversed(path):
         value = {str(step): value}
     return value
 
 
-def _start(source: YamlText, value: Plain) -> list[Splice]:
-    """The first fields of a file that is empty, has only comments, or says no more than `null` or `{}`."""
+def _fill_empty(source: YamlText, value: Plain) -> list[Splice]:
+    """Write the first fields of a file that is empty or has nothing but comments, `null` or `{}`."""
     text, root = source.text, source.root
     new_line = source.line_break(len(text))
-    lines = _lines(value, source.indents())
+    lines = _write_block(value, source.indents())
     if root is not None:
         end = source.line_end(root.end)
         first = lines.pop(0) if source.is_first(root.start) else ""
@@ -92,13 +92,13 @@ def _start(source: YamlText, value: Plain) -> list[Splice]:
     return [(at, at, new_line + body)]
 
 
-def _replaced(source: YamlText, around: Node, entry: Entry, value: Plain) -> list[Splice]:
-    """The value of an entry becomes another. Flow style stays flow style; `{}` and `[]` become block style."""
+def _replace(source: YamlText, around: Node, entry: Entry, value: Plain) -> list[Splice]:
+    """Replace the value of an entry. Flow style stays, but `{}` and `[]` become block style."""
     node = entry.node
     start, end, stop = node.start, node.end, 0
-    if node.literal:  # what is after its header goes; a comment there stays
+    if node.literal:  # a comment after its header stays
         end, stop = start + node.literal, node.end
-    elif node.block and source.is_first(start):  # it begins below the key or the dash
+    elif node.block and source.is_first(start):  # it starts below its key or dash
         start = end = node.head
         stop = source.entry_end(entry)
     line_end = source.line_end(end)
@@ -107,7 +107,7 @@ def _replaced(source: YamlText, around: Node, entry: Entry, value: Plain) -> lis
         if start == end:
             new = f"{'' if entry.colon else ':'} {new}"
         return [(start, end, new), (line_end, max(line_end, stop), "")]
-    lines = _lines(value, source.indents())
+    lines = _write_block(value, source.indents())
     column = source.column(entry.start)
     if around.kind == "mapping" and not (start < end and source.is_first(start)):
         start, first = node.head, ""
@@ -118,42 +118,42 @@ def _replaced(source: YamlText, around: Node, entry: Entry, value: Plain) -> lis
     else:
         first = lines.pop(0)
         column = source.column(start)
-    below = _below(source, line_end, column, lines)
+    below = _write_below(source, line_end, column, lines)
     return [(start, end, first), (line_end, max(line_end, stop), below)]
 
 
-def _added(source: YamlText, node: Node, key: str | None, value: Plain) -> list[Splice]:
-    """A field (or an item, without a key) after the last one."""
+def _append(source: YamlText, node: Node, key: str | None, value: Plain) -> list[Splice]:
+    """Add a field, or an item if `key` is None, after the last one."""
     if node.flow:
-        return _added_to_flow(source, node, write_flow(value) if key is None else write_flow({key: value})[1:-1])
+        return _append_to_flow(source, node, write_flow(value) if key is None else write_flow({key: value})[1:-1])
     last = node.entries[-1]
     end = source.entry_end(last)
     indents = source.indents()
-    lines = _item(value, indents) if key is None else _field(key, value, indents)
-    return [(end, end, _below(source, end, source.column(last.start), lines))]
+    lines = _write_item(value, indents) if key is None else _write_field(key, value, indents)
+    return [(end, end, _write_below(source, end, source.column(last.start), lines))]
 
 
-def _added_to_flow(source: YamlText, node: Node, new: str) -> list[Splice]:
+def _append_to_flow(source: YamlText, node: Node, new: str) -> list[Splice]:
     if not node.entries:
         return [(node.start + 1, node.start + 1, new)]
     last = node.entries[-1]
-    end, comma, after = _until_comma(source, last)
+    end, comma, after = _find_comma(source, last)
     separator = ","
-    if source.text[end - 1] == ":":  # `key:,` is one word
+    if source.text[end - 1] == ":":  # `key:,` would be one word
         end, separator = (end + 1, ",") if source.text.startswith(" ", end) else (end, " ,")
     if not _has_own_lines(source, last, after):
         return [(end, end, f"{separator} {new}")]
     line_end = source.line_end(after)
-    below = _below(source, line_end, source.column(last.start), [new + ("," if comma else "")])
+    below = _write_below(source, line_end, source.column(last.start), [new + ("," if comma else "")])
     return [*([] if comma else [(end, end, separator)]), (line_end, line_end, below)]
 
 
 def _cut(source: YamlText, around: Node, entry: Entry) -> Splice:
-    """An entry in block style goes, with its lines."""
+    """Remove an entry in block style with its lines."""
     text, start, end = source.text, entry.start, source.entry_end(entry)
     if source.is_first(start):
         begin, stop = source.line_start(start), source.next_line(end)
-        if end == len(text) and text[begin - 1 : begin] in tuple(BREAKS):  # the file still ends without a line break
+        if end == len(text) and text[begin - 1 : begin] in tuple(BREAKS):  # keep a missing line break at the end
             begin -= 2 if text[:begin].endswith("\r\n") else 1
         return begin, stop, ""
     following = next((other for other in around.entries if other.start > start), None)
@@ -163,12 +163,12 @@ def _cut(source: YamlText, around: Node, entry: Entry) -> Splice:
 
 
 def _cut_from_flow(source: YamlText, around: Node, entry: Entry) -> list[Splice]:
-    """An entry in flow style goes, with its comma; the last one without a comma takes the comma before it along."""
+    """Remove an entry in flow style with its comma. The last entry without one takes the comma before it."""
     if around.pair:
         return [(around.start, around.end, "{}")]
     text, start, index = source.text, entry.start, around.entries.index(entry)
-    end, comma, after = _until_comma(source, entry)
-    before = _until_comma(source, around.entries[index - 1])[2] if index else start
+    end, comma, after = _find_comma(source, entry)
+    before = _find_comma(source, around.entries[index - 1])[2] if index else start
     last_comma = [(before - 1, before, "")] if index and not comma else []
     if _has_own_lines(source, entry, after):
         return [*last_comma, (source.line_start(start), source.next_line(after), "")]
@@ -180,8 +180,8 @@ def _cut_from_flow(source: YamlText, around: Node, entry: Entry) -> list[Splice]
     return [*last_comma, (start, after, "")]
 
 
-def _until_comma(source: YamlText, entry: Entry) -> tuple[int, bool, int]:
-    """The end of an entry in flow style, whether a comma follows, and the end with that comma."""
+def _find_comma(source: YamlText, entry: Entry) -> tuple[int, bool, int]:
+    """The end of an entry in flow style, whether a comma follows, and the end after that comma."""
     end = entry.node.end
     at = source.skip(end)
     comma = source.text.startswith(",", at)
@@ -189,44 +189,44 @@ def _until_comma(source: YamlText, entry: Entry) -> tuple[int, bool, int]:
 
 
 def _has_own_lines(source: YamlText, entry: Entry, after: int) -> bool:
-    """Whether an entry in flow style, which ends at `after`, shares its lines with comments alone."""
+    """Whether an entry in flow style, up to `after`, shares its lines with nothing but comments."""
     rest = source.text[after : source.line_end(after)]
     return source.is_first(entry.start) and (not rest.strip(" \t") or rest.lstrip(" \t")[0] == "#")
 
 
-def _below(source: YamlText, position: int, column: int, lines: Sequence[str]) -> str:
-    """Lines to put in at the end of a line."""
+def _write_below(source: YamlText, position: int, column: int, lines: Sequence[str]) -> str:
+    """Lines to insert at `position`, the end of a line."""
     return "".join(f"{source.line_break(position)}{' ' * column}{line}" for line in lines)
 
 
-def _lines(value: Plain, indents: tuple[int, int]) -> list[str]:
-    """A mapping or a list in block style, neither empty."""
+def _write_block(value: Plain, indents: tuple[int, int]) -> list[str]:
+    """The lines of a non-empty mapping or list in block style."""
     if isinstance(value, Mapping):
-        return [line for key, item in value.items() for line in _field(key, item, indents)]
+        return [line for key, item in value.items() for line in _write_field(key, item, indents)]
     items = value if isinstance(value, Sequence) else ()
-    return [line for item in items for line in _item(item, indents)]
+    return [line for item in items for line in _write_item(item, indents)]
 
 
-def _field(key: str, value: Plain, indents: tuple[int, int]) -> list[str]:
+def _write_field(key: str, value: Plain, indents: tuple[int, int]) -> list[str]:
     head = f"{write_key(key)}:"
     if _is_inline(value):
         return [f"{head} {write_scalar(value)}"]
     indent = " " * indents[not isinstance(value, Mapping)]
-    return [head, *(f"{indent}{line}" for line in _lines(value, indents))]
+    return [head, *(f"{indent}{line}" for line in _write_block(value, indents))]
 
 
-def _item(value: Plain, indents: tuple[int, int]) -> list[str]:
+def _write_item(value: Plain, indents: tuple[int, int]) -> list[str]:
     if _is_inline(value):
         return [f"- {write_scalar(value)}"]
-    first, *more = _lines(value, indents)
+    first, *more = _write_block(value, indents)
     return [f"- {first}", *(f"  {line}" for line in more)]
 
 
 def _is_inline(value: Plain) -> bool:
-    """Whether it has one line in block style: a scalar, or nothing in it."""
+    """Whether it takes one line in block style: a scalar, `{}` or `[]`."""
     return isinstance(value, str | int | float | None) or not value
 
 
 def _is_blank(source: YamlText, node: Node) -> bool:
-    """Whether it is `{}` or `[]`, without a comment in it."""
+    """Whether it is `{}` or `[]` without a comment inside."""
     return node.flow and not node.entries and not source.text[node.start + 1 : node.end - 1].strip(f" \t{BREAKS}")
