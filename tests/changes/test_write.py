@@ -174,7 +174,7 @@ def test_a_read_only_folder_leaves_the_tree(tmp_path: Path) -> None:
         "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"
         "root = pathlib.Path(sys.argv[1])\n"
         "try:\n"
-        f"    with write.locked(root): write.write(root, {NEW!r}, {REMOVED!r})\n"
+        f"    with write.lock_repository(root): write.write_tree(root, {NEW!r}, {REMOVED!r})\n"
         "except OutsideError as error: print(error.message, error.hint); sys.exit(7)\n"
     )
     for folder in (tmp_path, *tmp_path.rglob("*")):
@@ -245,7 +245,7 @@ def test_a_journal_moves_m2gs_files_only(tmp_path: Path, journal: str) -> None:
     before = sorted(path for path in tmp_path.rglob("*") if path.name not in ("lock", ".gitignore"))
     with pytest.raises(InputError) as caught, write.lock_repository(tmp_path):
         pass
-    assert "delete .m2g/" in caught.value.hint or "leads out of the repository" in caught.value.message
+    assert "rm -r .m2g" in caught.value.hint or "leads out of the repository" in caught.value.message
     assert sorted(path for path in tmp_path.rglob("*") if path.name not in ("lock", ".gitignore")) == before
 
 

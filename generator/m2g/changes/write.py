@@ -47,7 +47,7 @@ def lock_repository(root: Path, *, wait: float = 60, waiting: Callable[[], None]
     `wait` is in seconds; `waiting` is called once if another run holds the lock. The lock ends with the process.
     Raises OutsideError if the lock is still held after that time, or if the folder cannot be written.
     """
-    safe_files.refuse_symlinks(root, f"{STATE}/lock")
+    safe_files.check_symlinks(root, f"{STATE}/lock")
     try:
         folder = root / STATE
         folder.mkdir(exist_ok=True)
@@ -224,7 +224,7 @@ def _check_paths(root: Path, paths: Collection[str]) -> None:
     for path in paths:
         if not is_owned(path):
             raise ValueError(f"m2g does not own {path}")
-        safe_files.refuse_symlinks(root, path, known)
+        safe_files.check_symlinks(root, path, known)
 
 
 def _unwritable(path: Path, error: OSError) -> OutsideError:

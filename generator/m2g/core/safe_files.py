@@ -54,7 +54,7 @@ def write_atomic(root: Path, file: str, content: bytes, *, before: bytes | Unset
     Raises InputError if a symlink, or something that is not a regular file, is in the way. Raises OutsideError if the
     file has changed since, or cannot be written. The file is unchanged then.
     """
-    refuse_symlinks(root, file)
+    check_symlinks(root, file)
     target = root / file
     draft = target.with_name(f".{target.name}.{os.urandom(4).hex()}.m2g")
     try:
@@ -76,7 +76,7 @@ def write_atomic(root: Path, file: str, content: bytes, *, before: bytes | Unset
         raise OutsideError(f"{file} cannot be written: {error.strerror}", hint=hint) from error
 
 
-def refuse_symlinks(root: Path, file: str, known: dict[str, bool] | None = None) -> None:
+def check_symlinks(root: Path, file: str, known: dict[str, bool] | None = None) -> None:
     """Raises InputError if `file` (relative to `root`) or a folder on its way is a symlink, or if it has `..` in it.
 
     `known` saves a second look at folders: it says which of them exist. Pass the same one for many files.

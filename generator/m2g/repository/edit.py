@@ -22,7 +22,7 @@ def edit_file(root: Path, file: str, edits: Sequence[Edit]) -> bool:
     """Edit m2g.yaml or models/<slug>/model.yaml (relative to `root`), and return whether the file changed.
 
     Everything else in the file stays as it is, to the byte. A missing model.yaml is created. Hold the repository's lock
-    (`m2g.changes.write.locked`) if other m2g processes may edit the same file.
+    (`m2g.changes.write.lock_repository`) if other m2g processes may edit the same file.
 
     Raises InputError for what `edit_yaml` and `refuse_new_findings` refuse, for a missing m2g.yaml, and for a symlink
     on the path. Raises OutsideError if the file cannot be read or written, or has changed since it was read. The file
