@@ -71,7 +71,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if getattr(sys.modules.get("sitecustomize"), "__file__", "") != str(_OFFLINE):  # else a worker, born with it
         runpy.run_path(str(_OFFLINE))
     machine.measure()
-    hypothesis.settings.register_profile("house", derandomize=True, database=None, deadline=None)
+    hypothesis.settings.register_profile(
+        "house", derandomize=True, database=None, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
     hypothesis.settings.load_profile("house")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m2g.changes.update import RenderOptions
@@ -19,9 +19,11 @@ from m2g.core.errors import M2gError
 from m2g.core.finding import Report
 from m2g.core.shard import Shard
 from tests.support.cached_fleet import MODELS, POLICY, SHARED, cached_fleet, rendered, report
+from tests.support.examples import SHARED_FIXTURES
 from tests.support.fleet import CONFIG, FakeRegistry, model, repository, run, tree
 from tests.support.handmade_fleet import COMPONENT, write
 
+pytestmark = pytest.mark.slow
 PLUGIN = """apiVersion: builtin
 kind: PatchTransformer
 metadata: {name: x}
@@ -132,7 +134,7 @@ def _person(root: Path, what: str, place: Path, value: str) -> None:
         place.symlink_to(value if value.startswith("/") else os.path.relpath(root / value, place.parent))
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=SHARED_FIXTURES)
 @given(edits=st.lists(EDITS, min_size=1, max_size=4))
 def test_the_same_with_and_without(
     start: Path, tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[str, str, str]]
@@ -301,7 +303,7 @@ def test_a_link_that_leads_elsewhere_now_is_seen(start: Path, tmp_path: Path, li
     assert report(root, cache) == report(root, None) != before
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=SHARED_FIXTURES)
 @given(edits=st.lists(EDITS, min_size=1, max_size=4), count=st.integers(1, 3))
 def test_parts_together_say_the_same(
     start: Path, tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[str, str, str]], count: int

@@ -23,6 +23,7 @@ from tests.support.cached_fleet import POLICY, SHARED, cached_fleet, rendered, r
 from tests.support.fleet import CONFIG, FakeRegistry, model, repository, run
 from tests.support.handmade_fleet import write
 
+pytestmark = pytest.mark.slow
 BAD = SHARED.replace("team", "other").replace("/metadata/annotations/", "/spec/predictor/")
 
 

@@ -7,17 +7,19 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m2g.changes.update import RenderOptions
 from m2g.core.errors import M2gError
 from tests.support.bombs import crd
 from tests.support.doors import TARGETS, feed, put
+from tests.support.examples import SHARED_FIXTURES
 from tests.support.fleet import FakeRegistry, release, repository, write_record
 from tests.support.fleet import run as render
 from tests.support.fuzz_seeds import SEEDS
 
+pytestmark = pytest.mark.slow
 _WORDS = r"""
 ~ null yes -0 1e999 .nan .inf 2024-01-01 = !!str !!bool !!omap !!set !x &a *a << ? - { } [ ] ' " \ | >- : , # @ ` % ---
 ... ../../../etc/passwd /etc/passwd $(id) ${X} "\ud800" \u0000
@@ -25,7 +27,7 @@ _WORDS = r"""
 _TEXTS = ("", "<<: {a: 1}", "&a {b: *a}", "!!str [a]", "!!omap [a: 1]", "{{ x }}", "%YAML 9.9", "a" * 70_000, "[" * 200)
 _MORE = ("0x" + "f" * 5_000, "9" * 5_000, *" \t\n\r\0\x85\u2028\ufeff\ud800\U0001f377")
 ODD = st.sampled_from([*_WORDS.split(), *_TEXTS, *_MORE])
-SETTINGS = settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SETTINGS = settings(max_examples=200, suppress_health_check=SHARED_FIXTURES)
 
 
 @st.composite

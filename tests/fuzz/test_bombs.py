@@ -20,6 +20,7 @@ SECONDS = 10
 """For each bomb of a megabyte; of processor time."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 def test_no_bomb_costs_much(tmp_path: Path, target: str) -> None:
     done = subprocess.run(

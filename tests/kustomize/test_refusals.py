@@ -15,6 +15,7 @@ import pytest
 from hypothesis import strategies as st
 
 from m2g import kustomize
+from tests.support.examples import SHARED_FIXTURES
 from tests.support.handmade_fleet import component, model, write
 from tests.support.machine import seconds
 
@@ -280,7 +281,7 @@ VALUES = st.recursive(
 
 
 @hypothesis.given(st.dictionaries(st.sampled_from(FIELDS.split()) | st.text(max_size=4), VALUES, max_size=4))
-@hypothesis.settings(max_examples=200, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
+@hypothesis.settings(max_examples=200, suppress_health_check=SHARED_FIXTURES)
 def test_any_kustomization_is_read_or_refused(tmp_path: Path, content: dict[str, object]) -> None:
     write(tmp_path, {"base/kustomization.yaml": "resources: []\n", "a/b/x.yaml": "- a\n"})
     write(tmp_path, {"a/b/kustomization.yaml": json.dumps(content)})

@@ -20,7 +20,7 @@ import pytest
 from tests.support.pipelines import Remote, Store, gitlab, scaffolded
 from tests.support.scaffolded import at, commit, documents, git, mapping, sequence
 
-pytestmark = pytest.mark.usefixtures("kustomize")
+pytestmark = [pytest.mark.usefixtures("kustomize"), pytest.mark.slow]
 M2G = "m2g@noreply.localhost"
 HOOK = """\
 #!/bin/sh

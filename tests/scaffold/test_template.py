@@ -33,6 +33,7 @@ from tests.support.scaffolded import (
     strings,
 )
 
+pytestmark = pytest.mark.slow
 CATALOGUE = Catalogue()
 COMBINATIONS = [
     (sync, ci, environments, mode, kserve)

@@ -12,6 +12,7 @@ from tests.support.fleet import tree
 from tests.support.paths import ROOT
 from tests.support.scaffolded import at, commit, documents, fleet, git, program, scaffold
 
+pytestmark = pytest.mark.slow
 ANSWERS = {"environments": "dev, prod", "sync": "both", "repository_name": "ml"}
 COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
 

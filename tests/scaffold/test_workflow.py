@@ -18,7 +18,7 @@ from tests.support.paths import ROOT
 from tests.support.pipelines import Store, scaffolded
 from tests.support.scaffolded import at, commit, documents, git, mapping, scaffold, sequence, strings
 
-pytestmark = pytest.mark.usefixtures("kustomize")
+pytestmark = [pytest.mark.usefixtures("kustomize"), pytest.mark.slow]
 M2G = "m2g@users.noreply.github.com"
 ADA = "ada@example.com"
 

@@ -8,7 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import HealthCheck
 
+SHARED_FIXTURES = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
+"""Health checks that do not hold where the examples of a test share its fixtures on purpose; see conftest.py."""
 SECONDS = 20.0
 LEAST = 5
 """Examples that are tried however long they take."""

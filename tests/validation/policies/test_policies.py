@@ -8,12 +8,13 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m2g.commands.validate import ValidateOptions, validate
 from m2g.core import resources
 from m2g.core.finding import Finding, Severity
+from tests.support.examples import SHARED_FIXTURES
 from tests.support.fleet import narrowed
 from tests.support.paths import GOLDEN
 
@@ -240,7 +241,7 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return repository(tmp_path_factory.mktemp("policy"), STORAGE, a="")
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=SHARED_FIXTURES)
 @given(st.text(max_size=80) | st.text("object.spec[]()&|!='\" 1", max_size=60))
 def test_whatever_an_expression_says_m2g_answers(golden: Path, expression: str) -> None:
     import json

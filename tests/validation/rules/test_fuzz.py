@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m2g.core.config_types import External
@@ -66,7 +66,7 @@ def check(item: object, *, other: object = None) -> None:
             parse_path(finding.path)
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(st.sampled_from(CASES), st.randoms(use_true_random=False), VALUES)
 def test_a_manifest_with_anything_anywhere(case: Case, random: Any, value: object) -> None:
     place = random.choice(list(places(case.manifest)))
