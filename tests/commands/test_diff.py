@@ -197,7 +197,7 @@ def test_the_mode_of_a_service_that_exists(root: Path) -> None:
     rendered(root)
     found = compare(root)
     assert {item.risk for item in found.changes} == {Risk.BREAKING}
-    assert "deployment mode Knative, was Standard" in found.changes[0].concerns[0].message
+    assert "the deployment mode changes from Standard to Knative" in found.changes[0].concerns[0].message
     assert found.files == ("m2g.yaml",)
 
 

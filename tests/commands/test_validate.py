@@ -156,7 +156,7 @@ def test_a_link_in_the_place_of_a_folder_is_named(tmp_path: Path, place: str) ->
     found = check(root).findings
     assert [(item.file, item.severity) for item in found if item.rule == "linked-folder"] == [(place, Severity.ERROR)]
     if place != "models/wine/base":
-        with pytest.raises(InvalidRepository, match=f"{place}: is a link"):
+        with pytest.raises(InvalidRepository, match=f"{place}: is a symlink"):
             run(root, FakeRegistry(), RenderOptions(locked=True))
 
 

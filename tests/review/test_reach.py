@@ -203,7 +203,7 @@ def test_a_reference_is_found_however_it_is_written(root: Path, text: str) -> No
     whole = text if text.startswith("{") else COMPONENT + text + "\n"
     whole = whole.replace("{components", "{apiVersion: kustomize.config.k8s.io/v1alpha1, kind: Component, components")
     committed(root, {"shared/kustomization.yaml": mode("Standard"), custom("a"): whole, "models/a/x/y": ""})
-    assert reach.beyond(root, m2g_git.list_files(root, "HEAD")) == {
+    assert reach.find_outside_paths(root, m2g_git.list_files(root, "HEAD")) == {
         "a": {"shared", "shared/kustomization.yaml"},
     }
     write(root, {"shared/kustomization.yaml": mode("Knative")})
@@ -214,7 +214,7 @@ def test_who_stays_at_home_is_not_walked(root: Path) -> None:
     committed(
         root, {custom("a"): uses("../shared", '"../more"'), "models/a/custom/shared/kustomization.yaml": COMPONENT}
     )
-    assert reach.beyond(root, m2g_git.list_files(root, "HEAD")) == {}
+    assert reach.find_outside_paths(root, m2g_git.list_files(root, "HEAD")) == {}
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def test_validate_checks_its_objects_by_their_schema(root: Path) -> None:
 
 def test_a_place_of_its_object_leads_to_the_setting(root: Path) -> None:
     item: Manifest = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "wine"}}
-    source = origin.of(root, ("wine", "prod"), (), item, ("spec", "replicas"))
+    source = origin.find_source(root, ("wine", "prod"), (), item, ("spec", "replicas"))
     assert source == origin.Source(file="m2g.yaml", line=5)
 
 

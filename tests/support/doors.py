@@ -116,7 +116,7 @@ def _plain(root: Path, content: bytes) -> object:
 
 def _policy(root: Path, content: bytes) -> object:
     put(root, "policies/x.yaml", content)
-    return load.read(root)
+    return load.read_policies(root)
 
 
 def _schema(root: Path, content: bytes) -> object:

@@ -128,5 +128,5 @@ def test_a_model_that_moved_is_compared_by_its_object(root: Path) -> None:
 
 
 def test_a_ref_that_is_not_there(root: Path) -> None:
-    with pytest.raises(InputError, match="no commit"):
+    with pytest.raises(InputError, match="Git does not find a commit"):
         check(root, ref="nothing")

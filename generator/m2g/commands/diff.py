@@ -7,7 +7,7 @@ from pathlib import Path
 from m2g import kustomize
 from m2g.repository.state import Scope
 from m2g.review import Review, review
-from m2g.review.compare import compared
+from m2g.review.compare import build_comparison
 
 
 def diff(
@@ -17,5 +17,5 @@ def diff(
 
     Raises InputError if there is no such ref, repository or history, OutsideError if git or kustomize fails.
     """
-    states = compared(root, against, scope, progress=progress)
+    states = build_comparison(root, against, scope, progress=progress)
     return review(states.old, states.new, against=states.against, files=states.files, notes=states.notes)

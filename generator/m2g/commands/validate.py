@@ -1,4 +1,4 @@
-"""`m2g validate`: what people wrote, the records, every overlay as kustomize builds it; all findings in one run."""
+"""`m2g validate`: check the input files, the records, and every overlay as kustomize builds it, in one run."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from m2g.core.errors import InputError
 from m2g.core.finding import Checked, Finding, Report
 from m2g.core.model import Value
 from m2g.repository import config as configuration
-from m2g.repository import fingerprint, ownership, runtimes
+from m2g.repository import fingerprint, layout, ownership, runtimes
 from m2g.repository.known_folders import KnownFolders
-from m2g.repository.layout import FLEET, Key
+from m2g.repository.layout import Key
 from m2g.repository.state import Scope
 from m2g.validation import cel_checks
-from m2g.validation.attribution import Belonging
-from m2g.validation.base import Against, Past, past
-from m2g.validation.models import Look, Unit, Units
-from m2g.validation.overlays import Court, Judgement, Judgements, judge, plain
-from m2g.validation.platform_files import Fleet, substituted
-from m2g.validation.schemas import Catalogue
-from m2g.validation.schemas import repository_schemas as own_schemas
+from m2g.validation.attribution import Attribution
+from m2g.validation.base import Against, BaseState, read_base
+from m2g.validation.cel_checks import BuiltOverlay, Policies
+from m2g.validation.models import ModelChecks, ModelInputs, ModelResult
+from m2g.validation.overlays import CheckInputs, OverlayResult, OverlayResults, check_overlays, check_raw_file
+from m2g.validation.platform_files import Fleet, uses_substitution
+from m2g.validation.schemas import Catalogue, repository_schemas
 
 
 class ValidateOptions(Value, frozen=True, kw_only=True):
-    """How to validate. `today` decides which overrides of policies have ended: the current day by default.
+    """How to validate. `today` decides which overrides of policies have expired (default: the current day).
 
-    `cache` is the folder of what earlier runs found out; None remembers nothing.
+    `cache` is the folder for the results of earlier runs; None turns the cache off.
     """
 
     scope: Scope = Scope()
@@ -50,147 +50,154 @@ def validate(
     Raises InputError for a scope or ref that matches nothing, OutsideError where kustomize or git is missing.
     """
     with Cache(options.cache) as cache:
-        ground = fingerprint.digest_inputs(root, cache)
-        remembered = KnownFolders(cache, ground)
-        config, findings = _config(root, remembered)
-        described, wrong = runtimes.read(root)
+        salt = fingerprint.digest_inputs(root, cache)
+        known_folders = KnownFolders(cache, salt)
+        config, findings = _read_config(root, known_folders)
+        described, invalid_runtimes = runtimes.read(root)
         scope = options.scope
-        look = Look(root=root, salt=ground, config=config, runtimes=described)
-        fleet = Fleet(root, Units(look, remembered, cache), scope.shard)
-        _known(scope, fleet, config)
-        before = Past() if options.against is None else past(root, options.against.ref, scope, progress)
+        model_inputs = ModelInputs(root=root, salt=salt, config=config, runtimes=described)
+        fleet = Fleet(root, ModelChecks(model_inputs, known_folders, cache), scope.shard)
+        _check_scope(scope, fleet, config)
+        base = BaseState() if options.against is None else read_base(root, options.against.ref, scope, progress)
         if options.against is not None:
-            findings += before.removals(options.against, config)
-        own = own_schemas.read(root)
-        asked = cel_checks.asked(root, lambda: _places(fleet, config), options.today, cache)
-        court = Court(
+            findings += base.check_removals(options.against, config)
+        schemas = repository_schemas.read(root)
+        policies = cel_checks.load_policies(root, lambda: _list_names(fleet, config), options.today, cache)
+        inputs = CheckInputs(
             root=root,
-            salt=ground,
+            salt=salt,
             config=config,
-            catalogue=Catalogue(repository=own),
-            asked=asked,
+            catalogue=Catalogue(repository=schemas),
+            policies=policies,
             runtimes=described,
-            past=before,
-            substituted=substituted(root),
+            base=base,
+            substituted=uses_substitution(root),
         )
-        judged = _judged(court, fleet, scope, cache, progress)
-        judged |= _beside(court, fleet.beside.files)
-        findings += (*wrong, *fleet.beside.findings, *own.findings, *asked.findings)
+        results = _check_overlays(inputs, fleet, scope, cache, progress)
+        results |= _check_platform_files(inputs, fleet.platform_files.files)
+        findings += (*invalid_runtimes, *fleet.platform_files.findings, *schemas.findings, *policies.findings)
         findings += (*write.find_unfinished(root), *ownership.find_symlinked_folders(root))
-        findings += _unused(asked, scope, judged)
-        return _report(fleet, scope, judged, findings)
+        findings += _find_unused_overrides(policies, scope, results)
+        return _make_report(fleet, scope, results, findings)
 
 
-def _places(fleet: Fleet, config: Config | None) -> tuple[Mapping[str, str], list[str]]:
-    """What an override may speak of: slug to registered name of all models, and the environments."""
-    built = {environment for unit in fleet for environment in unit.overlays}
+def _list_names(fleet: Fleet, config: Config | None) -> tuple[Mapping[str, str], list[str]]:
+    """What an override may name: slug to registered name of all models, and the environments."""
+    built = {environment for model in fleet for environment in model.overlays}
     return fleet.names, list(config.environments if config is not None else built)
 
 
-def _unused(asked: cel_checks.Asked, scope: Scope, judged: Mapping[Key, Judgement]) -> tuple[Finding, ...]:
-    """The overrides that nothing needs; none where that cannot be told, as one part of several cannot."""
+def _find_unused_overrides(
+    policies: Policies, scope: Scope, results: Mapping[Key, OverlayResult]
+) -> tuple[Finding, ...]:
+    """The overrides that no object needs. A run over a part of the fleet cannot know, and reports none."""
     part = scope.shard is not None and scope.shard.count > 1
-    if part or scope.models or scope.environments or any(judgement.broken for judgement in judged.values()):
+    if part or scope.models or scope.environments or any(result.broken for result in results.values()):
         return ()
-    return tuple(asked.unused({place for judgement in judged.values() for place in judgement.used}))
+    return tuple(policies.find_unused_overrides({index for result in results.values() for index in result.used}))
 
 
-def _report(fleet: Fleet, scope: Scope, judged: Mapping[Key, Judgement], findings: Sequence[Finding]) -> Report:
-    belonging = Belonging(fleet.names)
-    overlays = [key for key in judged if key[0]]
-    beside = (finding for key, judgement in judged.items() if not key[0] for finding in judgement.findings)
-    found = {belonging.placed(finding) for finding in (*findings, *beside)}
-    found = {finding for finding in found if belonging.is_here(finding, scope.shard)}
-    # These were looked for in this part alone: it says them, even where they are in another model's file.
-    found |= {belonging.placed(finding) for unit in fleet for finding in unit.findings}
-    found |= {belonging.placed(finding) for key in overlays for finding in judged[key].findings}
+def _make_report(
+    fleet: Fleet, scope: Scope, results: Mapping[Key, OverlayResult], findings: Sequence[Finding]
+) -> Report:
+    attribution = Attribution(fleet.names)
+    overlays = [key for key in results if key[0]]
+    of_platform = (finding for key, result in results.items() if not key[0] for finding in result.findings)
+    reported = {attribution.attribute(finding) for finding in (*findings, *of_platform)}
+    reported = {finding for finding in reported if attribution.is_in_shard(finding, scope.shard)}
+    # Only this shard checked these: it reports them, even if they are about the file of another model.
+    reported |= {attribution.attribute(finding) for model in fleet for finding in model.findings}
+    reported |= {attribution.attribute(finding) for key in overlays for finding in results[key].findings}
     return Report(
-        findings=tuple(sorted(finding for finding in found if belonging.concerns(finding, scope))),
+        findings=tuple(sorted(finding for finding in reported if attribution.is_in_scope(finding, scope))),
         checked=Checked(
             models=len({slug for slug, _ in overlays}),
             overlays=len(overlays),
-            objects=sum(judgement.objects for judgement in judged.values()),
-            files=sum(unit.owned for unit in fleet.units.values()) + _plain_files(fleet, scope),
-            undecided=tuple(sorted({rule for judgement in judged.values() for rule in judgement.undecided})),
+            objects=sum(result.objects for result in results.values()),
+            files=sum(model.owned for model in fleet.models.values()) + _count_platform_files(fleet, scope),
+            undecided=tuple(sorted({rule for result in results.values() for rule in result.undecided})),
         ),
-        built=tuple(f"models/{slug}/overlays/{environment}" for slug, environment in overlays),
+        built=tuple(layout.overlay(*key) for key in overlays),
         shard="" if scope.shard is None else str(scope.shard),
     )
 
 
-def _plain_files(fleet: Fleet, scope: Scope) -> int:
-    """How many files belong to no model; of several parts of a fleet the first one counts them."""
-    return len(fleet.beside.files) if scope.shard is None or scope.shard.index == 1 else 0
+def _count_platform_files(fleet: Fleet, scope: Scope) -> int:
+    """How many files belong to no model; only the first shard counts them."""
+    return len(fleet.platform_files.files) if scope.shard is None or scope.shard.index == 1 else 0
 
 
-def _config(root: Path, remembered: KnownFolders) -> tuple[Config | None, list[Finding]]:
+def _read_config(root: Path, known_folders: KnownFolders) -> tuple[Config | None, list[Finding]]:
     try:
-        loaded = remembered.read_config(root)
+        loaded = known_folders.read_config(root)
     except InputError as error:
         return None, [configuration.describe_unreadable(error)]
     return loaded.config, list(loaded.findings)
 
 
-def _judged(
-    court: Court, fleet: Fleet, scope: Scope, cache: Cache, progress: kustomize.Progress
-) -> dict[Key, Judgement]:
-    """A judgement on each overlay: what is known already, and the rest, built while the next models are read."""
-    known = Judgements(court, cache)
-    found: dict[Key, Judgement] = {}
+def _check_overlays(
+    inputs: CheckInputs, fleet: Fleet, scope: Scope, cache: Cache, progress: kustomize.Progress
+) -> dict[Key, OverlayResult]:
+    """The result for each overlay: cached, or built while the next models are read."""
+    cached = OverlayResults(inputs, cache)
+    results: dict[Key, OverlayResult] = {}
 
-    def unknown() -> Iterator[Key]:
-        for unit in fleet:
-            for key in _keys(unit, scope):
-                judgement = known.known(fleet.digests[unit.slug], *key)
-                if judgement is None:
+    def list_unknown() -> Iterator[Key]:
+        for model in fleet:
+            for key in _list_keys(model, scope):
+                result = cached.find(fleet.digests[model.slug], *key)
+                if result is None:
                     yield key
                 else:
-                    found[key] = judgement
+                    results[key] = result
 
-    for fresh in judge(court, unknown(), known, fleet.units, progress):
-        known.keep(fleet.digests, fresh)
-        found |= fresh
-    return {key: found[key] for unit in fleet for key in _keys(unit, scope)}
-
-
-def _keys(unit: Unit, scope: Scope) -> list[Key]:
-    keys = ((unit.slug, environment) for environment in unit.overlays)
-    return [key for key in keys if scope.includes(key, unit.name)]
+    for checked in check_overlays(inputs, list_unknown(), cached, fleet.models, progress):
+        cached.save(fleet.digests, checked)
+        results |= checked
+    return {key: results[key] for model in fleet for key in _list_keys(model, scope)}
 
 
-def _beside(court: Court, beside: Sequence[kustomize.RawFile]) -> dict[Key, Judgement]:
-    """A judgement on the files that are applied as they are and belong to no overlay, by environment (empty: none)."""
+def _list_keys(model: ModelResult, scope: Scope) -> list[Key]:
+    keys = ((model.slug, environment) for environment in model.overlays)
+    return [key for key in keys if scope.includes(key, model.name)]
+
+
+def _check_platform_files(inputs: CheckInputs, raw_files: Sequence[kustomize.RawFile]) -> dict[Key, OverlayResult]:
+    """The results for files that belong to no overlay, by environment; the environment is empty for platform/."""
     files: dict[str, list[kustomize.RawFile]] = defaultdict(list)
-    for file in beside:
-        parts = file.file.split("/")
-        files[parts[1] if parts[0] == FLEET and len(parts) == 3 else ""].append(file)
-    found = [
-        cel_checks.Overlay(key=("", name), kserve=court.kserve(name).version, plain=tuple(those))
-        for name, those in files.items()
+    for file in raw_files:
+        location = layout.parse_path(file.file)
+        files[location.environment if location is not None else ""].append(file)
+    groups = [
+        BuiltOverlay(key=("", environment), kserve=inputs.get_kserve(environment).version, raw_files=tuple(group))
+        for environment, group in files.items()
     ]
-    told = cel_checks.check(court.root, court.asked, found, court.catalogue)
+    cel = cel_checks.check_cel(inputs.root, inputs.policies, groups, inputs.catalogue)
     return {
-        one.key: Judgement(
-            findings=(*told[one.key].findings, *(finding for file in one.plain for finding in plain(court, file))),
+        group.key: OverlayResult(
+            findings=(
+                *cel[group.key].findings,
+                *(finding for file in group.raw_files for finding in check_raw_file(inputs, file)),
+            ),
             objects=0,
-            undecided=tuple(told[one.key].undecided),
+            undecided=tuple(cel[group.key].undecided),
         )
-        for one in found
+        for group in groups
     }
 
 
-def _known(scope: Scope, fleet: Fleet, config: Config | None) -> None:
-    """A misspelt --model or --env must not look like success."""
+def _check_scope(scope: Scope, fleet: Fleet, config: Config | None) -> None:
+    """A misspelled --model or --env must not look like success."""
     if not scope.models and not scope.environments:
         return
     names = {*fleet.names, *fleet.names.values()}
-    recorded = {environment for unit in fleet for environment in unit.records}
-    places = set(config.environments) if config else recorded
-    for word, known, what in (
+    recorded = {environment for model in fleet for environment in model.records}
+    environments = set(config.environments) if config else recorded
+    for name, known, kind in (
         *((name, names, "model") for name in sorted(scope.models)),
-        *((name, places, "environment") for name in sorted(scope.environments)),
+        *((name, environments, "environment") for name in sorted(scope.environments)),
     ):
-        if word not in known:
-            near = difflib.get_close_matches(word, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known)[:20]) or 'none'}"
-            raise InputError(f"this repository has no {what} {word!r}", hint=hint)
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(sorted(known)[:20]) or 'none'}"
+            raise InputError(f"this repository has no {kind} {name!r}", hint=hint)

@@ -112,6 +112,12 @@ def parse_overlay_path(path: str) -> Key | None:
     return (parts[1], parts[3]) if len(parts) > 4 and parts[0] == MODELS and parts[2] == OVERLAYS else None
 
 
+def parse_overlay_folder(folder: str) -> Key:
+    """The key of an overlay, from its folder."""
+    _, slug, _, environment = folder.split("/")
+    return slug, environment
+
+
 def parse_record_path(record: str) -> str:
     """The environment of a release record."""
     return record.rpartition("/")[2].removesuffix(".json")

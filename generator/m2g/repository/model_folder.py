@@ -123,11 +123,11 @@ def read_part(root: Path, slug: str, name: str) -> ModelFolder:
     return ModelFolder(slug=slug, files=files, special_files=tuple(sorted(special)))
 
 
-def read_single(root: Path, slug: str, name: str) -> ModelFolder:
-    """Read one file of a model (`releases/dev.json`), without a digest."""
+def read_record(root: Path, slug: str, environment: str) -> ModelFolder:
+    """Read only the release record of one environment, without a digest."""
     files: dict[str, bytes] = {}
     special: list[str] = []
-    path = f"{layout.model(slug)}/{name}"
+    path = layout.release(slug, environment)
     if os.path.islink(os.path.dirname(f"{root}/{path}")):
         special.append(path)
     else:

@@ -1,4 +1,4 @@
-"""The working tree and its merge base with a ref, both built: the two states that a review compares."""
+"""Build the two states that a review compares: the working tree, and its merge base with a ref."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from m2g.serving.decide import choose_serving
 from m2g.serving.spec import ServingChoice
 
 
-class Compared(Value, frozen=True, kw_only=True):
-    """Both sides, with the overlays that are made of a changed file; `fleet` is how many overlays the old side has.
+class Comparison(Value, frozen=True, kw_only=True):
+    """Both sides, with the overlays that use a changed file. `fleet` is the number of all overlays of the old side.
 
-    `elsewhere` are overlays of other parts of the fleet that are no more.
+    `elsewhere` are removed overlays of other shards.
     """
 
     against: str
@@ -39,8 +39,8 @@ class Compared(Value, frozen=True, kw_only=True):
     notes: frozenset[str]
 
 
-class _Half(Value, frozen=True, kw_only=True):
-    """One side before it is built. `folder` is where its files lie."""
+class _Unbuilt(Value, frozen=True, kw_only=True):
+    """One side before it is built. `folder` contains its files."""
 
     folder: Path
     records: Mapping[Key, Release]
@@ -48,40 +48,40 @@ class _Half(Value, frozen=True, kw_only=True):
     notes: tuple[str, ...]
 
 
-def compared(
+def build_comparison(
     root: Path, against: str, scope: Scope, *, progress: kustomize.Progress = lambda what, done, total: None
-) -> Compared:
-    """The two sides of `diff`, built. Raises what it raises."""
+) -> Comparison:
+    """Build both sides. Raises InputError for a missing ref or history, OutsideError if git or kustomize fails."""
     ref = against or git.find_default_base(root)
     base = git.find_merge_base(root, ref)
     changed = git.list_changed(root, base)
     entries = git.list_files(root, base)
     models = {key[0] for key in model_folder.list_overlays(root)}
-    models |= {_in_model(path, entry) for path, entry in entries.items()} - {""}
-    led = reach.beyond(root, entries) if changed else {}
-    slugs = frozenset(_slug(path, models) for path in changed) - {""} | reach.touched(led, changed)
-    places = frozenset(place for slug in slugs for place in led.get(slug, ()))
+    models |= {_find_slug_at_base(path, entry) for path, entry in entries.items()} - {""}
+    outside = reach.find_outside_paths(root, entries) if changed else {}
+    slugs = frozenset(_find_slug(path, models) for path in changed) - {""} | reach.find_affected(outside, changed)
+    paths = frozenset(path for slug in slugs for path in outside.get(slug, ()))
     with tempdirs.open_folder() as folder:
-        git.extract(root, {path: entry for path, entry in entries.items() if _needed(path, slugs, places)}, folder)
-        old, new = _half(folder, slugs, f" at {ref}"), _half(root.resolve(), slugs, "")
+        git.extract(root, {path: entry for path, entry in entries.items() if _is_needed(path, slugs, paths)}, folder)
+        old, new = _read_side(folder, slugs, f" at {ref}"), _read_side(root.resolve(), slugs, "")
         names = {key: record.model for key, record in (*old.records.items(), *new.records.items())}
         keys = {key for key in old.overlays | new.overlays if scope.includes(key, names.get(key, key[0]))}
         whole = msgspec.structs.replace(scope, shard=None)
         lost = {key for key in old.overlays - new.overlays if whole.includes(key, names.get(key, key[0]))} - keys
-        wanted = _touched(old, new, keys, changed)
-        sides = [_built(half, wanted & half.overlays, scope, names, progress) for half in (old, new)]
-    return Compared(
+        wanted = _find_changed(old, new, keys, changed)
+        sides = [_build(side, wanted & side.overlays, scope, names, progress) for side in (old, new)]
+    return Comparison(
         against=f"{ref} ({base[:12]})",
         old=sides[0],
         new=sides[1],
         fleet=len({overlay for path in entries if (overlay := layout.parse_overlay_path(path))}),
         elsewhere=frozenset(lost),
-        files=frozenset(path for path in changed if not _slug(path, models)),
+        files=frozenset(path for path in changed if not _find_slug(path, models)),
         notes=frozenset((*old.notes, *new.notes)),
     )
 
 
-def _in_model(path: str, entry: git.Entry) -> str:
+def _find_slug_at_base(path: str, entry: git.Entry) -> str:
     """The slug of the model that a path of a commit belongs to; empty for none. A model's folder can be a symlink."""
     place = layout.parse_path(path)
     if place is None or place.part == layout.FLEET or not (place.part or entry.is_symlink):
@@ -89,73 +89,73 @@ def _in_model(path: str, entry: git.Entry) -> str:
     return place.slug
 
 
-def _slug(path: str, models: Collection[str]) -> str:
-    """The model that a file belongs to; empty for none."""
+def _find_slug(path: str, models: Collection[str]) -> str:
+    """The slug of the model that a file belongs to; empty for none."""
     place = layout.parse_path(path)
     if place is None or not (place.slug in models or place.part not in ("", layout.FLEET)):
         return ""
     return place.slug if place.part != layout.FLEET or path.endswith(".yaml") else ""
 
 
-def _needed(path: str, slugs: Collection[str], places: Collection[str]) -> bool:
-    """Whether the overlays of these models can refer to it, or it says how they are applied."""
-    if layout.find_top_folder(path) not in (layout.MODELS, layout.FLEET) or _slug(path, slugs) in slugs:
+def _is_needed(path: str, slugs: Collection[str], outside: Collection[str]) -> bool:
+    """Whether the overlays of these models can refer to the file, or the file applies them."""
+    if layout.find_top_folder(path) not in (layout.MODELS, layout.FLEET) or _find_slug(path, slugs) in slugs:
         return True
-    return path in places or any(folder in places for folder in reach.above(path))
+    return path in outside or any(folder in outside for folder in reach.list_parents(path))
 
 
-def _half(folder: Path, slugs: Collection[str], where: str) -> _Half:
+def _read_side(folder: Path, slugs: Collection[str], where: str) -> _Unbuilt:
     records: dict[Key, Release] = {}
     notes: list[str] = []
     for slug in sorted(slugs):
-        found = model_folder.read_part(folder, slug, layout.RELEASES)
-        for file in found.list_files(layout.RELEASES, ".json"):
-            if file in found.special_files:
+        part = model_folder.read_part(folder, slug, layout.RELEASES)
+        for file in part.list_files(layout.RELEASES, ".json"):
+            if file in part.special_files:
                 continue  # a symlink may lead anywhere
             try:
-                records[slug, layout.parse_record_path(file)] = releases.decode(found.files[file])
+                records[slug, layout.parse_record_path(file)] = releases.decode(part.files[file])
             except (msgspec.DecodeError, ValueError, RecursionError):
                 notes.append(f"{file}{where} is not a release record, so its facts are missing")
     overlays = frozenset(key for key in model_folder.list_overlays(folder) if key[0] in slugs)
-    return _Half(folder=folder, records=records, overlays=overlays, notes=tuple(notes))
+    return _Unbuilt(folder=folder, records=records, overlays=overlays, notes=tuple(notes))
 
 
-def _touched(old: _Half, new: _Half, keys: Collection[Key], changed: Collection[str]) -> frozenset[Key]:
-    """The overlays that are made of a changed file, on either side, or cannot be read."""
-    readers = [(half, kustomize.GraphReader(half.folder)) for half in (old, new)]
-    found = {key for key in keys if (key in old.overlays) != (key in new.overlays)}
-    for key in set(keys) - found:
-        graphs = [reader.read(layout.overlay(*key)) for half, reader in readers if key in half.overlays]
+def _find_changed(old: _Unbuilt, new: _Unbuilt, keys: Collection[Key], changed: Collection[str]) -> frozenset[Key]:
+    """The overlays that use a changed file on either side, or cannot be read."""
+    readers = [(side, kustomize.GraphReader(side.folder)) for side in (old, new)]
+    overlays = {key for key in keys if (key in old.overlays) != (key in new.overlays)}
+    for key in set(keys) - overlays:
+        graphs = [reader.read(layout.overlay(*key)) for side, reader in readers if key in side.overlays]
         if layout.flux_file(*key) in changed or any(_may_differ(graph, changed) for graph in graphs):
-            found.add(key)
-    return frozenset(found)
+            overlays.add(key)
+    return frozenset(overlays)
 
 
 def _may_differ(graph: kustomize.Graph, changed: Collection[str]) -> bool:
     return bool(graph.problem) or graph.linked or graph.plugins or not graph.files.keys().isdisjoint(changed)
 
 
-def _built(
-    half: _Half, keys: Collection[Key], scope: Scope, names: Mapping[Key, str], progress: kustomize.Progress
+def _build(
+    side: _Unbuilt, keys: Collection[Key], scope: Scope, names: Mapping[Key, str], progress: kustomize.Progress
 ) -> Side:
     folders = {key: layout.overlay(*key) for key in sorted(keys)}
-    built = kustomize.build_overlays(half.folder, list(folders.values()), progress=progress)
-    how = _choices(half.folder, {key: half.records[key] for key in keys if key in half.records})
+    built = kustomize.build_overlays(side.folder, list(folders.values()), progress=progress)
+    choices = _choose_serving(side.folder, {key: side.records[key] for key in keys if key in side.records})
     return Side(
-        releases={key: record for key, record in half.records.items() if scope.includes(key, names.get(key, key[0]))},
+        releases={key: record for key, record in side.records.items() if scope.includes(key, names.get(key, key[0]))},
         overlays={
             key: Overlay(
-                objects=(*built[folder].objects, *_flux(half.folder, key)),
+                objects=(*built[folder].objects, *_read_flux_file(side.folder, key)),
                 error=built[folder].error,
-                chosen=how.get(key),
+                chosen=choices.get(key),
             )
             for key, folder in folders.items()
         },
     )
 
 
-def _flux(folder: Path, key: Key) -> list[Manifest]:
-    """The Flux Kustomization that applies the overlay, where there is one."""
+def _read_flux_file(folder: Path, key: Key) -> list[Manifest]:
+    """The Flux Kustomization that applies the overlay, if there is one."""
     path = folder / layout.flux_file(*key)
     if path.is_symlink() or not path.is_file():
         return []
@@ -165,8 +165,8 @@ def _flux(folder: Path, key: Key) -> list[Manifest]:
         return []
 
 
-def _choices(root: Path, records: Mapping[Key, Release]) -> dict[Key, ServingChoice]:
-    """How these releases are served by the files at `root`; nothing where its m2g.yaml cannot be used."""
+def _choose_serving(root: Path, records: Mapping[Key, Release]) -> dict[Key, ServingChoice]:
+    """How the files at `root` serve these releases; empty if its m2g.yaml is invalid."""
     try:
         config = configuration.load(root).config
         intents, _ = configuration.read_intents(root)

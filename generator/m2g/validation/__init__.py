@@ -1,1 +1,1 @@
-"""Findings about what people wrote, the records, and what the overlays build to."""
+"""Check the input files, the release records, and what the overlays build to."""

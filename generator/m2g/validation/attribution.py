@@ -1,4 +1,4 @@
-"""Which model, environment and part of the fleet a finding belongs to."""
+"""Find the model, environment and shard that a finding belongs to."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ import msgspec
 
 from m2g.core.finding import Finding
 from m2g.core.shard import Shard
-from m2g.repository.layout import FLEET
+from m2g.repository import layout
 from m2g.repository.state import Scope
 
-_BY_ENVIRONMENT = ("overlays", "releases", "requests", "custom")
 
-
-class Belonging:
-    """What findings belong to; `names` is slug to registered name of all models."""
+class Attribution:
+    """Attributes findings to models; `names` maps slug to registered name of all models."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = names
@@ -24,38 +22,33 @@ class Belonging:
         for slug, name in names.items():
             self._slugs[name].add(slug)
 
-    def placed(self, finding: Finding) -> Finding:
+    def attribute(self, finding: Finding) -> Finding:
         """The finding with the model and environment that its file belongs to."""
-        parts = finding.file.split("/")
-        if parts[0] == "models" and len(parts) > 1:
-            environment = ""
-            if len(parts) > 3 and parts[2] in _BY_ENVIRONMENT:
-                environment = parts[3].removesuffix(".json")
-            return msgspec.structs.replace(
-                finding,
-                model=finding.model or self._names.get(parts[1], parts[1]),
-                environment=finding.environment or environment,
-            )
-        if parts[0] == FLEET and len(parts) == 3:
-            slug = parts[2].removesuffix(".yaml")
-            return msgspec.structs.replace(finding, model=self._names.get(slug, ""), environment=parts[1])
-        return finding
+        location = layout.parse_path(finding.file)
+        if location is None:
+            return finding
+        if layout.find_top_folder(finding.file) == layout.FLEET:
+            model = self._names.get(location.slug, "")
+            return msgspec.structs.replace(finding, model=model, environment=location.environment)
+        return msgspec.structs.replace(
+            finding,
+            model=finding.model or self._names.get(location.slug, location.slug),
+            environment=finding.environment or location.environment,
+        )
 
-    def is_here(self, finding: Finding, shard: Shard | None) -> bool:
-        """Whether it is for this part to say what was not looked for in one part alone; all say what has no model."""
-        return shard is None or not finding.model or any(shard.contains(slug) for slug in self._of(finding))
+    def is_in_shard(self, finding: Finding, shard: Shard | None) -> bool:
+        """Whether this shard reports a finding that every shard has; all report findings without a model."""
+        return shard is None or not finding.model or any(shard.contains(slug) for slug in self._find_slugs(finding))
 
-    def concerns(self, finding: Finding, scope: Scope) -> bool:
-        """Whether the run is about its model and environment; what belongs to no model concerns every run."""
-        if finding.model and scope.models and not scope.models & {finding.model, *self._of(finding)}:
+    def is_in_scope(self, finding: Finding, scope: Scope) -> bool:
+        """Whether the run covers the finding's model and environment; every run covers findings without a model."""
+        if finding.model and scope.models and not scope.models & {finding.model, *self._find_slugs(finding)}:
             return False
         return not (finding.environment and scope.environments and finding.environment not in scope.environments)
 
-    def _of(self, finding: Finding) -> set[str]:
-        """The slugs that it may be about: that of its file, else all of its name (a new slug may leave a folder)."""
-        parts = finding.file.split("/")
-        if parts[0] == "models" and len(parts) > 1:
-            return {parts[1]}
-        if parts[0] == FLEET and len(parts) == 3:
-            return {parts[2].removesuffix(".yaml")}
+    def _find_slugs(self, finding: Finding) -> set[str]:
+        """The slug of its file, or else all slugs of its model: a model with a new slug may have two folders."""
+        location = layout.parse_path(finding.file)
+        if location is not None:
+            return {location.slug}
         return self._slugs.get(finding.model) or {finding.model}

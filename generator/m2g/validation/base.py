@@ -1,4 +1,4 @@
-"""What the repository was where the branch left its base, for rules that compare with it."""
+"""The state of the repository at the merge base, for rules that compare with it."""
 
 from __future__ import annotations
 
@@ -16,73 +16,82 @@ from m2g.core.model import Value
 from m2g.repository.layout import CONFIG, Key
 from m2g.repository.state import Scope
 from m2g.review import Side
-from m2g.review.compare import compared
+from m2g.review.compare import build_comparison
 from m2g.serving import backends
 from m2g.validation import rules
 from m2g.validation.rules import FLEET
 
-_Place: TypeAlias = tuple[str, Identity]
+_ObjectKey: TypeAlias = tuple[str, Identity]
 """(environment, identity)."""
 
 
 class Against(Value, frozen=True, kw_only=True):
-    """The Git ref whose merge base is compared with; `removals` is how many services may go, None for m2g.yaml's."""
+    """Compare with the merge base of this Git ref. At most `removals` services may be removed; None: see m2g.yaml."""
 
     ref: str
     removals: int | None = None
 
 
-class Past(Value, frozen=True, kw_only=True):
-    """The objects of the merge base whose overlays have changed, and which services there are no more.
+class BaseState(Value, frozen=True, kw_only=True):
+    """The objects of the changed overlays at the merge base, and the services that the change removes.
 
-    `gone` are (environment, namespace, name), with no namespace where another part of the fleet lost an overlay.
+    `overlays` are the changed ones, `fleet` is the number of all overlays at the merge base. `removed` are
+    (environment, namespace, name); the namespace is empty for an overlay that another shard would build.
     """
 
-    objects: Mapping[_Place, Manifest] = {}
+    objects: Mapping[_ObjectKey, Manifest] = {}
     overlays: frozenset[Key] = frozenset()
-    """Those that have changed."""
-    gone: frozenset[tuple[str, str, str]] = frozenset()
+    removed: frozenset[tuple[str, str, str]] = frozenset()
     fleet: int = 0
 
-    def before(self, environment: str, item: Manifest) -> Manifest | None:
+    def find_object(self, environment: str, item: Manifest) -> Manifest | None:
         """The same object at the merge base."""
         return self.objects.get((environment, identify(item)))
 
-    def removals(self, against: Against, config: Config | None) -> list[Finding]:
-        """The finding for more services that are gone than are allowed, in the fleet as a whole: every part says it."""
+    def check_removals(self, against: Against, config: Config | None) -> list[Finding]:
+        """The finding about more removed services than are allowed in the whole fleet; every shard reports it."""
         bounds = Removals() if config is None else config.removals
         share = self.fleet * bounds.max_percent // 100
         allowed = max(bounds.max_count, share) if against.removals is None else against.removals
-        places = sorted((environment, name) for environment, _, name in self.gone)
-        removed = [f"{name} ({environment})" for environment, name in places]
-        item: Manifest = {"kind": FLEET, "removed": removed, "allowed": allowed}
-        subject = rules.CheckedObject(manifest=item, kserve=Kserve().version)
-        return [msgspec.structs.replace(finding, file=CONFIG) for finding in rules.check(subject)]
+        names = sorted((environment, name) for environment, _, name in self.removed)
+        item: Manifest = {
+            "kind": FLEET,
+            "removed": [f"{name} ({environment})" for environment, name in names],
+            "allowed": allowed,
+        }
+        obj = rules.CheckedObject(manifest=item, kserve=Kserve().version)
+        return [msgspec.structs.replace(finding, file=CONFIG) for finding in rules.check(obj)]
 
 
-def past(root: Path, against: str, scope: Scope, progress: kustomize.Progress) -> Past:
-    """Ask Git. Raises InputError for a ref or history that is not there, OutsideError where git or kustomize fails."""
-    found = compared(root, against, scope, progress=progress)
-    # Where an overlay does not build, that is said; its missing objects are no news.
-    broken = {key for key, overlay in found.new.overlays.items() if overlay.error}
-    return Past(
-        objects=_objects(found.old),
-        overlays=frozenset((*found.old.overlays, *found.new.overlays)),
-        gone=(_services(_objects(found.old, but=broken)) - _services(_objects(found.new)))
-        | {(environment, "", slug) for slug, environment in found.elsewhere},
-        fleet=found.fleet,
+def read_base(root: Path, against: str, scope: Scope, progress: kustomize.Progress) -> BaseState:
+    """Build the changed overlays at the merge base and now.
+
+    Raises InputError for a missing ref or history, OutsideError if git or kustomize fails.
+    """
+    comparison = build_comparison(root, against, scope, progress=progress)
+    # An overlay that does not build now is a finding already: its objects do not count as removed.
+    broken = {key for key, overlay in comparison.new.overlays.items() if overlay.error}
+    before = _list_services(_list_objects(comparison.old, without=broken))
+    after = _list_services(_list_objects(comparison.new))
+    return BaseState(
+        objects=_list_objects(comparison.old),
+        overlays=frozenset((*comparison.old.overlays, *comparison.new.overlays)),
+        removed=(before - after) | {(environment, "", slug) for slug, environment in comparison.elsewhere},
+        fleet=comparison.fleet,
     )
 
 
-def _services(objects: Collection[_Place]) -> frozenset[tuple[str, str, str]]:
+def _list_services(objects: Collection[_ObjectKey]) -> frozenset[tuple[str, str, str]]:
     kinds = backends.main_kinds()
-    return frozenset((place, space, name) for place, (_, kind, space, name) in objects if kind in kinds)
+    return frozenset(
+        (environment, namespace, name) for environment, (_, kind, namespace, name) in objects if kind in kinds
+    )
 
 
-def _objects(side: Side, *, but: Collection[Key] = ()) -> dict[_Place, Manifest]:
+def _list_objects(side: Side, *, without: Collection[Key] = ()) -> dict[_ObjectKey, Manifest]:
     return {
         (environment, identify(item)): item
         for (slug, environment), overlay in side.overlays.items()
-        if (slug, environment) not in but
+        if (slug, environment) not in without
         for item in overlay.objects
     }

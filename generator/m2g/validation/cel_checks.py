@@ -1,4 +1,4 @@
-"""CEL over all that was built: the policies of the platform team, and the rules that CRDs bring along."""
+"""Evaluate CEL over the built objects: the platform team's policies, and the CEL rules of CRDs."""
 
 from __future__ import annotations
 
@@ -20,218 +20,245 @@ from m2g.repository import fingerprint
 from m2g.repository.layout import Key
 from m2g.validation import origin
 from m2g.validation.policies import cel, load, policy
-from m2g.validation.policies.cel_types import Answer, Ending, Question, Wanted
-from m2g.validation.policies.policy import Rule, Subject, Waiver
+from m2g.validation.policies.cel_types import Evaluation, EvaluationResult, Expected, Status
+from m2g.validation.policies.policy import LocatedOverride, LocatedPolicy, PolicyObject
 from m2g.validation.schemas import Catalogue
 from m2g.validation.schemas.crd_rules import CelRule
 
 Locate: TypeAlias = Callable[[tuple[str | int, ...]], tuple[str, int]]
-"""A place in an object → file and line where a person can change it."""
+"""The path of a field in an object → the file and line where a user can change it."""
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """The policies of the repository, read once: `rules` to ask, `holding` the overrides that hold today."""
+class Policies(msgspec.Struct, frozen=True, kw_only=True):
+    """The valid policies of the repository, the overrides that are in effect today, and findings about the rest."""
 
-    rules: tuple[Rule, ...]
-    holding: tuple[Waiver, ...]
+    policies: tuple[LocatedPolicy, ...]
+    overrides: tuple[LocatedOverride, ...]
     findings: tuple[Finding, ...]
 
-    def unused(self, used: Collection[int]) -> Iterator[Finding]:
-        """A finding for each override (by its place in `holding`) that no object of the whole fleet needs."""
-        asked = {rule.policy.id for rule in self.rules}
-        for index, waiver in enumerate(self.holding):
-            if index not in used and waiver.override.policy in asked:
-                yield policy.unused(waiver)
+    def find_unused_overrides(self, used: Collection[int]) -> Iterator[Finding]:
+        """A finding for each override (by its index) that no object of the whole fleet needs."""
+        evaluated = {located.policy.id for located in self.policies}
+        for index, located in enumerate(self.overrides):
+            if index not in used and located.override.policy in evaluated:
+                yield policy.make_unused_finding(located)
 
 
-class Overlay(msgspec.Struct, frozen=True, kw_only=True):
-    """What one overlay builds to and what is applied beside it; `key` has no slug for files that are no model's."""
+class BuiltOverlay(msgspec.Struct, frozen=True, kw_only=True):
+    """What one overlay builds to, and the raw files that apply it.
+
+    `key` has an empty slug for files that belong to no model. `name` is the registered model's.
+    """
 
     key: Key
     kserve: KserveVersion
     built: kustomize.BuildResult = kustomize.BuildResult(folder="")
-    plain: tuple[kustomize.RawFile, ...] = ()
+    raw_files: tuple[kustomize.RawFile, ...] = ()
     name: str = ""
-    """The registered model's."""
     namespace: str = ""
     release: Release | None = None
 
-    def objects(self, root: Path) -> Iterator[tuple[Manifest, Locate]]:
-        """Every object, and where its places come from."""
+    def list_objects(self, root: Path) -> Iterator[tuple[Manifest, Locate]]:
+        """Every object, and how to locate its fields."""
         for item in self.built.objects:
-            yield item, self.source(root, item)
-        for file in self.plain:
-            for index, other in enumerate(file.objects):
-                if isinstance(other, dict):  # what is none is a finding already
-                    yield other, _line(file, index)
+            yield item, self.make_locate(root, item)
+        for file in self.raw_files:
+            for index, raw in enumerate(file.objects):
+                if isinstance(raw, dict):  # anything else is already a finding
+                    yield raw, _locate_in_file(file, index)
 
-    def source(self, root: Path, item: Manifest) -> Locate:
-        """Where the places of an object that the overlay builds come from."""
+    def make_locate(self, root: Path, item: Manifest) -> Locate:
+        """How to locate the fields of an object that the overlay builds."""
 
-        def locate(place: tuple[str | int, ...]) -> tuple[str, int]:
-            found = origin.of(root, self.key, self.built.kustomizations, item, place)
-            return found.file, found.line
+        def locate(path: tuple[str | int, ...]) -> tuple[str, int]:
+            source = origin.find_source(root, self.key, self.built.kustomizations, item, path)
+            return source.file, source.line
 
         return locate
 
 
-def _line(file: kustomize.RawFile, index: int) -> Locate:
-    return lambda place: (file.file, file.find_line(index, place))
+def _locate_in_file(file: kustomize.RawFile, index: int) -> Locate:
+    return lambda path: (file.file, file.find_line(index, path))
 
 
-class Checked(msgspec.Struct, kw_only=True):
-    """What CEL says of one overlay.
+class CelResult(msgspec.Struct, kw_only=True):
+    """The result of all CEL expressions for one overlay.
 
-    `used` are places in `Asked.holding`. `undecided` names the rules of CRDs that only an API server can evaluate: they
-    are never passed silently.
+    `used` are indexes of `Policies.overrides`. `undecided` names the CRD rules that only an API server can evaluate,
+    so that they are never skipped silently. `limited`: an expression reached a limit on time or memory, so another run
+    may have another result.
     """
 
     findings: list[Finding] = []
     used: set[int] = set()
     undecided: set[str] = set()
     limited: bool = False
-    """An expression met a bound on time or memory: on another day it may not."""
 
 
-def asked(
-    root: Path, places: Callable[[], tuple[Mapping[str, str], Sequence[str]]], today: date | None, cache: Cache
-) -> Asked:
-    """Read the policies. `today` says which overrides have ended (default: now).
+def load_policies(
+    root: Path, read_names: Callable[[], tuple[Mapping[str, str], Sequence[str]]], today: date | None, cache: Cache
+) -> Policies:
+    """Read the policies. `today` decides which overrides have expired (default: the current day).
 
-    `places` tells what they may speak of, slug to registered name and environments; it is asked where there are any.
+    `read_names` returns what overrides may name: slug to registered name of all models, and the environments. It is
+    called only if there are overrides.
 
-    Raises OutsideError where CEL cannot be evaluated at all.
+    Raises OutsideError if CEL cannot be evaluated at all.
     """
-    read = load.read(root)
-    names, environments = places() if read.waivers else ({}, ())
-    misplaced = list(policy.misplaced(read.waivers, read.rules, names, environments, today or load.today()))
-    wrong = [waiver for waiver, _ in misplaced]
-    broken = {id(rule): problem for rule, problem in _unreadable(read.rules, cache)}
-    findings = [*read.findings, *(finding for _, finding in misplaced)]
-    findings += (policy.unreadable(rule, broken[id(rule)]) for rule in read.rules if id(rule) in broken)
-    return Asked(
-        rules=tuple(rule for rule in read.rules if id(rule) not in broken),
-        holding=tuple(waiver for waiver in read.waivers if waiver not in wrong),
+    files = load.read_policies(root)
+    names, environments = read_names() if files.overrides else ({}, ())
+    rejected = list(
+        policy.find_invalid_overrides(files.overrides, files.policies, names, environments, today or load.get_today())
+    )
+    without_effect = [located for located, _ in rejected]
+    problems = {id(located): problem for located, problem in _find_invalid(files.policies, cache)}
+    findings = [*files.findings, *(finding for _, finding in rejected)]
+    findings += (
+        policy.make_invalid_finding(located, problems[id(located)])
+        for located in files.policies
+        if id(located) in problems
+    )
+    return Policies(
+        policies=tuple(located for located in files.policies if id(located) not in problems),
+        overrides=tuple(located for located in files.overrides if located not in without_effect),
         findings=tuple(findings),
     )
 
 
-def asks(asked: Asked, overlay: Overlay, catalogue: Catalogue) -> bool:
-    """Whether `check` may have to ask CEL about this overlay."""
-    if asked.rules and overlay.release is not None:
+def needs_cel(policies: Policies, overlay: BuiltOverlay, catalogue: Catalogue) -> bool:
+    """Whether `check_cel` may have to evaluate CEL for this overlay."""
+    if policies.policies and overlay.release is not None:
         return True
-    beside = (item for file in overlay.plain for item in file.objects if isinstance(item, dict))
-    return any(catalogue.find_cel_rules(item, kserve=overlay.kserve) for item in (*overlay.built.objects, *beside))
+    raw = (item for file in overlay.raw_files for item in file.objects if isinstance(item, dict))
+    return any(catalogue.find_cel_rules(item, kserve=overlay.kserve) for item in (*overlay.built.objects, *raw))
 
 
-def check(root: Path, asked: Asked, overlays: Sequence[Overlay], catalogue: Catalogue) -> dict[Key, Checked]:
-    """Policies, and the rules that CRDs bring along, over all objects of these overlays.
+def check_cel(
+    root: Path, policies: Policies, overlays: Sequence[BuiltOverlay], catalogue: Catalogue
+) -> dict[Key, CelResult]:
+    """Evaluate the policies and the CEL rules of CRDs for all objects of these overlays.
 
-    Raises OutsideError where CEL cannot be evaluated at all.
+    Raises OutsideError if CEL cannot be evaluated at all.
     """
-    told = {overlay.key: Checked() for overlay in overlays}
-    _policies(root, asked, overlays, told)
-    _rules(root, overlays, catalogue, told)
-    return told
+    results = {overlay.key: CelResult() for overlay in overlays}
+    _check_policies(root, policies, overlays, results)
+    _check_crd_rules(root, overlays, catalogue, results)
+    return results
 
 
-def _policies(root: Path, asked: Asked, overlays: Sequence[Overlay], told: Mapping[Key, Checked]) -> None:
-    subjects = list(_subjects(root, overlays)) if asked.rules else []
+def _check_policies(
+    root: Path, policies: Policies, overlays: Sequence[BuiltOverlay], results: Mapping[Key, CelResult]
+) -> None:
+    objects = list(_list_objects(root, overlays)) if policies.policies else []
     pairs = [
-        (index, subject, locate, rule)
-        for index, (subject, locate) in enumerate(subjects)
-        for rule in asked.rules
-        if subject.about(rule.policy.match)
+        (index, obj, locate, located)
+        for index, (obj, locate) in enumerate(objects)
+        for located in policies.policies
+        if obj.matches(located.policy.match)
     ]
-    questions = [(index, rule.policy.expression, rule.policy.message_expression) for index, _, _, rule in pairs]
-    answers = _answers([subject.variables() for subject, _ in subjects], questions)
-    for (_, subject, locate, rule), (answer, said) in zip(pairs, answers, strict=True):
-        told[subject.slug, subject.environment].limited |= answer.ending is Ending.LIMIT
-        finding = policy.judged(rule, subject, answer, said)
+    outcomes = _evaluate(
+        [obj.variables() for obj, _ in objects],
+        [(index, located.policy.expression, located.policy.message_expression) for index, _, _, located in pairs],
+    )
+    for (_, obj, locate, located), (outcome, message) in zip(pairs, outcomes, strict=True):
+        result = results[obj.slug, obj.environment]
+        result.limited |= outcome.status is Status.LIMIT
+        finding = policy.make_finding(located, obj, outcome, message)
         if finding is None:
             continue
-        checked = told[subject.slug, subject.environment]
-        waived = {i for i, waiver in enumerate(asked.holding) if subject.waived(waiver, rule.policy.id)}
-        checked.used |= waived
-        if not waived:
-            checked.findings.append(_located(finding, locate, subject.environment))
+        exempting = {
+            index
+            for index, override in enumerate(policies.overrides)
+            if obj.is_exempt(override.override, located.policy.id)
+        }
+        result.used |= exempting
+        if not exempting:
+            result.findings.append(_add_location(finding, locate, obj.environment))
 
 
-def _unreadable(rules: Sequence[Rule], cache: Cache) -> Iterator[tuple[Rule, str]]:
-    """The policies that cannot be asked, and why: this is said although no object meets them."""
-    both = [(rule, text) for rule in rules for text in (rule.policy.expression, rule.policy.message_expression) if text]
-    if not both:
+def _find_invalid(policies: Sequence[LocatedPolicy], cache: Cache) -> Iterator[tuple[LocatedPolicy, str]]:
+    """The policies with an invalid expression, and why: they are reported even if they match no object."""
+    expressions = [
+        (located, text)
+        for located in policies
+        for text in (located.policy.expression, located.policy.message_expression)
+        if text
+    ]
+    if not expressions:
         return
-    known = key("readable", fingerprint.digest_m2g(), *(text for _, text in both))
-    if cache.get(known) is not None:
+    place = key("valid-policies", fingerprint.digest_m2g(), *(text for _, text in expressions))
+    if cache.get(place) is not None:
         return
-    answers = cel.evaluate([], [Question(expression=text, wanted=Wanted.NOTHING) for _, text in both])
-    problems = [policy.readable(text, answer) for (_, text), answer in zip(both, answers, strict=True)]
+    outcomes = cel.evaluate([], [Evaluation(expression=text, expected=Expected.NAMES) for _, text in expressions])
+    problems = [policy.explain_invalid(text, names) for (_, text), names in zip(expressions, outcomes, strict=True)]
     if not any(problems):
-        cache.put(known, b"")
-    yield from ((rule, problem) for (rule, _), problem in zip(both, problems, strict=True) if problem)
+        cache.put(place, b"")
+    yield from ((located, problem) for (located, _), problem in zip(expressions, problems, strict=True) if problem)
 
 
-def _subjects(root: Path, overlays: Sequence[Overlay]) -> Iterator[tuple[Subject, Locate]]:
-    """Objects of overlays that have a record; where there is none, that is a finding already."""
+def _list_objects(root: Path, overlays: Sequence[BuiltOverlay]) -> Iterator[tuple[PolicyObject, Locate]]:
+    """The objects of overlays that have a record; a missing record is already a finding."""
     for overlay in overlays:
         slug, environment = overlay.key
         if overlay.release is None:
             continue
         for item in overlay.built.objects:
-            subject = Subject(
-                item=item,
+            obj = PolicyObject(
+                manifest=item,
                 slug=slug,
                 name=overlay.name,
                 environment=environment,
                 namespace=overlay.namespace,
                 release=overlay.release,
             )
-            yield subject, overlay.source(root, item)
+            yield obj, overlay.make_locate(root, item)
 
 
-def _rules(root: Path, overlays: Sequence[Overlay], catalogue: Catalogue, told: Mapping[Key, Checked]) -> None:
-    asked: list[tuple[str, CelRule, Locate, Key]] = []
+def _check_crd_rules(
+    root: Path, overlays: Sequence[BuiltOverlay], catalogue: Catalogue, results: Mapping[Key, CelResult]
+) -> None:
+    pending: list[tuple[str, CelRule, Locate, Key]] = []
     for overlay in overlays:
-        for item, locate in overlay.objects(root):
-            demands = catalogue.find_cel_rules(item, kserve=overlay.kserve)
-            if demands and not catalogue.find_violations(item, kserve=overlay.kserve):
+        for item, locate in overlay.list_objects(root):
+            cel_rules = catalogue.find_cel_rules(item, kserve=overlay.kserve)
+            if cel_rules and not catalogue.find_violations(item, kserve=overlay.kserve):
                 kind = f"{item['apiVersion']} {item['kind']}"
-                asked += ((kind, demand, locate, overlay.key) for demand in demands)
-    answers = _answers(
-        [{"self": demand.self_} for _, demand, _, _ in asked],
-        [(index, demand.rule, demand.message_expression) for index, (_, demand, _, _) in enumerate(asked)],
+                pending += ((kind, rule, locate, overlay.key) for rule in cel_rules)
+    outcomes = _evaluate(
+        [{"self": rule.self_} for _, rule, _, _ in pending],
+        [(index, rule.rule, rule.message_expression) for index, (_, rule, _, _) in enumerate(pending)],
     )
-    for (kind, demand, locate, where), (answer, said) in zip(asked, answers, strict=True):
-        told[where].limited |= answer.ending is Ending.LIMIT
-        if answer.ending not in (Ending.DONE, Ending.ABSENT):
-            told[where].undecided.add(f"{kind}: {' '.join(demand.rule.split())} ({answer.problem})")
-        elif not answer.truth:
-            told[where].findings.append(_located(_broken(demand, answer, said), locate, where[1]))
+    for (kind, rule, locate, overlay_key), (outcome, message) in zip(pending, outcomes, strict=True):
+        result = results[overlay_key]
+        result.limited |= outcome.status is Status.LIMIT
+        if outcome.status not in (Status.DONE, Status.MISSING):
+            result.undecided.add(f"{kind}: {' '.join(rule.rule.split())} ({outcome.problem})")
+        elif not outcome.is_true:
+            result.findings.append(_add_location(_make_rule_finding(rule, outcome, message), locate, overlay_key[1]))
 
 
-def _answers(
-    scopes: Sequence[Mapping[str, object]], asked: Sequence[tuple[int, str, str]]
-) -> list[tuple[Answer, Answer | None]]:
-    """(place of its variables, expression, expression of its message) → what each gives."""
-    if not asked:
+def _evaluate(
+    scopes: Sequence[Mapping[str, object]], rules: Sequence[tuple[int, str, str]]
+) -> list[tuple[EvaluationResult, EvaluationResult | None]]:
+    """(index of its variables, expression, message expression) → the results of both."""
+    if not rules:
         return []
-    truths = [Question(expression=rule, scope=scope) for scope, rule, _ in asked]
-    words = [Question(expression=text, wanted=Wanted.TEXT, scope=scope) for scope, _, text in asked if text]
-    answers = cel.evaluate(scopes, [*truths, *words])
-    said = iter(answers[len(truths) :])
-    return [(answer, next(said) if text else None) for answer, (_, _, text) in zip(answers, asked, strict=False)]
+    conditions = [Evaluation(expression=rule, scope=scope) for scope, rule, _ in rules]
+    texts = [Evaluation(expression=text, expected=Expected.TEXT, scope=scope) for scope, _, text in rules if text]
+    results = cel.evaluate(scopes, [*conditions, *texts])
+    messages = iter(results[len(conditions) :])
+    return [(result, next(messages) if text else None) for result, (_, _, text) in zip(results, rules, strict=False)]
 
 
-def _broken(demand: CelRule, answer: Answer, said: Answer | None) -> Finding:
-    words = said.text if said is not None and said.ending is Ending.DONE else ""
-    if answer.ending is Ending.ABSENT:
-        words = f"a rule of its CRD cannot be decided: {answer.problem}"
-    message = words or demand.message or f"does not fulfil {demand.rule}"
-    hint = f"the CRD's rule is: {demand.rule}" if words or demand.message else ""
-    return Finding(rule="schema-rule", message=message, hint=hint, path=format_path(demand.path))
+def _make_rule_finding(rule: CelRule, outcome: EvaluationResult, message: EvaluationResult | None) -> Finding:
+    text = message.text if message is not None and message.status is Status.DONE else ""
+    if outcome.status is Status.MISSING:
+        text = f"a rule of its CRD cannot be evaluated: {outcome.problem}"
+    hint = f"the rule of the CRD is: {rule.rule}" if text or rule.message else ""
+    text = text or rule.message or f"does not comply with {rule.rule}"
+    return Finding(rule="schema-rule", message=text, hint=hint, path=format_path(rule.path))
 
 
-def _located(finding: Finding, locate: Locate, environment: str) -> Finding:
+def _add_location(finding: Finding, locate: Locate, environment: str) -> Finding:
     file, line = locate(parse_path(finding.path))
     return msgspec.structs.replace(finding, file=file, line=line, environment=environment)

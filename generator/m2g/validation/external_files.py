@@ -1,4 +1,4 @@
-"""The files beyond a model's own folder that its overlays are made of: what they were is remembered with the rest."""
+"""The files outside a model's folder that its overlays consist of: a cached result depends on them, too."""
 
 from __future__ import annotations
 
@@ -10,53 +10,56 @@ from m2g import kustomize
 from m2g.core import safe_files
 from m2g.core.cache import key
 from m2g.core.errors import M2gError
+from m2g.repository import layout
 
 _LINKED, _UNREADABLE = b"linked", b"unreadable"
-_Seen = tuple[kustomize.FileState | None, bytes]
+_Snapshot = tuple[kustomize.FileState | None, bytes]
+"""The state of a file before it was read, and the digest of its content."""
 
 
-class Outside:
-    """Files of a repository, each read once unless it was touched since."""
+class ExternalFiles:
+    """Files of a repository. Each is read once, and again if it has changed."""
 
     def __init__(self, root: Path) -> None:
         self._root = Path(os.path.realpath(root))
-        self._seen: dict[str, _Seen] = {}
+        self._snapshots: dict[str, _Snapshot] = {}
 
-    def same(self, known: Mapping[str, bytes]) -> bool:
-        """Whether each file is what it was."""
-        return all(self._look(file)[1] == digest for file, digest in known.items())
+    def are_unchanged(self, known: Mapping[str, bytes]) -> bool:
+        """Whether each file still has its digest."""
+        return all(self._read(file)[1] == digest for file, digest in known.items())
 
-    def of(self, slug: str, built: kustomize.BuildResult) -> dict[str, bytes] | None:
-        """The files that a model's overlay is made of and the names that could become one, with digests (empty: none).
+    def find(self, slug: str, built: kustomize.BuildResult) -> dict[str, bytes] | None:
+        """The files of an overlay outside its model's folder, and the names that could become one, with their digests
+        (empty for a missing file).
 
-        None where that is not all: a link may come to lead elsewhere, a plugin reads what its configuration names, a
-        file was touched since kustomize could read it.
+        None if the list cannot be complete: a symlink may lead elsewhere later, a plugin reads what its configuration
+        names, or a file has changed since kustomize could read it.
         """
-        own = f"models/{slug}/"
-        there = {file: seen for file, seen in built.files.items() if not file.startswith(own)}
-        if built.linked or (built.plugins and there):
+        own = f"{layout.model(slug)}/"
+        external = {file: state for file, state in built.files.items() if not file.startswith(own)}
+        if built.linked or (built.plugins and external):
             return None
-        if any(self._stamp(file) != seen for file, seen in built.files.items() if file not in there):
+        if any(self._stat(file) != state for file, state in built.files.items() if file not in external):
             return None
-        folders = {found.file.rpartition("/")[0] for found in built.kustomizations if found.file in there}
+        folders = {item.file.rpartition("/")[0] for item in built.kustomizations if item.file in external}
         names = {f"{folder}/{name}" for folder in folders for name in kustomize.FILE_NAMES}
-        found: dict[str, bytes] = {}
-        for file in sorted({*there, *names}):
-            seen = there.get(file)
-            if self._seen.get(file, (None, b""))[0] != seen:
-                self._seen.pop(file, None)
-            before, digest = self._look(file)
-            if before != seen or self._stamp(file) != seen or digest in (_LINKED, _UNREADABLE):
+        digests: dict[str, bytes] = {}
+        for file in sorted({*external, *names}):
+            state = external.get(file)
+            if self._snapshots.get(file, (None, b""))[0] != state:
+                self._snapshots.pop(file, None)
+            before, digest = self._read(file)
+            if before != state or self._stat(file) != state or digest in (_LINKED, _UNREADABLE):
                 return None
-            found[file] = digest
-        return found
+            digests[file] = digest
+        return digests
 
-    def _look(self, file: str) -> _Seen:
-        if file not in self._seen:
-            self._seen[file] = (self._stamp(file), self._digest(file))
-        return self._seen[file]
+    def _read(self, file: str) -> _Snapshot:
+        if file not in self._snapshots:
+            self._snapshots[file] = (self._stat(file), self._digest(file))
+        return self._snapshots[file]
 
-    def _stamp(self, file: str) -> kustomize.FileState | None:
+    def _stat(self, file: str) -> kustomize.FileState | None:
         try:
             return kustomize.read_state(os.lstat(self._root / file))
         except OSError:

@@ -1,4 +1,4 @@
-"""What can be said of one model before anything is built; remembered by a digest of its folder."""
+"""Check one model without building its overlays. Results are cached by a digest of the model's folder."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ from m2g.repository.unused_files import find_unused
 from m2g.resolution.targets import find_stale_pins
 
 
-class Unit(msgspec.Struct, frozen=True, kw_only=True):
-    """One model as it is on disk. `overlays` are the environments that it has an overlay for.
+class ModelResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of checking one model.
 
-    `name` is the registered model's, the slug where no record tells; `owned` how many files lie where m2g writes.
+    `name` is the registered model's, or the slug if the model has no record. `overlays` and `records` are environments.
+    `owned` is the number of files in folders that m2g owns.
     """
 
     slug: str
@@ -43,8 +44,8 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
     owned: int
 
 
-class Look(Value, frozen=True, kw_only=True):
-    """What every unit is looked at with, and the salt of it; `config` is None where m2g.yaml cannot be used."""
+class ModelInputs(Value, frozen=True, kw_only=True):
+    """What every model is checked with. `salt` is its digest for the cache; `config` is None if m2g.yaml is invalid."""
 
     root: Path
     salt: bytes
@@ -52,85 +53,87 @@ class Look(Value, frozen=True, kw_only=True):
     runtimes: tuple[Runtime, ...]
 
 
-_DECODER = msgspec.msgpack.Decoder(Unit)
+_DECODER = msgspec.msgpack.Decoder(ModelResult)
 
 
-class Units:
-    """The models of a repository; what was found out of a folder is remembered."""
+class ModelChecks:
+    """Checks the models of a repository, with a cache."""
 
-    def __init__(self, look: Look, remembered: KnownFolders, cache: Cache) -> None:
-        self._look = look
-        self._remembered = remembered
+    def __init__(self, inputs: ModelInputs, known_folders: KnownFolders, cache: Cache) -> None:
+        self._inputs = inputs
+        self._known_folders = known_folders
         self._cache = cache
-        self._salt = key("unit", look.salt)
+        self._salt = key("model-result", inputs.salt)
 
-    def read(self, shard: Shard | None) -> Iterator[tuple[ModelFolder, Unit]]:
-        """Every model, by slug, with its folder: who wants to keep a folder's content says so by holding it.
+    def check_models(self, shard: Shard | None) -> Iterator[tuple[ModelFolder, ModelResult]]:
+        """Every model by slug, with its folder. Nothing here keeps the content of a folder in memory.
 
-        Of models in other parts of the fleet only the name is told: overrides of policies may speak of them.
+        Models of other shards are not checked; their names are read, because overrides of policies may name them.
         """
-        root = self._look.root
+        root = self._inputs.root
         fleet = model_folder.list_fleet_environments(root)
         for slug in model_folder.list_slugs(root):
             folder = model_folder.read(root, slug, fleet)
-            mine = shard is None or shard.contains(slug)
-            yield folder, self._of(folder, fleet) if mine else _elsewhere(root, folder)
+            checked = shard is None or shard.contains(slug)
+            yield folder, self._check(folder, fleet) if checked else _read_names(root, folder)
 
-    def _of(self, folder: ModelFolder, fleet: Sequence[str]) -> Unit:
+    def _check(self, folder: ModelFolder, fleet: Sequence[str]) -> ModelResult:
         place = key(self._salt, folder.digest)
-        if folder.digest and (found := self._cache.read(place, _DECODER)) is not None:
-            return found
-        unit = look(self._look, folder, self._remembered)
-        # Lines of findings are looked up on disk: there the file may be another one by now.
-        same = not unit.findings or model_folder.read(self._look.root, folder.slug, fleet).digest == folder.digest
-        if folder.digest and same:
-            self._cache.put(place, msgspec.msgpack.encode(unit))
-        return unit
+        if folder.digest and (cached := self._cache.read(place, _DECODER)) is not None:
+            return cached
+        result = check_model(self._inputs, folder, self._known_folders)
+        # The lines of findings are read from disk, where a file may have changed in the meantime.
+        unchanged = (
+            not result.findings or model_folder.read(self._inputs.root, folder.slug, fleet).digest == folder.digest
+        )
+        if folder.digest and unchanged:
+            self._cache.put(place, msgspec.msgpack.encode(result))
+        return result
 
 
-def _elsewhere(root: Path, folder: ModelFolder) -> Unit:
+def _read_names(root: Path, folder: ModelFolder) -> ModelResult:
     records, _ = releases.read_records(root, folder)
-    return Unit(
+    return ModelResult(
         slug=folder.slug,
-        name=_name(folder, records),
-        overlays=_overlays(folder),
+        name=_find_name(folder, records),
+        overlays=_list_overlays(folder),
         records=tuple(records),
         findings=(),
         owned=0,
     )
 
 
-def _name(folder: ModelFolder, records: Mapping[str, Release]) -> str:
+def _find_name(folder: ModelFolder, records: Mapping[str, Release]) -> str:
     return next((release.model for release in reversed(list(records.values()))), folder.slug)
 
 
-def look(what: Look, folder: ModelFolder, remembered: KnownFolders) -> Unit:
-    """Look at one model; every finding has its file and line.
+def check_model(inputs: ModelInputs, folder: ModelFolder, known_folders: KnownFolders) -> ModelResult:
+    """Check one model; every finding has its file and line.
 
-    Where the folder is known to be what render gives, it is not rendered again, nor are its files' marks looked at.
+    A folder that is known to be up to date is neither rendered again nor checked for ownership.
     """
-    root, slug = what.root, folder.slug
-    rendered = remembered.is_up_to_date(folder)
-    model = load.read_model(root, folder, remembered, up_to_date=rendered)
+    root, slug = inputs.root, folder.slug
+    up_to_date = known_folders.is_up_to_date(folder)
+    model = load.read_model(root, folder, known_folders, up_to_date=up_to_date)
     records, findings = model.records, model.findings
     intents = {} if model.intent is None else {slug: model.intent}
     keyed = {(slug, environment): release for environment, release in records.items()}
     findings += find_stale_pins(intents, keyed)
-    if what.config is not None:
+    if inputs.config is not None:
         repository = Repository(
-            config=what.config,
+            config=inputs.config,
             records=keyed,
             intents=intents,
             components=model.components,
-            runtimes=what.runtimes,
+            runtimes=inputs.runtimes,
         )
-        findings += _against(root, repository, rendered=rendered)
-    overlays = _overlays(folder)
-    findings += () if rendered else ownership.check_ownership(root, folder, {slug})
-    findings += _unpaired(folder, set(records), set(overlays))
-    return Unit(
+        findings += _check_config(root, repository, up_to_date=up_to_date)
+    overlays = _list_overlays(folder)
+    findings += () if up_to_date else ownership.check_ownership(root, folder, {slug})
+    findings += _find_unpaired(folder, set(records), set(overlays))
+    return ModelResult(
         slug=slug,
-        name=_name(folder, records),
+        name=_find_name(folder, records),
         overlays=overlays,
         records=tuple(records),
         findings=tuple(findings),
@@ -138,36 +141,36 @@ def look(what: Look, folder: ModelFolder, remembered: KnownFolders) -> Unit:
     )
 
 
-def _against(root: Path, repository: Repository, *, rendered: bool) -> Iterator[Finding]:
-    """What m2g.yaml says to it: what render would refuse (settings, storage, names), and what nothing uses."""
+def _check_config(root: Path, repository: Repository, *, up_to_date: bool) -> Iterator[Finding]:
+    """Check the model against m2g.yaml: what render would refuse (settings, storage, names), and unused files."""
     yield from configuration.find_unknown_environments(repository.config, repository.intents)
     yield from find_misplaced(repository.config, repository.records)
-    wrong = () if rendered else render_models(repository, repository.records).findings
+    wrong = () if up_to_date else render_models(repository, repository.records).findings
     yield from add_lines(root, (*wrong, *example_findings.check_examples(repository, repository.records)))
     yield from find_unused(repository, repository.records)
 
 
-def _overlays(folder: ModelFolder) -> tuple[str, ...]:
+def _list_overlays(folder: ModelFolder) -> tuple[str, ...]:
     start = f"{layout.model(folder.slug)}/{layout.OVERLAYS}/"
     below = (path[len(start) :] for path in (*folder.files, *folder.special_files) if path.startswith(start))
     return tuple(sorted({rest.partition("/")[0] for rest in below if "/" in rest}))
 
 
-def _unpaired(folder: ModelFolder, records: set[str], overlays: set[str]) -> Iterator[Finding]:
+def _find_unpaired(folder: ModelFolder, records: set[str], overlays: set[str]) -> Iterator[Finding]:
     for environment in sorted(records ^ overlays):
         record = layout.release(folder.slug, environment)
         overlay = layout.overlay(folder.slug, environment)
         if environment in overlays:
             if record in folder.files or record in folder.special_files:
-                continue  # there is one that cannot be read, and that is said already
+                continue  # the record exists but cannot be read, which is already a finding
             message, file = f"has no release record ({record})", overlay
         else:
             message, file = f"has no overlay ({overlay})", record
         yield Finding(rule="record-unpaired", file=file, message=message, hint="run `m2g render --locked`")
 
 
-def applied(root: Path, slug: str, environment: str) -> tuple[kustomize.RawFile, ...]:
-    """The file of fleet/ that applies this overlay, where there is one."""
+def read_flux_file(root: Path, slug: str, environment: str) -> tuple[kustomize.RawFile, ...]:
+    """The Flux file that applies this overlay, if there is one."""
     file = layout.flux_file(slug, environment)
     whole = f"{root}/{file}"
     return (kustomize.read_file(root, file),) if os.path.isfile(whole) or os.path.islink(whole) else ()

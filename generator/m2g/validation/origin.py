@@ -1,4 +1,4 @@
-"""Where a person can change what stands at a place of a built object: component, record, model.yaml or m2g.yaml."""
+"""Find the file that sets a field of a built object: component, record, model.yaml or m2g.yaml."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _FROM_CONFIG: dict[Place, Place] = {
 
 
 class Source(Value, frozen=True, kw_only=True):
-    """A file, and a line of it from 1; 0 where no line can be told."""
+    """A file and a line, from 1; 0 if the line is unknown."""
 
     file: str
     line: int = 0
 
 
-def of(root: Path, key: Key, kustomizations: Sequence[Kustomization], item: Manifest, place: Place) -> Source:
-    """The source of a place in an object that the overlay `key` (slug, environment) builds to."""
+def find_source(root: Path, key: Key, kustomizations: Sequence[Kustomization], item: Manifest, place: Place) -> Source:
+    """Where a user can change the field at `place` of an object that the overlay builds."""
     slug, environment = key
-    custom = [found for found in kustomizations if found.data.get("kind") == "Component"]
-    for file, where, patched in _patched(custom):
+    custom = [kustomization for kustomization in kustomizations if kustomization.data.get("kind") == "Component"]
+    for file, where, patched in _find_patches(custom):
         if patched[: len(place)] == place or place[: len(patched)] == patched:
             return Source(file=file, line=locate.find_line(root, file, where))
     if custom and not (backends.find_backend(item) and get_at(item, "metadata", "name") == slug):
@@ -39,51 +39,51 @@ def of(root: Path, key: Key, kustomizations: Sequence[Kustomization], item: Mani
     backend = backends.find_writer(item)
     if backend is not None and any(place[: len(known)] == known for known in backend.recorded):
         return Source(file=layout.release(slug, environment))
-    return _setting(root, (slug, environment), backend, place)
+    return _find_setting(root, (slug, environment), backend, place)
 
 
-def _patched(custom: Sequence[Kustomization]) -> Iterator[tuple[str, Place, Place]]:
-    """(file, place in the file, place in the object) of all that components patch."""
-    for found in custom:
+def _find_patches(custom: Sequence[Kustomization]) -> Iterator[tuple[str, Place, Place]]:
+    """(file, place in the file, place in the object) of every field that components patch."""
+    for kustomization in custom:
         for key in ("patches", "patchesJson6902", "patchesStrategicMerge"):
-            entries = found.data.get(key)
+            entries = kustomization.data.get(key)
             for index, entry in enumerate(entries if isinstance(entries, list) else []):
                 path = get_at(entry, "path")
                 here: Place = (key, index)
-                file = found.file
+                file = kustomization.file
                 if isinstance(path, str):
                     file, here = posixpath.normpath(posixpath.join(posixpath.dirname(file), path)), ()
-                for patched, where in _places(get_at(entry, "documents")):
+                for patched, where in _find_places(get_at(entry, "documents")):
                     yield file, here or where, patched
 
 
-def _places(patch: object) -> Iterator[tuple[Place, Place]]:
+def _find_places(patch: object) -> Iterator[tuple[Place, Place]]:
     """(place in the object, place in the patch) of every operation and of every leaf of a strategic merge."""
     for document in patch if isinstance(patch, list) else []:
         if isinstance(document, list):
             for index, operation in enumerate(document):
                 pointer = get_at(operation, "path")
                 if isinstance(pointer, str):
-                    yield _pointer(pointer), (index,)
+                    yield _parse_pointer(pointer), (index,)
         elif isinstance(document, dict):
-            yield from ((leaf, leaf) for leaf in _leaves(document, ()) if leaf[0] not in ("apiVersion", "kind"))
+            yield from ((leaf, leaf) for leaf in _list_leaves(document, ()) if leaf[0] not in ("apiVersion", "kind"))
 
 
-def _leaves(node: object, place: Place) -> Iterator[Place]:
+def _list_leaves(node: object, place: Place) -> Iterator[Place]:
     if isinstance(node, dict) and node:
         for key, value in node.items():
-            yield from _leaves(value, (*place, str(key)))
+            yield from _list_leaves(value, (*place, str(key)))
     elif place[:2] != ("metadata", "name"):
         yield place
 
 
-def _pointer(text: str) -> Place:
+def _parse_pointer(text: str) -> Place:
     steps = [step.replace("~1", "/").replace("~0", "~") for step in text.split("/")[1:]]
     return tuple(int(step) if step.isdigit() else step for step in steps if step != "-")
 
 
-def _setting(root: Path, key: Key, backend: Backend | None, place: Place) -> Source:
-    """The file that sets it: model.yaml before m2g.yaml, the environment before all; else where it could be set."""
+def _find_setting(root: Path, key: Key, backend: Backend | None, place: Place) -> Source:
+    """The file that sets it: model.yaml before m2g.yaml, an environment's settings first; or else where to set it."""
     slug, environment = key
     own = layout.model_yaml(slug)
     configured = _FROM_CONFIG if backend is None else {**backend.configured, **_FROM_CONFIG}
@@ -92,13 +92,13 @@ def _setting(root: Path, key: Key, backend: Backend | None, place: Place) -> Sou
             return Source(file=CONFIG, line=locate.find_line(root, CONFIG, where))
     settings = {} if backend is None else backend.settings
     name = next((name for known, name in settings.items() if place[: len(known)] == known), "")
-    tries: list[tuple[str, Place]] = [
+    candidates: list[tuple[str, Place]] = [
         (own, ("environments", environment, "settings", name)),
         (own, ("settings", name)),
         (CONFIG, ("environments", environment, "settings", name)),
         (CONFIG, ("defaults", name)),
     ]
-    for file, where in tries if name else []:
+    for file, where in candidates if name else []:
         document = locate.read_document(root, file)
         if document is not None and where in document.lines:
             return Source(file=file, line=document.find_line(where))

@@ -1,4 +1,4 @@
-"""Overlays → what is wrong in what they build to; remembered by a digest of everything that it depends on."""
+"""Check what overlays build to. Results are cached by a digest of everything that they depend on."""
 
 from __future__ import annotations
 
@@ -18,99 +18,101 @@ from m2g.core.model import Value
 from m2g.repository import layout, locate, model_folder, records
 from m2g.repository.layout import Key
 from m2g.serving import backends
-from m2g.validation import cel_checks, origin, rules
-from m2g.validation import models as units
-from m2g.validation.base import Past
-from m2g.validation.cel_checks import Asked
-from m2g.validation.external_files import Outside
+from m2g.validation import cel_checks, models, origin, rules
+from m2g.validation.base import BaseState
+from m2g.validation.cel_checks import BuiltOverlay, CelResult, Policies
+from m2g.validation.external_files import ExternalFiles
 from m2g.validation.schemas import Catalogue
 
 _WAITING = 10 * kustomize.BATCH_SIZE
-"""Overlays whose objects wait in memory until CEL is asked about all of them."""
-_ALIKE = 1000
-"""Texts that are remembered during a run."""
+"""Overlays whose objects are kept in memory until CEL is evaluated for all of them."""
+_REMEMBERED = 1000
+"""Texts of kustomizations that are remembered during a run."""
 _KUSTOMIZATION = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
 
 
-class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one overlay. `broken`: it does not build; `fleeting`: another run may find otherwise.
+class OverlayResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of checking one overlay.
 
-    `used` are places in `Asked.holding`. `outside` are files beyond the model's own folder that it is made of, with
-    their digests (empty: not there).
+    `broken`: the overlay does not build. `volatile`: another run may have another result, so it is not cached.
+    `used` are indexes of `Policies.overrides`. `external` are the digests of the files outside the model's folder that
+    the overlay consists of; a missing file has an empty digest.
     """
 
     findings: tuple[Finding, ...]
     objects: int
     broken: bool = False
-    fleeting: bool = False
+    volatile: bool = False
     undecided: tuple[str, ...] = ()
     used: tuple[int, ...] = ()
-    outside: dict[str, bytes] = {}
+    external: dict[str, bytes] = {}
 
 
-class Court(Value, frozen=True, kw_only=True):
-    """Everything that overlays are judged by, and the salt of it."""
+class CheckInputs(Value, frozen=True, kw_only=True):
+    """Everything that overlays are checked with; `salt` is a digest of it for the cache.
+
+    `substituted`: Flux replaces variables in the objects of this repository. `valid` remembers the texts of valid
+    kustomizations by KServe version, because the bases of most models are the same.
+    """
 
     root: Path
     salt: bytes
     config: Config | None
     catalogue: Catalogue
-    asked: Asked
+    policies: Policies
     runtimes: tuple[Runtime, ...] = ()
-    past: Past = Past()
+    base: BaseState = BaseState()
     substituted: bool = False
-    """Whether Flux expands variables in what this repository applies."""
-    right: set[tuple[str, str]] = set()
-    """Texts of kustomizations in which nothing is wrong under a KServe version: the bases of most models are alike."""
+    valid: set[tuple[str, str]] = set()
 
-    def kserve(self, environment: str) -> Kserve:
+    def get_kserve(self, environment: str) -> Kserve:
         """The KServe of an environment."""
         if self.config is None:
             return Kserve()
         place = self.config.environments.get(environment)
         return self.config.kserve if place is None or isinstance(place.kserve, msgspec.UnsetType) else place.kserve
 
-    def namespace(self, environment: str) -> str:
-        """The namespace of an environment."""
+    def get_namespace(self, environment: str) -> str:
+        """The namespace of an environment; empty if it is unknown."""
         place = self.config.environments.get(environment) if self.config is not None else None
         return place.namespace if place is not None else ""
 
 
-class Judgements:
-    """What earlier runs found out about overlays, and what this one will leave behind."""
+class OverlayResults:
+    """The cached results of earlier runs."""
 
-    def __init__(self, court: Court, cache: Cache) -> None:
-        self._court = court
+    def __init__(self, inputs: CheckInputs, cache: Cache) -> None:
+        self._inputs = inputs
         self._cache = cache
-        holding = msgspec.json.encode(court.asked.holding)
+        overrides = msgspec.json.encode(inputs.policies.overrides)
         tool = kustomize.digest_tool(kustomize.find_command(), cache) if cache.is_enabled else b""
-        substituted = b"substituted" if court.substituted else b""
-        self._salt = key("judgement", court.salt, tool, substituted, holding)
-        self.outside = Outside(court.root)
+        substituted = b"substituted" if inputs.substituted else b""
+        self._salt = key("overlay-result", inputs.salt, tool, substituted, overrides)
+        self.external_files = ExternalFiles(inputs.root)
 
-    def known(self, digest: bytes, slug: str, environment: str) -> Judgement | None:
-        """The judgement on an overlay of the folder with this digest, where nothing that it depends on has changed."""
-        if not digest or (slug, environment) in self._court.past.overlays:
+    def find(self, digest: bytes, slug: str, environment: str) -> OverlayResult | None:
+        """The result for an overlay in the folder with this digest, if nothing that it depends on has changed."""
+        if not digest or (slug, environment) in self._inputs.base.overlays:
             return None
-        found = self._cache.read(self._key(digest, environment), _DECODER)
-        return found if found is not None and self.outside.same(found.outside) else None
+        result = self._cache.read(self._key(digest, environment), _DECODER)
+        return result if result is not None and self.external_files.are_unchanged(result.external) else None
 
-    def keep(self, digests: Mapping[str, bytes], judgements: Mapping[Key, Judgement]) -> None:
-        """Remember what was found; `digests` are of the folders (by slug) as they were before.
+    def save(self, digests: Mapping[str, bytes], results: Mapping[Key, OverlayResult]) -> None:
+        """Cache new results; `digests` are those of the folders (by slug) before the build.
 
-        Those that were touched since are left out: kustomize may have built what they are now, or were in between.
+        Folders that changed since are skipped: kustomize may have built either state.
         """
         if not self._cache.is_enabled:
             return
-        root = self._court.root
+        root = self._inputs.root
         fleet = model_folder.list_fleet_environments(root)
-        slugs = {slug for slug, _ in judgements if digests[slug]}
-        still = {slug for slug in slugs if model_folder.read(root, slug, fleet).digest == digests[slug]}
+        slugs = {slug for slug, _ in results if digests[slug]}
+        unchanged = {slug for slug in slugs if model_folder.read(root, slug, fleet).digest == digests[slug]}
         self._cache.put_all(
             {
-                self._key(digests[slug], environment): msgspec.msgpack.encode(judgement)
-                for (slug, environment), judgement in judgements.items()
-                if slug in still and (slug, environment) not in self._court.past.overlays and not judgement.fleeting
+                self._key(digests[slug], environment): msgspec.msgpack.encode(result)
+                for (slug, environment), result in results.items()
+                if slug in unchanged and (slug, environment) not in self._inputs.base.overlays and not result.volatile
             }
         )
 
@@ -118,146 +120,152 @@ class Judgements:
         return key(self._salt, digest, environment)
 
 
-_DECODER = msgspec.msgpack.Decoder(Judgement)
+_DECODER = msgspec.msgpack.Decoder(OverlayResult)
 
 
-def judge(
-    court: Court,
+def check_overlays(
+    inputs: CheckInputs,
     keys: Iterable[Key],
-    known: Judgements,
-    models: Mapping[str, units.Unit],
+    results: OverlayResults,
+    checked: Mapping[str, models.ModelResult],
     progress: kustomize.Progress,
-) -> Iterator[dict[Key, Judgement]]:
-    """Build and judge these overlays of these models (by slug), some while others are built.
+) -> Iterator[dict[Key, OverlayResult]]:
+    """Build and check these overlays, some while others are built. `checked` are the results of their models by slug.
 
-    Those that CEL is asked about wait for each other: its process costs as much as building a dozen of them.
+    Overlays that need CEL are collected: its process costs as much as building a dozen overlays.
     """
-    overlays = (f"models/{slug}/overlays/{environment}" for slug, environment in keys)
-    waiting: list[cel_checks.Overlay] = []
-    for batch in kustomize.stream_builds(court.root, overlays, progress=progress):
-        subjects = [_subject(court, built, models) for built in batch]
-        asking = [cel_checks.asks(court.asked, subject, court.catalogue) for subject in subjects]
-        yield _judged(court, [subject for subject, asks in zip(subjects, asking, strict=True) if not asks], known)
-        waiting += (subject for subject, asks in zip(subjects, asking, strict=True) if asks)
+    folders = (layout.overlay(*overlay_key) for overlay_key in keys)
+    waiting: list[BuiltOverlay] = []
+    for batch in kustomize.stream_builds(inputs.root, folders, progress=progress):
+        overlays = [_read_overlay(inputs, built, checked) for built in batch]
+        with_cel = [cel_checks.needs_cel(inputs.policies, overlay, inputs.catalogue) for overlay in overlays]
+        yield _check(inputs, [overlay for overlay, cel in zip(overlays, with_cel, strict=True) if not cel], results)
+        waiting += (overlay for overlay, cel in zip(overlays, with_cel, strict=True) if cel)
         if len(waiting) >= _WAITING:
-            yield _judged(court, waiting, known)
+            yield _check(inputs, waiting, results)
             waiting = []
-    yield _judged(court, waiting, known)
+    yield _check(inputs, waiting, results)
 
 
-def _subject(court: Court, built: kustomize.BuildResult, models: Mapping[str, units.Unit]) -> cel_checks.Overlay:
-    _, slug, _, environment = built.folder.split("/")
-    record = model_folder.read_single(court.root, slug, f"releases/{environment}.json")
-    return cel_checks.Overlay(
+def _read_overlay(
+    inputs: CheckInputs, built: kustomize.BuildResult, checked: Mapping[str, models.ModelResult]
+) -> BuiltOverlay:
+    slug, environment = layout.parse_overlay_folder(built.folder)
+    record = model_folder.read_record(inputs.root, slug, environment)
+    return BuiltOverlay(
         key=(slug, environment),
-        kserve=court.kserve(environment).version,
+        kserve=inputs.get_kserve(environment).version,
         built=built,
-        plain=units.applied(court.root, slug, environment),
-        name=models[slug].name,
-        namespace=court.namespace(environment),
-        release=records.read_records(court.root, record)[0].get(environment),
+        raw_files=models.read_flux_file(inputs.root, slug, environment),
+        name=checked[slug].name,
+        namespace=inputs.get_namespace(environment),
+        release=records.read_records(inputs.root, record)[0].get(environment),
     )
 
 
-def _judged(court: Court, overlays: Sequence[cel_checks.Overlay], known: Judgements) -> dict[Key, Judgement]:
-    told = cel_checks.check(court.root, court.asked, overlays, court.catalogue)
-    return {overlay.key: _judgement(court, overlay, told[overlay.key], known) for overlay in overlays}
+def _check(inputs: CheckInputs, overlays: Sequence[BuiltOverlay], results: OverlayResults) -> dict[Key, OverlayResult]:
+    cel = cel_checks.check_cel(inputs.root, inputs.policies, overlays, inputs.catalogue)
+    return {overlay.key: _make_result(inputs, overlay, cel[overlay.key], results) for overlay in overlays}
 
 
-def _judgement(court: Court, overlay: cel_checks.Overlay, checked: cel_checks.Checked, known: Judgements) -> Judgement:
+def _make_result(inputs: CheckInputs, overlay: BuiltOverlay, cel: CelResult, results: OverlayResults) -> OverlayResult:
     built = overlay.built
-    findings = [*_overlay(court, overlay, built), *checked.findings]
-    for file in overlay.plain:
-        findings += plain(court, file)
-    outside = known.outside.of(overlay.key[0], built)
-    return Judgement(
+    findings = [*_check_overlay(inputs, overlay), *cel.findings]
+    for file in overlay.raw_files:
+        findings += check_raw_file(inputs, file)
+    external = results.external_files.find(overlay.key[0], built)
+    return OverlayResult(
         findings=tuple(findings),
         objects=len(built.objects),
         broken=bool(built.error),
-        fleeting=bool(built.error) or checked.limited or outside is None,
-        undecided=tuple(sorted(checked.undecided)),
-        used=tuple(sorted(checked.used)),
-        outside=outside or {},
+        volatile=bool(built.error) or cel.limited or external is None,
+        undecided=tuple(sorted(cel.undecided)),
+        used=tuple(sorted(cel.used)),
+        external=external or {},
     )
 
 
-def _overlay(court: Court, subject: cel_checks.Overlay, built: kustomize.BuildResult) -> Iterator[Finding]:
-    slug, environment = subject.key
-    if court.config is not None and environment not in court.config.environments:
+def _check_overlay(inputs: CheckInputs, overlay: BuiltOverlay) -> Iterator[Finding]:
+    slug, environment = overlay.key
+    built = overlay.built
+    if inputs.config is not None and environment not in inputs.config.environments:
         message = f"m2g.yaml has no environment {environment!r}"
-        yield Finding(rule="environment-unknown", file=built.folder, message=message, hint="run `m2g render --locked`")
+        hint = "add the environment to m2g.yaml, or remove its overlays: `m2g render --locked`"
+        yield Finding(rule="environment-unknown", file=built.folder, message=message, hint=hint)
     if built.error:
-        hint = built.hint or "run `kustomize build` on the overlay to see it; m2g builds with no network and no plugins"
+        hint = built.hint or f"run `kustomize build {built.folder}`; m2g builds without network and plugins"
         message = f"does not build: {built.error}"
         yield Finding(rule="overlay-build", file=built.at, message=message, hint=hint, environment=environment)
-    elif not any(backends.find_backend(i) and get_at(i, "metadata", "name") == slug for i in built.objects):
-        message = f"builds no {' or '.join(backends.main_kinds())} {slug!r}: a component deletes or renames it"
-        hint = f"mend {layout.component(slug, environment)}/, or retire the model"
+    elif not any(backends.find_backend(item) and get_at(item, "metadata", "name") == slug for item in built.objects):
+        message = f"builds no {' or '.join(backends.main_kinds())} {slug!r}, because a component deletes or renames it"
+        hint = f"fix {layout.component(slug, environment)}/kustomization.yaml, or retire the model"
         yield Finding(rule="service-missing", file=built.folder, message=message, hint=hint, environment=environment)
     for item in built.objects:
-        yield from _object(court, subject, built, item)
-    for found in built.kustomizations:
-        yield from _kustomization(court, subject, built, found)
+        yield from _check_object(inputs, overlay, item)
+    for kustomization in built.kustomizations:
+        yield from _check_kustomization(inputs, overlay, kustomization)
 
 
-def _object(
-    court: Court, subject: cel_checks.Overlay, built: kustomize.BuildResult, item: Manifest
-) -> Iterator[Finding]:
-    slug, environment = subject.key
-    release = subject.release if get_at(item, "metadata", "name") == slug else None
+def _check_object(inputs: CheckInputs, overlay: BuiltOverlay, item: Manifest) -> Iterator[Finding]:
+    slug, environment = overlay.key
+    built = overlay.built
+    release = overlay.release if get_at(item, "metadata", "name") == slug else None
     backend = backends.find_backend(item)
-    asked = rules.CheckedObject(
+    obj = rules.CheckedObject(
         manifest=item,
-        kserve=subject.kserve,
+        kserve=overlay.kserve,
         overlay=built.objects,
         release=release,
-        verdict=backend.verdict(item, built.objects, release, subject.kserve, court.runtimes) if backend else None,
-        external=External() if court.config is None else court.config.external,
-        before=court.past.before(environment, item),
-        substituted=court.substituted,
+        verdict=backend.verdict(item, built.objects, release, overlay.kserve, inputs.runtimes) if backend else None,
+        external=External() if inputs.config is None else inputs.config.external,
+        before=inputs.base.find_object(environment, item),
+        substituted=inputs.substituted,
     )
-    for finding in (*_against_schema(item, court.catalogue, subject.kserve), *rules.check(asked)):
-        source = origin.of(court.root, subject.key, built.kustomizations, item, parse_path(finding.path))
+    for finding in (*_check_schema(item, inputs.catalogue, overlay.kserve), *rules.check(obj)):
+        source = origin.find_source(inputs.root, overlay.key, built.kustomizations, item, parse_path(finding.path))
         yield msgspec.structs.replace(finding, file=source.file, line=source.line, environment=environment)
 
 
-def _kustomization(
-    court: Court, subject: cel_checks.Overlay, built: kustomize.BuildResult, found: kustomize.Kustomization
+def _check_kustomization(
+    inputs: CheckInputs, overlay: BuiltOverlay, kustomization: kustomize.Kustomization
 ) -> Iterator[Finding]:
-    alone = found.text if found.fields.get("kind") != rules.COMPONENT and not built.error else ""
-    if (alone, subject.kserve) in court.right:
+    built = overlay.built
+    # A component depends on what the overlay builds to, so only other kustomizations are remembered by their text.
+    text = kustomization.text if kustomization.fields.get("kind") != rules.COMPONENT and not built.error else ""
+    if (text, overlay.kserve) in inputs.valid:
         return
-    item = {**_KUSTOMIZATION, **found.fields}
-    asked = rules.CheckedObject(
-        manifest={**item, **found.data}, kserve=subject.kserve, overlay=None if built.error else built.objects
+    item = {**_KUSTOMIZATION, **kustomization.fields}
+    obj = rules.CheckedObject(
+        manifest={**item, **kustomization.data}, kserve=overlay.kserve, overlay=None if built.error else built.objects
     )
-    findings = [*_against_schema(item, court.catalogue, subject.kserve), *rules.check(asked)]
-    if alone and not findings and len(court.right) < _ALIKE:
-        court.right.add((alone, subject.kserve))
+    findings = [*_check_schema(item, inputs.catalogue, overlay.kserve), *rules.check(obj)]
+    if text and not findings and len(inputs.valid) < _REMEMBERED:
+        inputs.valid.add((text, overlay.kserve))
     for finding in findings:
-        line = locate.find_line(court.root, found.file, parse_path(finding.path))
-        yield msgspec.structs.replace(finding, file=found.file, line=line)
+        line = locate.find_line(inputs.root, kustomization.file, parse_path(finding.path))
+        yield msgspec.structs.replace(finding, file=kustomization.file, line=line)
 
 
-def plain(court: Court, file: kustomize.RawFile) -> Iterator[Finding]:
-    """What is wrong in a file that is applied as it is."""
-    parts = file.file.split("/")
-    environment = parts[1] if parts[0] == "fleet" and len(parts) == 3 else ""
-    version = court.kserve(environment).version
+def check_raw_file(inputs: CheckInputs, file: kustomize.RawFile) -> Iterator[Finding]:
+    """Check the objects of a file that is applied without kustomize."""
+    flux = layout.parse_path(file.file)
+    environment = flux.environment if flux is not None and flux.part == layout.FLEET else ""
+    version = inputs.get_kserve(environment).version
     if file.error:
-        yield Finding(rule="yaml-invalid", file=file.file, line=file.line, message=file.error, hint="mend the file")
+        hint = "fix the YAML of this file"
+        yield Finding(rule="yaml-invalid", file=file.file, line=file.line, message=file.error, hint=hint)
     for index, item in enumerate(file.objects):
         if not isinstance(item, dict):
-            message = "is no Kubernetes object: a mapping is needed"
+            message = "is not a Kubernetes object, which must be a mapping"
             yield Finding(rule="schema", file=file.file, line=file.find_line(index, ()), message=message)
             continue
-        defaults = _KUSTOMIZATION if parts[-1] == "kustomization.yaml" else {}
-        subject = rules.CheckedObject(manifest=item, kserve=version)
-        for finding in (*_against_schema({**defaults, **item}, court.catalogue, version), *rules.check(subject)):
+        defaults = _KUSTOMIZATION if file.file.rpartition("/")[2] == "kustomization.yaml" else {}
+        obj = rules.CheckedObject(manifest=item, kserve=version)
+        for finding in (*_check_schema({**defaults, **item}, inputs.catalogue, version), *rules.check(obj)):
             line = file.find_line(index, parse_path(finding.path))
             yield msgspec.structs.replace(finding, file=file.file, line=line)
 
 
-def _against_schema(item: Manifest, catalogue: Catalogue, version: str) -> Iterator[Finding]:
+def _check_schema(item: Manifest, catalogue: Catalogue, version: str) -> Iterator[Finding]:
     for violation in catalogue.find_violations(item, kserve=version):
         yield Finding(rule="schema", message=violation.message, hint=violation.hint, path=violation.path)

@@ -1,4 +1,4 @@
-"""The repository as a whole: its models, read one after the other, and the files that belong to none."""
+"""The repository as a whole: its models, read one by one, and the files that belong to no model."""
 
 from __future__ import annotations
 
@@ -13,84 +13,85 @@ from m2g import kustomize
 from m2g.core.finding import Finding
 from m2g.core.manifest import get_at
 from m2g.core.shard import Shard
-from m2g.repository import model_folder, ownership
-from m2g.validation.models import Unit, Units
+from m2g.repository import layout, model_folder, ownership
+from m2g.repository.layout import FLEET, PLATFORM
+from m2g.validation.models import ModelChecks, ModelResult
 
-PLATFORM, FLEET = "platform", "fleet"
 _FLUX = "kustomize.toolkit.fluxcd.io/"
 
 
-class Beside(msgspec.Struct, frozen=True, kw_only=True):
-    """Files that are applied as they are and belong to no model, and what is wrong with m2g's own among them."""
+class PlatformFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """Files that are applied as they are and belong to no model, and the findings about those that m2g owns."""
 
     files: tuple[kustomize.RawFile, ...]
     findings: tuple[Finding, ...]
 
 
 class Fleet:
-    """The models, each read when somebody comes to it: others can be built and judged in the meantime.
+    """The models. Each is checked when the iteration reaches it, so that earlier ones can be built in the meantime.
 
-    `units` and `digests` (of the folders) are of those that were read, by slug.
+    `models` (results) and `digests` (of the folders) contain the models that were checked so far, by slug.
     """
 
-    def __init__(self, root: Path, units: Units, shard: Shard | None) -> None:
+    def __init__(self, root: Path, checks: ModelChecks, shard: Shard | None) -> None:
         self.root = root
-        self.units: dict[str, Unit] = {}
+        self.models: dict[str, ModelResult] = {}
         self.digests: dict[str, bytes] = {}
-        self._applied: set[str] = set()
-        self._reading = units.read(shard)
+        self._flux_files: set[str] = set()
+        self._pending = checks.check_models(shard)
 
-    def __iter__(self) -> Iterator[Unit]:
+    def __iter__(self) -> Iterator[ModelResult]:
         """Every model, by slug."""
-        yield from tuple(self.units.values())
-        for folder, unit in self._reading:
-            self.units[folder.slug] = unit
+        yield from tuple(self.models.values())
+        for folder, model in self._pending:
+            self.models[folder.slug] = model
             self.digests[folder.slug] = folder.digest
-            applied = {f"{FLEET}/{environment}/{folder.slug}.yaml" for environment in unit.overlays}
-            self._applied |= applied & folder.files.keys()
-            yield unit
+            flux_files = {layout.flux_file(folder.slug, environment) for environment in model.overlays}
+            self._flux_files |= flux_files & folder.files.keys()
+            yield model
 
     @property
     def names(self) -> dict[str, str]:
         """Slug to registered name, of all models."""
-        return {unit.slug: unit.name for unit in self}
+        return {model.slug: model.name for model in self}
 
     @cached_property
-    def beside(self) -> Beside:
-        """What lies beside the models; reads all of them."""
+    def platform_files(self) -> PlatformFiles:
+        """The files that belong to no model; checks all models first."""
         slugs = frozenset(self.names)
-        found = kustomize.read_folder(self.root, PLATFORM)
-        found += kustomize.read_folder(self.root, FLEET, lambda file: file not in self._applied)
-        strays = model_folder.read_orphans(self.root, model_folder.list_fleet_environments(self.root), slugs)
-        return Beside(files=tuple(found), findings=tuple(ownership.check_ownership(self.root, strays, slugs)))
+        files = kustomize.read_folder(self.root, PLATFORM)
+        files += kustomize.read_folder(self.root, FLEET, lambda file: file not in self._flux_files)
+        orphans = model_folder.read_orphans(self.root, model_folder.list_fleet_environments(self.root), slugs)
+        findings = ownership.check_ownership(self.root, orphans, slugs)
+        return PlatformFiles(files=tuple(files), findings=tuple(findings))
 
 
-def substituted(root: Path) -> bool:
-    """Whether Flux expands variables in what this repository applies; m2g's own files say nothing of it."""
+def uses_substitution(root: Path) -> bool:
+    """Whether Flux replaces variables in the objects of this repository; m2g's own files do not use it."""
     return any(
         _substitutes(item)
-        for file in _applied(root)
+        for file in _list_files(root)
         if _may_substitute(root / file)
         for item in kustomize.read_file(root, file).objects
     )
 
 
-def _applied(root: Path) -> Iterator[str]:
-    """Every YAML file below platform/ and fleet/; of a linked folder of fleet/ those that apply an overlay."""
+def _list_files(root: Path) -> Iterator[str]:
+    """Every YAML file below platform/ and fleet/; in a symlinked folder of fleet/, those that apply an overlay."""
     for top in (PLATFORM, FLEET):
-        for place, links, names in os.walk(root / top):
+        for place, folders, names in os.walk(root / top):
             below = os.path.relpath(place, root)
             yield from (f"{below}/{name}" for name in names if name.endswith((".yaml", ".yml")))
-            for link in (link for link in links if below == FLEET and os.path.islink(f"{place}/{link}")):
+            for folder in (folder for folder in folders if below == FLEET and os.path.islink(f"{place}/{folder}")):
                 yield from (
-                    f"{FLEET}/{link}/{slug}.yaml"
+                    layout.flux_file(slug, folder)
                     for slug in model_folder.list_slugs(root)
-                    if os.path.isdir(f"{root}/models/{slug}/overlays/{link}")
+                    if (root / layout.overlay(slug, folder)).is_dir()
                 )
 
 
 def _may_substitute(path: Path) -> bool:
-    """Whether its text has the word, or an escape that could make it; of a link it is not known."""
+    """Whether its text contains postBuild, or an escape that could encode it; a symlink may."""
     if not os.path.lexists(path):
         return False
     content = model_folder.read_plain_file(str(path))
@@ -98,5 +99,5 @@ def _may_substitute(path: Path) -> bool:
 
 
 def _substitutes(item: object) -> bool:
-    """Whether it is a Flux Kustomization that expands variables."""
+    """Whether it is a Flux Kustomization that replaces variables."""
     return str(get_at(item, "apiVersion")).startswith(_FLUX) and bool(get_at(item, "spec", "postBuild"))

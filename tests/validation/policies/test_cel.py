@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m2g.validation.policies import cel
-from m2g.validation.policies.cel_types import Answer, Ending, Question, Wanted
+from m2g.validation.policies.cel_types import Evaluation, EvaluationResult, Expected, Status
 from tests.support.machine import seconds
 
 OBJECT = {"a": 1, "x": 2.5, "l": [1, 2], "t": "é", "m": {"memory": "2Gi"}, "n": None, "big": list(range(200))}
 
 
-def ask(*expressions: str, wanted: Wanted = Wanted.TRUTH) -> list[Answer]:
-    return cel.evaluate([{"o": OBJECT}], [Question(expression=e, scope=0, wanted=wanted) for e in expressions])
+def ask(*expressions: str, expected: Expected = Expected.BOOL) -> list[EvaluationResult]:
+    return cel.evaluate([{"o": OBJECT}], [Evaluation(expression=e, scope=0, expected=expected) for e in expressions])
 
 
 TRUE = [
@@ -38,45 +38,45 @@ TRUE = [
 
 def test_what_is_true_is_true() -> None:
     for expression, answer in zip(TRUE, ask(*TRUE), strict=True):
-        assert (answer.ending, answer.truth) == (Ending.DONE, True), (expression, answer)
+        assert (answer.status, answer.is_true) == (Status.DONE, True), (expression, answer)
 
 
 WRONG = [
-    ("o.b", Ending.ABSENT, "no field 'b'"),
-    ("o.l[7] == 1", Ending.ABSENT, "out of bounds"),
-    ("1 / 0 == 1", Ending.ABSENT, "zero"),
-    ("o.a", Ending.TYPE, "gives 1, not true or false"),
-    ("o", Ending.TYPE, "gives a map"),
-    ("1 + 'a' == ''", Ending.TYPE, "No such overload"),
-    ("quantity('1 GB') == quantity('1')", Ending.TYPE, "quantity(): '1 GB' is not a quantity"),
-    ("size(1) == 1", Ending.TYPE, "size():"),
-    ("oldSelf.a", Ending.NAME, "'oldSelf'"),
-    ("frobnicate(o)", Ending.NAME, "'frobnicate'"),
-    ("o.?a.orValue(1) == 1", Ending.UNSUPPORTED, ".?"),
-    ("(", Ending.SYNTAX, "column 2"),
-    ("o.a ==\n== 1", Ending.SYNTAX, "line 2"),
-    ("", Ending.SYNTAX, ""),
-    ("'\ud800' == o.t", Ending.SYNTAX, "surrogate"),
+    ("o.b", Status.MISSING, "no field 'b'"),
+    ("o.l[7] == 1", Status.MISSING, "out of bounds"),
+    ("1 / 0 == 1", Status.MISSING, "zero"),
+    ("o.a", Status.TYPE, "returns 1, not true or false"),
+    ("o", Status.TYPE, "returns a map"),
+    ("1 + 'a' == ''", Status.TYPE, "No such overload"),
+    ("quantity('1 GB') == quantity('1')", Status.TYPE, "quantity(): '1 GB' is not a quantity"),
+    ("size(1) == 1", Status.TYPE, "size():"),
+    ("oldSelf.a", Status.NAME, "'oldSelf'"),
+    ("frobnicate(o)", Status.NAME, "'frobnicate'"),
+    ("o.?a.orValue(1) == 1", Status.UNSUPPORTED, ".?"),
+    ("(", Status.SYNTAX, "column 2"),
+    ("o.a ==\n== 1", Status.SYNTAX, "line 2"),
+    ("", Status.SYNTAX, ""),
+    ("'\ud800' == o.t", Status.SYNTAX, "surrogate"),
 ]
 
 
 def test_what_cannot_be_answered_says_why() -> None:
     for (expression, ending, words), answer in zip(WRONG, ask(*(row[0] for row in WRONG)), strict=True):
-        assert answer.ending is ending, (expression, answer)
+        assert answer.status is ending, (expression, answer)
         assert words in answer.problem, (expression, answer)
         assert "\n" not in answer.problem
 
 
 def test_names_are_known_without_an_evaluation() -> None:
-    (answer,) = ask("has(o.a) && o.l.all(i, nosuch(i)) && sets.contains(o.l, [x])", wanted=Wanted.NOTHING)
+    (answer,) = ask("has(o.a) && o.l.all(i, nosuch(i)) && sets.contains(o.l, [x])", expected=Expected.NAMES)
     assert answer.variables == ("i", "o", "sets", "x")
-    assert answer.unknown == ("nosuch",)
+    assert answer.unknown_functions == ("nosuch",)
 
 
 def test_a_message_is_text() -> None:
-    done, wrong = ask("'is ' + string(o.a)", "o.a", wanted=Wanted.TEXT)
+    done, wrong = ask("'is ' + string(o.a)", "o.a", expected=Expected.TEXT)
     assert done.text == "is 1"
-    assert wrong.problem == "gives 1, not text"
+    assert wrong.problem == "the expression returns 1, not a string"
 
 
 DOUBLING = "o.t"
@@ -100,32 +100,32 @@ HOSTILE = [
 def test_hostile_expressions_end_and_take_nothing_along() -> None:
     start = time.monotonic()
     answers = ask(*HOSTILE, "o.a == 1")
-    assert answers[0].ending is Ending.LIMIT
+    assert answers[0].status is Status.LIMIT
     assert "processor time" in answers[0].problem
-    assert answers[2].problem == "is longer than 4096 characters"
-    assert answers[-1].truth
+    assert answers[2].problem == "the expression is longer than 4096 characters"
+    assert answers[-1].is_true
     assert time.monotonic() - start < seconds(60)
 
 
 def test_what_broke_the_library_once_is_not_tried_on_every_object() -> None:
     start = time.monotonic()
     scopes = [{"o": OBJECT}] * 50
-    answers = cel.evaluate(scopes, [Question(expression=HOSTILE[0], scope=index) for index in range(50)])
-    assert {answer.ending for answer in answers} == {Ending.LIMIT}
+    answers = cel.evaluate(scopes, [Evaluation(expression=HOSTILE[0], scope=index) for index in range(50)])
+    assert {answer.status for answer in answers} == {Status.LIMIT}
     assert time.monotonic() - start < seconds(20)
 
 
 def test_answers_come_in_the_order_of_the_questions() -> None:
     scopes = [{"n": number} for number in range(20)]
-    asked = [Question(expression=f"n == {number}", scope=number) for number in reversed(range(20))]
-    assert all(answer.truth for answer in cel.evaluate(scopes, asked))
+    asked = [Evaluation(expression=f"n == {number}", scope=number) for number in reversed(range(20))]
+    assert all(answer.is_true for answer in cel.evaluate(scopes, asked))
 
 
 def test_many_evaluations_are_quick() -> None:
     start = time.monotonic()
     scopes = [{"o": OBJECT}] * 1000
-    answers = cel.evaluate(scopes, [Question(expression="o.l.all(i, i > 0)", scope=i % 1000) for i in range(10_000)])
-    assert all(answer.truth for answer in answers)
+    answers = cel.evaluate(scopes, [Evaluation(expression="o.l.all(i, i > 0)", scope=i % 1000) for i in range(10_000)])
+    assert all(answer.is_true for answer in answers)
     assert time.monotonic() - start < seconds(20)
 
 
@@ -156,12 +156,12 @@ EXPRESSIONS = st.recursive(
 def test_no_expression_raises(expressions: list[str]) -> None:
     answers = ask(*expressions)
     assert len(answers) == len(expressions)
-    assert all(answer.problem or answer.ending is Ending.DONE for answer in answers)
+    assert all(answer.problem or answer.status is Status.DONE for answer in answers)
 
 
 @pytest.mark.parametrize(
     "value", [2**63, -(2**63) - 1, 10**400, 1e308, "\x00", "\ud800", "\ud800\udc00", {"": {}}, [[[]]]]
 )
 def test_any_data_may_be_a_variable(value: object) -> None:
-    (answer,) = cel.evaluate([{"o": value}], [Question(expression="o == o", scope=0)])
-    assert answer.ending in (Ending.DONE, Ending.TYPE)
+    (answer,) = cel.evaluate([{"o": value}], [Evaluation(expression="o == o", scope=0)])
+    assert answer.status in (Status.DONE, Status.TYPE)

@@ -82,7 +82,7 @@ def test_where_the_message_cannot_be_made_the_plain_one_is_said(tmp_path: Path) 
 
 def test_without_any_words_the_expression_is_said(tmp_path: Path) -> None:
     (finding,) = check(repository(tmp_path, STORAGE, a=policy("env.name != 'prod'")))
-    assert finding.message.endswith("does not fulfil env.name != 'prod'")
+    assert finding.message.endswith("does not comply with env.name != 'prod'")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_the_record_is_whole(tmp_path: Path) -> None:
 def test_a_missing_field_is_not_passed(tmp_path: Path) -> None:
     found = check(repository(tmp_path, STORAGE, a=policy("object.spec.predictor.nosuch == 1")))
     assert len(found) == 2
-    assert "cannot be decided: there is no field 'nosuch' here (ask for it with has(…) first)" in found[0].message
+    assert "cannot be evaluated: there is no field 'nosuch'; test for it with has(…)" in found[0].message
     assert "policies/a.yaml:4" in found[0].hint or "policies/a.yaml:3" in found[0].hint
 
 
@@ -122,8 +122,8 @@ def test_a_missing_field_is_not_passed(tmp_path: Path) -> None:
     ("expression", "words"),
     [
         ("object.spec ==", "mismatched input"),
-        ("objekt.spec == 1", "'objekt' is not known; there are env, model, object, release"),
-        ("has(object.spec) || nosuch(object)", "function nosuch() is not known"),
+        ("objekt.spec == 1", "'objekt' is unknown; the variables are env, model, object, release"),
+        ("has(object.spec) || nosuch(object)", "function nosuch() does not exist"),
         ("object.?spec.hasValue()", "unsupported syntax '.?'"),
     ],
 )
@@ -136,7 +136,7 @@ def test_an_expression_that_nobody_can_ask_is_named_with_its_line(expression: st
 
 def test_an_answer_of_the_wrong_type_is_found(tmp_path: Path) -> None:
     found = check(repository(tmp_path, STORAGE, a=policy("object.spec")))
-    assert "gives a map, not true or false" in found[0].message
+    assert "returns a map, not true or false" in found[0].message
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_an_answer_of_the_wrong_type_is_found(tmp_path: Path) -> None:
         ("policies:\n- {id: p, expression: 'true', when: x}\n", 2, "when: is not a known field"),
         ("policies:\n- {id: P_1, expression: 'true'}\n", 2, "id: is"),
         ("policies:\n- {id: p, expression: 'true', severity: fatal}\n", 2, "error, warning"),
-        ("policies:\n- {id: p, expression: 'true'}\n- {id: p, expression: 'true'}\n", 3, "there twice"),
+        ("policies:\n- {id: p, expression: 'true'}\n- {id: p, expression: 'true'}\n", 3, "also exists in"),
         ("overrides:\n- {policy: p, model: wine, environment: prod, reason: x, expires: soon}\n", 2, "a day"),
         ("overrides:\n- {policy: p, model: wine, environment: a, expires: '2027-01-01'}\n", 2, "reason: is required"),
         ("- id: p\n", 1, "is a list"),
@@ -184,7 +184,7 @@ def test_an_override_holds_until_its_last_day(tmp_path: Path) -> None:
     assert sorted(finding.rule for finding in late) == ["override-expired", "policy/p"]
     (ended,) = (finding for finding in late if finding.rule == "override-expired")
     assert (ended.file, ended.line, ended.severity) == ("policies/overrides.yaml", 2, Severity.ERROR)
-    assert "ended on 2026-11-20: agreed in T-1" in ended.message
+    assert "expired on 2026-11-20: agreed in T-1" in ended.message
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_an_override_holds_until_its_last_day(tmp_path: Path) -> None:
         ({"policy": "q"}, "no policy 'q'"),
         ({"model": "beer"}, "no model 'beer'"),
         ({"environment": "live"}, "no environment 'live'"),
-        ({"expires": '"2026-02-30"'}, "no day of the calendar"),
+        ({"expires": '"2026-02-30"'}, "not a day of the calendar"),
     ],
 )
 def test_an_override_of_what_is_not_there_is_found_and_does_not_hold(
@@ -253,12 +253,12 @@ def test_whatever_an_expression_says_m2g_answers(golden: Path, expression: str) 
 def test_every_example_of_the_scaffold_can_be_asked(tmp_path: Path) -> None:
     """Also those that are comments; on a model that is served from storage and one that is an image."""
     scaffolded = resources.find_root() / "template/policies/serving.yaml.jinja"
-    active, more, examples = scaffolded.read_text().partition("# More to choose from")
+    active, more, examples = scaffolded.read_text().partition("# More policies")
     text = active + more + re.sub(r"^#(?=  )", "", examples, flags=re.MULTILINE)
     text = re.sub(r"\[\[ protected .*?\]\]", '"prod"', text)
     text = re.sub(r"\[\[ \(.*?\) \| to_json \]\]", '"s3://mlflow/"', text)
     for case in (STORAGE, IMAGE):
         findings = check(repository(tmp_path, case, serving=text))
         assert not [finding for finding in findings if finding.rule == "policy-invalid"], findings
-        assert not [finding for finding in findings if "cannot be decided" in finding.message], findings
+        assert not [finding for finding in findings if "cannot be evaluated" in finding.message], findings
         assert {finding.rule for finding in findings} >= {"policy/owner", "policy/approved"}

@@ -185,7 +185,7 @@ def test_rules_of_a_crd_are_evaluated_and_the_rest_is_counted(root: Path) -> Non
     assert set(found) == {"spec", "spec.ports[0]"}
     assert found["spec"].message == "size must be below 10"
     assert (found["spec"].rule, found["spec"].file) == ("schema-rule", "platform/widget.yaml")
-    assert "does not fulfil !has(self.a__dash__b)" in found["spec.ports[0]"].message
+    assert "does not comply with !has(self.a__dash__b)" in found["spec.ports[0]"].message
     undecided = " ".join(report.checked.undecided)
     assert len(report.checked.undecided) == 3
     assert "oldSelf" in undecided

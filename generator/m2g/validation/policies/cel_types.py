@@ -1,4 +1,4 @@
-"""What is asked of CEL and what it answers, as values: expressions, the variables they see, and how each one ended."""
+"""Evaluations of CEL expressions and their results, as values."""
 
 from __future__ import annotations
 
@@ -12,52 +12,52 @@ Variables: TypeAlias = Mapping[str, object]
 """Name to plain JSON data."""
 
 MAX_LENGTH = 4096
-"""Characters of one expression; longer ones are refused before any library sees them."""
+"""Characters of one expression; the library never gets a longer one."""
 
 
-class Wanted(StrEnum):
-    """What an expression must give; NOTHING asks only which names it uses."""
+class Expected(StrEnum):
+    """What an expression must return. NAMES does not evaluate it, but lists the names that it uses."""
 
-    TRUTH = "truth"
+    BOOL = "bool"
     TEXT = "text"
-    NOTHING = "nothing"
+    NAMES = "names"
 
 
-class Ending(StrEnum):
+class Status(StrEnum):
     """How an evaluation ended."""
 
     DONE = "done"
-    ABSENT = "absent"
-    """A field, key or index that the data does not have, or an operation that these numbers do not allow."""
+    MISSING = "missing"
+    """The data does not have a field, key or index, or an operation is not possible with these numbers."""
     TYPE = "type"
-    """An operation that is not defined for these types, or an answer of another type than was wanted."""
+    """An operation is not defined for these types, or the result has another type than expected."""
     NAME = "name"
-    """A variable or function that is not known here."""
+    """A variable or function is unknown."""
     SYNTAX = "syntax"
     UNSUPPORTED = "unsupported"
-    """Right CEL, but more than the library knows."""
+    """The expression is valid CEL, but the library does not support it."""
     LIMIT = "limit"
-    """Too much time or memory, or the library itself broke."""
+    """The evaluation needs too much time or memory, or the library crashed."""
 
 
-class Question(Value, frozen=True, kw_only=True):
-    """One expression over one set of variables: its place in the list that goes with the questions."""
+class Evaluation(Value, frozen=True, kw_only=True):
+    """One expression to evaluate. `scope` is the index of its variables; -1 for none."""
 
     expression: str
-    wanted: Wanted = Wanted.TRUTH
+    expected: Expected = Expected.BOOL
     scope: int = -1
 
 
-class Answer(Value, frozen=True, kw_only=True):
-    """`truth` and `text` count where `ending` is DONE; `problem` is one line for a person everywhere else.
+class EvaluationResult(Value, frozen=True, kw_only=True):
+    """`is_true` or `text` is the value if `status` is DONE; otherwise `problem` says in one line what is wrong.
 
-    Where NOTHING was wanted, `variables` are the names in the expression, also those that it binds itself, and
-    `unknown` the functions that nobody here has.
+    For NAMES, `variables` are the names in the expression, including those that it binds itself, and
+    `unknown_functions` the functions that do not exist.
     """
 
-    ending: Ending = Ending.DONE
-    truth: bool = False
+    status: Status = Status.DONE
+    is_true: bool = False
     text: str = ""
     problem: str = ""
     variables: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
+    unknown_functions: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""policies/*.yaml on disk become rules and overrides; what is wrong in them becomes findings with lines."""
+"""Read policies/*.yaml: policies, overrides, and findings with lines for what is invalid."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from m2g.core import safe_files, schema_errors, yaml_reader
 from m2g.core.errors import M2gError
 from m2g.core.finding import Finding
 from m2g.repository import shared_files
-from m2g.validation.policies.policy import PolicyFile, Rule, Waiver
+from m2g.validation.policies.policy import LocatedOverride, LocatedPolicy, PolicyFile
 
 
-class Policies(msgspec.Struct, frozen=True, kw_only=True):
-    """All rules, all overrides, and what cannot be used."""
+class PolicyFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """All policies and overrides of a repository, and the findings about invalid ones."""
 
-    rules: tuple[Rule, ...] = ()
-    waivers: tuple[Waiver, ...] = ()
+    policies: tuple[LocatedPolicy, ...] = ()
+    overrides: tuple[LocatedOverride, ...] = ()
     findings: tuple[Finding, ...] = ()
 
 
-def read(root: Path) -> Policies:
-    """Every file of the folder `policies`; a broken one is a finding and the others count."""
-    rules: dict[str, Rule] = {}
-    waivers: list[Waiver] = []
+def read_policies(root: Path) -> PolicyFiles:
+    """Every file of the folder `policies`; an invalid file is a finding, and the others are used."""
+    policies: dict[str, LocatedPolicy] = {}
+    overrides: list[LocatedOverride] = []
     findings: list[Finding] = []
     for path in shared_files.find_policy_files(root):
         name = path.relative_to(root).as_posix()
@@ -35,41 +35,40 @@ def read(root: Path) -> Policies:
             message, hint = getattr(error, "message", str(error)), getattr(error, "hint", "")
             findings.append(Finding(rule="yaml-invalid", file=name, message=message, hint=hint))
             continue
-        wrong = _wrong(document)
-        findings += wrong
-        if wrong:
+        if violations := _check_schema(document):
+            findings += violations
             continue
         file = msgspec.convert(document.data or {}, PolicyFile)
         for index, policy in enumerate(file.policies):
-            line = document.find_line(("policies", index, "expression"))
-            if policy.id in rules:
-                message = f"the policy {policy.id} is there twice, also in {rules[policy.id].place}"
-                place = document.find_line(("policies", index, "id"))
-                findings.append(
-                    _invalid(document, place, f"policies[{index}].id", message, "give each an id of its own")
-                )
+            if policy.id in policies:
+                message = f"the policy {policy.id} also exists in {policies[policy.id].location}"
+                line = document.find_line(("policies", index, "id"))
+                findings.append(_invalid(document, line, f"policies[{index}].id", message, "set another id"))
             else:
-                rules[policy.id] = Rule(policy=policy, file=name, line=line)
-        waivers += (
-            Waiver(override=override, file=name, line=document.find_line(("overrides", index)))
+                line = document.find_line(("policies", index, "expression"))
+                policies[policy.id] = LocatedPolicy(policy=policy, file=name, line=line)
+        overrides += (
+            LocatedOverride(override=override, file=name, line=document.find_line(("overrides", index)))
             for index, override in enumerate(file.overrides)
         )
-    return Policies(rules=tuple(rules.values()), waivers=tuple(waivers), findings=tuple(findings))
+    return PolicyFiles(policies=tuple(policies.values()), overrides=tuple(overrides), findings=tuple(findings))
 
 
-def today() -> date:
-    """The day in UTC, by which overrides end."""
+def get_today() -> date:
+    """The current day in UTC: overrides expire by it."""
     return datetime.now(UTC).date()
 
 
-def _wrong(document: yaml_reader.Document) -> list[Finding]:
+def _check_schema(document: yaml_reader.Document) -> list[Finding]:
     import jsonschema_rs
 
     data = {} if document.data is None else document.data
     schema = msgspec.json.schema(PolicyFile)
     errors = jsonschema_rs.validator_for(schema).iter_errors(data)
-    found = schema_errors.sort_violations(v for error in errors for v in schema_errors.explain_error(error, schema))
-    return [_invalid(document, document.find_line(v.where), v.path, v.message, v.hint) for v in found]
+    violations = schema_errors.sort_violations(
+        violation for error in errors for violation in schema_errors.explain_error(error, schema)
+    )
+    return [_invalid(document, document.find_line(v.where), v.path, v.message, v.hint) for v in violations]
 
 
 def _invalid(document: yaml_reader.Document, line: int, path: str, message: str, hint: str) -> Finding:

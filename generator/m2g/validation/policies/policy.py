@@ -1,6 +1,6 @@
-"""Policies of a platform team: CEL rules over built objects and their release records, and reviewed exceptions.
+"""Policies of a platform team: CEL expressions over built objects and their release records, and overrides.
 
-Reading files, evaluating CEL and knowing today's date are the matter of others; here is what it all means.
+This module is pure: it reads no files, evaluates no CEL and does not know the date.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from m2g.core.finding import Finding, Severity
 from m2g.core.manifest import Manifest, get_at
 from m2g.core.model import Release, Value
 from m2g.serving import backends
-from m2g.validation.policies.cel_types import MAX_LENGTH, Answer, Ending, Variables
+from m2g.validation.policies.cel_types import MAX_LENGTH, EvaluationResult, Status, Variables
 
 VARIABLES = ("env", "model", "object", "release")
 
@@ -32,17 +32,17 @@ Day = Annotated[
 
 
 class Match(Value, frozen=True, kw_only=True):
-    """Which objects a policy is about: all of the fields must fit; `*` and `?` stand for other text."""
+    """Which objects a policy checks: all fields must match; `*` and `?` are wildcards."""
 
     kinds: tuple[Glob, ...] = ()
-    """Without any, the objects that serve a model: `InferenceService`."""
+    """Empty means the objects that serve a model: `InferenceService`."""
     environments: tuple[Glob, ...] = ("*",)
     models: tuple[Glob, ...] = ("*",)
     """Registered names or slugs."""
 
 
 class Policy(Value, frozen=True, kw_only=True):
-    """One rule: a CEL expression that is true for what may be merged."""
+    """One policy: a CEL expression that is true for a valid object."""
 
     id: Name
     description: Text = ""
@@ -50,16 +50,16 @@ class Policy(Value, frozen=True, kw_only=True):
     expression: Expression
     """Over `object` (as kustomize builds it), `release` (the record), `model` (name, slug), `env` (name, namespace)."""
     message: Text = ""
-    """What to say where the expression is false."""
+    """The message of the finding if the expression is false."""
     message_expression: Annotated[str, Meta(max_length=MAX_LENGTH)] = ""
-    """CEL that gives the message as text; `message` is said where it cannot."""
+    """A CEL expression that returns the message; `message` is used if it fails."""
     severity: Literal["error", "warning"] = "error"
     hint: Annotated[str, Meta(max_length=512)] = ""
-    """What to do about it."""
+    """How to fix it."""
 
 
 class Override(Value, frozen=True, kw_only=True):
-    """An exception from one policy for one model in one environment, until a day comes."""
+    """An exception from one policy for one model in one environment, until a given day."""
 
     policy: Name
     model: Text
@@ -67,18 +67,18 @@ class Override(Value, frozen=True, kw_only=True):
     environment: Text
     reason: Text
     expires: Day
-    """The last day on which it holds."""
+    """The last day on which it is in effect."""
 
 
 class PolicyFile(Value, frozen=True, kw_only=True):
-    """policies/*.yaml: rules, exceptions, or both."""
+    """policies/*.yaml: policies, overrides, or both."""
 
     policies: tuple[Policy, ...] = ()
     overrides: tuple[Override, ...] = ()
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """A policy and where it is written; `line` is that of the expression."""
+class LocatedPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """A policy and its location; `line` is the line of the expression."""
 
     policy: Policy
     file: str
@@ -90,33 +90,32 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         return f"policy/{self.policy.id}"
 
     @property
-    def place(self) -> str:
-        """For people."""
+    def location(self) -> str:
+        """The location as text."""
         return f"{self.file}:{self.line}"
 
 
-class Waiver(msgspec.Struct, frozen=True, kw_only=True):
-    """An override and where it is written."""
+class LocatedOverride(msgspec.Struct, frozen=True, kw_only=True):
+    """An override and its location."""
 
     override: Override
     file: str
     line: int
 
 
-class Subject(msgspec.Struct, frozen=True, kw_only=True):
-    """One built object, and what it was built for."""
+class PolicyObject(msgspec.Struct, frozen=True, kw_only=True):
+    """One built object, and the model and environment that it was built for. `name` is the registered model's."""
 
-    item: Manifest
+    manifest: Manifest
     slug: str
     name: str
-    """The registered model's."""
     environment: str
     namespace: str
     release: Release
 
-    def about(self, match: Match) -> bool:
-        """Whether a policy is about it."""
-        kind = str(self.item.get("kind", ""))
+    def matches(self, match: Match) -> bool:
+        """Whether a policy checks it."""
+        kind = str(self.manifest.get("kind", ""))
         return (
             any(fnmatchcase(kind, glob) for glob in match.kinds or backends.main_kinds())
             and any(fnmatchcase(self.environment, glob) for glob in match.environments)
@@ -124,25 +123,26 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def variables(self) -> Variables:
-        """What an expression sees; a record's empty fields are there, so that nobody needs `has` for them."""
+        """The variables of an expression. Empty fields of the record are present, so it needs no `has` for them."""
         return {
-            "object": self.item,
+            "object": self.manifest,
             "release": _complete(self.release),
             "model": {"name": self.name, "slug": self.slug},
             "env": {"name": self.environment, "namespace": self.namespace},
         }
 
-    def waived(self, waiver: Waiver, policy: str) -> bool:
-        """Whether an override is about this object and that policy."""
-        said = waiver.override
-        return said.policy == policy and said.environment == self.environment and said.model in (self.slug, self.name)
+    def is_exempt(self, override: Override, policy: str) -> bool:
+        """Whether an override exempts this object from the policy."""
+        if (override.policy, override.environment) != (policy, self.environment):
+            return False
+        return override.model in (self.slug, self.name)
 
 
 def _complete(value: object) -> object:
-    """A record with every field, also the empty ones, which its file leaves out."""
+    """A record with all fields, including the empty ones, which its file leaves out."""
     if isinstance(value, msgspec.Struct):
         names = zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
-        return {outside: _complete(getattr(value, inside)) for inside, outside in names}
+        return {encoded: _complete(getattr(value, name)) for name, encoded in names}
     if isinstance(value, Mapping):
         return {str(key): _complete(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
@@ -152,115 +152,113 @@ def _complete(value: object) -> object:
 
 _BOUND = re.compile(r"\.(?:all|exists|exists_one|existsOne|map|filter)\(\s*([A-Za-z_]\w*)\s*,")
 _TYPES = frozenset("int uint double bool string bytes list map null_type type timestamp duration dyn".split())
-_SPACES = frozenset(("math", "sets", "strings", "base64", "lists", "optional"))
+_LIBRARIES = frozenset(("math", "sets", "strings", "base64", "lists", "optional"))
 
 
-def readable(expression: str, answer: Answer) -> str:
-    """What is wrong with an expression before it meets an object (`answer` to NOTHING wanted); empty where nothing."""
-    if answer.ending is not Ending.DONE:
-        return answer.problem
-    known = {*VARIABLES, *_BOUND.findall(expression), *_TYPES, *_SPACES}
-    strange = sorted(set(answer.variables) - known)
-    if strange:
-        return f"{strange[0]!r} is not known; there are {', '.join(VARIABLES)}"
-    return f"the function {answer.unknown[0]}() is not known" if answer.unknown else ""
+def explain_invalid(expression: str, names: EvaluationResult) -> str:
+    """Why an expression is invalid for every object; empty if it is valid. `names` is the result for Expected.NAMES."""
+    if names.status is not Status.DONE:
+        return names.problem
+    known = {*VARIABLES, *_BOUND.findall(expression), *_TYPES, *_LIBRARIES}
+    unknown = sorted(set(names.variables) - known)
+    if unknown:
+        return f"{unknown[0]!r} is unknown; the variables are {', '.join(VARIABLES)}"
+    return f"the function {names.unknown_functions[0]}() does not exist" if names.unknown_functions else ""
 
 
-def unreadable(rule: Rule, problem: str) -> Finding:
-    """The finding for a policy that cannot be asked at all."""
-    hint = "docs/how-to/write-a-policy.md shows what an expression can say"
-    message = f"policy {rule.policy.id}: {problem}"
-    return Finding(rule="policy-invalid", file=rule.file, line=rule.line, message=message, hint=hint)
+def make_invalid_finding(located: LocatedPolicy, problem: str) -> Finding:
+    """The finding about a policy with an invalid expression."""
+    hint = "fix the expression; docs/how-to/write-a-policy.md shows examples"
+    message = f"policy {located.policy.id}: {problem}"
+    return Finding(rule="policy-invalid", file=located.file, line=located.line, message=message, hint=hint)
 
 
-def judged(rule: Rule, subject: Subject, answer: Answer, said: Answer | None) -> Finding | None:
-    """What an answer means: nothing, a fault of the object, or a policy that fails on it.
+def make_finding(
+    located: LocatedPolicy, obj: PolicyObject, result: EvaluationResult, message: EvaluationResult | None
+) -> Finding | None:
+    """The finding for the result of a policy's expression; None if the object complies.
 
-    `said` is what the message expression gave. File and line are for who knows the sources.
+    `message` is the result of the message expression. The caller adds file and line.
     """
-    if answer.ending is Ending.DONE and answer.truth:
+    if result.status is Status.DONE and result.is_true:
         return None
-    policy, whole = rule.policy, subject.item
-    name = f"{whole.get('kind', 'object')} {get_at(whole, 'metadata', 'name') or 'without name'}"
-    severity = Severity(policy.severity)
-    if answer.ending is not Ending.DONE:
-        guard = " (ask for it with has(…) first)" if answer.ending is Ending.ABSENT else ""
-        return Finding(
-            rule=rule.id,
-            severity=severity,
-            message=f"{name}: the policy cannot be decided: {answer.problem}{guard}",
-            hint=f"mend the expression in {rule.place}",
-            path=".".join(mentioned(policy.expression, whole)),
-        )
-    words = said.text if said is not None and said.ending is Ending.DONE else ""
-    words = words or policy.message or policy.description or f"does not fulfil {policy.expression}"
+    policy = located.policy
+    if result.status is not Status.DONE:
+        guard = "; test for it with has(…)" if result.status is Status.MISSING else ""
+        text = f"the policy cannot be evaluated: {result.problem}{guard}"
+        hint = f"fix the expression in {located.location}"
+    else:
+        custom = message.text if message is not None and message.status is Status.DONE else ""
+        text = custom or policy.message or policy.description or f"does not comply with {policy.expression}"
+        hint = f"{policy.hint}{'; ' if policy.hint else ''}the policy is in {located.location}"
+    name = f"{obj.manifest.get('kind', 'object')} {get_at(obj.manifest, 'metadata', 'name') or 'without a name'}"
     return Finding(
-        rule=rule.id,
-        severity=severity,
-        message=f"{name}: {words}",
-        hint=f"{policy.hint}{'; ' if policy.hint else ''}the policy is in {rule.place}",
-        path=".".join(mentioned(policy.expression, whole)),
+        rule=located.id,
+        severity=Severity(policy.severity),
+        message=f"{name}: {text}",
+        hint=hint,
+        path=".".join(find_mentioned_path(policy.expression, obj.manifest)),
     )
 
 
 _MENTION = re.compile(r"\bobject((?:\.[A-Za-z_]\w*)+)")
 
 
-def mentioned(expression: str, item: Manifest) -> tuple[str, ...]:
-    """The deepest place of the object that the expression names and the object has; what a person would change."""
+def find_mentioned_path(expression: str, item: Manifest) -> tuple[str, ...]:
+    """The deepest path that the expression mentions and the object has: what a user would change."""
     deepest: tuple[str, ...] = ()
-    for found in _MENTION.finditer(expression):
-        steps = tuple(found[1].removeprefix(".").split("."))
+    for mention in _MENTION.finditer(expression):
+        steps = tuple(mention[1].removeprefix(".").split("."))
         while steps and get_at(item, *steps) is None:
             steps = steps[:-1]
         deepest = max(deepest, steps, key=len)
     return deepest
 
 
-def misplaced(
-    waivers: Sequence[Waiver],
-    rules: Sequence[Rule],
+def find_invalid_overrides(
+    overrides: Sequence[LocatedOverride],
+    policies: Sequence[LocatedPolicy],
     models: Mapping[str, str],
     environments: Sequence[str],
     today: date,
-) -> Iterator[tuple[Waiver, Finding]]:
-    """Every override that does not hold, and why: over, or about what is not there.
+) -> Iterator[tuple[LocatedOverride, Finding]]:
+    """Every override that has no effect, and why: it has expired, or names something that does not exist.
 
-    `models` is slug to registered name.
+    `models` maps slug to registered name.
     """
-    for waiver in waivers:
-        said = waiver.override
+    for located in overrides:
+        override = located.override
         known = {
-            "policy": (said.policy, {rule.policy.id for rule in rules}),
-            "model": (said.model, {*models, *models.values()}),
-            "environment": (said.environment, set(environments)),
+            "policy": (override.policy, {other.policy.id for other in policies}),
+            "model": (override.model, {*models, *models.values()}),
+            "environment": (override.environment, set(environments)),
         }
-        strange = [f"no {what} {word!r}" for what, (word, there) in known.items() if word not in there]
-        last = _day(said.expires)
-        if strange:
-            message, hint = f"there is {' and '.join(strange)}", "correct the name, or remove the override"
-            yield waiver, _about(waiver, Finding(rule="override-unknown", message=message, hint=hint))
+        unknown = [f"no {kind} {name!r}" for kind, (name, names) in known.items() if name not in names]
+        last = _parse_day(override.expires)
+        if unknown:
+            message, hint = f"there is {' and '.join(unknown)}", "correct the name, or remove the override"
+            yield located, _locate(located, Finding(rule="override-unknown", message=message, hint=hint))
         elif last is None:
-            message = f"{said.expires!r} is no day of the calendar"
-            yield waiver, _about(waiver, Finding(rule="override-unknown", message=message, hint="correct it"))
+            message = f"expires is {override.expires!r}, which is not a day of the calendar"
+            yield located, _locate(located, Finding(rule="override-unknown", message=message, hint="correct the day"))
         elif last < today:
-            message = f"the override of {said.policy} ended on {said.expires}: {said.reason}"
-            hint = "solve what the policy asks for, then remove it; or ask its reviewers for a new day"
-            yield waiver, _about(waiver, Finding(rule="override-expired", message=message, hint=hint))
+            message = f"the override of {override.policy} expired on {override.expires}: {override.reason}"
+            hint = "comply with the policy and remove the override, or agree on a new day with the policy's owners"
+            yield located, _locate(located, Finding(rule="override-expired", message=message, hint=hint))
 
 
-def unused(waiver: Waiver) -> Finding:
-    """For an override that nothing needs."""
-    message = f"the override of {waiver.override.policy} is not needed: the policy holds without it"
-    hint = "remove it"
-    return _about(waiver, Finding(rule="override-unused", severity=Severity.WARNING, message=message, hint=hint))
+def make_unused_finding(located: LocatedOverride) -> Finding:
+    """The finding about an override that no object needs."""
+    message = f"the override of {located.override.policy} is not needed: the objects comply without it"
+    finding = Finding(rule="override-unused", severity=Severity.WARNING, message=message, hint="remove the override")
+    return _locate(located, finding)
 
 
-def _about(waiver: Waiver, finding: Finding) -> Finding:
-    return msgspec.structs.replace(finding, file=waiver.file, line=waiver.line)
+def _locate(located: LocatedOverride, finding: Finding) -> Finding:
+    return msgspec.structs.replace(finding, file=located.file, line=located.line)
 
 
-def _day(text: str) -> date | None:
+def _parse_day(text: str) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError:

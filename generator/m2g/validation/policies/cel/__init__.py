@@ -1,7 +1,7 @@
-"""The one door to the CEL library: it works in a process of its own, with bounds on time and memory.
+"""Evaluate CEL expressions in a separate process, with limits on time and memory.
 
-The library is compiled code: an endless expression could not be stopped in this process, and some input makes it end
-the process (a chain of 20,000 operators overflows its stack). docs/decisions tells why this library.
+The library is compiled code: this process could not stop an endless expression, and some input crashes the process
+(a chain of 20,000 operators overflows its stack). docs/decisions explains the choice of the library.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 
 from m2g.core import process
 from m2g.core.errors import OutsideError
-from m2g.validation.policies.cel_types import MAX_LENGTH, Answer, Ending, Question, Variables
+from m2g.validation.policies.cel_types import MAX_LENGTH, Evaluation, EvaluationResult, Status, Variables
 
 __all__ = ["evaluate"]
 
@@ -23,69 +23,70 @@ _COMMAND = (sys.executable, "-P", "-m", "m2g.validation.policies.cel.worker")
 _ENVIRONMENT = {"RUST_BACKTRACE": "0"}
 _SECONDS = 300.0
 _BATCH = 20_000
-_DEATHS = 10
-"""How often one run may break the library before it stops to try."""
+_MAX_CRASHES = 10
+"""How many expressions may crash the worker before the rest is not evaluated."""
 
-_DECODER = msgspec.json.Decoder(Answer)
+_DECODER = msgspec.json.Decoder(EvaluationResult)
 
 
-def evaluate(scopes: Sequence[Variables], questions: Sequence[Question]) -> list[Answer]:
-    """An answer for each question, in order; nothing that an expression does raises or takes this process along.
+def evaluate(scopes: Sequence[Variables], evaluations: Sequence[Evaluation]) -> list[EvaluationResult]:
+    """The result of each evaluation, in order. An expression can neither raise an error here nor crash this process.
 
-    Raises OutsideError where the worker cannot be started, or the library is not installed.
+    Raises OutsideError if the worker cannot be started, or the library is not installed.
     """
-    answers: list[Answer | None] = [_refused(question) for question in questions]
-    broken: dict[str, Answer] = {}
+    results: list[EvaluationResult | None] = [_check_length(evaluation) for evaluation in evaluations]
+    crashed: dict[str, EvaluationResult] = {}
     while True:
-        for index, question in enumerate(questions):
-            if answers[index] is None and question.expression in broken:
-                answers[index] = broken[question.expression]
+        for index, evaluation in enumerate(evaluations):
+            if results[index] is None and evaluation.expression in crashed:
+                results[index] = crashed[evaluation.expression]
         waiting = sorted(
-            (index for index, answer in enumerate(answers) if answer is None), key=lambda index: questions[index].scope
+            (index for index, result in enumerate(results) if result is None),
+            key=lambda index: evaluations[index].scope,
         )[:_BATCH]
         if not waiting:
-            return [answer for answer in answers if answer is not None]
-        if len(broken) >= _DEATHS:
-            problem = f"was not tried: {_DEATHS} other expressions broke the CEL library"
-            broken |= {questions[index].expression: _limit(problem) for index in waiting}
+            return [result for result in results if result is not None]
+        if len(crashed) >= _MAX_CRASHES:
+            problem = f"the expression was not evaluated, because {_MAX_CRASHES} others crashed the CEL library"
+            crashed |= {evaluations[index].expression: _limit(problem) for index in waiting}
             continue
-        found, death = _ask(scopes, [questions[index] for index in waiting])
-        for index, answer in zip(waiting, found, strict=False):
-            answers[index] = answer
-        if len(found) < len(waiting):
-            broken[questions[waiting[len(found)]].expression] = _limit(death)
+        batch, cause = _run_worker(scopes, [evaluations[index] for index in waiting])
+        for index, result in zip(waiting, batch, strict=False):
+            results[index] = result
+        if len(batch) < len(waiting):
+            crashed[evaluations[waiting[len(batch)]].expression] = _limit(cause)
 
 
-def _refused(question: Question) -> Answer | None:
-    if len(question.expression) > MAX_LENGTH:
-        return _limit(f"is longer than {MAX_LENGTH} characters")
+def _check_length(evaluation: Evaluation) -> EvaluationResult | None:
+    if len(evaluation.expression) > MAX_LENGTH:
+        return _limit(f"the expression is longer than {MAX_LENGTH} characters")
     return None
 
 
-def _ask(scopes: Sequence[Variables], questions: Sequence[Question]) -> tuple[list[Answer], str]:
-    """The answers until the worker ended, and why it ended early."""
-    used = sorted({question.scope for question in questions if question.scope >= 0})
+def _run_worker(scopes: Sequence[Variables], evaluations: Sequence[Evaluation]) -> tuple[list[EvaluationResult], str]:
+    """The results until the worker ended, and why it ended early."""
+    used = sorted({evaluation.scope for evaluation in evaluations if evaluation.scope >= 0})
     place = {scope: index for index, scope in enumerate(used)} | {-1: -1}
     request = {
         "scopes": [scopes[scope] for scope in used],
-        "questions": [[place[question.scope], question.expression, question.wanted] for question in questions],
+        "evaluations": [[place[item.scope], item.expression, item.expected] for item in evaluations],
     }
     ran = process.run(
         _COMMAND, stdin=json.dumps(request, default=str).encode(), timeout=_SECONDS, environment=_ENVIRONMENT
     )
     lines = ran.stdout.split(b"\n")[:-1]
-    if not lines:  # the first says that the library is there
-        raise OutsideError(f"CEL cannot be evaluated: {ran.stderr[-300:]}", hint="install m2g again")
-    return [_DECODER.decode(line) for line in lines[1:]], _death(ran.code)
+    if not lines:  # the first line says that the library could be imported
+        raise OutsideError(f"CEL cannot be evaluated: {ran.stderr[-300:]}", hint="reinstall m2g")
+    return [_DECODER.decode(line) for line in lines[1:]], _explain_exit(ran.code)
 
 
-def _death(code: int) -> str:
+def _explain_exit(code: int) -> str:
     if code == -signal.SIGPROF:
-        return "needs more than a second of processor time"
+        return "the expression needs more than one second of processor time"
     if code == -signal.SIGABRT:
-        return "needs more memory than is allowed"
-    return "makes the CEL library fail"
+        return "the expression needs too much memory"
+    return "the expression crashes the CEL library"
 
 
-def _limit(problem: str) -> Answer:
-    return Answer(ending=Ending.LIMIT, problem=problem)
+def _limit(problem: str) -> EvaluationResult:
+    return EvaluationResult(status=Status.LIMIT, problem=problem)

@@ -1,6 +1,6 @@
-"""The process in which expressions are evaluated: one JSON request on stdin, one line for each answer on stdout.
+"""The worker process that evaluates expressions: one JSON request on stdin, one line for each result on stdout.
 
-A line is written as soon as it is known, so that whoever started this knows which expression ended the process.
+It writes each line as soon as it has the result, so that the parent knows which expression crashed it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from m2g.validation.policies.cel import functions
-from m2g.validation.policies.cel_types import Answer, Ending, Question, Variables, Wanted
+from m2g.validation.policies.cel_types import Evaluation, EvaluationResult, Expected, Status, Variables
 
 if TYPE_CHECKING:
     import cel
 
 SECONDS = 1.0
-"""Processor time of one evaluation; the usual one takes some microseconds."""
+"""Maximum processor time of one evaluation; usually it takes a few microseconds."""
 MEMORY = 2 << 30
 
 _TOKEN = re.compile(
@@ -37,45 +37,45 @@ _NAME = re.compile(r"Undefined variable or function: '([^']*)'")
 _FUNCTION = re.compile(
     r"Function '([^']*)' error: (?:Python function call failed: \w+: )?(.*?)\.? Check func", re.DOTALL
 )
-_SPELLED = {functions.SIZE: "size"}
+_DISPLAY_NAMES = {functions.SIZE: "size"}
 _COMPILE_ERRORS = (ValueError, TypeError, RuntimeError)
 
 
 class _Request(msgspec.Struct, frozen=True):
     scopes: list[dict[str, object]]
-    questions: list[tuple[int, str, Wanted]]
+    evaluations: list[tuple[int, str, Expected]]
 
 
 def main() -> None:
-    """Answer all that is asked; ends by SIGPROF where one answer takes too long."""
-    _bound_memory()
-    evaluator = _Evaluator(_library())
+    """Evaluate all expressions of the request. SIGPROF ends the process if one of them takes too long."""
+    _limit_memory()
+    evaluator = _Evaluator(_import_library())
     sys.stdout.write("ready\n")
-    sys.stdout.flush()  # the first expression may already end the process
+    sys.stdout.flush()  # the first expression may already crash the process
     request = msgspec.convert(json.load(sys.stdin.buffer), _Request)
-    for scope, expression, wanted in request.questions:
+    for scope, expression, expected in request.evaluations:
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
-        question = Question(expression=expression, wanted=wanted, scope=scope)
-        answer = evaluator.answer(question, request.scopes[scope] if scope >= 0 else {})
+        evaluation = Evaluation(expression=expression, expected=expected, scope=scope)
+        result = evaluator.evaluate(evaluation, request.scopes[scope] if scope >= 0 else {})
         signal.setitimer(signal.ITIMER_PROF, 0)
-        sys.stdout.write(json.dumps(msgspec.to_builtins(answer)) + "\n")
+        sys.stdout.write(json.dumps(msgspec.to_builtins(result)) + "\n")
         sys.stdout.flush()
 
 
-def _library() -> ModuleType:
-    """The library without its command line, whose import takes four times as long as all else."""
+def _import_library() -> ModuleType:
+    """The library without its command line, whose import takes four times as long as all the rest."""
     sys.modules["cel.cli"] = ModuleType("cel.cli")
     import cel
 
     return cel
 
 
-def _bound_memory() -> None:
+def _limit_memory() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_AS)
     limit = MEMORY if most == resource.RLIM_INFINITY else min(MEMORY, most)
     try:
         resource.setrlimit(resource.RLIMIT_AS, (limit, most))
-    except (ValueError, OSError):  # macOS takes no limit; the one on time holds
+    except (ValueError, OSError):  # macOS has no such limit; the time limit still applies
         return
 
 
@@ -84,52 +84,52 @@ class _Evaluator:
 
     def __init__(self, library: ModuleType) -> None:
         self._library = library
-        self._functions = functions.table(library)
-        self._programs: dict[str, cel.Program | Answer] = {}
+        self._functions = functions.make_table(library)
+        self._programs: dict[str, cel.Program | EvaluationResult] = {}
         self._scope = -2
         self._context: cel.Context | None = None
 
-    def answer(self, question: Question, variables: Variables) -> Answer:
-        program = self._compiled(question.expression)
-        if isinstance(program, Answer):
+    def evaluate(self, evaluation: Evaluation, variables: Variables) -> EvaluationResult:
+        program = self._compile(evaluation.expression)
+        if isinstance(program, EvaluationResult):
             return program
-        if question.wanted is Wanted.NOTHING:
+        if evaluation.expected is Expected.NAMES:
             used = program.references()
             known = functions.NATIVE.union(*(name.split(".") for name in self._functions))
             unknown = [name for name in used["functions"] if name.isidentifier() and name not in known]
-            return Answer(variables=tuple(used["variables"]), unknown=tuple(unknown))
+            return EvaluationResult(variables=tuple(used["variables"]), unknown_functions=tuple(unknown))
         try:
-            if self._scope != question.scope:
+            if self._scope != evaluation.scope:
                 self._context = self._library.Context(dict(variables), self._functions)
-                self._scope = question.scope
-            return _typed(program.execute(self._context), question.wanted)
+                self._scope = evaluation.scope
+            return _check_type(program.execute(self._context), evaluation.expected)
         except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError, MemoryError) as error:
-            return _failed(error)
+            return _explain_failure(error)
 
-    def _compiled(self, expression: str) -> cel.Program | Answer:
+    def _compile(self, expression: str) -> cel.Program | EvaluationResult:
         if expression not in self._programs:
             try:
-                self._programs[expression] = self._library.compile(_own_size(expression))
+                self._programs[expression] = self._library.compile(_replace_size(expression))
             except _COMPILE_ERRORS as error:
-                self._programs[expression] = _unreadable(str(error))
+                self._programs[expression] = _explain_syntax(str(error))
         return self._programs[expression]
 
 
-def _own_size(expression: str) -> str:
-    """`size` counts bytes in the library where CEL counts characters, and a function of ours cannot take its name."""
-    return _TOKEN.sub(lambda found: found["kept"] or functions.SIZE, expression)
+def _replace_size(expression: str) -> str:
+    """The library's `size` counts bytes instead of characters, and a function of ours cannot have the same name."""
+    return _TOKEN.sub(lambda token: token["kept"] or functions.SIZE, expression)
 
 
-def _typed(value: object, wanted: Wanted) -> Answer:
-    if wanted is Wanted.TRUTH and isinstance(value, bool):
-        return Answer(truth=value)
-    if wanted is Wanted.TEXT and isinstance(value, str):
-        return Answer(text=value[:2000])
-    words = {Wanted.TRUTH: "true or false", Wanted.TEXT: "text"}[wanted]
-    return Answer(ending=Ending.TYPE, problem=f"gives {_described(value)}, not {words}")
+def _check_type(value: object, expected: Expected) -> EvaluationResult:
+    if expected is Expected.BOOL and isinstance(value, bool):
+        return EvaluationResult(is_true=value)
+    if expected is Expected.TEXT and isinstance(value, str):
+        return EvaluationResult(text=value[:2000])
+    wanted = {Expected.BOOL: "true or false", Expected.TEXT: "a string"}[expected]
+    return EvaluationResult(status=Status.TYPE, problem=f"the expression returns {_describe(value)}, not {wanted}")
 
 
-def _described(value: object) -> str:
+def _describe(value: object) -> str:
     match value:
         case None:
             return "null"
@@ -143,35 +143,35 @@ def _described(value: object) -> str:
             return f"a {type(value).__name__}"
 
 
-def _unreadable(text: str) -> Answer:
-    found = _SYNTAX.search(text)
-    if found is None:
-        return Answer(ending=Ending.SYNTAX, problem=text.splitlines()[0][:200] if text else "is not CEL")
-    problem = found[3].replace(functions.SIZE, "size").split(" expecting {")[0]
+def _explain_syntax(text: str) -> EvaluationResult:
+    match = _SYNTAX.search(text)
+    if match is None:
+        problem = text.splitlines()[0][:200] if text else "the expression is not valid CEL"
+        return EvaluationResult(status=Status.SYNTAX, problem=problem)
+    problem = match[3].replace(functions.SIZE, "size").split(" expecting {")[0]
     if problem.startswith("unsupported syntax"):
-        return Answer(ending=Ending.UNSUPPORTED, problem=f"{problem}, which the CEL library does not know")
-    where = f"line {found[1]}, " if found[1] != "1" else ""
-    return Answer(ending=Ending.SYNTAX, problem=f"{problem} ({where}column {found[2]})")
+        return EvaluationResult(status=Status.UNSUPPORTED, problem=f"the CEL library does not support it: {problem}")
+    line = f"line {match[1]}, " if match[1] != "1" else ""
+    return EvaluationResult(status=Status.SYNTAX, problem=f"{problem} ({line}column {match[2]})")
 
 
-def _failed(error: Exception) -> Answer:
+def _explain_failure(error: Exception) -> EvaluationResult:
     text = str(error)
     name, function = _NAME.search(text), _FUNCTION.search(text)
     match error:
         case KeyError():
-            problem = f"there is no field {error.args[0]!r} here"
-            return Answer(ending=Ending.ABSENT, problem=problem)
+            return EvaluationResult(status=Status.MISSING, problem=f"there is no field {error.args[0]!r}")
         case LookupError() | ArithmeticError():
-            return Answer(ending=Ending.ABSENT, problem=text.splitlines()[0])
+            return EvaluationResult(status=Status.MISSING, problem=text.splitlines()[0])
         case MemoryError():
-            return Answer(ending=Ending.LIMIT, problem="needs more memory than is allowed")
+            return EvaluationResult(status=Status.LIMIT, problem="the expression needs too much memory")
         case _ if name:
-            return Answer(ending=Ending.NAME, problem=f"{name[1]!r} is not known")
+            return EvaluationResult(status=Status.NAME, problem=f"{name[1]!r} is unknown")
         case _ if function:
-            where = _SPELLED.get(function[1], function[1])
-            return Answer(ending=Ending.TYPE, problem=f"{where}(): {' '.join(function[2].split())[:200]}")
+            called = _DISPLAY_NAMES.get(function[1], function[1])
+            return EvaluationResult(status=Status.TYPE, problem=f"{called}(): {' '.join(function[2].split())[:200]}")
         case _:
-            return Answer(ending=Ending.TYPE, problem=(text.splitlines() or [""])[0].split(". ")[0][:200])
+            return EvaluationResult(status=Status.TYPE, problem=(text.splitlines() or [""])[0].split(". ")[0][:200])
 
 
 if __name__ == "__main__":
