@@ -45,3 +45,19 @@ def test_the_house_has_few_verbs() -> None:
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     assert all(line.startswith("  make ") for line in listed)
     assert len(listed) <= 9
+
+
+def test_only_the_layout_knows_the_paths_of_a_repository() -> None:
+    spelled = re.compile(r"^(models|fleet)/|/(overlays|releases|requests|custom)/")
+    found = [
+        f"{module.relative_to(ROOT)}:{node.lineno}"
+        for module in MODULES
+        if module != ROOT / "generator/m2g/repository/layout.py"
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.JoinedStr) and spelled.search("".join(map(_literal, node.values)))
+    ]
+    assert found == [], "build a path by repository/layout"
+
+
+def _literal(part: ast.expr) -> str:
+    return str(part.value) if isinstance(part, ast.Constant) else "{}"

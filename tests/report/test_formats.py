@@ -158,3 +158,13 @@ def _conforms(element: Element) -> None:
     assert {child.tag for child in element} <= children, element.tag
     for child in element:
         _conforms(child)
+
+
+def test_junit_names_a_models_tests_by_its_slug() -> None:
+    overlay = "models/wine-quality/overlays/prod"
+    finding = Finding(
+        rule="schema", file=f"{overlay}/patch.yaml", message="x", model="wine quality", environment="prod"
+    )
+    root = fromstring(junit.render([finding], [overlay], "1 error"))
+    cases = [(suite.get("name"), case.get("name"), len(case)) for suite in root for case in suite.findall("testcase")]
+    assert cases == [("repository", "m2g.yaml", 0), ("wine-quality", overlay, 1)]

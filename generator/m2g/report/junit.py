@@ -10,6 +10,7 @@ from m2g.core.finding import Finding, Severity
 from m2g.core.sanitize import make_visible
 from m2g.report.gitlab import DEFAULT_FILE
 from m2g.report.layout import format_message, join_lines
+from m2g.repository import layout
 
 _LONG = 2000
 _NOBODY = "repository"
@@ -35,12 +36,13 @@ def render(findings: Sequence[Finding], overlays: Sequence[str], verdict: str) -
 def _suites(findings: Sequence[Finding], overlays: Sequence[str]) -> dict[str, dict[str, list[Finding]]]:
     suites: dict[str, dict[str, list[Finding]]] = {_NOBODY: {DEFAULT_FILE: []}}
     for overlay in overlays:
-        suites.setdefault(overlay.split("/")[1], {})[overlay] = []
+        place = layout.parse_path(overlay)
+        suites.setdefault(place.slug if place else _NOBODY, {})[overlay] = []
     for item in findings:
-        test = item.file or DEFAULT_FILE
-        if item.model and item.environment:
-            test = f"models/{item.model}/overlays/{item.environment}"
-        suites.setdefault(item.model or _NOBODY, {}).setdefault(test, []).append(item)
+        place = layout.parse_path(item.file)
+        slug = place.slug if place else item.model
+        test = layout.overlay(slug, item.environment) if slug and item.environment else item.file or DEFAULT_FILE
+        suites.setdefault(slug or _NOBODY, {}).setdefault(test, []).append(item)
     return suites
 
 
