@@ -39,10 +39,10 @@ def format_title(change: Change) -> str:
             return f"version {change.before or 'none'} → {change.after or 'none'}"
 
 
-def format_contract(found: Contract) -> str:
+def format_contract(contract: Contract) -> str:
     """The verdict on the signature."""
-    unsigned = found.verdict == "unknown" and not found.reasons
-    return "unknown: neither version has a signature" if unsigned else str(found.verdict)
+    unsigned = contract.verdict == "unknown" and not contract.reasons
+    return "unknown: neither version has a signature" if unsigned else str(contract.verdict)
 
 
 def format_metric(metric: Metric, kind: ChangeKind = ChangeKind.CHANGED) -> str:
