@@ -82,7 +82,7 @@ def test_a_protocol_that_the_server_does_not_speak_is_said(root: Path) -> None:
         (("column",), "did you mean columns?"),
         (("chat", "--env", "prod"), "choose an environment that has one: --env dev"),
         (("chat", "--env", "test"), "m2g.yaml has no environment 'test'"),
-        (("contradicting",), "column 'alcohol': it is double, and \"much\" is none"),
+        (("contradicting",), "column 'alcohol': it is double, but the value is \"much\""),
         (("unsigned", "--body"), "no signature and no input example"),
     ],
 )
