@@ -50,26 +50,26 @@ def prepare_call(options: CallOptions, folder: Path) -> SampleRequest:
     """
     repository = load.read_repository(configuration.find_root(folder))
     slug, release = _find_release(repository, options)
-    chosen = choose_serving(repository, slug, release)
+    choice = choose_serving(repository, slug, release)
     serving, _ = resolve_serving(repository, slug, release)
-    protocol = options.protocol or chosen.protocol
+    protocol = options.protocol or choice.protocol
     if release.mlmodel is None:
         hint = "log the model with mlflow.<flavor>.log_model, register that version, and run: m2g render"
         raise InputError(
             f"{release.model} version {release.version} has no MLmodel file, so its inputs are not known", hint=hint
         )
     mlmodel = release.mlmodel if repository.config.requests.values == "example" else drop_example(release.mlmodel)
-    made = _request(mlmodel, protocol, release)
-    notes = list(made.notes)
-    if protocol not in _PROTOCOLS[chosen.profile]:
-        supported = " and ".join(_PROTOCOLS[chosen.profile])
+    request = _make_request(mlmodel, protocol, release)
+    notes = list(request.notes)
+    if protocol not in _PROTOCOLS[choice.profile]:
+        supported = " and ".join(_PROTOCOLS[choice.profile])
         notes.insert(
-            0, f"{release.environment} uses the profile {chosen.profile}, whose server supports only {supported}"
+            0, f"{release.environment} uses the profile {choice.profile}, whose server supports only {supported}"
         )
-    if chosen.profile == "huggingface":
+    if choice.profile == "huggingface":
         notes.append("a model that generates text answers at /openai/v1/chat/completions and /openai/v1/completions")
     backend = BACKENDS[serving.backend]
-    target = Endpoint(
+    endpoint = Endpoint(
         slug=slug,
         namespace=repository.config.environments[release.environment].namespace,
         path=find_path(slug, protocol),
@@ -79,24 +79,24 @@ def prepare_call(options: CallOptions, folder: Path) -> SampleRequest:
     command = (*options.command, slug, "--env", release.environment)
     if options.protocol:
         command = (*command, "--protocol", protocol)
-    body = (*command, "--body") if made.body else "request.json"
+    body = (*command, "--body") if request.body else "request.json"
     return SampleRequest(
         model=release.model,
         slug=slug,
         environment=release.environment,
         model_version=release.version,
-        profile=chosen.profile,
+        profile=choice.profile,
         protocol=protocol,
-        path=target.path,
-        body=made.body,
-        origin=made.origin,
+        path=endpoint.path,
+        body=request.body,
+        origin=request.origin,
         notes=tuple(notes),
-        ingress=backend.ingress(target, body),
-        port_forward=backend.port_forward(target, body),
+        ingress=backend.ingress(endpoint, body),
+        port_forward=backend.port_forward(endpoint, body),
     )
 
 
-def _request(mlmodel: Mlmodel, protocol: Protocol, release: Release) -> Request:
+def _make_request(mlmodel: Mlmodel, protocol: Protocol, release: Release) -> Request:
     try:
         return make_request(mlmodel, protocol)
     except InputError as error:

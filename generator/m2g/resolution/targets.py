@@ -240,7 +240,7 @@ def _unprintable(name: str, bad: str) -> Finding:
 def _collision(slug: str, name: str, names: Sequence[str]) -> Finding:
     return Finding(
         rule="slug-collision",
-        file="m2g.yaml",
+        file=layout.CONFIG,
         path="models.slugs",
         model=name,
         message=f"{' and '.join(repr(n) for n in names)} map to the same slug {slug!r}",

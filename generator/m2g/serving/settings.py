@@ -18,7 +18,7 @@ from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.interning import canonical
 from m2g.core.model import Release, Value
-from m2g.repository.layout import model_yaml
+from m2g.repository import layout
 from m2g.serving.backends import BACKENDS
 from m2g.serving.batch_run import BatchRun
 from m2g.serving.spec import Serving, find_contradictions
@@ -50,11 +50,11 @@ def collect_layers(
     An empty `environment` gives the layers that apply to every environment (those of the base). A model.yaml without
     settings adds no layer, so models without settings of their own share one cached result.
     """
-    result = [Layer(settings=config.defaults, file="m2g.yaml", place="defaults")]
+    result = [Layer(settings=config.defaults, file=layout.CONFIG, place="defaults")]
     if environment:
         env = config.environments[environment]
-        result.append(Layer(settings=env.settings, file="m2g.yaml", place=f"environments.{environment}.settings"))
-    file = model_yaml(slug)
+        result.append(Layer(settings=env.settings, file=layout.CONFIG, place=f"environments.{environment}.settings"))
+    file = layout.model_yaml(slug)
     if intent.settings != _NOTHING:
         result.append(Layer(settings=intent.settings, file=file, place="settings", bounded=True))
     pin = intent.environments.get(environment)
@@ -144,7 +144,7 @@ def _locate(finding: Finding, layers: Sequence[Layer]) -> Finding:
         if layer.tag:
             return _tag_finding(layer.tag, str(_get_at(layer.settings, finding.path)), finding.message)
         return msgspec.structs.replace(finding, file=layer.file, path=f"{layer.place}.{finding.path}")
-    return msgspec.structs.replace(finding, file="m2g.yaml", path=f"defaults.{finding.path}")
+    return msgspec.structs.replace(finding, file=layout.CONFIG, path=f"defaults.{finding.path}")
 
 
 def _check_quantities(layer: Layer) -> Iterator[Finding]:
