@@ -45,9 +45,9 @@ class ValidateOptions(Value, frozen=True, kw_only=True):
 def validate(
     root: Path, options: ValidateOptions, *, progress: kustomize.Progress = lambda what, done, total: None
 ) -> Report:
-    """Check the repository at `root`, or what the scope is about; no registry is asked, and Git only for `against`.
+    """Check the repository at `root`, or the part in the scope. It uses no registry, and Git only for `against`.
 
-    Raises InputError for a scope or ref that matches nothing, OutsideError where kustomize or git is missing.
+    Raises InputError if the scope or the ref matches nothing, OutsideError if kustomize or git is missing.
     """
     with Cache(options.cache) as cache:
         salt = fingerprint.digest_inputs(root, cache)
@@ -82,7 +82,7 @@ def validate(
 
 
 def _list_names(fleet: Fleet, config: Config | None) -> tuple[Mapping[str, str], list[str]]:
-    """What an override may name: slug to registered name of all models, and the environments."""
+    """The names that an override may use: slug → registered name of all models, and the environments."""
     built = {environment for model in fleet for environment in model.overlays}
     return fleet.names, list(config.environments if config is not None else built)
 
@@ -199,5 +199,6 @@ def _check_scope(scope: Scope, fleet: Fleet, config: Config | None) -> None:
     ):
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(sorted(known)[:20]) or 'none'}"
+            choices = f"use one of: {', '.join(sorted(known)[:20])}" if known else "write the models first: m2g render"
+            hint = f"did you mean {near[0]}?" if near else choices
             raise InputError(f"this repository has no {kind} {name!r}", hint=hint)
