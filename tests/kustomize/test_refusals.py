@@ -286,4 +286,4 @@ def test_any_kustomization_is_read_or_refused(tmp_path: Path, content: dict[str,
     write(tmp_path, {"base/kustomization.yaml": "resources: []\n", "a/b/x.yaml": "- a\n"})
     write(tmp_path, {"a/b/kustomization.yaml": json.dumps(content)})
     graph = kustomize.GraphReader(tmp_path).read("a/b")
-    assert graph.problem or graph.kustomizations
+    assert graph.error or graph.kustomizations

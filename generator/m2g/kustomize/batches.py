@@ -26,7 +26,7 @@ def make_batches(graphs: Iterable[Graph]) -> Iterator[list[Graph]]:
     """
     waiting: list[dict[_Target, Graph]] = []
     for graph in graphs:
-        if graph.problem or not graph.batchable:
+        if graph.error or not graph.batchable:
             yield [graph]
             continue
         target = _find_target(graph)

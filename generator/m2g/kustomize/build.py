@@ -122,7 +122,7 @@ def stream_builds(
 def _start(pool: ThreadPoolExecutor, root: Path, graphs: Iterator[Graph]) -> Iterator[Future[list[BuildResult]]]:
     command: tuple[str, ...] = ()
     for batch in make_batches(graphs):
-        if not batch[0].problem:
+        if not batch[0].error:
             command = command or find_command()
         yield pool.submit(_build_batch, command, root, batch)
 
@@ -141,7 +141,7 @@ def _collect(runs: Iterator[Future[list[BuildResult]]]) -> Iterator[list[BuildRe
 def _make_result(graph: Graph) -> BuildResult:
     return BuildResult(
         folder=graph.folder,
-        error=graph.problem,
+        error=graph.error,
         hint=graph.hint,
         at=graph.at,
         kustomizations=graph.kustomizations,
@@ -153,7 +153,7 @@ def _make_result(graph: Graph) -> BuildResult:
 
 def _build_batch(command: Sequence[str], root: Path, batch: Sequence[Graph]) -> list[BuildResult]:
     """Build a batch. If it fails, build each half, until the overlay with the error is alone."""
-    if batch[0].problem:
+    if batch[0].error:
         return [_make_result(graph) for graph in batch]
     if len(batch) == 1:
         return [_build_alone(command, root, batch[0])]

@@ -52,7 +52,7 @@ class Kustomization(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True):
-    """All files of one overlay. If it must not be built, `problem` says why and `at` is the file."""
+    """All files of one overlay. If it must not be built, `error` says why and `at` is the file."""
 
     folder: str
     kustomizations: tuple[Kustomization, ...] = ()
@@ -66,7 +66,7 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the result is the same if other overlays are built by the same process."""
     single_object: Identity | None = None
     """The one object that it builds to, if its files show that."""
-    problem: str = ""
+    error: str = ""
     hint: str = ""
     at: str = ""
 
@@ -88,7 +88,7 @@ class GraphReader:
         self._paths = PathResolver(self.root)
 
     def read(self, folder: str) -> Graph:
-        """Read all files of the overlay `folder` (relative to the root). Problems become `Graph.problem`."""
+        """Read all files of the overlay `folder` (relative to the root). Problems become `Graph.error`."""
         nodes: dict[str, _Node] = {}
         if len(self._nodes) > _KEPT:
             self._nodes.clear()
@@ -103,7 +103,7 @@ class GraphReader:
             if plugins:
                 self._reject_urls(files)
         except InvalidKustomization as error:
-            return Graph(folder=folder, problem=error.message, hint=error.hint, at=error.file)
+            return Graph(folder=folder, error=error.message, hint=error.hint, at=error.file)
         return Graph(
             folder=folder,
             kustomizations=kustomizations,

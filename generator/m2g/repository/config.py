@@ -73,8 +73,8 @@ def read_intents(root: Path) -> tuple[dict[str, ModelIntent], list[Finding]]:
     intents: dict[str, ModelIntent] = {}
     findings: list[Finding] = []
     for slug in list_slugs(root):
-        intent, problems = read_intent(root, ModelFolder(slug=slug, files={}))
-        findings += problems
+        intent, new_findings = read_intent(root, ModelFolder(slug=slug, files={}))
+        findings += new_findings
         if intent is not None:
             intents[slug] = intent
     return intents, findings
@@ -174,10 +174,10 @@ def _compile(kind: type[Config] | type[ModelIntent]) -> tuple[dict[str, object],
     return schema, jsonschema_rs.validator_for(schema)
 
 
-_Problem = tuple[tuple[str, ...], str, str]
+_Contradiction = tuple[tuple[str, ...], str, str]
 
 
-def _find_contradictions(config: Config) -> Iterator[_Problem]:
+def _find_contradictions(config: Config) -> Iterator[_Contradiction]:
     if not config.environments:
         yield ("environments",), "no environments are defined", "add one, such as prod: {namespace: models-prod}"
     if config.registry.uri is not UNSET and "@" in config.registry.uri.partition("://")[2].partition("/")[0]:
@@ -209,7 +209,7 @@ def _find_contradictions(config: Config) -> Iterator[_Problem]:
         by_slug[slug] = name
 
 
-def _check_follow(path: tuple[str, ...], follow: Follow) -> Iterator[_Problem]:
+def _check_follow(path: tuple[str, ...], follow: Follow) -> Iterator[_Contradiction]:
     """MLflow's rules for aliases: `[\\w-]+`, but `latest` and versions such as `v1` are reserved."""
     if follow.alias is not UNSET and not re.fullmatch(r"[\w-]+", follow.alias):
         yield (*path, "alias"), f"{follow.alias!r} is not a valid alias", "use letters, digits, '_' and '-'"
@@ -219,7 +219,7 @@ def _check_follow(path: tuple[str, ...], follow: Follow) -> Iterator[_Problem]:
         yield (*path, "tag"), f"{follow.tag!r} has no tag key", "write key or key=value"
 
 
-def _check_bound(path: str, bound: Bound) -> Iterator[_Problem]:
+def _check_bound(path: str, bound: Bound) -> Iterator[_Contradiction]:
     for limit in (bound.min, bound.max):
         if limit is not UNSET:
             try:

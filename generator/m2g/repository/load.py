@@ -45,10 +45,10 @@ class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
 def read_model(root: Path, folder: ModelFolder, known: KnownFolders, *, up_to_date: bool) -> LoadedModel:
     """Read one model. `up_to_date` means that its folder is known to be exactly what render would write."""
     records, findings = read_records(root, folder, trusted=up_to_date)
-    intent, problems = known.read_intent(root, folder)
+    intent, new_findings = known.read_intent(root, folder)
     paths = (*folder.files, *folder.special_files)
     components = frozenset(key for path in paths if (key := layout.parse_component_path(path)) is not None)
-    return LoadedModel(records=records, intent=intent, components=components, findings=[*findings, *problems])
+    return LoadedModel(records=records, intent=intent, components=components, findings=[*findings, *new_findings])
 
 
 def _read(root: Path, config: Config, known: KnownFolders) -> LoadedRepository:
@@ -75,7 +75,7 @@ def _read(root: Path, config: Config, known: KnownFolders) -> LoadedRepository:
             up_to_date.add(folder.slug)
     findings += configuration.find_unknown_environments(config, intents)
     findings += find_misplaced(config, records)
-    described, problems = runtimes.read(root)
+    described, new_findings = runtimes.read(root)
     repository = Repository(
         config=config,
         records=records,
@@ -86,7 +86,7 @@ def _read(root: Path, config: Config, known: KnownFolders) -> LoadedRepository:
         slugs=frozenset(slugs),
         up_to_date=frozenset(up_to_date),
     )
-    return LoadedRepository(repository=repository, digests=digests, findings=(*findings, *problems))
+    return LoadedRepository(repository=repository, digests=digests, findings=(*findings, *new_findings))
 
 
 def read_folders(root: Path, slugs: Collection[str]) -> Iterator[ModelFolder]:

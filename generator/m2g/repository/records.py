@@ -27,9 +27,9 @@ def read_all(root: Path) -> tuple[dict[Key, Release], list[Finding]]:
     records: dict[Key, Release] = {}
     findings: list[Finding] = []
     for slug in list_slugs(root):
-        releases, problems = read_records(root, read_part(root, slug, layout.RELEASES))
+        releases, new_findings = read_records(root, read_part(root, slug, layout.RELEASES))
         records |= {(slug, environment): release for environment, release in releases.items()}
-        findings += problems
+        findings += new_findings
     return records, findings
 
 

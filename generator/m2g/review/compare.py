@@ -132,7 +132,7 @@ def _find_changed(old: _Unbuilt, new: _Unbuilt, keys: Collection[Key], changed: 
 
 
 def _may_differ(graph: kustomize.Graph, changed: Collection[str]) -> bool:
-    return bool(graph.problem) or graph.linked or graph.plugins or not graph.files.keys().isdisjoint(changed)
+    return bool(graph.error) or graph.linked or graph.plugins or not graph.files.keys().isdisjoint(changed)
 
 
 def _build(
