@@ -18,6 +18,7 @@ from m2g.core.errors import InputError, M2gError
 from m2g.core.stamp import check_stamp, stamp, strip_stamp
 from m2g.inference import drop_example, make_request
 from m2g.repository import config, layout, records
+from m2g.repository.yaml_edit import Add, Remove, Set, edit_yaml
 from m2g.validation.policies import load
 from m2g.validation.schemas import repository_schemas
 
@@ -58,6 +59,21 @@ def _config(root: Path, content: bytes) -> object:
 def _model_yaml(root: Path, content: bytes) -> object:
     put(root, "models/wine/model.yaml", content)
     return config.read_intents(root)
+
+
+def _edit(_root: Path, content: bytes) -> object:
+    """`edit_yaml` reads its own result; it may refuse an edit, and nothing else."""
+    path = ("environments", "prod", "version")
+    edits = (
+        Set(path=path, value=1),
+        Remove(path=path),
+        Add(path=("settings", "env"), value={"a": [1]}),
+        Remove(path=("a",)),
+    )
+    for edit in edits:
+        with contextlib.suppress(M2gError):
+            edit_yaml("models/wine/model.yaml", content, [edit])
+    return None
 
 
 def _record(root: Path, content: bytes) -> object:
@@ -132,6 +148,7 @@ TARGETS: Mapping[str, Target] = {
     "document": _document,
     "m2g.yaml": _config,
     "model.yaml": _model_yaml,
+    "edit": _edit,
     "record": _record,
     "stamp": _stamp,
     "MLmodel": _mlmodel,

@@ -86,9 +86,13 @@ class _Writer:
     def __init__(self, draw: st.DrawFn) -> None:
         self._draw = draw
         self.found: list[tuple[str, Path]] = []
+        self._kept: Path | None = None
 
     def put(self, line: str, owner: Path) -> None:
-        self.found.append((line, owner))
+        """Empty lines after a text with `+` are its own."""
+        if line:
+            self._kept = None
+        self.found.append((line, owner if self._kept is None else self._kept))
 
     def mapping(self, indent: int, path: Path, depth: int) -> bool:
         """Says whether the last line is one of a block of text."""
@@ -178,8 +182,7 @@ class _Writer:
         inner = " " * (indent + self._draw(st.integers(1, 4)))
         for words in self._draw(st.sampled_from([["x"], ["x", "", "  y # no comment"], ["- a: 1", "b"]])):
             self.put(inner + words if words else "", path)
-        for _ in range(self._draw(st.integers(0, 2)) if header == "|+" else 0):
-            self.put("", path)
+        self._kept = path if header == "|+" else None
         return True
 
 
