@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.apiserver.judges import Judges
-from tests.support.apiserver.judges import judges as both
 from tests.support.apiserver.server import ASSETS
+from tests.support.apiserver.validators import Validators, start_both
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -34,9 +33,9 @@ def programs() -> Path:
 
 
 @pytest.fixture(scope="module")
-def judges(request: pytest.FixtureRequest, programs: Path) -> Iterator[Judges]:
+def validators(request: pytest.FixtureRequest, programs: Path) -> Iterator[Validators]:
     """A server and our schemas for the KServe version that is the parameter; one server at a time."""
     assert programs.is_dir()
     kserve: str = request.param
-    with both(kserve) as found:
+    with start_both(kserve) as found:
         yield found

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from m2g.validation.schemas import Catalogue
-from tests.support.apiserver.judges import Judges
 from tests.support.apiserver.server import ASSETS
+from tests.support.apiserver.validators import Validators
 from tests.support.corpus import Case, cases
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(900), pytest.mark.slow]
@@ -34,11 +34,11 @@ def _write(taken: dict[str, bool]) -> None:
     path.write_text(json.dumps(whole, indent=1, sort_keys=True))
 
 
-@pytest.mark.parametrize("judges", Catalogue().list_kserve_versions(), indirect=True)
-def test_the_server_refuses_what_breaks_a_schema_and_nothing_else(judges: Judges) -> None:
-    mine = [case for case in CASES if case.given.kserve == judges.kserve]
+@pytest.mark.parametrize("validators", Catalogue().list_kserve_versions(), indirect=True)
+def test_the_server_refuses_what_breaks_a_schema_and_nothing_else(validators: Validators) -> None:
+    mine = [case for case in CASES if case.given.kserve == validators.kserve]
     assert mine
-    answers = {case.name: judges.server.judge(case.manifest) for case in mine}
+    answers = {case.name: validators.server.check(case.manifest) for case in mine}
     _write({name: answer.accepted for name, answer in answers.items()})
     surprises = {
         case.name: answers[case.name].message or "is taken"

@@ -26,13 +26,13 @@ def _commands(folder: Path) -> list[str]:
     return [line for line in done.stdout.splitlines() if line.startswith(str(ASSETS)) and str(folder) in line]
 
 
-def test_a_server_judges_on_loopback_and_leaves_nothing() -> None:
+def test_a_server_answers_on_loopback_and_leaves_nothing() -> None:
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"a": "b"}}
     with contextlib.suppress(ZeroDivisionError), serve() as server:
         assert server.address.startswith("https://127.0.0.1:")
-        assert server.judge(config).accepted
-        assert "dataa" in server.judge({**config, "dataa": {}}).message
-        assert not server.judge({**config, "kind": "ConfigMaps"}).accepted
+        assert server.check(config).accepted
+        assert "dataa" in server.check({**config, "dataa": {}}).message
+        assert not server.check({**config, "kind": "ConfigMaps"}).accepted
         assert len(_commands(server.folder)) == 2
         raise ZeroDivisionError
     assert not server.folder.exists()

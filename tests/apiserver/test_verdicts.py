@@ -1,4 +1,4 @@
-"""The API server, with CRDs made from our schemas, judges as our schemas do; each exception has a reason."""
+"""The API server, with CRDs made from our schemas, decides as our schemas do; each exception has a reason."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import NamedTuple
 import pytest
 
 from tests.support.apiserver import objects
-from tests.support.apiserver.judges import Difference, Judges
 from tests.support.apiserver.objects import Fault
+from tests.support.apiserver.validators import Difference, Validators
 
 VERSIONS = ("0.15", "0.21")
 """The oldest and the newest."""
@@ -146,27 +146,27 @@ REASONS = [
 ]
 
 
-@pytest.mark.parametrize("judges", VERSIONS, indirect=True)
-def test_both_take_what_is_right(judges: Judges) -> None:
-    right = objects.right(judges.kserve)
+@pytest.mark.parametrize("validators", VERSIONS, indirect=True)
+def test_both_take_what_is_right(validators: Validators) -> None:
+    right = objects.right(validators.kserve)
     assert len(right) > 40
     for case in right:
-        answer = judges.server.judge(case.manifest)
+        answer = validators.server.check(case.manifest)
         assert answer.accepted, (str(case), answer.message)
-        assert judges.catalogue.find_violations(case.manifest, kserve=judges.kserve) == [], str(case)
+        assert validators.catalogue.find_violations(case.manifest, kserve=validators.kserve) == [], str(case)
 
 
-@pytest.mark.parametrize("judges", VERSIONS, indirect=True)
-def test_both_say_the_same_of_a_fault_or_there_is_a_reason(judges: Judges) -> None:
-    cases = list(objects.faults(objects.right(judges.kserve)))
-    differences = [difference for difference in map(judges.differ, cases) if difference]
+@pytest.mark.parametrize("validators", VERSIONS, indirect=True)
+def test_both_say_the_same_of_a_fault_or_there_is_a_reason(validators: Validators) -> None:
+    cases = list(objects.faults(objects.right(validators.kserve)))
+    differences = [difference for difference in map(validators.differ, cases) if difference]
     reasons = [next((reason for reason in REASONS if reason.holds(one)), None) for one in differences]
     unexplained = [str(one) for one, reason in zip(differences, reasons, strict=True) if reason is None]
     assert not unexplained, "\n".join(unexplained)
-    print(f"KServe {judges.kserve}: {len(cases)} faults, {len(differences)} verdicts differ")
+    print(f"KServe {validators.kserve}: {len(cases)} faults, {len(differences)} verdicts differ")
     for reason in REASONS:
         count = reasons.count(reason)
         print(f"{count:5} {reason.refused_by} alone refuses: {reason.why}")
-        assert count or judges.kserve != "0.21", (
+        assert count or validators.kserve != "0.21", (
             f"no verdict differs any more for this reason, so remove it: {reason.why}"
         )

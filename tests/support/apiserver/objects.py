@@ -1,4 +1,4 @@
-"""What both judge: right objects (golden repositories, schema manifests, Kubernetes' own kinds) and faults in them."""
+"""What both check: right objects (golden repositories, schema manifests, Kubernetes' own kinds) and faults in them."""
 
 from __future__ import annotations
 

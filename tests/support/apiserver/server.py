@@ -60,7 +60,7 @@ class ApiServer:
         found = self._client.get("/version").raise_for_status().json()
         return f"{found['major']}.{found['minor'].rstrip('+')}"
 
-    def judge(self, manifest: Mapping[str, Any]) -> Answer:
+    def check(self, manifest: Mapping[str, Any]) -> Answer:
         """Server-side apply as a dry run, with strict field validation; a nameless object is a POST."""
         api_version, kind = manifest.get("apiVersion"), manifest.get("kind")
         found = self._resource(str(api_version), str(kind))

@@ -1,4 +1,4 @@
-"""Both that judge an object, and how their verdicts differ."""
+"""Both that check an object, and how their verdicts differ."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Difference(NamedTuple):
         return f"{self.case}\n    {self.refused_by} alone refuses: {self.words}"
 
 
-class Judges(NamedTuple):
+class Validators(NamedTuple):
     """The server and our schemas, for one KServe version."""
 
     kserve: str
@@ -34,7 +34,7 @@ class Judges(NamedTuple):
 
     def differ(self, case: Case) -> Difference | None:
         """How the verdicts differ; None where both take it or both refuse it."""
-        answer = self.server.judge(case.manifest)
+        answer = self.server.check(case.manifest)
         found = self.catalogue.find_violations(case.manifest, kserve=self.kserve)
         if answer.accepted != bool(found):
             return None
@@ -43,10 +43,10 @@ class Judges(NamedTuple):
 
 
 @contextlib.contextmanager
-def judges(kserve: str) -> Iterator[Judges]:
+def start_both(kserve: str) -> Iterator[Validators]:
     """A new server with the CRDs of this KServe version and of all other groups, and the schemas for its Kubernetes."""
     files = [path for path in sorted(SCHEMAS.glob("*.json")) if path.stem not in _NO_CRDS]
     files.append(SCHEMAS / f"serving.kserve.io/{kserve}.json")
     with serve() as server:
         server.install([definition for file in files for definition in crd.definitions(file)])
-        yield Judges(kserve, server, Catalogue(kubernetes=server.version()))
+        yield Validators(kserve, server, Catalogue(kubernetes=server.version()))
