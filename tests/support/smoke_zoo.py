@@ -86,7 +86,7 @@ def main(folder: Path) -> None:
     class Needs(PythonModel):
         def load_context(self, context):  # type: ignore[no-untyped-def] # MLflow's own shape
             if "zoo.py" not in sys.argv[0]:
-                import cellar  # type: ignore[import-not-found] # noqa: F401 # a wheel of tests/smoke/world.py
+                import cellar  # type: ignore[import-not-found] # noqa: F401 # a wheel of tests/support/smoke_runs.py
 
         def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def] # MLflow's own shape
             return pandas.DataFrame({"y": model_input["x"]})
