@@ -122,7 +122,7 @@ def native(name: str, folder: Path, minor: str) -> dict[str, Any]:
 
 
 def hub(folder: Path, minor: str) -> dict[str, Any]:
-    """KServe's server for the Hugging Face Hub."""
+    """KServe's server for the Hugging Face hub."""
     return {
         "name": "kserve-huggingfaceserver",
         "image": f"kserve/huggingfaceserver:{KSERVE[minor]}",

@@ -341,7 +341,7 @@ class TestPeoplesFiles:
         before = tree(root)
         with pytest.raises(InputError, match=r"models/wine/overlays/prod/patch\.yaml") as caught:
             run(root, registry)
-        assert "custom/<env>/" in caught.value.hint
+        assert "models/wine/custom/prod/" in caught.value.hint
         assert tree(root) == before
         checked = run(root, registry, RenderOptions(check=True))
         assert "hand-edit" in {finding.rule for finding in checked.findings}

@@ -440,4 +440,4 @@ def test_pins_that_were_not_rendered(
     for finding in findings:
         slug = finding.file.split("/")[1]
         assert finding.path == f"environments.{finding.environment}.version"
-        assert finding.hint.startswith(f"run `m2g render --model {slug} --env {finding.environment}`")
+        assert finding.hint.endswith(f"m2g render --model {slug} --env {finding.environment}")

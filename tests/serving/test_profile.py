@@ -147,7 +147,7 @@ FAILS = says(STOCK, "fails", "mlflow 2.19 cannot read skops")
             "s3://b/m/",
             [says(STOCK, "serves")],
             "huggingface",
-            "a reference to the Hub: a/b",
+            "a reference to the hub: a/b",
         ),
         (release(), {}, "oci://r/x" + DIGEST, [], "oci", "OCI image"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -168,14 +168,12 @@ class _Reach(Value, frozen=True, kw_only=True):
         return rebased or not narrowed
 
 
-def _hand_edits(paths: Collection[str]) -> InputError:
-    shown = "\n  ".join(list(paths)[:20])
+def _hand_edits(paths: Sequence[str]) -> InputError:
+    shown = "\n  ".join(paths[:20])
     more = f"\n  and {len(paths) - 20} more" if len(paths) > 20 else ""
     return InputError(
-        f"these files were edited by hand, but m2g owns them:\n  {shown}{more}",
-        hint=f"move the change to {layout.component('SLUG', 'ENV')}/ (a Kustomize component) or to "
-        f"{layout.model_yaml('SLUG')} and undo it here (git checkout -- FILE), or overwrite it: "
-        "m2g render --discard-edits. Nothing was written",
+        f"nothing was written: these files were edited by hand, but m2g owns them:\n  {shown}{more}",
+        hint=ownership.describe_hand_edit(paths[0]).hint,
     )
 
 

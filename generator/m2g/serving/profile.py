@@ -136,10 +136,10 @@ def _by_runtime(inputs: ProfileInput) -> tuple[Profile, str] | None:
 
 def _by_reference(inputs: ProfileInput) -> tuple[Profile, str] | None:
     if inputs.storage_uri.startswith("hf://"):
-        return "huggingface", "the model is on the Hugging Face Hub"
+        return "huggingface", "the model is on the Hugging Face hub"
     mlmodel = inputs.release.mlmodel
     if mlmodel is not None and mlmodel.source_model:
-        return "huggingface", f"the model is a reference to the Hub: {mlmodel.source_model.partition('@')[0]}"
+        return "huggingface", f"the model is a reference to the hub: {mlmodel.source_model.partition('@')[0]}"
     return ("oci", "the model is an OCI image") if inputs.storage_uri.startswith("oci://") else None
 
 
@@ -242,14 +242,14 @@ def _check_huggingface(choice: ServingChoice, inputs: ProfileInput) -> Iterator[
     if not choice.storage_uri:
         yield _unfit(
             choice,
-            "the model is not a reference to the Hugging Face Hub",
+            "the model is not a reference to the Hugging Face hub",
             "log it with mlflow.transformers.log_model(…, save_pretrained=False), or register hf://owner/model:commit",
         )
     elif not _COMMIT.fullmatch(choice.storage_uri.rpartition(":")[2]):
         yield Finding(
             rule="model-not-pinned",
             message=f"{choice.storage_uri[:200]} has no commit: the model can change without a change in Git",
-            hint="register hf://owner/model:COMMIT with the 40 digits of a commit from the model's page on the Hub",
+            hint="register hf://owner/model:COMMIT with the 40 digits of a commit from the model's page on the hub",
         )
 
 

@@ -14,7 +14,7 @@ from m2g.core.naming import find_unprintable
 from m2g.core.sanitize import hide_passwords
 
 _HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(:[A-Za-z0-9][\w.-]*)?", re.ASCII)
-"""owner/model:revision with names that the Hub allows; KServe reads the revision after the first colon."""
+"""owner/model:revision with names that the hub allows; KServe reads the revision after the first colon."""
 _URI = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):(.*)", re.DOTALL)
 _AZURE_HOST = re.compile(
     r"https://[a-z0-9]+\.(blob|file)\.core\.windows\.net/|https://[a-z0-9]+\.z[0-9]+\.(blob|file)\."
