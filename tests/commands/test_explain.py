@@ -28,6 +28,7 @@ def test_the_table_has_a_line_for_every_rule() -> None:
     assert [line.split()[0] for line in lines[:-2]] == RULE_IDS
     assert lines[-1].startswith(f"{len(RULES) + len(SCHEMA_RULES)} rules")
     assert max(map(len, lines)) <= 120
+    assert not [line for line in lines if line.endswith("…")]
     assert (done.returncode, done.stderr) == (0, "")
 
 

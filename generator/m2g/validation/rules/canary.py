@@ -102,7 +102,7 @@ RULES = (
     Rule(
         id="canary-fields",
         covers=("V20", "L12"),
-        summary="A canary has a fixed number of replicas on one node: no autoscaling, no maxReplicas, no workerSpec.",
+        summary="A canary has a fixed number of replicas on one node: no autoscaling, no workerSpec.",
         why="KServe does not scale a canary; the webhook refuses these fields.",
         fix="remove the field; minReplicas sets the number of replicas of a canary",
         link=WEBHOOK_SOURCE,

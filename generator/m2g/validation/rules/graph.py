@@ -86,7 +86,7 @@ RULES = (
     Rule(
         id="graph-targets",
         kinds=_GRAPH,
-        summary="A step has one target, a service or a node, and the steps of a node have different names.",
+        summary="A step has one target, a service or a node; the names of a node's steps differ.",
         why="KServe's webhook refuses a step without a target or with more than one, and a duplicate name.",
         fix="keep one of serviceName, serviceUrl and nodeName",
         link=_LINK,

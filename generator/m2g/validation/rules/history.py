@@ -46,7 +46,7 @@ RULES = (
     Rule(
         id="history-mode",
         covers=("V21", "L24"),
-        summary="The deployment mode of an existing service does not change, except from the old name to the new one.",
+        summary="An existing service keeps its deployment mode; only the mode's name may change.",
         why="The webhook refuses the update. It accepts RawDeployment to Standard and Serverless to Knative, because "
         "these are the same modes.",
         fix="give the model another slug in m2g.yaml (models.slugs), and retire the old one when the new one serves",

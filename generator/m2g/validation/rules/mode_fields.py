@@ -60,7 +60,7 @@ RULES = (
     Rule(
         id="deployment-strategy",
         covers=("V7", "L14"),
-        summary="deploymentStrategy is used in Standard mode only, with values that allow pods to be replaced.",
+        summary="deploymentStrategy is used in Standard mode only, and allows pods to be replaced.",
         why="In Knative mode the webhook refuses it. In Standard mode KServe copies it into the Deployment, which "
         'accepts 1 and "25%", but not "1".',
         fix="set maxSurge: 1 and maxUnavailable: 0",

@@ -73,7 +73,7 @@ RULES = (
     ),
     Rule(
         id="names-unique",
-        summary="Containers, volumes, variables, ports, mount paths and pull secrets are unique within their list.",
+        summary="Containers, volumes, variables, ports, mounts and pull secrets are not repeated.",
         why="The API server treats these lists as maps. A duplicate entry is refused, or wins without a warning.",
         fix="remove one of the two",
         link="https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy",

@@ -61,7 +61,7 @@ RULES = (
     Rule(
         id="one-implementation",
         covers=("V11", "L06"),
-        summary="Each component has exactly one implementation: model, containers, or (an explainer only) art.",
+        summary="Each component has one implementation: model, containers, or (explainer only) art.",
         why="KServe's webhook refuses none and more than one. Beside model, no container may be named "
         "kserve-container.",
         fix="remove all but one in models/<slug>/custom/<environment>/kustomization.yaml",

@@ -116,7 +116,7 @@ RULES = (
         id="reference-exists",
         covers=("L21",),
         kinds=(INFERENCE_SERVICE, *RUNTIMES),
-        summary="An object that is referred to by name is built here, declared in m2g.yaml, or part of KServe.",
+        summary="A referenced object is built here, declared in m2g.yaml, or part of KServe.",
         why="KServe accepts a name that does not exist: then it finds no runtime, or the pod waits forever. m2g checks "
         "a kind only if external in m2g.yaml lists what the clusters have of it.",
         fix="add it to external in m2g.yaml, or correct the name",
@@ -127,7 +127,7 @@ RULES = (
         id="reference-generated",
         covers=("L21",),
         kinds=(INFERENCE_SERVICE, *RUNTIMES),
-        summary="A reference to a generated ConfigMap or Secret matches the name that kustomize generates.",
+        summary="A reference to a generated ConfigMap or Secret uses the generated name.",
         why="kustomize appends a hash to the name and updates references in Kubernetes' own kinds, not in KServe's.",
         fix="set generatorOptions: {disableNameSuffixHash: true} in the kustomization",
         link="https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/configmapgenerator/",

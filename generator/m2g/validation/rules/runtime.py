@@ -48,7 +48,7 @@ RULES = (
         id="runtime-unsure",
         covers=("L20",),
         severity=Severity.WARNING,
-        summary="The runtime is known to load the model: it has the libraries that the model was saved with.",
+        summary="The runtime is known to load the model: it has the libraries of the saved model.",
         why="A pickle of another scikit-learn or Python version often loads, and sometimes does not. m2g knows nothing "
         "of a runtime that nobody has described.",
         fix=f"{_FIX}; or test it: `m2g smoke --help`",

@@ -87,7 +87,7 @@ RULES = (
     Rule(
         id="storage-uris-mounts",
         covers=("V16",),
-        summary="The mount paths of storageUris have a common parent directory, and each claim has its own path.",
+        summary="The mount paths of storageUris have a common parent; each claim has its own path.",
         why="One init container downloads everything except claims into one volume, which is mounted at the common "
         "parent directory.",
         fix="mount them side by side, such as /mnt/models/base and /mnt/models/adapter",

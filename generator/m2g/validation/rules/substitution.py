@@ -52,7 +52,7 @@ RULES = (
     Rule(
         id="runtime-template",
         kinds=(INFERENCE_SERVICE, *RUNTIMES),
-        summary="Double braces in a runtime's container, and in what KServe merges with it, name a field KServe knows.",
+        summary="Double braces in a runtime's container name a field that KServe supports.",
         why="KServe merges predictor.model into the container of a ServingRuntime and reads the result as a template "
         "with the InferenceService's Name, Namespace, Labels and Annotations. If that fails, nothing is deployed.",
         fix="use {{.Name}}, {{.Namespace}}, {{.Labels.key}} or {{.Annotations.key}}, or move the text to a ConfigMap",

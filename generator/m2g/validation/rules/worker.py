@@ -81,7 +81,7 @@ RULES = (
     Rule(
         id="worker-spec",
         covers=("V18",),
-        summary="A model on several nodes reads a claim or an image, is not scaled, and has sizes of at least 1.",
+        summary="A model on several nodes reads a claim or an image, and is not scaled.",
         why="KServe's webhook refuses anything else: every node must see the same files, and KServe sets the variables "
         "for the sizes.",
         fix="use Standard mode, a storageUri with pvc:// or oci://, and the autoscaler class none",
