@@ -11,7 +11,6 @@ import click
 
 from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORMAT, print_message, print_result
 from m2g.core.errors import Exit, InputError
-from m2g.repository import load
 
 PROFILES = ("mlserver-image", "mlflow-image")
 
@@ -73,7 +72,7 @@ def image(
     from m2g.commands import image as command
     from m2g.report import findings, progress, render
     from m2g.report import image as report
-    from m2g.repository import config
+    from m2g.repository import config, load
     from m2g.repository.state import Scope
 
     _check_options(missing, name, output, number)

@@ -18,7 +18,6 @@ from m2g.cli.terminal import (
     print_result,
 )
 from m2g.core.errors import Exit
-from m2g.repository import load
 
 
 @click.command(context_settings=CONTEXT, short_help="Write manifests from the registry.")
@@ -59,7 +58,7 @@ def render(
     from m2g.commands import render as command
     from m2g.report import findings as report
     from m2g.report import progress, render
-    from m2g.repository import config
+    from m2g.repository import config, load
     from m2g.repository.state import Scope
 
     root = config.find_root(folder)
