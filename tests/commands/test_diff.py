@@ -15,8 +15,9 @@ from m2g.core.errors import InputError
 from m2g.core.model import Dataset, Field, Flavor, Mlmodel, Release, Run, Signature
 from m2g.core.results import ChangeKind
 from m2g.report import diff as report
+from m2g.repository.state import Scope
 from m2g.review import Compatibility, Review, Risk
-from tests.support.fleet import FakeRegistry, narrowed, release, repository, run, write_record
+from tests.support.fleet import FakeRegistry, model, narrowed, release, repository, run, write_record
 from tests.support.git_repository import commit, git, start
 from tests.support.handmade_fleet import write
 
@@ -333,3 +334,17 @@ def test_what_a_newer_m2g_learned_of_the_same_version_is_no_risk(tmp_path: Path)
     (change,) = compare(root).changes
     assert change.risk is Risk.BREAKING
     assert change.concerns[0].message.startswith("kserve-mlserver does not load the model (before: ")
+
+
+def test_a_misspelled_scope_does_not_look_like_success(tmp_path: Path) -> None:
+    root = repository(start(tmp_path))
+    run(root, FakeRegistry([model(champion="1")]))
+    commit(root)
+    for scope, hint in (
+        (Scope(models=frozenset({"win"})), "did you mean wine?"),
+        (Scope(environments=frozenset({"prd"})), "did you mean prod?"),
+    ):
+        with pytest.raises(InputError, match="this repository has no") as caught:
+            diff(root, "HEAD", scope)
+        assert caught.value.hint == hint
+    assert diff(root, "HEAD", Scope(models=frozenset({"wine"}), environments=frozenset({"prod"}))).changes == ()

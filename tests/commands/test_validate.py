@@ -184,11 +184,13 @@ def test_a_record_and_an_overlay_without_each_other(tmp_path: Path) -> None:
     for path in (root / "models/beer/overlays/dev").iterdir():
         path.unlink()
     (root / "models/beer/overlays/dev").rmdir()
-    found = [(item.file, item.rule, item.environment) for item in check(root).findings]
-    assert found == [
+    findings = check(root).findings
+    assert [(item.file, item.rule, item.environment) for item in findings] == [
         ("models/beer/releases/dev.json", "record-unpaired", "dev"),
         ("models/wine/overlays/dev", "record-unpaired", "dev"),
     ]
+    # Rendering without the record would remove the service, so the hint brings the record back first.
+    assert findings[1].hint.startswith("restore the record: git checkout -- models/wine/releases/dev.json; ")
 
 
 def test_an_overlay_that_does_not_build_names_overlay_and_file(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The house as a stranger gets it: a clean clone of what would be committed now."""
+"""The project as a stranger gets it: a clean clone of what would be committed now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The house's shape: modules that say their job, imports that point one way."""
+"""The shape of the package: modules that say their job, imports that point one way."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_every_lock_pins_by_hash_and_names_no_address() -> None:
         assert _PINS.fullmatch(text), lock.name
 
 
-def test_the_house_has_few_verbs() -> None:
+def test_make_has_few_targets() -> None:
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     assert all(line.startswith("  make ") for line in listed)
     assert len(listed) <= 9

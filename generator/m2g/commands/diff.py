@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from m2g import kustomize
-from m2g.repository.state import Scope
+from m2g.repository import model_folder, records
+from m2g.repository.state import Scope, refuse_unknown
 from m2g.review import Review, review
-from m2g.review.compare import build_comparison
+from m2g.review.compare import Comparison, build_comparison
 
 
 def diff(
@@ -18,4 +19,15 @@ def diff(
     Raises InputError if there is no such ref, repository or history, OutsideError if git or kustomize fails.
     """
     states = build_comparison(root, against, scope, progress=progress)
+    _check_scope(root, scope, states)
     return review(states.old, states.new, against=states.against, files=states.files, notes=states.notes)
+
+
+def _check_scope(root: Path, scope: Scope, states: Comparison) -> None:
+    """Refuse a model or environment that neither side has."""
+    if not scope.models and not scope.environments:
+        return
+    found = {**records.read_all(root)[0], **states.old.releases, **states.new.releases}
+    keys = {*found, *states.old.overlays, *states.new.overlays, *model_folder.list_overlays(root)}
+    refuse_unknown("model", scope.models, {slug for slug, _ in keys} | {release.model for release in found.values()})
+    refuse_unknown("environment", scope.environments, {environment for _, environment in keys})

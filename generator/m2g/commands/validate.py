@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -19,7 +18,7 @@ from m2g.repository import config as configuration
 from m2g.repository import fingerprint, layout, ownership, runtimes
 from m2g.repository.known_folders import KnownFolders
 from m2g.repository.layout import Key
-from m2g.repository.state import Scope
+from m2g.repository.state import Scope, refuse_unknown
 from m2g.validation import cel_checks
 from m2g.validation.attribution import Attribution
 from m2g.validation.base import Against, BaseState, read_base
@@ -193,12 +192,5 @@ def _check_scope(scope: Scope, fleet: Fleet, config: Config | None) -> None:
     names = {*fleet.names, *fleet.names.values()}
     recorded = {environment for model in fleet for environment in model.records}
     environments = set(config.environments) if config else recorded
-    for name, known, kind in (
-        *((name, names, "model") for name in sorted(scope.models)),
-        *((name, environments, "environment") for name in sorted(scope.environments)),
-    ):
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            choices = f"use one of: {', '.join(sorted(known)[:20])}" if known else "write the models first: m2g render"
-            hint = f"did you mean {near[0]}?" if near else choices
-            raise InputError(f"this repository has no {kind} {name!r}", hint=hint)
+    refuse_unknown("model", scope.models, names)
+    refuse_unknown("environment", scope.environments, environments)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from m2g.compat.runtime import Runtime
@@ -55,6 +57,16 @@ class Scope(Value, frozen=True, kw_only=True):
         if self.shard is not None and not self.shard.contains(slug):
             return False
         return not self.models or bool(self.models & {slug, name})
+
+
+def refuse_unknown(kind: str, names: Iterable[str], known: Collection[str]) -> None:
+    """Raises InputError for the first of `names` that is not known: a misspelled option must not look like success."""
+    for name in sorted(names):
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            choices = f"use one of: {', '.join(sorted(known)[:20])}" if known else "write the models first: m2g render"
+            hint = f"did you mean {near[0]}?" if near else choices
+            raise InputError(f"this repository has no {kind} {name!r}", hint=hint)
 
 
 def check_environments(config: Config, scope: Scope) -> None:

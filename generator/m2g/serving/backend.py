@@ -1,7 +1,8 @@
 """A serving backend as a value: the system in the cluster that serves a model. KServe's is in `serving/kserve`.
 
-All differences between backends are in this value and in its renderer (`rendering/backends`); no other code depends on
-which backend it has. Validation and review recognize a backend by the objects that it writes.
+All differences between backends are in this value and in its renderer (`rendering/backends`); no stage asks which
+backend a model has. Validation and review recognize a backend by the objects that it writes. `inference/curl`,
+`serving/gate` and `smoke/` hold what only KServe's value refers to.
 """
 
 from __future__ import annotations

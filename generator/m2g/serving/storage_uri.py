@@ -23,7 +23,7 @@ _AZURE_FS = re.compile(r"(?:wasbs?|abfss?)://([^@/]+)@([a-z0-9]+)\.(?:blob|dfs)\
 _PROXIED = re.compile(r"mlflow-artifacts:(?://[^/]*)?/+(.*)", re.DOTALL)
 _HADOOP_S3 = re.compile(r"^s3[an]://")
 _DIRECTORY_SCHEMES = ("s3", "gs", "hdfs", "webhdfs", "pvc")
-_REWRITE = 'add to m2g.yaml: storage.rewrites: [{{from: "{}", to: "s3://bucket/prefix/"}}]'
+_REWRITE = 'add to m2g.yaml: storage: {{rewrites: [{{from: "{}", to: "s3://bucket/prefix/"}}]}}'
 _REFUSALS = {
     "mlflow-artifacts": "the tracking server proxies its artifacts, and m2g does not know where they are stored "
     "(the server's --artifacts-destination)",
@@ -52,7 +52,8 @@ def to_cluster_uri(artifact_uri: str, rewrites: Sequence[Rewrite], allow: Sequen
     if allow and not any(_is_under(uri, prefix) for prefix in allow):
         raise InputError(
             f"{uri!r} is outside of the storage that this environment allows",
-            hint=f"add its prefix to storage.allow in m2g.yaml (now: {', '.join(allow)}), or move the model",
+            hint=f"add its prefix to storage.allow in m2g.yaml, such as {uri.rpartition('/')[0]}/ (now: "
+            f"{', '.join(allow)}), or move the model",
         )
     return uri
 

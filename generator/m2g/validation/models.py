@@ -12,6 +12,7 @@ from m2g import kustomize
 from m2g.compat.runtime import Runtime
 from m2g.core.cache import Cache, key
 from m2g.core.config_types import Config
+from m2g.core.errors import restore_command
 from m2g.core.finding import Finding
 from m2g.core.model import Release, Value
 from m2g.core.shard import Shard
@@ -164,9 +165,11 @@ def _find_unpaired(folder: ModelFolder, records: set[str], overlays: set[str]) -
             if record in folder.files or record in folder.special_files:
                 continue  # the record exists but cannot be read, which is already a finding
             message, file = f"has no release record ({record})", overlay
+            remove = f"m2g render --locked --model {folder.slug} --env {environment}"
+            hint = f"restore the record: {restore_command(record)}; to remove the service instead: {remove}"
         else:
-            message, file = f"has no overlay ({overlay})", record
-        yield Finding(rule="record-unpaired", file=file, message=message, hint="run `m2g render --locked`")
+            message, file, hint = f"has no overlay ({overlay})", record, "run `m2g render --locked`"
+        yield Finding(rule="record-unpaired", file=file, message=message, hint=hint)
 
 
 def read_flux_file(root: Path, slug: str, environment: str) -> tuple[kustomize.RawFile, ...]:
