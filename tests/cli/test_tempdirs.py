@@ -15,6 +15,8 @@ from tests.support.fleet import FakeRegistry, release, repository, run, tree, wr
 from tests.support.git_repository import commit, start
 from tests.support.machine import seconds
 
+pytestmark = pytest.mark.slow
+
 FLEET = 60
 """Models: what render holds of them does not fit into memory's share."""
 

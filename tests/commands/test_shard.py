@@ -22,6 +22,8 @@ from tests.support.fleet import run as render
 from tests.support.git_repository import commit, git, start
 from tests.support.handmade_fleet import write
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("a", "a-b", "ale", "beer", "cider", "wine")
 BROKEN = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nnamePrefix: x-\n"
 NEVER_NEEDED = """policies:

@@ -46,6 +46,7 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
         open_registry(f"sqlite:///{tmp_path}/a.db").list_models()
 
 
+@pytest.mark.slow
 def test_a_database_of_a_newer_mlflow(tmp_path: Path) -> None:
     uri = database(tmp_path / "newer.db", revision="ffffffffffff")
     with pytest.raises(OutsideError, match="ffffffffffff") as raised:

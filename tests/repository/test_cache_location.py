@@ -80,6 +80,7 @@ def test_where_git_cannot_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert find_cache_folder(root) is None
 
 
+@pytest.mark.slow
 def test_the_command_says_so_and_goes_without(kustomize: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert kustomize.is_file()
     root = cached_fleet(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from m2g.core import yaml_reader
 from m2g.core.yaml_writer import Plain
 from m2g.repository.yaml_edit import Add, Edit, Remove, Set, edit_yaml
 from tests.support.yaml_documents import Path, Written, documents
+
+pytestmark = pytest.mark.slow
 
 EXAMPLES = settings(max_examples=100)
 SCALARS = (

@@ -16,6 +16,8 @@ from m2g.kustomize import build_overlays
 from m2g.validation.schemas import Catalogue
 from tests.support.scaffolded import at, documents, fleet, mapping, scaffold, sequence
 
+pytestmark = pytest.mark.slow
+
 # The clusters' Secrets as the clusters generator sees them: name, server, and the label of ours, if it has one.
 CLUSTERS = [
     ("arn:aws:eks:eu-west-1:42:cluster/Prod_A", "https://a.test", "prod"),

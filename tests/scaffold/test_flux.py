@@ -13,6 +13,8 @@ from ruamel.yaml import YAML
 
 from tests.support.scaffolded import at, documents, fleet, mapping, program, scaffold
 
+pytestmark = pytest.mark.slow
+
 FLUX = "kustomize.toolkit.fluxcd.io/v1"
 
 

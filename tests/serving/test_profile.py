@@ -226,6 +226,7 @@ FLEET: dict[str, dict[str, object]] = {
 }
 
 
+@pytest.mark.slow
 def test_every_profile_is_valid_for_every_kserve_in_both_modes(tmp_path: Path, kustomize: Path) -> None:
     places = [(version, mode) for version in VERSIONS for mode in ("Standard", "Knative")]
     environments = {

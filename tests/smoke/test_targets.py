@@ -15,6 +15,8 @@ from tests.support.machine import whole_seconds
 from tests.support.mlflow_store import PYTHON3, Server
 from tests.support.smoke_runs import SERVERS, smoke
 
+pytestmark = pytest.mark.slow
+
 OURS = (
     "--timeout",
     whole_seconds(120),
@@ -37,8 +39,6 @@ storage: {{rewrites: [{{from: "mlflow-artifacts:/", to: "s3://models/"}}]}}
 REGISTER = """
 import sys, mlflow, numpy, importlib.metadata
 from sklearn.linear_model import LinearRegression
-
-pytestmark = pytest.mark.slow
 mlflow.set_tracking_uri(sys.argv[1])
 client = mlflow.MlflowClient()
 needs = [f"scikit-learn=={importlib.metadata.version('scikit-learn')}", f"mlflow=={mlflow.__version__}"]

@@ -18,6 +18,8 @@ from m2g.validation.rules import COMPONENT, CheckedObject
 from tests.support.corpus import Case, cases
 from tests.support.rule_objects import service
 
+pytestmark = pytest.mark.slow
+
 CASES = cases()
 KEYS = (
     st.text(max_size=8) | st.sampled_from(["name", "value", "env", "${X}", "{{", "steps"]) | st.integers() | st.none()
