@@ -136,6 +136,7 @@ def test_a_wrong_m2g_yaml_is_exit_2_with_lines(root: Path) -> None:
     assert "did you mean minReplicas?" in done.stdout
 
 
+@pytest.mark.slow
 class TestRegistryInTrouble:
     """Exit 3, a clear word, and the tree as it was."""
 
