@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias, get_args
@@ -19,7 +18,7 @@ from m2g.core.errors import InputError, M2gError
 from m2g.core.stamp import check_stamp, stamp, strip_stamp
 from m2g.inference import drop_example, make_request
 from m2g.repository import config, layout, records
-from m2g.repository.yaml_edit import Add, Remove, Set, edit_yaml
+from m2g.repository.yaml_edit import Add, Edit, Remove, Set, edit_yaml
 from m2g.validation.policies import load
 from m2g.validation.schemas import repository_schemas
 
@@ -62,19 +61,15 @@ def _model_yaml(root: Path, content: bytes) -> object:
     return config.read_intents(root)
 
 
-def _edit(_root: Path, content: bytes) -> object:
-    """`edit_yaml` reads its own result; it may refuse an edit, and nothing else."""
-    path = ("environments", "prod", "version")
-    edits = (
-        Set(path=path, value=1),
-        Remove(path=path),
-        Add(path=("settings", "env"), value={"a": [1]}),
-        Remove(path=("a",)),
-    )
-    # One edit, as a person makes it: the bounds on time are for one. Which one follows from the content.
-    with contextlib.suppress(M2gError):
-        edit_yaml("models/wine/model.yaml", content, [edits[zlib.crc32(content) % len(edits)]])
-    return None
+def _edit(edit: Edit) -> Target:
+    """One edit, as a person makes it. `edit_yaml` reads its own result; it may refuse an edit, and nothing else."""
+
+    def door(_root: Path, content: bytes) -> object:
+        with contextlib.suppress(M2gError):
+            return edit_yaml("models/wine/model.yaml", content, [edit])
+        return None
+
+    return door
 
 
 def _record(root: Path, content: bytes) -> object:
@@ -149,7 +144,10 @@ TARGETS: Mapping[str, Target] = {
     "document": _document,
     "m2g.yaml": _config,
     "model.yaml": _model_yaml,
-    "edit": _edit,
+    "edit-set": _edit(Set(path=("environments", "prod", "version"), value=1)),
+    "edit-remove": _edit(Remove(path=("environments", "prod", "version"))),
+    "edit-add": _edit(Add(path=("settings", "env"), value={"a": [1]})),
+    "edit-remove-top": _edit(Remove(path=("a",))),
     "record": _record,
     "stamp": _stamp,
     "MLmodel": _mlmodel,
