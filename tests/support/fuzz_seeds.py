@@ -27,3 +27,4 @@ SEEDS = {
     "schema": '{"x-kinds": {"example.com/v1 Thing": "v1.Thing"}, "$defs": {"v1.Thing": {"type": "object"}}}',
     "crd": CRDS["huge bounds"].decode(),
 }
+SEEDS |= {f"edit-{kind}": SEEDS["edit"] for kind in ("set", "remove", "add", "remove-top")}
