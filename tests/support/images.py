@@ -26,10 +26,7 @@ SERVERS = ROOT / ".venv-mlserver"
 TRAIN = """
 import sys, warnings, logging
 warnings.filterwarnings("ignore"); logging.disable(logging.WARNING)
-from tests.support.machine import seconds
-from tests.support.paths import ROOT
 import mlflow, sklearn.datasets, sklearn.linear_model
-from tests.support.machine import seconds
 data, target = sklearn.datasets.load_wine(return_X_y=True, as_frame=True)
 model = sklearn.linear_model.ElasticNet(random_state=0).fit(data, target)
 signature = mlflow.models.infer_signature(data, model.predict(data))
