@@ -54,6 +54,10 @@ check: $(READY) $(MLFLOW2) $(MLSERVER) $(KUSTOMIZE) $(UV) ## what CI runs: forma
 	$(PYTEST) $(ARGS)
 	@$(MAKE) apiserver ARGS=
 
+.PHONY: attack
+attack: $(READY) $(MLFLOW2) $(MLSERVER) $(KUSTOMIZE) $(UV) ## the tests in which hostile input does no harm, in ten minutes
+	$(PYTEST) -m attack $(ARGS)
+
 .PHONY: apiserver
 apiserver: $(READY) $(KUSTOMIZE) ## our schemas against a real Kubernetes API server, built once (5 minutes)
 	@PYTHON="$(PYTHON)" tests/tools/apiserver/build "$(CURDIR)/.tools"
