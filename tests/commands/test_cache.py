@@ -250,7 +250,7 @@ def test_what_met_a_bound_on_time_is_asked_again(start: Path, tmp_path: Path) ->
     first = validate(root, ValidateOptions(cache=cache))
     assert {f.rule for f in first.findings} >= {"policy/slow"}
     with sqlite3.connect(cache / "found.db") as database:
-        values = [value for (value,) in database.execute("SELECT value FROM found")]
+        values = [value for (value,) in database.execute("SELECT value FROM results")]
     assert values
     assert not any(b"policy/slow" in value for value in values)
 

@@ -122,7 +122,7 @@ def test_what_a_person_writes_under_render_is_rendered_next(root: Path, tmp_path
 def left(root: Path, cache: Path, value: bytes) -> None:
     """Another m2g was here: what it found is in the same places, and means something else."""
     with sqlite3.connect(cache / "found.db") as database:
-        keys = [key for (key,) in database.execute("SELECT key FROM found")]
+        keys = [key for (key,) in database.execute("SELECT key FROM results")]
     assert keys
     with Cache(cache) as found:
         found.put_all(dict.fromkeys(keys, value))

@@ -71,10 +71,10 @@ def test_a_harmed_file_costs_time_only(tmp_path: Path, harm: str) -> None:
 def test_a_value_that_was_changed_in_place_is_not_believed(tmp_path: Path) -> None:
     put(tmp_path, a=b"the right answer", b=b"another")
     with sqlite3.connect(tmp_path / "found.db") as database:
-        (value,) = database.execute("SELECT value FROM found WHERE key = ?", (key("a"),)).fetchone()
-        database.execute("UPDATE found SET value = ? WHERE key = ?", (value.replace(b"right", b"wrong"), key("a")))
-        (swapped,) = database.execute("SELECT value FROM found WHERE key = ?", (key("b"),)).fetchone()
-        database.execute("INSERT INTO found VALUES (?, ?, 1)", (key("c"), swapped))
+        (value,) = database.execute("SELECT value FROM results WHERE key = ?", (key("a"),)).fetchone()
+        database.execute("UPDATE results SET value = ? WHERE key = ?", (value.replace(b"right", b"wrong"), key("a")))
+        (swapped,) = database.execute("SELECT value FROM results WHERE key = ?", (key("b"),)).fetchone()
+        database.execute("INSERT INTO results VALUES (?, ?, 1)", (key("c"), swapped))
     assert (got(tmp_path, "a"), got(tmp_path, "b"), got(tmp_path, "c")) == (None, b"another", None)
 
 
@@ -82,7 +82,7 @@ def test_it_stays_below_its_limit_and_loses_the_longest_unused_first(tmp_path: P
     with Cache(tmp_path, limit=300_000) as cache:
         cache.put_all({key(f"old {n}"): os.urandom(1000) for n in range(200)})
     with sqlite3.connect(tmp_path / "found.db") as database:
-        database.execute("UPDATE found SET day = 1")
+        database.execute("UPDATE results SET day = 1")
     assert got(tmp_path, "old 7") is not None  # used today
     with Cache(tmp_path, limit=300_000) as cache:
         cache.put_all({key(f"new {n}"): os.urandom(1000) for n in range(80)})
@@ -114,7 +114,7 @@ def test_two_runs_at_once_lose_nothing_of_each_other(tmp_path: Path) -> None:
 def test_of_many_those_that_are_there_and_unharmed(tmp_path: Path) -> None:
     put(tmp_path, a=b"one", b=b"two", c=b"three")
     with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as database, database:
-        database.execute("UPDATE found SET value = x'00' WHERE key = ?", (key("b"),))
+        database.execute("UPDATE results SET value = x'00' WHERE key = ?", (key("b"),))
     with Cache(tmp_path) as cache:
         assert cache.get_all([key(name) for name in "abcd"]) == {key("a"): b"one", key("c"): b"three"}
         assert cache.get_all([]) == {}
@@ -145,8 +145,8 @@ def test_a_user_without_a_home_has_none(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     "other",
     [
-        "CREATE TABLE found (a, b)",
-        "CREATE TABLE found (key TEXT, value BLOB, day INTEGER)",
+        "CREATE TABLE results (a, b)",
+        "CREATE TABLE results (key TEXT, value BLOB, day INTEGER)",
         "CREATE VIEW found AS SELECT x'00' AS key, 'a' AS value, 1 AS day",
         "CREATE TABLE other (a)",
     ],

@@ -86,7 +86,7 @@ def test_a_model_that_crashes_on_load_is_told_by_the_servers_last_words(saved: P
     done = smoke("--model-dir", str(saved / "broken"), "--keep-logs", str(logs), *OURS[:-2])
     assert done.returncode == 1
     assert "broken does not load" in done.stdout
-    assert "FileNotFoundError: the lookup table https://***@example.com/table is not here" in done.stdout
+    assert "FileNotFoundError: the lookup table https://REDACTED@example.com/table is not here" in done.stdout
     assert "secret" not in done.stdout
     assert len(done.stdout.splitlines()) < 20
     assert "lookup table" in (logs / "broken/server.log").read_text()

@@ -106,7 +106,7 @@ def world() -> Iterator[str]:
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("redirect", "redirects to https://***@login.example.com/"),
+        ("redirect", "redirects to https://REDACTED@login.example.com/"),
         ("html", "does not answer JSON (text/html)"),
         ("huge", "answers more than 32 MiB"),
         ("hanging", "/hanging did not answer within "),
@@ -140,7 +140,7 @@ def test_nobody_listens_and_no_address(wine: Path) -> None:
     assert "http://127.0.0.1:9 cannot be reached" in done.stdout
     assert done.returncode in (1, 3)
     done = smoke("--model-dir", str(wine), "--url", "https://ada:pw@models.example.com", *OURS)
-    assert "'https://***@models.example.com' is not the URL of an endpoint" in done.stdout
+    assert "'https://REDACTED@models.example.com' is not the URL of an endpoint" in done.stdout
     assert done.returncode == 2
     done = smoke("--model-dir", str(wine), "--url", "file:///etc/passwd")
     assert "is not the URL of an endpoint" in done.stdout

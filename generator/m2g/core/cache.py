@@ -23,7 +23,8 @@ MAX_BYTES = 512 << 20
 """Maximum size of the file. If it is larger, the least recently used half is removed."""
 _DAY = 86_400
 _CHECK = 8
-_SCHEMA = "CREATE TABLE found (key BLOB PRIMARY KEY, value BLOB, day INTEGER)"
+_SCHEMA = "CREATE TABLE results (key BLOB PRIMARY KEY, value BLOB, day INTEGER)"
+"""Another schema makes every m2g delete the file of an older one: that one stored what a registry sent as it was."""
 FILE = "found.db"
 
 
@@ -88,7 +89,7 @@ class Cache:
         """The values of many keys, read under one lock of the file. Missing keys have no entry."""
         if self._database is None:
             return {}
-        query = "SELECT value, day FROM found WHERE key = ?"
+        query = "SELECT value, day FROM results WHERE key = ?"
         try:
             with self._database:
                 self._database.execute("BEGIN")
@@ -166,12 +167,14 @@ class Cache:
             self._conditions = [lambda: False]
         rows = [(key, _check(key, value) + value, self._today) for key, value in self._new.items()]
         with database:
-            database.executemany("INSERT OR REPLACE INTO found VALUES (?, ?, ?)", rows)
-            database.executemany("UPDATE found SET day = ? WHERE key = ?", ((self._today, key) for key in self._stale))
+            database.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", rows)
+            database.executemany(
+                "UPDATE results SET day = ? WHERE key = ?", ((self._today, key) for key in self._stale)
+            )
         self._new, self._stale = {}, []
         if rows and _size(database) > self._limit:
-            oldest = "SELECT key FROM found ORDER BY day LIMIT (SELECT (COUNT(*) + 1) / 2 FROM found)"
-            half = f"DELETE FROM found WHERE key IN ({oldest})"  # noqa: S608  # both parts are constants
+            oldest = "SELECT key FROM results ORDER BY day LIMIT (SELECT (COUNT(*) + 1) / 2 FROM results)"
+            half = f"DELETE FROM results WHERE key IN ({oldest})"  # noqa: S608  # both parts are constants
             while _size(database) > self._limit * 3 // 4 and database.execute(half).rowcount > 0:
                 database.commit()
                 database.execute("VACUUM")
@@ -210,7 +213,7 @@ def _connect(file: Path) -> sqlite3.Connection:
         database.execute(_SCHEMA.replace("TABLE", "TABLE IF NOT EXISTS"))
         if database.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall() != [(_SCHEMA,)]:
             raise sqlite3.DatabaseError("written by another version of m2g")
-        database.execute("SELECT value FROM found LIMIT 1").fetchone()
+        database.execute("SELECT value FROM results LIMIT 1").fetchone()
     except BaseException:
         database.close()
         raise

@@ -27,14 +27,19 @@ def restore_command(path: str) -> str:
 
 
 class M2gError(Exception):
-    """`message` says in one sentence what failed and where; `hint` says what to do next."""
+    """`message` says in one sentence what failed and where; `hint` says what to do next.
+
+    Secrets in both are removed.
+    """
 
     exit_code = Exit.BUG
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        from m2g.core.redact import redact  # only where something failed: `m2g --help` needs no patterns
+
+        self.message = redact(message)
+        self.hint = redact(hint)
+        super().__init__(self.message)
 
 
 class InputError(M2gError):

@@ -10,7 +10,6 @@ _MARKUP = re.compile(r"[\\`*_{}\[\]()<>#|~!@$&:]|\b(?:https?|ftp|www)(?=\.)", re
 """Markup, and prefixes that GitHub turns into links. A prefix before a colon is harmless once the colon is escaped."""
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "@": "&#64;", "#": "&#35;"}
 _TICKS = re.compile("`+")
-_USERINFO = re.compile(r"//[^/@\s]+@")
 _INVISIBLE = frozenset("Cc Cf Cs Co Cn Zl Zp".split())
 DEFAULT_LIMIT = 200
 
@@ -60,8 +59,3 @@ def format_code_block(text: str, language: str = "") -> str:
 
 def _fence(text: str, least: int) -> str:
     return "`" * max(least, max(map(len, _TICKS.findall(text)), default=0) + 1)
-
-
-def hide_passwords(text: str) -> str:
-    """`text` with the user and password of every URI replaced by `***`."""
-    return _USERINFO.sub("//***@", text)

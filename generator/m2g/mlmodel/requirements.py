@@ -18,7 +18,7 @@ MAX_LINE_LENGTH = 300
 """Maximum characters of a line. A longer line is dropped, because half a requirement is another requirement."""
 _COMMENT = re.compile(r"(^|\s)#.*")
 _OPTION = re.compile(r"\s--?[a-z].*")
-_ADDRESS = re.compile(r"([A-Za-z][\w+.-]*://)(?:[^/@\s]*@)?([^\s?#;]*)[^\s;]*")
+_ADDRESS = re.compile(r"([A-Za-z][\w+.-]*://)(?:[^/\s]*@)?([^\s?#;]*)[^\s;]*")
 _INDEX = re.compile(r"(-i|--index-url|--extra-index-url|-f|--find-links)[ =]https?://\S+")
 """Index options are kept, because a package with the same name on another index can be a different one."""
 _PYTHON = re.compile(r"\d{1,3}(\.\d{1,5}){0,2}", re.ASCII)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import msgspec
 
 from m2g.core.model import ModelVersion, RegisteredModel, Run
-from m2g.registry.normalize import is_prompt, make_datasets, make_model, parse_metric, sort_keys
+from m2g.registry.normalize import is_prompt, make_model, make_run, make_version
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -63,15 +63,17 @@ class ApiVersion(msgspec.Struct, frozen=True):
         tags = to_dict(self.tags)
         if is_prompt(tags):
             return None
-        return ModelVersion(
-            name=self.name,
-            version=self.version,
-            source=self.source,
-            created_at=self.creation_timestamp,
-            run_id=self.run_id,
-            status=self.status,
-            stage=self.current_stage or "None",
-            tags=tags,
+        return make_version(
+            ModelVersion(
+                name=self.name,
+                version=self.version,
+                source=self.source,
+                created_at=self.creation_timestamp,
+                run_id=self.run_id,
+                status=self.status,
+                stage=self.current_stage or "None",
+                tags=tags,
+            )
         )
 
 
@@ -176,16 +178,15 @@ class ApiRun(msgspec.Struct, frozen=True):
 
     def to_value(self) -> Run:
         """Convert to m2g's value. Raises ValueError for a metric that is not a number."""
-        return Run(
+        run = Run(
             id=self.info.run_id,
             experiment_id=self.info.experiment_id,
-            metrics=sort_keys({metric.key: parse_metric(metric.value) for metric in self.data.metrics}),
+            metrics={metric.key: metric.value for metric in self.data.metrics},
             params=to_dict(self.data.params),
             tags=to_dict(self.data.tags),
-            datasets=make_datasets(
-                (one.dataset.name, one.dataset.digest, to_dict(one.tags)) for one in self.inputs.dataset_inputs
-            ),
         )
+        inputs = self.inputs.dataset_inputs
+        return make_run(run, ((one.dataset.name, one.dataset.digest, to_dict(one.tags)) for one in inputs))
 
 
 class RunsPage(Page, frozen=True):
@@ -247,5 +248,5 @@ class ServerInfo(msgspec.Struct, frozen=True):
 
 
 def to_dict(pairs: Iterable[Pair]) -> dict[str, str]:
-    """Tags or parameters as a dict, sorted by key."""
-    return sort_keys({pair.key: pair.value for pair in pairs})
+    """Tags or parameters as a dict."""
+    return {pair.key: pair.value for pair in pairs}

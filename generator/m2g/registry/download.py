@@ -10,7 +10,7 @@ from pathlib import Path
 from m2g.core import process
 from m2g.core.errors import OutsideError
 from m2g.core.model import Value
-from m2g.core.sanitize import hide_passwords
+from m2g.core.redact import redact
 
 _SECONDS = 3600.0
 _HINT = "download the model yourself and pass --model-dir DIR"
@@ -39,7 +39,7 @@ def download_version(wanted: ModelDownload, tracking_uri: str, to: Path, *, root
     found = sorted(to.rglob("MLmodel"), key=lambda path: len(path.parts))
     if ran.code != 0 or not found:
         last = (ran.stderr.splitlines() or ["it gave no reason"])[-1]
-        message = f"mlflow cannot download version {number} of {name!r}: {hide_passwords(last)[:500]}"
+        message = f"mlflow cannot download version {number} of {name!r}: {redact(last)[:500]}"
         raise OutsideError(message, hint=_HINT)
     return found[0].parent
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from m2g.core.errors import InputError, M2gError, OutsideError
+from m2g.core.redact import redact
 from m2g.registry.auth import CREDENTIALS_HINT, find_auth_plugin
 
 NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
@@ -52,7 +53,9 @@ class _Error(msgspec.Struct):
 
 
 def to_one_line(text: str) -> str:
-    """Text from outside for a message: one printable line of limited length."""
+    """Text from outside for a message: one printable line of limited length, without secrets that the limit could
+    cut."""
+    text = redact(text)
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * _MAX_LENGTH]).split())
     return line if len(line) <= _MAX_LENGTH else f"{line[:_MAX_LENGTH]}…"
 

@@ -26,7 +26,7 @@ from m2g.registry.api_types import (
     RunsPage,
 )
 from m2g.registry.errors import ErrorResponse, RequestFailed, to_one_line
-from m2g.registry.normalize import join_path, split_run_uri
+from m2g.registry.normalize import join_path, make_facts, split_run_uri
 from m2g.registry.paging import Listing, list_all
 from m2g.registry.rest import API, THREADS, Request, RestClient
 
@@ -147,12 +147,7 @@ class FactsReader:
             uri, _artifact("/model-versions/get-artifact", query)
         )
         files = model_files.read(functools.partial(self._read_file, location, run))
-        return VersionFacts(
-            artifact_uri=location.uri,
-            run=None if run is None else _convert(run),
-            files=files.files,
-            unread=files.unread,
-        )
+        return make_facts(location.uri, None if run is None else _convert(run), files)
 
     def _download_uri(self, query: dict[str, str]) -> str:
         request = Request(path=f"{API}model-versions/get-download-uri", query=query)

@@ -19,10 +19,10 @@ from m2g.registry.errors import NOT_FOUND, RequestFailed, to_one_line
 from m2g.registry.normalize import (
     is_prompt,
     join_path,
-    make_datasets,
+    make_facts,
     make_model,
-    parse_metric,
-    sort_keys,
+    make_run,
+    make_version,
     sort_models,
     sort_versions,
     split_run_uri,
@@ -182,9 +182,7 @@ class LocalRegistry:
         run = self._run(version.run_id)
         uri = self._resolve_run_uri(uri)
         files = model_files.read(functools.partial(self._read_file, uri))
-        return VersionFacts(
-            artifact_uri=uri, run=None if run is None else _convert_run(run), files=files.files, unread=files.unread
-        )
+        return make_facts(uri, None if run is None else _convert_run(run), files)
 
     def _run(self, run_id: str) -> MlflowRun | None:
         client = self._client
@@ -237,27 +235,29 @@ def _convert_model(model: MlflowModel) -> RegisteredModel:
 
 
 def _convert_version(version: MlflowVersion) -> ModelVersion:
-    return ModelVersion(
-        name=version.name,
-        version=str(version.version),
-        source=version.source or "",
-        created_at=int(version.creation_timestamp),
-        run_id=version.run_id or "",
-        status=str(version.status),
-        stage=version.current_stage or "None",
-        tags=sort_keys(version.tags),
+    return make_version(
+        ModelVersion(
+            name=version.name,
+            version=str(version.version),
+            source=version.source or "",
+            created_at=int(version.creation_timestamp),
+            run_id=version.run_id or "",
+            status=str(version.status),
+            stage=version.current_stage or "None",
+            tags=version.tags,
+        )
     )
 
 
 def _convert_run(run: MlflowRun) -> Run:
     inputs = run.inputs.dataset_inputs if run.inputs else []
-    return Run(
+    plain = Run(
         id=run.info.run_id,
         experiment_id=str(run.info.experiment_id),
-        metrics=sort_keys({key: parse_metric(value) for key, value in run.data.metrics.items()}),
-        params=sort_keys(run.data.params),
-        tags=sort_keys(run.data.tags),
-        datasets=make_datasets(
-            (one.dataset.name, one.dataset.digest, {tag.key: tag.value for tag in one.tags}) for one in inputs
-        ),
+        metrics=dict(run.data.metrics),
+        params=run.data.params,
+        tags=run.data.tags,
+    )
+    return make_run(
+        plain, ((one.dataset.name, one.dataset.digest, {tag.key: tag.value for tag in one.tags}) for one in inputs)
     )

@@ -1,13 +1,22 @@
-"""Normalize what servers and local stores return: sorted, without prompts, with numbers that JSON can contain."""
+"""Make m2g's values from what servers and local stores return: sorted, with numbers for JSON, without secrets.
+
+Text that somebody logged enters m2g only here, and passes `core.redact`. So records, reviews and the cache cannot hold
+a secret that somebody put into a tag, a parameter, a URI or a file.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from m2g.core.model import Dataset, ModelVersion, RegisteredModel
+import msgspec
+
+from m2g.core.model import Dataset, ModelVersion, RegisteredModel, Run, VersionFacts
+from m2g.core.redact import redact, redact_bytes, redact_named
+from m2g.registry.model_files import MLMODEL, ModelFiles
 
 _PROMPT = "mlflow.prompt.is_prompt"
 _CONTEXT = "mlflow.data.context"
@@ -26,7 +35,36 @@ def is_prompt(tags: Mapping[str, str]) -> bool:
 
 def make_model(name: str, aliases: Mapping[str, str], tags: Mapping[str, str]) -> RegisteredModel:
     """A registered model with sorted aliases and tags."""
-    return RegisteredModel(name=name, aliases=sort_keys(aliases), tags=sort_keys(tags))
+    return RegisteredModel(name=name, aliases=sort_keys(aliases), tags=sort_keys(redact_named(tags)))
+
+
+def make_version(version: ModelVersion) -> ModelVersion:
+    """A version with sorted tags."""
+    return msgspec.structs.replace(version, source=redact(version.source), tags=sort_keys(redact_named(version.tags)))
+
+
+def make_run(run: Run, datasets: Iterable[tuple[str, str, Mapping[str, str]]]) -> Run:
+    """A run with its datasets (name, digest, tags), all sorted. Raises ValueError for a metric that is not a number."""
+    return msgspec.structs.replace(
+        run,
+        metrics=sort_keys({redact(key): parse_metric(value) for key, value in run.metrics.items()}),
+        params=sort_keys(redact_named(run.params)),
+        tags=sort_keys(redact_named(run.tags)),
+        datasets=make_datasets(datasets),
+    )
+
+
+def make_facts(artifact_uri: str, run: Run | None, found: ModelFiles) -> VersionFacts:
+    """The facts of one version."""
+    files = {name: redact_bytes(content) for name, content in found.files.items()}
+    changed = MLMODEL in files and files[MLMODEL] != found.files[MLMODEL]
+    return VersionFacts(
+        artifact_uri=redact(artifact_uri),
+        run=run,
+        files=files,
+        unread=found.unread,
+        mlmodel_sha256=hashlib.sha256(found.files[MLMODEL]).hexdigest() if changed else "",
+    )
 
 
 def sort_models(models: Iterable[RegisteredModel]) -> list[RegisteredModel]:
@@ -52,7 +90,7 @@ def parse_metric(value: float | str) -> float | str:
 
 def make_datasets(inputs: Iterable[tuple[str, str, Mapping[str, str]]]) -> tuple[Dataset, ...]:
     """Datasets from (name, digest, tags), sorted, without duplicates."""
-    unique = {(name, digest, tags.get(_CONTEXT, "")) for name, digest, tags in inputs}
+    unique = {(redact(name), digest, redact(tags.get(_CONTEXT, ""))) for name, digest, tags in inputs}
     return tuple(Dataset(name=name, digest=digest, context=context) for name, digest, context in sorted(unique))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from m2g.core import resources, safe_files
+from m2g.core import redact, resources, safe_files
 from m2g.core.cache import Cache, digest_below, key
 from m2g.core.errors import M2gError
 from m2g.core.model import VersionFacts
@@ -48,7 +48,7 @@ def digest_facts_code() -> bytes:
     """A digest of the code that reads facts of versions, and of their stored form."""
     package = Path(__file__).parents[1] / "registry"
     form = msgspec.json.encode(msgspec.json.schema(VersionFacts))
-    return key(digest_below(package, ".py"), form)
+    return key(digest_below(package, ".py"), Path(redact.__file__).read_bytes(), form)
 
 
 def digest_inputs(root: Path, cache: Cache) -> bytes:

@@ -6,8 +6,7 @@ import msgspec
 
 from m2g import mlmodel
 from m2g.core.errors import InputError
-from m2g.core.model import ModelVersion, Release, Run, VersionFacts
-from m2g.core.sanitize import hide_passwords
+from m2g.core.model import Mlmodel, ModelVersion, Release, Run, VersionFacts
 
 _LINEAGE = frozenset(
     f"mlflow.{name}"
@@ -26,10 +25,10 @@ def build_record(version: ModelVersion, facts: VersionFacts, registry: str) -> R
     """The record of one version, without an environment. Raises InputError if the version cannot be released."""
     elsewhere = version.source.startswith(_UNREADABLE)
     if facts.problem and not elsewhere:
-        raise InputError(hide_passwords(facts.problem))  # the caller adds a hint for the environment
+        raise InputError(facts.problem)  # the caller adds a hint for the environment
     if "MLmodel" not in facts.files and not elsewhere:
         raise InputError(
-            f"there is no MLmodel file at {hide_passwords(facts.artifact_uri)}",
+            f"there is no MLmodel file at {facts.artifact_uri}",
             hint="the artifacts are deleted, or the source is not an MLflow model: register the model again",
         )
     return Release(
@@ -43,8 +42,15 @@ def build_record(version: ModelVersion, facts: VersionFacts, registry: str) -> R
         source=version.source,
         artifact_uri=version.source if elsewhere else facts.artifact_uri,
         run=_lineage(facts.run) if facts.run else Run(id=version.run_id) if version.run_id else None,
-        mlmodel=mlmodel.read(facts.files, facts.unread) if "MLmodel" in facts.files else None,
+        mlmodel=_mlmodel(facts),
     )
+
+
+def _mlmodel(facts: VersionFacts) -> Mlmodel | None:
+    if "MLmodel" not in facts.files:
+        return None
+    read = mlmodel.read(facts.files, facts.unread)
+    return msgspec.structs.replace(read, sha256=facts.mlmodel_sha256 or read.sha256)
 
 
 def _lineage(run: Run) -> Run:

@@ -16,6 +16,7 @@ from m2g.core.errors import InputError
 from m2g.core.finding import Finding, Severity
 from m2g.core.interning import Interner
 from m2g.core.model import ModelVersion, RegisteredModel, Release, Value, VersionFacts
+from m2g.core.redact import find_secrets
 from m2g.registry import Progress, Registry, open_registry
 from m2g.repository import layout
 from m2g.repository.config import find_registry_uri
@@ -164,7 +165,7 @@ def _build_records(
     for target in targets.values():
         version = target.version
         record = known.get((version.name, version.version))
-        if record is None or not _is_same(record, version) or _lacks_facts(record):
+        if record is None or not _is_same(record, version) or _lacks_facts(record) or _holds_secret(record):
             missing[version.name, version.version] = version
     unreadable: dict[tuple[str, str], InputError] = {}
     interner = Interner()
@@ -208,6 +209,11 @@ def _is_same(record: Release, version: ModelVersion) -> bool:
 def _lacks_facts(record: Release) -> bool:
     """Whether facts are missing because an older m2g wrote the record, or because a file could not be read."""
     return record.mlmodel is not None and record.mlmodel.requirements is None
+
+
+def _holds_secret(record: Release) -> bool:
+    """Whether an older m2g wrote a secret of the registry into the record: reading the version again removes it."""
+    return bool(find_secrets(msgspec.json.encode(record).decode()))
 
 
 def _is_better(record: Release | None, version: ModelVersion, facts: VersionFacts) -> bool:

@@ -11,6 +11,7 @@ from m2g.core import naming
 from m2g.core.config_types import Config, Environment, ModelIntent
 from m2g.core.finding import Finding, Severity
 from m2g.core.model import ModelVersion, RegisteredModel, Release, Value
+from m2g.core.redact import find_secrets, redact
 from m2g.repository import layout
 from m2g.repository.layout import Key
 from m2g.repository.selection import find_slug, is_selected, matches_name
@@ -113,7 +114,9 @@ def _claims(
         if not is_selected(config, model):
             continue
         bad = naming.find_unprintable(model.name)
-        if bad:
+        if redact(model.name) != model.name:
+            findings.append(_secret(model.name))
+        elif bad:
             findings.append(_unprintable(model.name, bad))
         else:
             by_slug[find_slug(config, model.name)].append(model)
@@ -234,6 +237,15 @@ def _unprintable(name: str, bad: str) -> Finding:
         model=name,
         message=f"the registered model's name contains {bad}, which kustomize corrupts",
         hint="rename the model in MLflow, or add it to models.exclude in m2g.yaml",
+    )
+
+
+def _secret(name: str) -> Finding:
+    return Finding(
+        rule="model-name-secret",
+        model=redact(name),
+        message=f"the registered model's name contains what looks like {find_secrets(name)[0].what}",
+        hint="rename the model in MLflow, replace the secret, or exclude the model by a pattern in models.exclude",
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from m2g.core.config_types import Rewrite
 from m2g.core.errors import InputError
 from m2g.core.naming import find_unprintable
-from m2g.core.sanitize import hide_passwords
+from m2g.core.redact import HIDDEN
 
 _HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(:[A-Za-z0-9][\w.-]*)?", re.ASCII)
 """owner/model:revision with names that the hub allows; KServe reads the revision after the first colon."""
@@ -46,7 +46,7 @@ def to_cluster_uri(artifact_uri: str, rewrites: Sequence[Rewrite], allow: Sequen
     scheme = parts[1].lower() if parts else "file"
     if scheme in _REFUSALS:
         prefix = "/" if parts is None else f"{scheme}:/"
-        message = f"a cluster cannot read {hide_passwords(artifact_uri)!r}: {_REFUSALS[scheme]}"
+        message = f"a cluster cannot read {artifact_uri!r}: {_REFUSALS[scheme]}"
         raise InputError(message, hint=_REWRITE.format(prefix))
     uri = _check_scheme(uri, scheme)
     if allow and not any(_is_under(uri, prefix) for prefix in allow):
@@ -83,6 +83,12 @@ def _is_under(uri: str, prefix: str) -> bool:
 
 
 def _check_text(uri: str) -> None:
+    if HIDDEN in uri:
+        raise InputError(
+            f"the URI had a password or a signature, which m2g removed: {uri[:200]!r}",
+            hint="register the model with a URI that has none, replace the secret, and give the new one to the service "
+            "account: serviceAccountName",
+        )
     bad = find_unprintable(uri) or next((c for c in "\n\t?#" if c in uri), "")
     if bad:
         raise InputError(

@@ -14,7 +14,8 @@ import httpx
 
 from m2g.core.errors import InputError, OutsideError
 from m2g.core.model import Value
-from m2g.core.sanitize import hide_passwords, make_visible
+from m2g.core.redact import redact
+from m2g.core.sanitize import make_visible
 from m2g.smoke.compare import Json
 
 _MAX_BYTES = 32 << 20
@@ -44,7 +45,7 @@ class Client:
     def __init__(self, endpoint: Endpoint) -> None:
         parts = urlsplit(endpoint.url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-            shown = hide_passwords(endpoint.url)[:200]
+            shown = redact(endpoint.url)[:200]
             hint = "write http(s)://HOST[:PORT][/PATH]; pass a token by an environment variable: --token-env NAME"
             raise InputError(f"{shown!r} is not the URL of an endpoint", hint=hint)
         self._endpoint = endpoint
@@ -107,7 +108,7 @@ class Client:
             raise self._unreachable(error) from error
         seconds = time.perf_counter() - began
         if answer.is_redirect:
-            to = make_visible(hide_passwords(answer.headers.get("location", "")), 200)
+            to = make_visible(redact(answer.headers.get("location", "")), 200)
             hint = "if this is a login page, name the model's own address and a token: --token-env NAME"
             raise OutsideError(f"{self._shown(path)} redirects to {to}", hint=hint)
         if answer.status_code != httpx.codes.OK:
@@ -121,7 +122,7 @@ class Client:
             raise OutsideError(f"{self._shown(path)} does not answer JSON ({content_type})", hint=hint) from error
 
     def _shown(self, path: str) -> str:
-        return hide_passwords(self._base + path)
+        return redact(self._base + path)
 
     def _unreachable(self, error: httpx.HTTPError) -> OutsideError:
         if isinstance(error, httpx.TimeoutException):

@@ -18,7 +18,8 @@ from pathlib import Path
 from m2g.core import cache, process
 from m2g.core.errors import InputError, M2gError, OutsideError
 from m2g.core.model import Value
-from m2g.core.sanitize import hide_passwords, make_visible
+from m2g.core.redact import redact
+from m2g.core.sanitize import make_visible
 from m2g.smoke.pythons import find_nearest, find_python, read_version
 
 _KEPT = 8
@@ -207,7 +208,7 @@ def _install_error(spec: EnvironmentSpec, output: str, folder: Path) -> M2gError
     missing = _MISSING.search(output)
     lines = [line.strip() for line in output.splitlines() if line.strip() and not line.startswith("WARNING")]
     line = next((line for line in reversed(lines) if "ERROR" in line or "error" in line), lines[-1] if lines else "?")
-    reason = make_visible(hide_passwords(line.removeprefix("ERROR: ")), 500)
+    reason = make_visible(redact(line.removeprefix("ERROR: ")), 500)
     if _UNREACHABLE.search(output) or "NewConnectionError" in output:
         hint = (
             "check the network and the package index (PIP_INDEX_URL, UV_INDEX_URL), or use your own environment: "

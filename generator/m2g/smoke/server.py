@@ -13,7 +13,8 @@ from pathlib import Path
 from m2g.core import process, tempdirs
 from m2g.core.errors import Exit, InputError, M2gError
 from m2g.core.model import Value
-from m2g.core.sanitize import hide_passwords, make_visible
+from m2g.core.redact import redact
+from m2g.core.sanitize import make_visible
 from m2g.smoke.environment import Environment
 
 HOST = "127.0.0.1"
@@ -157,7 +158,7 @@ def read_last_lines(log: Path) -> str:
         return ""
     lines = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines() if line.strip()]
     useful = [line for line in lines if not _NOISE.search(line)] or lines
-    return "".join(f"\n    {make_visible(hide_passwords(line), _WIDTH)}" for line in useful[-_LINES:])
+    return "".join(f"\n    {make_visible(redact(line), _WIDTH)}" for line in useful[-_LINES:])
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from m2g.core.naming import find_unprintable
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-_USERINFO = re.compile(r"(?<=//)[^/\s@]*@")
+_USERINFO = re.compile(r"(?<=//)[^/\s]*@")
 INDEX = re.compile(r"(-i|--index-url|--extra-index-url|-f|--find-links)[ =]+(\S+)")
 _SERVER = {"mlserver": "==1.7.1", "mlserver-mlflow": "==1.7.1", "uvloop": "<0.22", "pandas": "<3"}
 """With bounds that MLServer 1.7.1 needs but does not declare (MLServer#2286: its workers crash with uvloop 0.22)."""
@@ -81,7 +81,7 @@ def image_requirements(
 
 def remove_credentials(content: bytes) -> bytes:
     """Remove user and password from all URLs in a list of packages."""
-    return re.sub(rb"(https?://)[^/\s@\"']*@", rb"\1", content)
+    return re.sub(rb"(https?://)[^/\s\"']*@", rb"\1", content)
 
 
 def _needs_version_3(pandas: Requirement) -> bool:

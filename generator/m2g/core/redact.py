@@ -1,0 +1,235 @@
+"""Find secrets in text from outside, and remove them: the one place that says what a secret looks like.
+
+Everything that a registry sends passes `redact` or `redact_named` before it becomes a value of m2g, and so does every
+error message. `m2g validate` searches what people wrote by the same rules. Nothing here guesses by randomness: a
+digest, a commit and a run id look as random as a key.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+HIDDEN = "REDACTED"
+"""What stands in place of a secret. It is plain text in YAML, JSON and URLs."""
+_MARGIN = r"(?<![A-Za-z0-9])"
+
+
+class Secret(msgspec.Struct, frozen=True, order=True):
+    """A part of a text that looks like a secret, and what it looks like. Never show the part itself."""
+
+    start: int
+    end: int
+    what: str
+
+
+class _Shape(msgspec.Struct, frozen=True):
+    """`pattern` may name the part to remove `secret`. Every match contains one of `marks`, in lower case, so that a
+    text without them is not searched. Patterns take linear time: they are bounded, or begin at the start of a word."""
+
+    what: str
+    pattern: str
+    marks: tuple[str, ...]
+
+
+def _token(what: str, pattern: str, *marks: str) -> _Shape:
+    return _Shape(what, f"{_MARGIN}(?:{pattern})", marks)
+
+
+_AUTHORITY = r"[^\s/?#\"<>\\`]"
+_NO_PASSWORD = r"wasbs?|abfss?|r2|(?:git\+)?ssh|sftp"  # noqa: S105  # names of schemes
+"""Schemes where a name before the `@` is a container, an account or a login, and no secret on its own."""
+_QUERY = (
+    r"(?:x-amz-|x-goog-)?(?:signature|credential|security-token)|sig|sas|awsaccesskeyid|googleaccessid|key-pair-id|"
+    r"(?:access_|auth_|private_|refresh_|id_|api_|session_)?token|api[_-]?key|subscription-key|"
+    r"passw(?:or)?d|passphrase|pwd|(?:client_)?secret"
+)
+_ASSIGNED = (
+    r"(?:[a-z0-9]{1,30}[_.-]){0,4}(?:pass(?:word|wd|phrase)|pwd|client[_-]?secret|(?:secret|private)[_-]?access[_-]?key|"
+    r"(?:shared[_-]?)?a(?:ccount|pi|ccess)[_-]?key|(?:access|auth|private|bearer)[_-]?token|shared[_-]?access[_-]?signature)"
+)
+_VALUE = r"(?P<secret>[^\s\"'`&;,<>(){}\[\]$*\\]{4,200})(?![^\s\"'`&;,<>)}\]\\])"
+
+_SHAPES = (
+    _Shape(
+        "a private key",
+        r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
+        r"(?:(?:\s|\\n|\\r)*(?:Proc-Type|DEK-Info|Comment|Version): [^\r\n\\]*)*[A-Za-z0-9+/=\s\\]*"
+        r"(?:-----END [A-Z0-9 ]{0,30}-----)?",
+        ("private key",),
+    ),
+    _Shape(
+        "a password in a URL",
+        rf"(?i:\b(?!(?:{_NO_PASSWORD}):)[a-z][a-z0-9+.-]{{0,19}}:|(?<![:\\/]))(?:\\?/){{2}}(?P<secret>{_AUTHORITY}+)@(?!sha256:)",
+        ("@",),
+    ),
+    _Shape(
+        "a password in a URL",
+        rf"(?i:\b(?:{_NO_PASSWORD}):)(?:\\?/){{2}}(?P<secret>{_AUTHORITY}*:{_AUTHORITY}*)@",
+        ("@",),
+    ),
+    _Shape(  # a password with a slash, which ends the host for every parser but not for the person who wrote it
+        "a password in a URL",
+        r"(?i:\b[a-z][a-z0-9+.-]{0,19}:)(?:\\?/){2}"
+        r"(?P<secret>[^\s/?#@:\[\"<>\\`]+:(?!\d{1,5}(?:[/?#\s]|$))[^\s@\"<>`]*(?:@[^\s@\"<>`/]*(?=@))*)@(?!sha256:)",
+        ("@",),
+    ),
+    _Shape("a password in a URL", r"(?i:%3a%2f%2f)(?P<secret>[^\s/?#&\"<>]+?)(?i:%40)(?![^\s/?#&\"<>]*%40)", ("%40",)),
+    _Shape(
+        "a signature or token in a URL",
+        rf"(?i:(?:[?&;]|%3f|%26)(?:{_QUERY})(?:=|%3d))(?P<secret>[^&;\s\"'<>#`%\\]+(?:%(?!26)[^&;\s\"'<>#`%\\]*)*)",
+        ("=", "%3d"),
+    ),
+    _Shape(
+        "a shared access signature",
+        r"(?i:\b(?:sig|sharedaccesssignature|x-amz-signature|x-goog-signature)=)(?P<secret>[A-Za-z0-9%+/=_-]{20,})",
+        ("sig", "signature"),
+    ),
+    _Shape(
+        "an assigned password",
+        rf"(?i:{_MARGIN}{_ASSIGNED}[\"']?\s{{0,8}}[:=]\s{{0,8}}[\"']?|(?<![^\s\"'])--?{_ASSIGNED}\s{{1,8}}[\"']?){_VALUE}",
+        ("pass", "pwd", "secret", "key", "token", "signature"),
+    ),
+    _Shape(
+        "an authorization header",
+        r"(?i:authorization[\"']?\s{0,8}[:=]\s{0,8}[\"']?(?:bearer|basic|token)\s{1,8})(?P<secret>[A-Za-z0-9._~+/=-]{8,})",
+        ("authorization",),
+    ),
+    _token("an AWS access key", r"(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}", "akia", "asia", "abia", "acca"),
+    _token("an AWS Bedrock key", r"ABSK[A-Za-z0-9+/]{80,}={0,2}", "absk"),
+    _token("a Google API key", r"AIza[A-Za-z0-9_-]{35}", "aiza"),
+    _token("a Google OAuth token", r"ya29\.[A-Za-z0-9_-]{20,}|GOCSPX-[A-Za-z0-9_-]{28}", "ya29.", "gocspx-"),
+    _token("a Google HMAC key", r"GOOG1[A-Z0-9]{30,}", "goog1"),
+    _token("an Azure client secret", r"[A-Za-z0-9_~.]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34}", "q~"),
+    _token("an Azure storage key", r"[A-Za-z0-9+/]{76}\+ASt[A-Za-z0-9+/]{4,8}={0,2}", "+ast"),
+    _token("an Azure DevOps token", r"[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}", "azdo"),
+    _token(
+        "a GitHub token",
+        r"gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}",
+        *(f"gh{kind}_" for kind in "pousr"),
+        "github_pat_",
+    ),
+    _token(
+        "a GitLab token",
+        r"gl(?:pat|dt|rt|cbt|ptt|ft|imt|agent|soat|ffct|oas)-[A-Za-z0-9_.-]{20,}|GR1348941[A-Za-z0-9_-]{20}",
+        *(f"gl{kind}-" for kind in "pat dt rt cbt ptt ft imt agent soat ffct oas".split()),
+        "gr1348941",
+    ),
+    _token("a Bitbucket token", r"ATBB[A-Za-z0-9]{32}|AT[AC]TT3[A-Za-z0-9_=-]{50,}", "atbb", "atatt3", "atctt3"),
+    _token("a Hugging Face token", r"hf_[A-Za-z0-9]{30,}|api_org_[A-Za-z0-9]{30,}", "hf_", "api_org_"),
+    _token("a Slack token", r"xox[a-z](?:\.xox[a-z])?-[A-Za-z0-9-]{10,}|xapp-[0-9]-[A-Za-z0-9-]{10,}", "xox", "xapp-"),
+    _Shape(
+        "a Slack webhook", r"hooks\.slack\.com/(?:services|workflows)/(?P<secret>[A-Za-z0-9/_-]{20,})", ("slack.com",)
+    ),
+    _token("a Databricks token", r"dapi[0-9a-f]{32}(?:-[0-9]+)?", "dapi"),
+    _Shape(
+        "a JSON web token",
+        r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*)?",
+        (".eyj",),
+    ),
+    _token(
+        "an OpenAI or Anthropic key", r"sk-(?:proj|ant|svcacct|admin|or)-[A-Za-z0-9_-]{20,}|sk-[A-Za-z0-9]{40,}", "sk-"
+    ),
+    _token("an npm token", r"npm_[A-Za-z0-9]{36}", "npm_"),
+    _token("a PyPI token", r"pypi-[A-Za-z0-9_-]{50,}", "pypi-"),
+    _token("a Docker token", r"dckr_[a-z]{3}_[A-Za-z0-9_-]{20,}", "dckr_"),
+    _token("a Vault token", r"hv[sbr]\.[A-Za-z0-9_-]{24,}", "hvs.", "hvb.", "hvr."),
+    _token("a Grafana token", r"glsa_[A-Za-z0-9]{32}_[0-9a-f]{8}|glc_[A-Za-z0-9+/]{32,}", "glsa_", "glc_"),
+    _token("a Stripe key", r"[sr]k_(?:live|test)_[A-Za-z0-9]{20,}", "k_live_", "k_test_"),
+    _token("a SendGrid key", r"SG\.[A-Za-z0-9_-]{20,24}\.[A-Za-z0-9_-]{39,50}", "sg."),
+    _token("a DigitalOcean token", r"do[opr]_v1_[0-9a-f]{64}", "_v1_"),
+    _token("an NVIDIA key", r"nvapi-[A-Za-z0-9_-]{60,}", "nvapi-"),
+    _token("a Replicate token", r"r8_[A-Za-z0-9]{37}", "r8_"),
+    _token("an age key", r"AGE-SECRET-KEY-1[0-9A-Z]{58}", "age-secret-key-1"),
+)
+
+_PASSWORD_NAME = re.compile(r"(.*_)?(PASSWORD|PASSWD|PASSPHRASE|PWD)")
+_SECRET_NAME = re.compile(
+    r"(.*_)?(SECRETS?|TOKEN|API_?KEY|(SECRET|PRIVATE)_(ACCESS_)?KEY|(STORAGE_)?(ACCESS|ACCOUNT)_KEY|CONNECTION_STRING)"
+)
+_NO_SECRET = re.compile(
+    r"\*+|x+|/.*|[$<\[{(].*|ENC\[.*|(true|false|none|null|str|string|required|optional)|os\.environ.*|.*getenv.*",
+    re.IGNORECASE,
+)
+"""Values that refer to a secret, stand for one, or say that there is one."""
+_NUMBER = re.compile(r"[0-9.eE+-]*")
+_SHORT = 8
+
+
+def find_secrets(text: str) -> list[Secret]:
+    """The parts of a text that look like secrets, in order, without overlaps."""
+    lower = text.lower()
+    found = sorted(
+        secret
+        for index, shape in enumerate(_SHAPES)
+        if any(mark in lower for mark in shape.marks)
+        for secret in _search(text, shape.what, _compile(index))
+    )
+    kept: list[Secret] = []
+    for secret in found:
+        if not kept or secret.start >= kept[-1].end:
+            kept.append(secret)
+        elif secret.end > kept[-1].end:
+            kept[-1] = Secret(kept[-1].start, secret.end, kept[-1].what)
+    return kept
+
+
+def redact(text: str) -> str:
+    """The text with REDACTED in place of each secret. A second time changes nothing."""
+    parts: list[str] = []
+    end = 0
+    for secret in find_secrets(text):
+        parts += (text[end : secret.start], HIDDEN)
+        end = secret.end
+    return "".join((*parts, text[end:])) if parts else text
+
+
+def redact_bytes(content: bytes) -> bytes:
+    """Like `redact`, for the content of a file. Bytes that are not UTF-8 stay as they are."""
+    text = content.decode("utf-8", "surrogateescape")
+    clean = redact(text)
+    return content if clean == text else clean.encode("utf-8", "surrogateescape")
+
+
+def redact_named(values: Mapping[str, str]) -> dict[str, str]:
+    """Like `redact`, for named values: a name such as `db_password` makes any value a secret."""
+    if not find_secrets("\n".join((*values, *values.values()))) and not any(map(is_secret_name, values)):
+        return dict(values)
+    return {redact(name): HIDDEN if is_secret_value(name, value) else redact(value) for name, value in values.items()}
+
+
+@functools.lru_cache(maxsize=1 << 12)  # parameters and tags have the same names in every run
+def is_secret_name(name: str) -> bool:
+    """Whether a variable, parameter or tag with this name holds a secret: `DB_PASSWORD`, `apiKey`, `hf.token`."""
+    plain = _plain_name(name)
+    return _PASSWORD_NAME.fullmatch(plain) is not None or _SECRET_NAME.fullmatch(plain) is not None
+
+
+def is_secret_value(name: str, value: str) -> bool:
+    """Whether the value of a variable with this name is a secret in plain text. A password may have any length."""
+    if not is_secret_name(name) or not value or value == HIDDEN or _NO_SECRET.fullmatch(value):
+        return False
+    if _PASSWORD_NAME.fullmatch(_plain_name(name)):
+        return True
+    return len(value) >= _SHORT and not _NUMBER.fullmatch(value)
+
+
+def _plain_name(name: str) -> str:
+    """In upper case with `_` between words. Of a path only the last part counts, if it does not lead anywhere."""
+    last = name if name.startswith((".", "/")) else name.rpartition("/")[2]
+    return re.sub(r"[-. ]", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", last[-200:])).upper()
+
+
+def _search(text: str, what: str, pattern: re.Pattern[str]) -> Iterator[Secret]:
+    for match in pattern.finditer(text):
+        start, end = match.span("secret" if "secret" in pattern.groupindex else 0)
+        if not _NO_SECRET.fullmatch(text, start, end) and text[start:end] != HIDDEN:
+            yield Secret(start, end, what)
+
+
+@functools.cache  # compiling takes longer than searching a whole fleet for the marks
+def _compile(index: int) -> re.Pattern[str]:
+    return re.compile(_SHAPES[index].pattern)
