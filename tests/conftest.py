@@ -77,6 +77,13 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("house")
 
 
+@pytest.fixture(autouse=True)
+def _same_folder() -> Iterator[None]:
+    """A verb that runs in this process may change its folder (a path in m2g.yaml); no later test may depend on that."""
+    yield
+    os.chdir(ROOT)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """A test's timeout is of the reference machine; `--timeout` on the command line is taken as it is."""

@@ -107,7 +107,7 @@ def test_json_is_one_object_for_scripts(root: Path) -> None:
     [
         (["render", "--nonsense"], "No such option"),
         (["rendre"], "No such command"),
-        (["render", "--env", "qa", "--locked"], "m2g.yaml has no environment 'qa'"),
+        (["render", "--env", "qa", "--locked"], "this repository has no environment 'qa'"),
         (["render"], "no MLflow registry is configured"),
         (["render", "--allow-removals", "-1"], "Invalid value"),
     ],

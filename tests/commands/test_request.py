@@ -78,10 +78,10 @@ def test_a_protocol_that_the_server_does_not_speak_is_said(root: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("nobody",), "no release record for 'nobody'"),
+        (("nobody",), "this repository has no model 'nobody'"),
         (("column",), "did you mean columns?"),
         (("chat", "--env", "prod"), "choose an environment that has one: --env dev"),
-        (("chat", "--env", "test"), "m2g.yaml has no environment 'test'"),
+        (("chat", "--env", "test"), "this repository has no environment 'test'"),
         (("contradicting",), "column 'alcohol': it is double, but the value is \"much\""),
         (("unsigned", "--body"), "no signature and no input example"),
     ],

@@ -298,7 +298,7 @@ def test_a_record_that_does_not_know_and_a_profile_without_an_image(tmp_path: Pa
         prepared(world(tmp_path / "s", msgspec.structs.replace(MLMODEL, requirements=())), tmp_path / "out")
     with pytest.raises(InputError, match="needs no image"):
         prepared(root, tmp_path / "out", environment="dev")
-    with pytest.raises(InputError, match="no release record"):
+    with pytest.raises(InputError, match="no model 'beer'"):
         prepared(root, tmp_path / "out", model="beer")
     with pytest.raises(InputError, match="no environment 'test'"):
         prepared(root, tmp_path / "out", environment="test")

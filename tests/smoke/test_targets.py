@@ -117,7 +117,7 @@ def test_another_version_is_asked_of_the_registry(world: World) -> None:
     [
         (("wine", "--env", "dev"), "wine has no release record in dev"),
         (("wine", "--env", "nowhere"), "nowhere"),
-        (("port", "--env", "prod"), "port has no release record in prod"),
+        (("port", "--env", "prod"), "no model 'port'"),
         ((), "a model is required"),
         (("--changed-against", "no-such-ref"), "no-such-ref"),
         (("--changed-against", "--upload-pack=x"), "--upload-pack=x"),

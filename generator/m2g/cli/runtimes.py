@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from m2g.cli.terminal import CONTEXT, FORMAT, print_result
-from m2g.core.errors import InputError
+from m2g.cli.terminal import CONTEXT, FORMAT, find_repository, print_result
 
 
 @click.group(context_settings=CONTEXT, short_help="List and describe serving runtimes.")
@@ -31,7 +30,7 @@ def list_(folder: Path, output_format: str) -> None:
     from m2g.commands import runtimes as command
     from m2g.report import runtimes as report
 
-    print_result(report.render_list(command.list_runtimes(_root(folder)), output_format))
+    print_result(report.render_list(command.list_runtimes(find_repository(folder)), output_format))
 
 
 @runtimes.command(context_settings=CONTEXT)
@@ -44,7 +43,7 @@ def show(folder: Path, name: str, kserve: str, output_format: str) -> None:
     from m2g.commands import runtimes as command
     from m2g.report import runtimes as report
 
-    print_result(report.render_runtime(command.show_runtime(_root(folder), name, kserve), output_format))
+    print_result(report.render_runtime(command.show_runtime(find_repository(folder), name, kserve), output_format))
 
 
 @runtimes.command(name="import", context_settings=CONTEXT)
@@ -70,13 +69,3 @@ def import_(folder: Path, file: Path, name: str, image: str, python: str, output
     print_result(
         report.render_import(command.import_runtime(config.find_root(folder), folder / file, described), output_format)
     )
-
-
-def _root(folder: Path) -> Path | None:
-    """The repository around `folder`; None outside of one, where only KServe's own runtimes are known."""
-    from m2g.repository import config
-
-    try:
-        return config.find_root(folder)
-    except InputError:
-        return None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from m2g.cli.terminal import CONTEXT, FORMAT, print_result
+from m2g.cli.terminal import CONTEXT, FORMAT, find_repository, print_result
 from m2g.core.errors import Exit, InputError
 
 
@@ -32,7 +32,7 @@ def list_(folder: Path, output_format: str) -> None:
     from m2g.commands import schemas as command
     from m2g.report import schemas as report
 
-    print_result(report.render_list(command.list_schemas(_root(folder)), output_format))
+    print_result(report.render_list(command.list_schemas(find_repository(folder)), output_format))
 
 
 @schemas.command(context_settings=CONTEXT)
@@ -49,7 +49,7 @@ def show(folder: Path, kind: str, kserve: str) -> None:
     from m2g.commands import schemas as command
     from m2g.report import schemas as report
 
-    print_result(report.render_schema(command.show_schema(_root(folder), kind, kserve)))
+    print_result(report.render_schema(command.show_schema(find_repository(folder), kind, kserve)))
 
 
 @schemas.command(name="import", context_settings=CONTEXT)
@@ -85,13 +85,3 @@ def import_(
         done = command.import_files(root, folder, files, only)
     print_result(report.render_import(done, output_format))
     return Exit.NO if done.refused else Exit.DONE
-
-
-def _root(folder: Path) -> Path | None:
-    """The repository around `folder`; None outside of one, where only m2g's own schemas are known."""
-    from m2g.repository import config
-
-    try:
-        return config.find_root(folder)
-    except InputError:
-        return None

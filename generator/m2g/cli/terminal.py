@@ -10,7 +10,7 @@ from typing import TextIO
 
 import click
 
-from m2g.core.errors import OutsideError
+from m2g.core.errors import InputError, OutsideError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 MODELS = click.option(
@@ -35,6 +35,16 @@ def outputs(formats: Sequence[str]) -> Callable[[Callable[..., object]], Callabl
         metavar="FORMAT FILE",
         help="Also write the report to FILE, in one of the formats of --format. Repeatable.",
     )
+
+
+def find_repository(folder: Path) -> Path | None:
+    """The repository around `folder`; None outside of one, where only what comes with m2g is known."""
+    from m2g.repository import config
+
+    try:
+        return config.find_root(folder)
+    except InputError:
+        return None
 
 
 def write_report(

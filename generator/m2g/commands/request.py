@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from m2g.core import schema_errors
 from m2g.core.config_types import Profile, Protocol
 from m2g.core.errors import InputError
 from m2g.core.model import Mlmodel, Release, Value
@@ -13,8 +12,8 @@ from m2g.core.results import SampleRequest
 from m2g.inference import Request, drop_example, find_path, make_request
 from m2g.inference.curl import Endpoint
 from m2g.repository import config as configuration
-from m2g.repository import load, state
-from m2g.repository.state import Repository, Scope
+from m2g.repository import load
+from m2g.repository.state import find_records
 from m2g.serving.backends import BACKENDS
 from m2g.serving.decide import choose_serving, resolve_serving
 
@@ -49,7 +48,8 @@ def prepare_call(options: CallOptions, folder: Path) -> SampleRequest:
     Raises InputError if there is no record, or if the input example contradicts the signature.
     """
     repository = load.read_repository(configuration.find_root(folder))
-    slug, release = _find_release(repository, options)
+    environments = (options.environment,) if options.environment else ()
+    (slug, _), release = next(iter(find_records(repository, options.model, environments).items()))
     choice = choose_serving(repository, slug, release)
     serving, _ = resolve_serving(repository, slug, release)
     protocol = options.protocol or choice.protocol
@@ -101,26 +101,3 @@ def _make_request(mlmodel: Mlmodel, protocol: Protocol, release: Release) -> Req
         return make_request(mlmodel, protocol)
     except InputError as error:
         raise InputError(f"{release.model} version {release.version}: {error.message}", hint=error.hint) from error
-
-
-def _find_release(repository: Repository, options: CallOptions) -> tuple[str, Release]:
-    """Slug and record of a model that is named by slug or registered name. Raises InputError if there is none."""
-    environments = list(repository.config.environments)
-    if options.environment:
-        state.check_environments(repository.config, Scope(environments=frozenset((options.environment,))))
-        environments = [options.environment]
-    records = {
-        environment: (slug, release)
-        for (slug, environment), release in repository.records.items()
-        if options.model in (slug, release.model) and environment in repository.config.environments
-    }
-    for environment in environments:
-        if environment in records:
-            return records[environment]
-    if records:
-        hint = f"choose an environment that has one: --env {' or --env '.join(sorted(records))}"
-        raise InputError(f"{options.model} has no release record in {options.environment}", hint=hint)
-    known = sorted({name for (slug, _), release in repository.records.items() for name in (slug, release.model)})
-    close = schema_errors.suggest(options.model, known)
-    hint = f"did you mean {close}?" if close else "write the release records: m2g render"
-    raise InputError(f"this repository has no release record for {options.model!r}", hint=hint)

@@ -28,7 +28,7 @@ _NAMES = {
     "null": "null",
 }
 _SHOWN = 60
-_LISTED = 12
+_LISTED = 32
 
 
 class Violation(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,13 +90,14 @@ def _unknown(error: ValidationError, field: str, schema: object, elsewhere: Fiel
 
 
 def _home(error: ValidationError, field: str, schema: object) -> str:
-    """The path where a misplaced field belongs: in the parent mapping, or in a mapping next to it."""
+    """The path where a misplaced field belongs: in the parent mapping, or in one beside it, which may be missing."""
     parent: FieldPath = error.instance_path[:-1]
     if error.instance_path and field in _dict(_subschema(schema, parent).get("properties")):
         return format_path([*parent, field])
-    for key, value in _dict(error.instance).items():
+    siblings = [key for key, value in _dict(error.instance).items() if isinstance(value, dict)]
+    for key in dict.fromkeys([*siblings, *_dict(_at(schema, error.schema_path[:-1]).get("properties"))]):
         child = [*error.instance_path, key]
-        if isinstance(value, dict) and field in _dict(_subschema(schema, child).get("properties")):
+        if field in _dict(_subschema(schema, child).get("properties")):
             return format_path([*child, field])
     return ""
 

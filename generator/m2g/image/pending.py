@@ -46,8 +46,7 @@ def find_pending_image(root: Path, model: str, environment: str, open_registry: 
     slug = next((slug for slug, place in releases if place == environment), None)
     if slug is None:
         if locked:
-            hint = "write the release record first: m2g render"
-            raise InputError(f"{model!r} has no release record in {environment}", hint=hint)
+            state.find_records(repository, model, [environment])
         hint = f"compare the model's name in MLflow with environments.{environment}.follow in m2g.yaml"
         raise InputError(f"no version of {model!r} matches what {environment} follows", hint=hint)
     release = releases[slug, environment]

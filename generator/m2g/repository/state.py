@@ -59,6 +59,34 @@ class Scope(Value, frozen=True, kw_only=True):
         return not self.models or bool(self.models & {slug, name})
 
 
+def find_records(repository: Repository, model: str, environments: Collection[str] = ()) -> dict[Key, Release]:
+    """The release records of a model, by slug or registered name, in the order of the environments in m2g.yaml.
+
+    An empty model means all models, no environments all of m2g.yaml. Raises InputError if there is no such record.
+    """
+    check_environments(repository.config, Scope(environments=frozenset(environments)))
+    order = list(repository.config.environments)
+    records = {
+        key: record
+        for key, record in repository.records.items()
+        if model in ("", key[0], record.model) and key[1] in order
+    }
+    if not records:
+        known = {text for (slug, _), record in repository.records.items() for text in (slug, record.model)}
+        if model not in repository.slugs:
+            refuse_unknown("model", filter(None, [model]), known)
+        hint = "write the release records: m2g render (it names the models that wait, and for what)"
+        raise InputError(f"{model or 'this repository'} has no release record", hint=hint)
+    found = {key: record for key, record in records.items() if not environments or key[1] in environments}
+    if not found:
+        have = dict.fromkeys(environment for _, environment in records)
+        raise InputError(
+            f"{model or 'this repository'} has no release record in {', '.join(sorted(environments))}",
+            hint=f"choose an environment that has one: --env {' or --env '.join(sorted(have))}",
+        )
+    return dict(sorted(found.items(), key=lambda item: order.index(item[0][1])))
+
+
 def refuse_unknown(kind: str, names: Iterable[str], known: Collection[str]) -> None:
     """Raises InputError for the first of `names` that is not known: a misspelled option must not look like success."""
     for name in sorted(names):
@@ -71,6 +99,4 @@ def refuse_unknown(kind: str, names: Iterable[str], known: Collection[str]) -> N
 
 def check_environments(config: Config, scope: Scope) -> None:
     """Raises InputError for an environment that is not in m2g.yaml."""
-    for name in sorted(scope.environments - set(config.environments)):
-        hint = f"known environments: {', '.join(config.environments)}"
-        raise InputError(f"m2g.yaml has no environment {name!r}", hint=hint)
+    refuse_unknown("environment", scope.environments, list(config.environments))

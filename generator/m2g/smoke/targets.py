@@ -18,8 +18,8 @@ from m2g.git import read
 from m2g.mlmodel import read as read_mlmodel
 from m2g.registry import download
 from m2g.repository import config as configuration
-from m2g.repository import layout, load, state
-from m2g.repository.state import Repository, Scope
+from m2g.repository import layout, load
+from m2g.repository.state import Repository, find_records
 from m2g.serving.decide import choose_serving, resolve_serving
 from m2g.serving.spec import RUNTIMES
 
@@ -98,14 +98,11 @@ def _target_of_folder(options: TargetOptions, folder: Path, root: Path) -> Targe
 def _targets_of_records(root: Path, options: TargetOptions) -> list[Target]:
     """One target for each version and way of serving in the records. Raises InputError if there is none."""
     repository = load.read_repository(root)
-    state.check_environments(repository.config, Scope(environments=frozenset(options.environments)))
     changed = read.list_changed(root, read.find_merge_base(root, options.base)) if options.base else None
+    if changed is not None and not repository.records:
+        return []
     targets: dict[tuple[str, ...], Target] = {}
-    for (slug, environment), release in sorted(repository.records.items()):
-        if options.model not in ("", slug, release.model):
-            continue
-        if options.environments and environment not in options.environments:
-            continue
+    for (slug, environment), release in sorted(find_records(repository, options.model, options.environments).items()):
         if changed is not None and not changed & {layout.release(slug, environment), layout.model_yaml(slug)}:
             continue
         target = _target_of_release(root, repository, slug, release, options)
@@ -113,10 +110,6 @@ def _targets_of_records(root: Path, options: TargetOptions) -> list[Target]:
         before = targets.get(key)
         environments = (*(before.environments if before else ()), environment)
         targets[key] = msgspec.structs.replace(target, environments=environments)
-    if not targets and changed is None:
-        where = f" in {', '.join(options.environments)}" if options.environments else ""
-        hint = "write the release records (m2g render), or test a model on this disk: --model-dir DIR"
-        raise InputError(f"{options.model or 'the repository'} has no release record{where}", hint=hint)
     return list(targets.values())
 
 
