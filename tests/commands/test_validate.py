@@ -139,12 +139,12 @@ def test_records_and_marks(tmp_path: Path) -> None:
     (root / "docs").mkdir(exist_ok=True)
     (root / "models/wine/overlays/linked").symlink_to("../../../docs")
     found = {(item.file, item.rule): item for item in check(root).findings}
-    assert "regular file" in found["models/wine/overlays/linked", "foreign-file"].message
+    assert "regular file" in found["models/wine/overlays/linked", "unknown-file"].message
     assert ("models/wine/releases/prod.json", "record-edited") in found
     assert ("models/wine/base/inferenceservice.yaml", "merge-conflict") in found
     assert ("models/beer/README.md", "hand-edit") in found
-    assert found["models/wine/base/notes.txt", "foreign-file"].severity is Severity.WARNING
-    assert not any(file.startswith("fleet/") for file, _ in found)
+    assert found["models/wine/base/notes.txt", "unknown-file"].severity is Severity.ERROR
+    assert found["fleet/prod/_namespace.yaml", "unknown-file"].severity is Severity.ERROR
 
 
 @pytest.mark.parametrize("place", ["models", "models/wine", "models/wine/base", "fleet", "fleet/prod"])

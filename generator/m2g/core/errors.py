@@ -23,7 +23,20 @@ class Exit(IntEnum):
 
 def restore_command(path: str) -> str:
     """The command for a hint that discards changes to a file that are not committed yet."""
-    return f"git checkout -- {shlex.quote(path)}"
+    return f"git checkout -- {quote(path)}"
+
+
+def quote(path: str) -> str:
+    """A path as one word of a shell command. Characters that a terminal cannot show become escapes of bash."""
+    if path.isprintable():
+        return shlex.quote(path)
+    return "$'" + "".join(_quote_character(character) for character in path) + "'"
+
+
+def _quote_character(character: str) -> str:
+    if character.isprintable():
+        return f"\\{character}" if character in "\\'" else character
+    return "".join(f"\\x{byte:02x}" for byte in character.encode(errors="surrogateescape"))
 
 
 class M2gError(Exception):

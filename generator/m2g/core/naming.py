@@ -22,6 +22,14 @@ _UNPRINTABLE = re.compile(
 )
 
 
+_SLUG = re.compile(rf"[a-z]([-a-z0-9]{{0,{SLUG_MAX - 2}}}[a-z0-9])?")
+
+
+def is_slug(text: str) -> bool:
+    """Whether it can be the name of a model's folder."""
+    return _SLUG.fullmatch(text) is not None
+
+
 @functools.lru_cache(maxsize=1 << 15)
 def slugify(name: str) -> str:
     """The name of a registered model's folder and InferenceService: DNS-1035, at most `SLUG_MAX` characters.

@@ -22,8 +22,21 @@ CARD = "README.md"
 RELEASE = "release"
 """A folder in an overlay with a component: m2g's own layer, so that the user's component is applied last."""
 
+NAMESPACE = "namespace"
+"""The folder in fleet/<environment> for what people write: the namespace and the ServiceAccount of the models."""
+
 _BY_ENVIRONMENT = (OVERLAYS, RELEASES, REQUESTS, CUSTOM)
 _OWNED = re.compile(r"models/[^/]+/(README\.md|(base|overlays|releases|requests)/.+)|fleet/[^/]+/[^/]+\.yaml")
+_WRITTEN = re.compile(rf"models/[^/]+/(model\.yaml|custom/.+)|fleet/[^/]+/{NAMESPACE}/.+\.yaml|{_OWNED.pattern}")
+_FOUND_BY_ENGINES = re.compile(
+    # Argo CD's `*` crosses folders, so the path of an ApplicationSet finds this file at any depth.
+    r"models/.+/overlays/[^/]+/app\.json"
+    # Argo CD and Flux read these beside the files that they apply; submodules hold files from elsewhere.
+    r"|((models|fleet)/(.+/)?|)(\.argocd-source.*\.yaml|\.sourceignore|\.gitmodules)"
+    # Flux takes a kustomization instead of the files of the folder.
+    r"|fleet/(.+/)?(kustomization\.ya?ml|kustomization)",
+    re.DOTALL | re.IGNORECASE,
+)
 _COMPONENT = re.compile(r"models/([^/]+)/custom/([^/]+)/kustomization\.y.*ml")
 
 
@@ -62,6 +75,11 @@ def component(slug: str, environment: str) -> str:
     return f"{MODELS}/{slug}/{CUSTOM}/{environment}"
 
 
+def custom(slug: str) -> str:
+    """The folder of a model for what people write."""
+    return f"{MODELS}/{slug}/{CUSTOM}"
+
+
 def releases(slug: str) -> str:
     """The folder of a model's release records."""
     return f"{MODELS}/{slug}/{RELEASES}"
@@ -80,6 +98,12 @@ def request(slug: str, environment: str) -> str:
 def flux_file(slug: str, environment: str) -> str:
     """The Flux Kustomization that applies one overlay."""
     return f"{FLEET}/{environment}/{slug}.yaml"
+
+
+def namespace_folder(path: str) -> str:
+    """The folder for what people write, for a path in fleet/."""
+    environment = path.split("/")[1] if path.count("/") > 1 else "<env>"
+    return f"{FLEET}/{environment}/{NAMESPACE}"
 
 
 class Location(Value, frozen=True, kw_only=True):
@@ -131,6 +155,17 @@ def find_top_folder(path: str) -> str:
 def is_owned(path: str) -> bool:
     """Whether m2g owns this path."""
     return _OWNED.fullmatch(path) is not None
+
+
+def is_known(path: str) -> bool:
+    """Whether m2g or people keep a file at this path of models/ or fleet/; outside of them, whether no engine reads it.
+
+    Argo CD or Flux may read everything in models/ and fleet/.
+    """
+    if _FOUND_BY_ENGINES.fullmatch(path):
+        location = parse_path(path)
+        return location is not None and path == f"{overlay(location.slug, location.environment)}/app.json"
+    return not path.startswith((f"{MODELS}/", f"{FLEET}/")) or _WRITTEN.fullmatch(path) is not None
 
 
 def parse_component_path(path: str) -> Key | None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from m2g.core.errors import InputError, restore_command
+from m2g.core.errors import InputError, quote, restore_command
 from m2g.core.finding import Finding, Severity
 from m2g.core.stamp import StampState, check_stamp
 from m2g.repository import layout, model_folder
 from m2g.repository.model_folder import ModelFolder
 
 
-def check_ownership(root: Path, folder: ModelFolder, slugs: Collection[str]) -> Iterator[Finding]:
+def check_ownership(root: Path, folder: ModelFolder) -> Iterator[Finding]:
     """Findings for files at m2g's paths that are not as m2g wrote them, except records (m2g.repository.records)."""
     yield from (
         _linked(path)
@@ -28,14 +28,14 @@ def check_ownership(root: Path, folder: ModelFolder, slugs: Collection[str]) -> 
             continue
         except InputError as error:  # a symlink to a folder, a device
             message = error.message.removeprefix(f"{path} ")
-            yield msgspec.structs.replace(describe_foreign_file(path), message=message)
+            yield msgspec.structs.replace(describe_unknown_file(path), message=message)
             continue
         if state is StampState.EDITED:
             yield describe_hand_edit(path)
         elif state is StampState.CONFLICTED:
             yield _conflicted(path)
-        elif state is StampState.FOREIGN and (layout.find_top_folder(path) != layout.FLEET or Path(path).stem in slugs):
-            yield describe_foreign_file(path)
+        elif state is StampState.FOREIGN:
+            yield describe_unknown_file(path)
 
 
 def find_symlinked_folders(root: Path) -> list[Finding]:
@@ -64,6 +64,34 @@ def describe_foreign_file(path: str) -> Finding:
         message="is in a folder that m2g owns, but m2g did not write it; m2g does not touch it",
         hint=f"move it to {_custom_folder(path)[1]}",
     )
+
+
+def describe_unknown_file(path: str, *, remove: str = "", others: int = 0) -> Finding:
+    """The finding for a file in models/ or fleet/ that neither m2g nor people keep there.
+
+    `remove` is the file or folder to remove, with `others` more files.
+    """
+    more = f", with {others} more in {remove}" if others else ""
+    return Finding(
+        rule="unknown-file",
+        file=path,
+        message=f"is not a file of m2g, but Argo CD and Flux may read and apply what is in this folder{more}",
+        hint=f"{_keep_hint(path)}remove it: rm -r -- {quote(remove or path)}",
+    )
+
+
+def _keep_hint(path: str) -> str:
+    """How to keep such a file, if there is a place for it."""
+    location = layout.parse_path(path)
+    if layout.find_top_folder(path) == layout.MODELS and location is not None and location.part:
+        return f"if a component uses it, run: {_move_command(path, layout.custom(location.slug))}; else "
+    if layout.find_top_folder(path) == layout.FLEET and path.endswith(".yaml"):
+        return f"if you wrote it, run: {_move_command(path, layout.namespace_folder(path))}; else "
+    return ""
+
+
+def _move_command(path: str, folder: str) -> str:
+    return f"mkdir -p {quote(folder)} && mv {quote(path)} {quote(folder)}/"
 
 
 def _linked(path: str) -> Finding:

@@ -15,6 +15,7 @@ from m2g.core.config_types import Config
 from m2g.core.errors import restore_command
 from m2g.core.finding import Finding
 from m2g.core.model import Release, Value
+from m2g.core.naming import is_slug
 from m2g.core.shard import Shard
 from m2g.rendering import example_findings
 from m2g.rendering.model import render_models
@@ -28,6 +29,7 @@ from m2g.repository.records import find_misplaced
 from m2g.repository.state import Repository
 from m2g.repository.unused_files import find_unused
 from m2g.resolution.targets import find_stale_pins
+from m2g.validation import unknown_files
 
 
 class ModelResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +116,9 @@ def check_model(inputs: ModelInputs, folder: ModelFolder, known_folders: KnownFo
     A folder that is known to be up to date is neither rendered again nor checked for ownership.
     """
     root, slug = inputs.root, folder.slug
+    if not is_slug(slug):
+        strange = tuple(unknown_files.find_in_model(folder))
+        return ModelResult(slug=slug, name=slug, overlays=(), records=(), findings=strange, owned=0)
     up_to_date = known_folders.is_up_to_date(folder)
     model = load.read_model(root, folder, known_folders, up_to_date=up_to_date)
     records, findings = model.records, model.findings
@@ -128,9 +133,10 @@ def check_model(inputs: ModelInputs, folder: ModelFolder, known_folders: KnownFo
             components=model.components,
             runtimes=inputs.runtimes,
         )
-        findings += _check_config(root, repository, up_to_date=up_to_date)
+        findings += _check_config(root, repository, folder, up_to_date=up_to_date)
     overlays = _list_overlays(folder)
-    findings += () if up_to_date else ownership.check_ownership(root, folder, {slug})
+    findings += () if up_to_date else ownership.check_ownership(root, folder)
+    findings += unknown_files.find_in_model(folder)
     findings += _find_unpaired(folder, set(records), set(overlays))
     return ModelResult(
         slug=slug,
@@ -142,12 +148,16 @@ def check_model(inputs: ModelInputs, folder: ModelFolder, known_folders: KnownFo
     )
 
 
-def _check_config(root: Path, repository: Repository, *, up_to_date: bool) -> Iterator[Finding]:
+def _check_config(root: Path, repository: Repository, folder: ModelFolder, *, up_to_date: bool) -> Iterator[Finding]:
     """Check the model against m2g.yaml: what render would refuse (settings, storage, names), and unused files."""
     yield from configuration.find_unknown_environments(repository.config, repository.intents)
     yield from find_misplaced(repository.config, repository.records)
-    wrong = () if up_to_date else render_models(repository, repository.records).findings
+    rendered = None if up_to_date else render_models(repository, repository.records)
+    wrong = () if rendered is None else rendered.findings
     yield from add_lines(root, (*wrong, *example_findings.check_examples(repository, repository.records)))
+    recorded = {environment for _, environment in repository.records}
+    if rendered is not None and not wrong and recorded == set(_list_overlays(folder)):
+        yield from unknown_files.find_stale(folder, rendered.files)
     yield from find_unused(repository, repository.records)
 
 

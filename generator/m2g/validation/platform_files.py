@@ -13,8 +13,9 @@ from m2g import kustomize
 from m2g.core.finding import Finding
 from m2g.core.manifest import get_at
 from m2g.core.shard import Shard
-from m2g.repository import layout, model_folder, ownership
+from m2g.repository import layout, model_folder
 from m2g.repository.layout import FLEET, PLATFORM
+from m2g.validation import unknown_files
 from m2g.validation.models import ModelChecks, ModelResult
 
 _FLUX = "kustomize.toolkit.fluxcd.io/"
@@ -61,8 +62,7 @@ class Fleet:
         slugs = frozenset(self.names)
         files = kustomize.read_folder(self.root, PLATFORM)
         files += kustomize.read_folder(self.root, FLEET, lambda file: file not in self._flux_files)
-        orphans = model_folder.read_orphans(self.root, model_folder.list_fleet_environments(self.root), slugs)
-        findings = ownership.check_ownership(self.root, orphans, slugs)
+        findings = unknown_files.find_elsewhere(self.root, slugs)
         return PlatformFiles(files=tuple(files), findings=tuple(findings))
 
 

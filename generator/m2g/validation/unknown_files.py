@@ -1,0 +1,81 @@
+"""Find files that Argo CD or Flux may read and that are not what m2g writes or people keep there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from m2g.core.finding import Finding
+from m2g.core.naming import is_slug
+from m2g.core.stamp import StampState, check_stamp, is_same
+from m2g.repository import layout, model_folder, ownership
+from m2g.repository.layout import FLEET, MODELS
+from m2g.repository.model_folder import ModelFolder
+
+
+def find_in_model(folder: ModelFolder) -> Iterator[Finding]:
+    """Findings for the files of a model at paths that are unknown, and for a folder that is not a slug."""
+    paths = (*folder.files, *folder.special_files)
+    if paths and not is_slug(folder.slug):
+        yield ownership.describe_unknown_file(min(paths), remove=layout.model(folder.slug), others=len(paths) - 1)
+        return
+    known = {path for path in paths if layout.is_known(path)}
+    yield from _describe(set(paths) - known, known)
+
+
+def find_elsewhere(root: Path, slugs: Collection[str]) -> Iterator[Finding]:
+    """Findings for the other files in models/ and fleet/, and for those that engines read beside the two folders."""
+    unknown = {name for name in os.listdir(root) if not layout.is_known(name)}
+    unknown |= {path for path, is_folder in _list(root, MODELS) if not is_folder}
+    known: set[str] = set()
+    for path in _list_files(root, FLEET):
+        location = layout.parse_path(path)
+        of_no_model = location is not None and location.slug not in slugs
+        (known if layout.is_known(path) and not of_no_model and not (root / path).is_symlink() else unknown).add(path)
+    linked = set(model_folder.find_symlinks(root))  # each is a finding already
+    yield from _describe(unknown - linked, known)
+
+
+def find_stale(folder: ModelFolder, rendered: Mapping[str, bytes]) -> Iterator[Finding]:
+    """Findings for files with m2g's stamp that are not what the model's records and settings render to."""
+    for path in folder.list_owned():
+        content = folder.files.get(path)
+        if content is None or check_stamp(content) is not StampState.OURS or is_same(content, rendered.get(path, b"")):
+            continue
+        what = "is not what" if path in rendered else "is not among the files that"
+        yield Finding(
+            rule="stale-file",
+            file=path,
+            message=f"{what} the model's records and settings render to",
+            hint=f"run `m2g render --locked --model {folder.slug}`",
+        )
+
+
+def _describe(unknown: Collection[str], known: Collection[str]) -> Iterator[Finding]:
+    """One finding for each file, or for a whole folder without known files."""
+    groups: dict[str, list[str]] = {}
+    for path in sorted(unknown):
+        parts = path.split("/")
+        folders = ("/".join(parts[:length]) for length in range(3, len(parts)))
+        whole = (folder for folder in folders if not any(other.startswith(f"{folder}/") for other in known))
+        groups.setdefault(next(whole, path), []).append(path)
+    for remove, paths in groups.items():
+        yield ownership.describe_unknown_file(paths[0], remove=remove, others=len(paths) - 1)
+
+
+def _list_files(root: Path, folder: str) -> Iterator[str]:
+    """Everything below a folder that is not a real folder."""
+    for path, is_folder in _list(root, folder):
+        if is_folder:
+            yield from _list_files(root, path)
+        else:
+            yield path
+
+
+def _list(root: Path, folder: str) -> Iterator[tuple[str, bool]]:
+    """The paths in a real folder, and whether each is a real folder, too."""
+    if (root / folder).is_symlink() or not (root / folder).is_dir():
+        return
+    with os.scandir(root / folder) as entries:
+        yield from ((f"{folder}/{entry.name}", entry.is_dir(follow_symlinks=False)) for entry in entries)
