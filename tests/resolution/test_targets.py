@@ -31,6 +31,7 @@ class Row:
 
     targets: tuple[str, ...] = ()
     removals: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
 
     def plan(self) -> Plan:
@@ -70,6 +71,18 @@ FOLLOWED = {
     "an alias that has moved": Row(records=("wine/prod 1",), targets=("wine/prod 2 alias champion",)),
     "an alias that has not moved": Row(records=("wine/prod 2",), targets=("wine/prod 2 alias champion",)),
     "an alias that was taken away": Row(models=(model(),), records=("wine/prod 1",), removals=("wine/prod",)),
+    "an alias that went with its deleted version": Row(
+        models=(model(),), versions=(version("wine", 2),), records=("wine/prod 1",), lost=("wine/prod",)
+    ),
+    "an alias that went with a version whose number another one has": Row(
+        models=(model(),), versions=(version("wine", 1, created_at=9),), records=("wine/prod 1",), lost=("wine/prod",)
+    ),
+    "a version that was deleted and its model with it": Row(
+        models=(), versions=(), records=("wine/prod 1",), removals=("wine/prod",)
+    ),
+    "a deleted version in an environment that is gone": Row(
+        models=(model(),), versions=(), records=("wine/test 1",), removals=("wine/test",)
+    ),
     "an alias that was never there": Row(models=(model(challenger="1"),)),
     "an alias in another case": Row(models=(model(Champion="1"),), records=("wine/prod 1",), removals=("wine/prod",)),
     "an alias of a deleted version": Row(
@@ -112,7 +125,10 @@ FOLLOWED = {
         follow={"prod": "stage=Production"}, versions=(version("wine", 1, stage="production"),)
     ),
     "a stage with a pending version alone": Row(
-        follow={"prod": "stage=Production"}, versions=STAGES[-1:], records=("wine/prod 1",), removals=("wine/prod",)
+        follow={"prod": "stage=Production"},
+        versions=(version("wine", 1), *STAGES[-1:]),
+        records=("wine/prod 1",),
+        removals=("wine/prod",),
     ),
     "a stage says nothing of another model": Row(
         follow={"prod": "stage=Production"},
@@ -372,6 +388,28 @@ SLUGS = {
         records=("my-wine/prod 1 my-wine",),
         findings=(f"slug-collision My Wine: {TWIN_WORDS}", f"slug-collision my-wine: {TWIN_WORDS}"),
     ),
+    "a model that nobody asks for, in another one's place": Row(
+        models=(model("My Wine"), model("my-wine", champion="2")),
+        versions=versions("my-wine"),
+        targets=("my-wine/prod 2 alias champion",),
+        findings=("slug-collision My Wine: 'My Wine' maps to the slug 'my-wine' of another model",),
+    ),
+    "a model that nobody asks for, beside one with a record": Row(
+        models=(model("My Wine"), model("my-wine")),
+        versions=versions("my-wine"),
+        records=("my-wine/prod 1 my-wine",),
+        removals=("my-wine/prod",),
+        findings=("slug-collision My Wine: 'My Wine' maps to",),
+    ),
+    "two models that nobody asks for": Row(
+        models=(model("My Wine"), model("my-wine")),
+        findings=("slug-collision My Wine: 'My Wine' maps to", "slug-collision my-wine: 'my-wine' maps to"),
+    ),
+    "a model that is asked for in vain, beside another": Row(
+        models=(model("My Wine", champion="9"), model("my-wine", champion="2")),
+        versions=versions("my-wine"),
+        findings=(f"slug-collision My Wine: {TWIN_WORDS}", f"slug-collision my-wine: {TWIN_WORDS}"),
+    ),
     "a renamed model, and another that wants its slug": Row(
         models=(model("My Wine", champion="2"), model("MY WINE", champion="1")),
         versions=(*versions("My Wine"), version("MY WINE", 9)),
@@ -387,6 +425,7 @@ def test_a_row(row: Row) -> None:
     made = row.plan()
     assert targets_of(made) == row.targets
     assert tuple("/".join(key) for key in made.removals) == row.removals
+    assert tuple("/".join(key) for key in made.lost) == row.lost
     lines = [line(finding) for finding in made.findings]
     assert len(lines) == len(row.findings), lines
     for found, expected in zip(lines, row.findings, strict=True):

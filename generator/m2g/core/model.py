@@ -158,14 +158,16 @@ class VersionFacts(Value, frozen=True, kw_only=True):
     """What a registry knows about one version, beyond its entry in the list of versions.
 
     `files` are the files of `registry.model_files` that exist, by name: MLmodel, requirements.txt and others.
-    `unread` names files that may exist but could not be read. `mlmodel_sha256` is the digest of the MLmodel that the
-    registry has, if `files` has it without a secret that was in it. A non-empty `problem` tells the user why this
-    version cannot be released (no artifacts, no run, no access). Other versions are not affected.
+    `unread` names files that may exist but could not be read. `notes` say what else is missing. `mlmodel_sha256` is the
+    digest of the MLmodel that the registry has, if `files` has it without a secret that was in it. A non-empty
+    `problem` tells the user why this version cannot be released (no artifacts, no run, no access). Other versions are
+    not affected.
     """
 
     artifact_uri: str = ""
     run: Run | None = None
     files: dict[str, bytes] = {}
     unread: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     mlmodel_sha256: str = ""
     problem: str = ""

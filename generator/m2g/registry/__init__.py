@@ -31,12 +31,16 @@ class Registry(Protocol):
         """All versions of all registered models, or of one, sorted by name and number."""
 
     def find_model(self, name: str) -> RegisteredModel | None:
-        """One registered model. None only if the registry itself says that it does not exist."""
+        """One registered model. None only if the registry itself says that it does not exist.
+
+        Raises `registry.errors.RequestFailed` if only this model cannot be read.
+        """
 
     def read_facts(self, versions: Sequence[ModelVersion]) -> dict[tuple[str, str], VersionFacts]:
         """Artifact URI, run and files (`registry.model_files`) of each version, by (name, version).
 
-        A problem with one version becomes its `problem` and does not affect the others.
+        A problem with one version becomes its `problem` and does not affect the others. If only its run cannot be
+        read, the facts have no run and say so in `notes`.
         """
 
 

@@ -60,11 +60,20 @@ def to_one_line(text: str) -> str:
     return line if len(line) <= _MAX_LENGTH else f"{line[:_MAX_LENGTH]}…"
 
 
-def explain_error_response(response: Response) -> M2gError:
+def explain_error_response(response: Response, *, only_this: bool) -> M2gError:
     """The error for a response that is not HTTP 200.
 
     It is an InputError if other credentials, another workspace or another address can fix it, else an `ErrorResponse`.
+    With `only_this`, the server has answered other requests, so it is always an ErrorResponse: what one model's author
+    can make a server say must not end the run.
     """
+    error = _explain(response)
+    if only_this and not isinstance(error, ErrorResponse):
+        return ErrorResponse(error.message, status=response.status, hint=error.hint)
+    return error
+
+
+def _explain(response: Response) -> M2gError:
     if 300 <= response.status < 400:
         return _explain_redirect(response)
     if response.status == 401:

@@ -142,16 +142,26 @@ class FactsReader:
     def _read(self, version: ModelVersion) -> VersionFacts:
         query = {"name": version.name, "version": version.version}
         uri = self._models.get(_logged_model(version.source)) or self._download_uri(query)
-        run = self._run(version.run_id)
+        run, notes = self._run_or_note(version.run_id)
         location = self._resolve_run_uri(uri) or _ArtifactLocation(
             uri, _artifact("/model-versions/get-artifact", query)
         )
         files = model_files.read(functools.partial(self._read_file, location, run))
-        return make_facts(location.uri, None if run is None else _convert(run), files)
+        facts = make_facts(location.uri, None if run is None else _convert(run), files)
+        return msgspec.structs.replace(facts, notes=notes)
 
     def _download_uri(self, query: dict[str, str]) -> str:
         request = Request(path=f"{API}model-versions/get-download-uri", query=query)
         return self._rest.get_json(request, DownloadUriResponse).artifact_uri
+
+    def _run_or_note(self, run_id: str) -> tuple[ApiRun | None, tuple[str, ...]]:
+        """The run, or why it is not there. A team may share its models and keep its experiments to itself."""
+        try:
+            return self._run(run_id), ()
+        except ErrorResponse as error:
+            if error.status != 403:
+                raise
+            return None, (error.message,)
 
     def _run(self, run_id: str) -> ApiRun | None:
         """A run; None if the version has none, or if it was deleted."""

@@ -72,6 +72,8 @@ class RestClient:
         self._patience = patience
         self._stop = threading.Event()
         self._answered = 0.0
+        self._is_proven = False
+        """Whether the server has answered a request: then its address and the credentials are right."""
         self._patience_now = patience
         self._client: httpx.Client
 
@@ -135,9 +137,10 @@ class RestClient:
                 if response.status not in _TEMPORARY:
                     self._answered = time.monotonic()
                     if response.status == 200:
+                        self._is_proven = True
                         return response
                     if response.status != 500 or attempt > 1:
-                        raise explain_error_response(response)
+                        raise explain_error_response(response, only_this=self._is_proven)
                 failure = f"HTTP {response.status}"
             pause = min(0.25 * 2 ** (attempt - 1), 8.0)
             if time.monotonic() - started + pause > limit or self._stop.wait(pause):

@@ -18,6 +18,7 @@ from m2g.core.interning import Interner
 from m2g.core.model import ModelVersion, RegisteredModel, Release, Value, VersionFacts
 from m2g.core.redact import find_secrets
 from m2g.registry import Progress, Registry, open_registry
+from m2g.registry.errors import RequestFailed
 from m2g.repository import layout
 from m2g.repository.config import find_registry_uri
 from m2g.repository.layout import Key
@@ -106,7 +107,7 @@ def _ask_registry(repository: Repository, registry: Registry, scope: Scope, cach
     targets = {key: t for key, t in sorted(decided.targets.items()) if scope.includes(key, t.version.name)}
     tags = {model.name: model.tags for model in listing.models}
     fresh, unreadable = _build_records(repository, registry, targets, tags, cache)
-    findings = (finding for finding in decided.findings if _concerns(finding, scope))
+    findings = (finding for finding in decided.findings if _concerns(finding, scope, repository.config))
     return _Answer(
         fresh=fresh,
         removals=decided.removals,
@@ -124,10 +125,10 @@ def _list_and_plan(repository: Repository, registry: Registry) -> tuple[Listing,
     records = repository.records
     listing = Listing(models=registry.list_models(), versions=registry.list_versions())
     decided = _plan(repository, listing)
-    elsewhere = {key for key in decided.removals if records[key].registry != registry.identity}
+    elsewhere = {key for key in (*decided.removals, *decided.lost) if records[key].registry != registry.identity}
     listed = {model.name: model for model in listing.models}
     doubtful = {records[key].model for key in decided.removals if key not in elsewhere}
-    answers = {name: registry.find_model(name) for name in sorted(doubtful)}
+    answers, refused = _ask_by_name(registry, sorted(doubtful))
     missed = [model for name, model in answers.items() if model is not None and model != listed.get(name)]
     if missed:
         names = {model.name for model in missed}
@@ -137,9 +138,26 @@ def _list_and_plan(repository: Repository, registry: Registry) -> tuple[Listing,
             + [version for name in sorted(names) for version in registry.list_versions(name)],
         )
         decided = _plan(repository, listing)
+    unknown = {key: refused[records[key].model] for key in decided.removals if records[key].model in refused}
     findings = [_other_registry(key, records[key], registry.identity) for key in sorted(elsewhere)]
-    removals = tuple(key for key in decided.removals if key not in elsewhere)
+    findings += [_version_deleted(key, records[key]) for key in decided.lost if key not in elsewhere]
+    findings += [_model_unreadable(key, records[key], error) for key, error in unknown.items() if key not in elsewhere]
+    removals = tuple(key for key in decided.removals if key not in elsewhere and key not in unknown)
     return listing, msgspec.structs.replace(decided, removals=removals, findings=(*decided.findings, *findings))
+
+
+def _ask_by_name(
+    registry: Registry, names: Iterable[str]
+) -> tuple[dict[str, RegisteredModel | None], dict[str, RequestFailed]]:
+    """The models with these names, and the errors of those about which the registry does not answer."""
+    answers: dict[str, RegisteredModel | None] = {}
+    refused: dict[str, RequestFailed] = {}
+    for name in names:
+        try:
+            answers[name] = registry.find_model(name)
+        except RequestFailed as error:
+            refused[name] = error
+    return answers, refused
 
 
 def _plan(repository: Repository, listing: Listing) -> Plan:
@@ -168,9 +186,11 @@ def _build_records(
         if record is None or not _is_same(record, version) or _lacks_facts(record) or _holds_secret(record):
             missing[version.name, version.version] = version
     unreadable: dict[tuple[str, str], InputError] = {}
+    notes: dict[tuple[str, str], tuple[str, ...]] = {}
     interner = Interner()
     for version, facts in read_version_facts(registry, list(missing.values()), cache):
         identity = (version.name, version.version)
+        notes[identity] = facts.notes
         try:
             if not _is_better(known.get(identity), version, facts):
                 known[identity] = interner.intern(build_record(version, facts, registry.identity))
@@ -183,6 +203,7 @@ def _build_records(
         if identity in unreadable:
             findings.append(_unreadable(key, target, unreadable[identity]))
             continue
+        findings += [_run_unreadable(key, target, note) for note in notes.get(identity, ())]
         allowed = _allowed_tags(config, tags.get(target.version.name, {}), target.version.tags)
         release = msgspec.structs.replace(known[identity], environment=key[1], follows=target.follows, tags=allowed)
         release = apply_options(repository, keep_image(repository, key[0], release))
@@ -226,8 +247,11 @@ def _allowed_tags(config: Config, model: Mapping[str, str], version: Mapping[str
     return {key: text for key, text in sorted({**model, **version}.items()) if key in config.tags}
 
 
-def _concerns(finding: Finding, scope: Scope) -> bool:
-    return not scope.models or finding.model in scope.models or any(slug in finding.message for slug in scope.models)
+def _concerns(finding: Finding, scope: Scope, config: Config) -> bool:
+    """Whether the finding is about a model in the scope, which names it by its registered name or by its slug."""
+    location = layout.parse_path(finding.file)
+    names = {finding.model, find_slug(config, finding.model), "" if location is None else location.slug}
+    return not scope.models or not names.isdisjoint(scope.models)
 
 
 def find_unknown_models(repository: Repository, models: Iterable[RegisteredModel], scope: Scope) -> list[Finding]:
@@ -257,6 +281,43 @@ def _other_registry(key: Key, record: Release, registry: str) -> Finding:
         environment=key[1],
         message=f"the model came from {record.registry}, and {registry} does not have it; m2g keeps it",
         hint=f"if the model is really gone, delete it yourself: git rm -r {shlex.quote(layout.model(key[0]))}",
+    )
+
+
+def _run_unreadable(key: Key, target: Target, note: str) -> Finding:
+    return Finding(
+        rule="run-unreadable",
+        severity=Severity.WARNING,
+        model=target.version.name,
+        environment=key[1],
+        message=f"version {target.version.version} is released without the metrics and parameters of its run: {note}",
+        hint="to show them, give m2g READ permission on the run's experiment before it reads the next version",
+    )
+
+
+def _version_deleted(key: Key, record: Release) -> Finding:
+    return Finding(
+        rule="version-deleted",
+        severity=Severity.WARNING,
+        file=layout.release(*key),
+        model=record.model,
+        environment=key[1],
+        message=f"version {record.version} ({record.follows}) is deleted in MLflow; m2g keeps the service, because "
+        "deleting a version also drops its aliases",
+        hint=f"let {key[1]} follow another version, in MLflow; or remove the service: "
+        f"git rm -r {shlex.quote(layout.release(*key))}, then m2g render",
+    )
+
+
+def _model_unreadable(key: Key, record: Release, error: RequestFailed) -> Finding:
+    return Finding(
+        rule="model-unreadable",
+        file=layout.release(*key),
+        model=record.model,
+        environment=key[1],
+        message=f"the registry does not list this model and does not say whether it exists: {error.message}; "
+        f"{key[1]} does not change",
+        hint=error.hint or "check in MLflow that m2g may read the model",
     )
 
 

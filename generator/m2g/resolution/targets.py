@@ -27,11 +27,13 @@ class Target(Value, frozen=True, kw_only=True):
 class Plan(Value, frozen=True, kw_only=True):
     """`targets` are the releases to write; `removals` have a record, but nothing asks for them any more.
 
-    A key in neither keeps its record: people move it by hand, or a finding forbids a change.
+    `lost` have a record of a version that the registry does not have any more, and their model is still there.
+    A key in none of them keeps its record: people move it by hand, or a finding forbids a change.
     """
 
     targets: dict[Key, Target]
     removals: tuple[Key, ...]
+    lost: tuple[Key, ...] = ()
     findings: tuple[Finding, ...]
 
 
@@ -43,21 +45,17 @@ def plan(
     records: Mapping[Key, Release],
 ) -> Plan:
     """Decide for every selected model and environment. The order of the input does not matter."""
-    by_model: dict[str, dict[str, ModelVersion]] = defaultdict(dict)
-    for version in versions:
-        by_model[version.name][version.version] = version
-    by_slug: dict[str, dict[str, Release]] = defaultdict(dict)
-    for key, record in records.items():
-        by_slug[key[0]][key[1]] = record
+    by_model, by_slug = _group_by_model(versions), _group_by_slug(records)
     claims, findings = _claims(config, models)
     fleet: dict[str, RegisteredModel] = {}
     collided: set[str] = set()
     for slug, claimants in claims.items():
-        names = _names(claimants, by_slug.get(slug, {}), by_model)
-        fleet.update((slug, model) for model in claimants if model.name == names[0])
-        if len(names) > 1:
-            collided.add(slug)
-            findings += [_collision(slug, name, sorted(filter(None, names))) for name in names[1:]]
+        idle = _find_idle(config, claimants, by_slug.get(slug, {}), intents.get(slug, ModelIntent()), by_model)
+        active = [model for model in claimants if model.name not in idle]
+        names = _names(active, by_slug.get(slug, {}), by_model)
+        fleet.update((slug, model) for model in active if model.name == names[0])
+        findings += _list_collisions(slug, names, idle)
+        collided.update([slug] if len(names) > 1 else ())
     targets: dict[Key, Target] = {}
     kept: set[Key] = set()
     for slug, model in sorted(fleet.items()):
@@ -75,10 +73,14 @@ def plan(
     gone = {key: record for key, record in records.items() if key not in targets and key not in kept}
     held = {key: record for key, record in gone.items() if _is_held(config, key, record, intents)}
     findings += [_model_gone(key, record) for key, record in sorted(held.items()) if record.model not in frozen]
+    lost = {key for key, record in gone.items() if key not in held and _lost_its_version(key, record, fleet, by_model)}
+    lost = {key for key in lost if key[1] in config.environments}
     removals = sorted(
-        key for key, record in gone.items() if key not in held and record.model not in frozen and key[0] not in collided
+        key
+        for key, record in gone.items()
+        if not (key in held or key in lost or record.model in frozen or key[0] in collided)
     )
-    return Plan(targets=targets, removals=tuple(removals), findings=tuple(findings))
+    return Plan(targets=targets, removals=tuple(removals), lost=tuple(sorted(lost)), findings=tuple(findings))
 
 
 def find_stale_pins(intents: Mapping[str, ModelIntent], records: Mapping[Key, Release]) -> list[Finding]:
@@ -104,6 +106,20 @@ def find_stale_pins(intents: Mapping[str, ModelIntent], records: Mapping[Key, Re
     return findings
 
 
+def _group_by_model(versions: Iterable[ModelVersion]) -> dict[str, dict[str, ModelVersion]]:
+    groups: dict[str, dict[str, ModelVersion]] = defaultdict(dict)
+    for version in versions:
+        groups[version.name][version.version] = version
+    return groups
+
+
+def _group_by_slug(records: Mapping[Key, Release]) -> dict[str, dict[str, Release]]:
+    groups: dict[str, dict[str, Release]] = defaultdict(dict)
+    for (slug, environment), record in records.items():
+        groups[slug][environment] = record
+    return groups
+
+
 def _claims(
     config: Config, models: Iterable[RegisteredModel]
 ) -> tuple[dict[str, list[RegisteredModel]], list[Finding]]:
@@ -121,6 +137,38 @@ def _claims(
         else:
             by_slug[find_slug(config, model.name)].append(model)
     return by_slug, findings
+
+
+def _find_idle(
+    config: Config,
+    claimants: Sequence[RegisteredModel],
+    records: Mapping[str, Release],
+    intent: ModelIntent,
+    versions: Mapping[str, Mapping[str, ModelVersion]],
+) -> frozenset[str]:
+    """Of several models with one slug, those that no environment runs and none asks for."""
+    if len(claimants) < 2:
+        return frozenset()
+    holders = {record.model for record in records.values()}
+    wanted = {
+        model.name
+        for model in claimants
+        for name, environment in config.environments.items()
+        if _is_wanted(model, name, environment, intent, versions.get(model.name, {}))
+    }
+    return frozenset(model.name for model in claimants) - wanted - holders
+
+
+def _is_wanted(
+    model: RegisteredModel,
+    name: str,
+    environment: Environment,
+    intent: ModelIntent,
+    versions: Mapping[str, ModelVersion],
+) -> bool:
+    """Whether the environment follows a version of this model, or a pin names one that exists: a pin is of a slug."""
+    pinned = _find_target(model, name, environment, intent, versions)
+    return isinstance(pinned, Target) or _followed_version(model, environment, versions) is not None
 
 
 def _names(
@@ -213,6 +261,17 @@ def _is_held(config: Config, key: Key, record: Release, intents: Mapping[str, Mo
     return not _follows(environment) or (pin is not None and pin.version is not UNSET)
 
 
+def _lost_its_version(
+    key: Key,
+    record: Release,
+    fleet: Mapping[str, RegisteredModel],
+    versions: Mapping[str, Mapping[str, ModelVersion]],
+) -> bool:
+    """Whether somebody deleted the version that runs. MLflow then drops its aliases, so nobody asked to stop it."""
+    model = fleet.get(key[0])
+    return model is not None and not _is(record, versions.get(model.name, {}))
+
+
 def _model_gone(key: Key, record: Release) -> Finding:
     return Finding(
         rule="model-gone",
@@ -240,6 +299,18 @@ def _unprintable(name: str, bad: str) -> Finding:
     )
 
 
+def _note_collision(slug: str, name: str) -> Finding:
+    return Finding(
+        rule="slug-collision",
+        severity=Severity.WARNING,
+        file=layout.CONFIG,
+        path="models.slugs",
+        model=name,
+        message=f"{name!r} maps to the slug {slug!r} of another model; no environment asks for it yet",
+        hint=f"before you release it, give it another slug in m2g.yaml: models.slugs: {{{name!r}: another-name}}",
+    )
+
+
 def _secret(name: str) -> Finding:
     return Finding(
         rule="model-name-secret",
@@ -247,6 +318,12 @@ def _secret(name: str) -> Finding:
         message=f"the registered model's name contains what looks like {find_secrets(name)[0].what}",
         hint="rename the model in MLflow, replace the secret, or exclude the model by a pattern in models.exclude",
     )
+
+
+def _list_collisions(slug: str, names: Sequence[str], idle: Iterable[str]) -> list[Finding]:
+    """An error for each model that cannot get its slug, and a note for each that does not need it yet."""
+    others = sorted(filter(None, names))
+    return [*(_note_collision(slug, name) for name in sorted(idle)), *(_collision(slug, n, others) for n in names[1:])]
 
 
 def _collision(slug: str, name: str, names: Sequence[str]) -> Finding:

@@ -52,7 +52,8 @@ def cache_facts(
         {
             _key(registry, version): msgspec.msgpack.encode(facts)
             for version in versions
-            if (facts := known[version.name, version.version]).files and not facts.problem and not facts.unread
+            if (facts := known[version.name, version.version]).files
+            and not (facts.problem or facts.unread or facts.notes)
         }
     )
 
