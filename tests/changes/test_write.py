@@ -29,7 +29,7 @@ _WATCHED = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
 
 def lay_out(root: Path) -> None:
     with write.lock_repository(root):
-        write.write_tree(root, OLD, ())
+        write.write_tree(root, OLD, (), {})
 
 
 def in_child(work: Callable[[], None]) -> int:
@@ -58,7 +58,7 @@ def killed_at(event: int, root: Path) -> Callable[[], None]:
 
         sys.addaudithook(hook)
         with write.lock_repository(root):
-            write.write_tree(root, NEW, REMOVED)
+            write.write_tree(root, NEW, REMOVED, OLD)
 
     return work
 
@@ -155,7 +155,7 @@ def test_a_full_disk_leaves_the_tree(tmp_path: Path) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         try:
             with write.lock_repository(tmp_path):
-                write.write_tree(tmp_path, {**NEW, "models/c/base/big.yaml": b"x" * 5000}, REMOVED)
+                write.write_tree(tmp_path, {**NEW, "models/c/base/big.yaml": b"x" * 5000}, REMOVED, OLD)
         except OutsideError as error:
             os._exit(7 if "m2g changed no file" in error.hint else 8)
 
@@ -174,7 +174,7 @@ def test_a_read_only_folder_leaves_the_tree(tmp_path: Path) -> None:
         "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"
         "root = pathlib.Path(sys.argv[1])\n"
         "try:\n"
-        f"    with write.lock_repository(root): write.write_tree(root, {NEW!r}, {REMOVED!r})\n"
+        f"    with write.lock_repository(root): write.write_tree(root, {NEW!r}, {REMOVED!r}, {OLD!r})\n"
         "except OutsideError as error: print(error.message, error.hint); sys.exit(7)\n"
     )
     for folder in (tmp_path, *tmp_path.rglob("*")):
@@ -205,7 +205,7 @@ def test_nothing_is_written_through_a_symbolic_link(tmp_path: Path, place: str) 
     link.parent.mkdir(parents=True)
     link.symlink_to(outside)
     with pytest.raises(InputError, match="symlink"), write.lock_repository(root):
-        write.write_tree(root, NEW, ())
+        write.write_tree(root, NEW, (), OLD)
     assert list(outside.iterdir()) == []
 
 
@@ -280,3 +280,148 @@ class TestHostileRepository:
         with pytest.raises((InputError, OutsideError)):
             run(root, FakeRegistry([model(champion="1")]))
         assert not (root / "models/wine/releases").exists()
+
+
+def edited_at(event: str, path: str, edit: Callable[[], None]) -> None:
+    """In this process, as another one would: edit when a file operation of this kind touches the path, once."""
+    done = False
+
+    def hook(name: str, arguments: tuple[object, ...]) -> None:
+        nonlocal done
+        if not done and name == event and any(str(argument).endswith(path) for argument in arguments):
+            done = True
+            edit()
+
+    sys.addaudithook(hook)
+
+
+def _replace(file: Path, *, by_link: bool) -> None:
+    file.unlink(missing_ok=True)
+    if by_link:
+        file.symlink_to("/etc/hostname")
+    else:
+        file.mkdir()
+
+
+def _change(file: Path) -> None:
+    file.write_text("mine")
+
+
+EDITS: dict[str, Callable[[Path], None]] = {
+    "changed": _change,
+    "removed": lambda file: file.unlink(missing_ok=True),
+    "replaced by a link": lambda file: _replace(file, by_link=True),
+    "a folder": lambda file: _replace(file, by_link=False),
+}
+FILES = ("models/a/base/x.yaml", "models/a/README.md", "fleet/prod/b.yaml")
+"""One that is replaced, one that is removed, one that is new."""
+
+
+def describe(file: Path) -> object:
+    if file.is_symlink():
+        return os.readlink(file)
+    return file.is_dir() or (file.read_bytes() if file.exists() else None)
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+@pytest.mark.parametrize("path", FILES)
+def test_an_edit_before_the_write_is_kept_and_nothing_is_written(
+    tmp_path: Path, path: str, edit: Callable[[Path], None]
+) -> None:
+    lay_out(tmp_path)
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    edit(tmp_path / path)
+    if describe(tmp_path / path) == OLD.get(path):
+        return  # a new file that is removed is as it was
+    before = {name: describe(tmp_path / name) for name in {*OLD, *NEW}}
+    with pytest.raises(InputError) as caught, write.lock_repository(tmp_path):
+        write.write_tree(tmp_path, NEW, REMOVED, OLD)
+    assert path in caught.value.message
+    assert {name: describe(tmp_path / name) for name in {*OLD, *NEW}} == before
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("edit", ["changed", "replaced by a link"])
+@pytest.mark.parametrize("path", FILES[:2])
+def test_an_edit_in_the_middle_of_the_write_is_kept_and_named(tmp_path: Path, path: str, edit: str) -> None:
+    lay_out(tmp_path)
+
+    def work() -> None:
+        edited_at("os.rename", "fleet/prod/b.yaml", lambda: EDITS[edit](tmp_path / path))
+        with write.lock_repository(tmp_path):
+            kept = write.write_tree(tmp_path, NEW, REMOVED, OLD)
+        (tmp_path / "kept").write_text(repr(kept))
+
+    assert in_child(work) == 0
+    assert (tmp_path / "kept").read_text() == repr((path,))
+    assert describe(tmp_path / path) == (b"mine" if edit == "changed" else "/etc/hostname")
+    assert (tmp_path / "models/b/overlays/dev/y.yaml").read_bytes() == b"new"
+    assert not (tmp_path / ".m2g/write").exists()
+
+
+@pytest.mark.attack
+def test_an_edit_after_a_kill_is_kept_by_the_run_that_finishes(tmp_path: Path) -> None:
+    for event in range(1, 60):
+        root = tmp_path / str(event)
+        root.mkdir()
+        lay_out(root)
+        if in_child(killed_at(event, root)) == 0:
+            break
+        if write.is_unfinished(root) and (root / "models/a/base/x.yaml").read_bytes() == b"old":
+            (root / "models/a/base/x.yaml").write_text("mine")
+            with write.lock_repository(root):
+                assert (root / "models/a/base/x.yaml").read_text() == "mine"
+                assert (root / "fleet/prod/b.yaml").read_text() == "new"
+            assert not write.is_unfinished(root)
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("path", ["models/wine/overlays/prod/patch.yaml", "models/wine/README.md"])
+def test_a_hand_edit_while_render_runs_is_kept(tmp_path: Path, path: str) -> None:
+    """The registry's answer takes long; somebody edits in the meantime."""
+    root = repository(tmp_path / "root")
+    registry = FakeRegistry([model(champion="1", challenger="1")])
+    run(root, registry)
+
+    def work() -> None:
+        edited_at("os.mkdir", ".m2g/write", lambda: _change(root / path))
+        registry.known = [model(champion="2", challenger="2")]
+        try:
+            run(root, registry)
+        except InputError as error:
+            (tmp_path / "said").write_text(error.message)
+
+    root_before = tree(root)
+    assert in_child(work) == 0
+    assert "changed while m2g ran" in (tmp_path / "said").read_text()
+    (tmp_path / "said").unlink()
+    assert tree(root) == root_before | {path: b"mine"}
+
+
+@pytest.mark.attack
+def test_a_hand_edit_in_the_last_moment_ends_the_run_with_its_finding(tmp_path: Path) -> None:
+    root = repository(tmp_path / "root")
+    registry = FakeRegistry([model(champion="1", challenger="1")])
+    run(root, registry)
+    path = "models/wine/releases/prod.json"
+
+    def work() -> None:
+        edited_at("os.rename", "models/wine/README.md", lambda: _change(root / path))
+        registry.known = [model(champion="2", challenger="2")]
+        outcome = run(root, registry)
+        found = [(finding.rule, finding.file, str(finding.severity)) for finding in outcome.findings]
+        (tmp_path / "said").write_text(repr((found, path in {change.path for change in outcome.files})))
+
+    assert in_child(work) == 0
+    assert (tmp_path / "said").read_text() == repr(([("hand-edit", path, "error")], False))
+    assert (root / path).read_text() == "mine"
+
+
+def test_the_journal_of_an_older_m2g_is_finished(tmp_path: Path) -> None:
+    lay_out(tmp_path)
+    (tmp_path / ".m2g/write").mkdir()
+    (tmp_path / ".m2g/write/0").write_text("new")
+    (tmp_path / ".m2g/write/journal.json").write_text('{"writes": ["models/a/base/x.yaml"], "removals": []}')
+    with write.lock_repository(tmp_path):
+        assert (tmp_path / "models/a/base/x.yaml").read_text() == "new"

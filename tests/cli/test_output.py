@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from m2g.cli import group, run
 from m2g.core.errors import Exit
-from tests.support.fleet import repository
+from tests.support.fleet import release, repository, write_record
 
 
 def m2g(folder: Path, *arguments: str) -> Exit:
@@ -75,3 +76,46 @@ def test_who_wants_no_answer_gets_the_exit_code(closed: str) -> None:
     assert subprocess.run(words, shell=True, capture_output=True, check=False).returncode == Exit.DONE
     words = f"{sys.executable} -m m2g explain no-such-rule {closed}"
     assert subprocess.run(words, shell=True, capture_output=True, check=False).returncode == Exit.INPUT
+
+
+CLOSED = {
+    "no stderr": "2>&-",
+    "no stdout": ">&-",
+    "nothing": "<&- >&- 2>&-",
+    "no stdin and no stderr": "<&- 2>&-",
+    "a full disk for stderr": "2>/dev/full",
+    "a reader of stderr that went away": "2> >(true)",
+}
+
+
+@pytest.mark.attack
+@pytest.mark.usefixtures("kustomize")
+@pytest.mark.parametrize("closed", CLOSED.values(), ids=CLOSED)
+def test_a_stream_that_is_gone_loses_its_text_and_never_the_work(tmp_path: Path, closed: str) -> None:
+    """With stderr closed, the next file that is opened gets its number, and everything that is said ends up there."""
+    root = repository(tmp_path / "repository")
+    write_record(root, "wine", release())
+    environment = {**os.environ, "M2G_CACHE_DIR": str(tmp_path / "cache")}
+
+    def m2g_exits(arguments: str) -> int:
+        words = ["bash", "-c", f"{sys.executable} -m m2g -C {root} {arguments} {closed}"]
+        return subprocess.run(words, env=environment, capture_output=True, check=False).returncode
+
+    assert m2g_exits("render --locked --check") == Exit.NO
+    assert m2g_exits("render --locked") == Exit.DONE
+    assert (root / "models/wine/overlays/prod/kustomization.yaml").exists()
+    assert m2g_exits("render --locked --check") == Exit.DONE
+    assert m2g_exits("validate") == Exit.DONE
+    assert m2g_exits("validate --no-such-option") == Exit.INPUT
+    assert m2g_exits("explain no-such-rule") == Exit.INPUT
+    (root / "models/wine/base/kustomization.yaml").write_text("mine\n")
+    assert m2g_exits("validate") == Exit.NO
+    assert m2g_exits("render --locked") == Exit.INPUT
+    with sqlite3.connect(tmp_path / "cache/found.db") as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.mark.parametrize(("words", "code"), [("--help >/dev/full", Exit.OUTSIDE), ("--help | true", Exit.DONE)])
+def test_help_that_nobody_gets_is_no_bug(words: str, code: Exit) -> None:
+    script = f"{sys.executable} -m m2g {words}; exit ${{PIPESTATUS[0]}}"
+    assert subprocess.run(["bash", "-c", script], capture_output=True, check=False).returncode == code

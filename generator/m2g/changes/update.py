@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from m2g.changes import write
-from m2g.changes.compare import Permissions, compare_with_disk, find_models_to_render
+from m2g.changes.compare import Difference, Permissions, compare_with_disk, find_models_to_render
 from m2g.changes.served import list_served
 from m2g.core.cache import Cache
 from m2g.core.config_types import Config
@@ -21,7 +21,7 @@ from m2g.registry import Registry
 from m2g.rendering.admit import Admission, admit
 from m2g.rendering.example_findings import check_examples
 from m2g.rendering.model import render_models
-from m2g.repository import fingerprint, layout, load
+from m2g.repository import fingerprint, layout, load, ownership
 from m2g.repository.known_folders import KnownFolders
 from m2g.repository.layout import Key
 from m2g.repository.locate import add_lines
@@ -76,11 +76,11 @@ def update(
             scope=options.scope, writes=writes, edits=options.discard_edits, removals=options.allow_removals
         )
         difference = compare_with_disk(root, loaded, resolved, rendered, permissions)
-        if writes:
-            write.write_tree(root, difference.files, difference.removals)
+        kept = _write(root, difference) if writes else ()
         for digest in difference.up_to_date:
             known_folders.add_up_to_date(digest)
         findings = [*resolved.findings, *add_lines(root, rendered.findings), *difference.notes]
+        findings += [ownership.describe_hand_edit(path) for path in kept]
         findings += find_unused(state, resolved.records)
         findings += write.find_unfinished(root)
         after = _records_after(state.records, resolved.records, rendered.frozen, difference.files)
@@ -94,7 +94,7 @@ def update(
         return RenderResult(
             releases=changes,
             served=list_served(state, resolved.records, choices, difference.current, difference.files),
-            files=_file_changes(difference.current, difference.files, difference.removals, with_diff=options.check),
+            files=_file_changes(difference, kept, with_diff=options.check),
             findings=tuple(dict.fromkeys(findings)),
             models=len({slug for slug, _ in resolved.records}),
             written=writes,
@@ -157,11 +157,14 @@ def _release_changes(before: Mapping[Key, Release], after: Mapping[Key, Release]
     return tuple(changes)
 
 
-def _file_changes(
-    current: Mapping[str, bytes], files: Mapping[str, bytes], removals: Collection[str], *, with_diff: bool
-) -> tuple[FileChange, ...]:
+def _write(root: Path, difference: Difference) -> tuple[str, ...]:
+    return write.write_tree(root, difference.files, difference.removals, difference.current)
+
+
+def _file_changes(difference: Difference, kept: Collection[str], *, with_diff: bool) -> tuple[FileChange, ...]:
+    current, files, removals = difference.current, difference.files, difference.removals
     changes = []
-    for path in sorted([*files, *removals]):
+    for path in sorted({*files, *removals}.difference(kept)):
         kind = ChangeKind.REMOVED if path in removals else ChangeKind.CHANGED if path in current else ChangeKind.ADDED
         diff = _diff(path, current.get(path, b""), files.get(path, b"")) if with_diff else ()
         changes.append(FileChange(kind=kind, path=path, diff=diff))

@@ -2,15 +2,19 @@
 
 A write is staged in `.m2g/write/`, then committed by one rename (the journal), then moved into place. If m2g is killed
 before the journal exists, no file has changed. If it is killed later, the next run finishes the write first.
+
+People may edit while m2g runs. Each file is compared once more with what m2g has read: all before the journal, and each
+right before it is replaced or removed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -29,10 +33,15 @@ _MAX_JOURNAL = 1 << 30
 
 
 class _Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A committed write: staged file number n moves to the n-th path of `writes`; then `removals` are deleted."""
+    """A committed write: staged file number n moves to the n-th path of `writes`; then `removals` are deleted.
+
+    `before` are the digests of what is replaced and removed, in this order; empty for a file that does not exist. The
+    journal of an older m2g has none, so that everything counts as unchanged.
+    """
 
     writes: tuple[str, ...]
     removals: tuple[str, ...]
+    before: tuple[str, ...] | None = None
 
 
 def is_unfinished(root: Path) -> bool:
@@ -62,13 +71,17 @@ def lock_repository(root: Path, *, wait: float = 60, waiting: Callable[[], None]
         yield
 
 
-def write_tree(root: Path, tree: Tree, removals: Collection[str]) -> None:
+def write_tree(root: Path, tree: Tree, removals: Collection[str], before: Mapping[str, bytes]) -> tuple[str, ...]:
     """Write the files of `tree` and delete `removals`, all or nothing. The caller holds `lock_repository`.
 
-    Raises OutsideError (disk full, read-only) or InputError (a symlink in the path). Then no file is changed.
+    `before` has the content of those that exist, as the caller has read it. The result are the files that somebody
+    changed in the moment of the write: they are kept as they are.
+
+    Raises OutsideError (disk full, read-only) or InputError (a symlink in the path, a file that is not as in `before`).
+    Then no file is changed.
     """
     if not tree and not removals:
-        return
+        return ()
     _check_paths(root, (*tree, *removals))
     stage = root / _WRITE
     made: list[str] = []
@@ -77,12 +90,15 @@ def write_tree(root: Path, tree: Tree, removals: Collection[str]) -> None:
         stage.mkdir(parents=True)
         paths = tuple(sorted(tree))
         _stage(root, stage, tree, paths, made)
-        journal = _Journal(writes=paths, removals=tuple(sorted(removals)))
+        gone = tuple(sorted(removals))
+        digests = tuple(_digest(before[path]) if path in before else "" for path in (*paths, *gone))
+        journal = _Journal(writes=paths, removals=gone, before=digests)
         draft = stage / "journal.draft"
         with draft.open("wb") as out:
             out.write(msgspec.json.encode(journal))
             out.flush()
             os.fsync(out.fileno())
+        _refuse_edits(root, [path for path, old in _list_before(journal) if not _is_unchanged(root, path, old)])
     except BaseException as error:
         shutil.rmtree(stage, ignore_errors=True)
         for top in made:
@@ -93,7 +109,17 @@ def write_tree(root: Path, tree: Tree, removals: Collection[str]) -> None:
             raise _unwritable(Path(error.filename or stage), error) from error
         raise
     os.replace(draft, root / _JOURNAL)
-    _replay(root, journal, range(len(paths)))
+    return _replay(root, journal, range(len(paths)))
+
+
+def _refuse_edits(root: Path, paths: Sequence[str]) -> None:
+    if paths:
+        shown = "\n  ".join(paths[:20])
+        more = f"\n  and {len(paths) - 20} more" if len(paths) > 20 else ""
+        raise InputError(
+            f"nothing was written: these files changed while m2g ran:\n  {shown}{more}",
+            hint="if you edited them by hand, see `m2g explain hand-edit`; otherwise run the command again",
+        )
 
 
 def _acquire(file: Path, wait: float, waiting: Callable[[], None]) -> AbstractContextManager[object]:
@@ -162,15 +188,50 @@ def _recover(root: Path) -> None:
         shutil.rmtree(root / _WRITE, ignore_errors=True)
 
 
-def _replay(root: Path, journal: _Journal, staged: Iterable[int]) -> None:
+def _list_before(journal: _Journal) -> list[tuple[str, str | None]]:
+    """The paths of a journal with the digests of what they had. Raises ValueError if their numbers differ."""
+    paths = (*journal.writes, *journal.removals)
+    return list(zip(paths, (None,) * len(paths) if journal.before is None else journal.before, strict=True))
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _is_unchanged(root: Path, path: str, before: str | None) -> bool:
+    """Whether the file is as m2g has read it, or missing as it was. Anything else than a file counts as changed."""
+    place = f"{root}/{path}"
+    if before is None:
+        return True
+    if not before:
+        return not os.path.lexists(place)
+    try:
+        handle = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb", buffering=0) as file:
+            return file.seekable() and _digest(file.read()) == before
+    except OSError:
+        return False
+
+
+def _replay(root: Path, journal: _Journal, staged: Collection[int]) -> tuple[str, ...]:
     """Carry out the journal. Every step can be repeated, so the next run can finish it.
 
-    `staged` are the numbers of the files that are not moved yet.
+    `staged` are the numbers of the files that are not moved yet. The result are files that changed since m2g read them
+    and were kept.
     """
+    kept: list[str] = []
+    before = _list_before(journal)
     try:
         for number in staged:
-            _move(f"{root}/{_WRITE}/{number}", f"{root}/{journal.writes[number]}")
-        for path in journal.removals:
+            path, old = before[number]
+            if _is_unchanged(root, path, old):
+                _move(f"{root}/{_WRITE}/{number}", f"{root}/{path}")
+            else:
+                kept.append(path)
+        for path, old in before[len(journal.writes) :]:
+            if os.path.lexists(root / path) and not _is_unchanged(root, path, old):
+                kept.append(path)
+                continue
             (root / path).unlink(missing_ok=True)
             _prune(root, (root / path).parent)
         (root / _JOURNAL).unlink()
@@ -180,6 +241,7 @@ def _replay(root: Path, journal: _Journal, staged: Iterable[int]) -> None:
             hint="fix the cause, then finish the write: m2g render",
         ) from error
     shutil.rmtree(root / _WRITE, ignore_errors=True)
+    return tuple(kept)
 
 
 def _move(source: str, target: str) -> None:
@@ -205,7 +267,8 @@ def _journal(root: Path) -> _Journal:
     hint = f"if no m2g was killed here, somebody committed it: rm -r {STATE}, then run the command again"
     try:
         journal = msgspec.json.decode(safe_files.read(root, _JOURNAL, limit=_MAX_JOURNAL), type=_Journal)
-    except (msgspec.DecodeError, RecursionError) as error:
+        _list_before(journal)
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise InputError(f"{_JOURNAL} is not a journal of m2g: {error}", hint=hint) from error
     for path in (*journal.writes, *journal.removals):
         if not is_owned(path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import gc
 import io
 import os
@@ -13,7 +15,7 @@ import click
 
 from m2g.cli import diff, explain, image, init, render, request, runtimes, schemas, smoke, validate
 from m2g.cli.signals import Terminated, handle_sigterm
-from m2g.cli.terminal import CONTEXT, print_message
+from m2g.cli.terminal import CONTEXT, discard_unwritten, open_closed_streams, print_message
 from m2g.core.errors import Exit, InputError, M2gError
 
 
@@ -75,7 +77,8 @@ def run(call: Callable[[], object]) -> Exit:
     except click.exceptions.Exit as error:
         return Exit(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        with contextlib.suppress(OSError):  # a stderr that cannot be written changes nothing
+            error.show()
         return Exit.INPUT
     except (KeyboardInterrupt, click.Abort):
         print_message("m2g: interrupted")
@@ -83,21 +86,36 @@ def run(call: Callable[[], object]) -> Exit:
     except Terminated:
         print_message("m2g: terminated")
         return Exit.TERMINATED
+    except SystemExit:  # click's answer to a reader of its help that went away
+        return Exit.DONE
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            return _report_bug()
+        print_message(f"m2g: the output cannot be written: {error.strerror}")
+        return Exit.OUTSIDE
     except Exception:
-        import traceback  # imported here because it would double the time that `m2g --help` takes
-
-        print_message(traceback.format_exc())
-        print_message("m2g: this is a bug in m2g. No file was left half written. Please report the lines above.")
-        return Exit.BUG
+        return _report_bug()
     return answer if isinstance(answer, Exit) else Exit.DONE
+
+
+def _report_bug() -> Exit:
+    import traceback  # imported here because it would double the time that `m2g --help` takes
+
+    from m2g.core.redact import redact
+
+    print_message(redact(traceback.format_exc()))
+    print_message("m2g: this is a bug in m2g. No file was left half written. Please report the lines above.")
+    return Exit.BUG
 
 
 def main() -> None:
     """Run the command line. Characters that the terminal's encoding lacks are printed as `\\uXXXX`."""
+    open_closed_streams()
     handle_sigterm()
     gc.set_threshold(100_000)  # nearly all values live until the run ends, so frequent collections find nothing
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     code = run(lambda: group.main(standalone_mode=False))
+    discard_unwritten()
     gc.freeze()  # otherwise Python scans every live object twice more when it exits
     sys.exit(code)

@@ -74,6 +74,26 @@ def cache_folder(root: Path, *, disabled: bool) -> Path | None:
     return place
 
 
+def open_closed_streams() -> None:
+    """Give streams that were closed before m2g started to nobody.
+
+    Otherwise the next file that m2g opens gets the number of stderr, and messages of libraries end up in that file.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
+def discard_unwritten() -> None:
+    """Discard what cannot be written: Python would write it again when it exits, and change the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        _put(stream, "")
+
+
 def print_result(text: str) -> None:
     """Print a result to stdout.
 
@@ -90,13 +110,8 @@ def print_message(text: str) -> None:
     _put(sys.stderr, text.rstrip("\n") + "\n")
 
 
-def _put(stream: TextIO | None, text: str) -> OSError | None:
-    """Write and flush, or return the error and discard all later output.
-
-    The stream is None if it was closed before m2g started.
-    """
-    if stream is None:
-        return None
+def _put(stream: TextIO, text: str) -> OSError | None:
+    """Write and flush, or return the error and discard all later output."""
     try:
         stream.write(text)
         stream.flush()

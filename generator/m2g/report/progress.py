@@ -26,11 +26,16 @@ def show_progress(verb: str) -> Iterator[Callable[[str, int, int], None]]:
             return
         last = now
         count = f"{done}/{total}" if total else str(done)
-        sys.stderr.write(f"\r\x1b[K{verb}: {what} {count}")
-        sys.stderr.flush()
+        _show(f"\r\x1b[K{verb}: {what} {count}")
 
     try:
         yield tell
     finally:
-        sys.stderr.write("\r\x1b[K")
+        _show("\r\x1b[K")
+
+
+def _show(text: str) -> None:
+    """Write to the terminal. If it is gone, the work goes on."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text)
         sys.stderr.flush()
