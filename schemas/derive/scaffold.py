@@ -1,4 +1,4 @@
-"""The parts of the template that depend on the serving backends: `python schemas/derive/scaffold.py`.
+"""The parts of the template that depend on the backends and the default bounds: `python schemas/derive/scaffold.py`.
 
 Copier renders the template without m2g, so these parts must be files. With --check the script writes nothing, and the
 exit code tells whether the files are up to date.
@@ -6,40 +6,44 @@ exit code tells whether the files are up to date.
 
 from __future__ import annotations
 
+import itertools
 import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from m2g.serving.backend import Backend, Kind
+from m2g.core.config_types import Bounds
+from m2g.serving.backend import Backend
 from m2g.serving.backends import BACKENDS
+from m2g.validation.bounds import list_allowed_kinds
+from m2g.validation.platform_bounds import name_resource
 
 _CORE = '""'
+_VERBS = "[get, list, watch, create, update, patch, delete]"
 FOLDER = Path(__file__).parents[2] / "template/.parts"
 
 
 def parts() -> dict[Path, str]:
     """Path → text of every part."""
-    backends = BACKENDS.values()
+    kinds = sorted(list_allowed_kinds(Bounds()), key=lambda kind: kind.partition(".")[::-2])
     return {
-        FOLDER / "written-kinds.yaml": _list(kind for one in backends for kind in one.writes),
-        FOLDER / "created-kinds.yaml": "".join(_created(one) for one in backends),
-        FOLDER / "argocd-health.yaml": "".join(_health(one) for one in backends),
+        FOLDER / "allowed-kinds.yaml": "".join(map(_entry, kinds)),
+        FOLDER / "allowed-rules.yaml": "".join(_rules(kinds)),
+        FOLDER / "argocd-health.yaml": "".join(_health(one) for one in BACKENDS.values()),
     }
 
 
-def _list(kinds: Iterable[Kind]) -> str:
-    return "".join(f"    - {{group: {kind.group or _CORE}, kind: {kind.kind}}}\n" for kind in dict.fromkeys(kinds))
+def _entry(kind: str) -> str:
+    """An entry of an AppProject."""
+    name, _, group = kind.partition(".")
+    return f"    - {{group: {group or _CORE}, kind: {name}}}\n"
 
 
-def _created(backend: Backend) -> str:
-    always = _list(backend.creates.get(None, ()))
-    by_mode = (
-        f"[%- if deployment_mode == '{mode}' %]\n{_list(kinds)}[%- endif %]\n"
-        for mode, kinds in backend.creates.items()
-        if mode is not None
-    )
-    return always + "".join(by_mode)
+def _rules(kinds: Iterable[str]) -> Iterator[str]:
+    """The rules of a Role, one for each API group."""
+    for group, named in itertools.groupby(map(name_resource, kinds), key=lambda resource: resource.partition(".")[2]):
+        resources = ", ".join(resource.partition(".")[0] for resource in named)
+        yield f"  - apiGroups: [{group or _CORE}]\n    resources: [{resources}]\n    verbs: {_VERBS}\n"
 
 
 def _health(backend: Backend) -> str:

@@ -210,7 +210,7 @@ def test_what_corrupts_a_service_is_named_in_the_component(tmp_path: Path) -> No
 
 
 def test_people_s_own_objects_are_checked_too(tmp_path: Path) -> None:
-    account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: wine}\nsecret: [x]\n"
+    account = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: wine}\nsecret: [x]\n"
     files = [(CUSTOM, COMPONENT + "resources: [sa.yaml]\n"), ("models/wine/custom/prod/sa.yaml", account)]
     finding = only(check(fleet(tmp_path, *files)))
     assert (finding.rule, finding.file, finding.path) == ("schema", CUSTOM, "secret")
@@ -218,7 +218,7 @@ def test_people_s_own_objects_are_checked_too(tmp_path: Path) -> None:
 
 def test_platform_and_fleet_files_are_checked_with_lines(tmp_path: Path) -> None:
     root = fleet(tmp_path)
-    namespace = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: ok\n"
+    namespace = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: models-dev\n"
     write(
         root,
         {

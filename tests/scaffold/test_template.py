@@ -19,6 +19,7 @@ from m2g.core.config_types import Config
 from m2g.core.errors import InputError
 from m2g.repository import config
 from m2g.validation.schemas import Catalogue
+from tests.support.codeowners import owners
 from tests.support.paths import ROOT
 from tests.support.scaffolded import (
     at,
@@ -301,17 +302,24 @@ def test_git_takes_the_attributes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ci", ["github", "gitlab"])
 def test_the_platform_team_owns_what_reaches_production(tmp_path: Path, ci: str) -> None:
-    def rules(path: Path) -> dict[str, list[str]]:
-        lines = [line.split() for line in path.read_text().splitlines() if line and not line.startswith("#")]
-        return {line[0]: line[1:] for line in lines}
-
-    owned = rules(scaffold(tmp_path / "r", "owners=@acme/ml @bob", f"ci={ci}", "sync=both") / "CODEOWNERS")
-    assert set(owned) == {
-        "/models/*/overlays/prod/", "/models/*/releases/prod.json", "/models/*/custom/prod/", "/models/*/base/",
-        "/models/*/model.yaml", "/fleet/prod/", "/m2g.yaml", "/platform/", "/schemas/", "/policies/", "/CODEOWNERS",
-        "/.pre-commit-config.yaml", "/.github/" if ci == "github" else "/.gitlab-ci.yml",
+    file = scaffold(tmp_path / "r", "owners=@acme/ml @bob", f"ci={ci}", "sync=both") / "CODEOWNERS"
+    text = file.read_text()
+    file.write_text(text.replace("# /models/wine/ @my-org/wine-team", "/models/wine/ @wine"))
+    owned = {
+        "m2g.yaml", "CODEOWNERS", ".github/workflows/check.yml", ".gitlab-ci.yml", "new", "a/b", ".gitmodules",
+        "platform/argocd/prod.yaml", "policies/x.yaml", "schemas/x/y.json", "runtimes/x.json", "models/x.yaml",
+        "models/wine/model.yaml", "models/wine/base/x.yaml", "models/wine/overlays/prod/patch.yaml",
+        "models/wine/overlays/prod/release/patch.yaml", "models/wine/releases/prod.json", "models/wine/custom/prod/x",
+        "models/wine/notes/overlays/prod/app.json", "models/wine/overlays/dev/overlays/prod/app.json",
+        "models/wine/custom/dev/a/overlays/prod/app.json", "fleet/prod/wine.yaml", "fleet/prod/a/b.yaml",
+        "fleet/dev/namespace/x.yaml", "fleet/x.yaml", "fleet/dev/a/b.yaml",
     }  # fmt: skip
-    assert all(owners == ["@acme/ml", "@bob"] for owners in owned.values())
+    assert {path: owners(file, path, ci) for path in owned} == {key: ["@acme/ml", "@bob"] for key in owned}
+    assert owners(file, "models/wine/notes.md", ci) == ["@wine"]
+    assert owners(file, "models/beer/notes/overlays/dev/app.json", ci) == ["@acme/ml", "@bob"]
+    free = {"models/beer/overlays/dev/patch.yaml", "models/beer/releases/staging.json", "fleet/dev/beer.yaml"}
+    assert {path: owners(file, path, ci) for path in free} == {key: [] for key in free}
     unowned = scaffold(tmp_path / "s") / "CODEOWNERS"
-    assert rules(unowned) == {}, "a team that does not exist would make every rule an error"
-    assert "# /models/*/overlays/prod/ @" in unowned.read_text()
+    rules = [line for line in unowned.read_text().splitlines() if line and not line.startswith("#")]
+    assert rules == [], "a team that does not exist would make every rule an error"
+    assert "# /models/**/overlays/prod/** @" in unowned.read_text()

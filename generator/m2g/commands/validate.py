@@ -22,9 +22,11 @@ from m2g.repository.state import Scope, refuse_unknown
 from m2g.validation import cel_checks
 from m2g.validation.attribution import Attribution
 from m2g.validation.base import Against, BaseState, read_base
+from m2g.validation.bounds import BoundsInForce
 from m2g.validation.cel_checks import BuiltOverlay, Policies
 from m2g.validation.models import ModelChecks, ModelInputs, ModelResult
 from m2g.validation.overlays import CheckInputs, OverlayResult, OverlayResults, check_overlays, check_raw_file
+from m2g.validation.platform_bounds import check_platform
 from m2g.validation.platform_files import Fleet, uses_substitution
 from m2g.validation.schemas import Catalogue, repository_schemas
 
@@ -77,7 +79,9 @@ def validate(
         findings += (*invalid_runtimes, *fleet.platform_files.findings, *schemas.findings, *policies.findings)
         findings += (*write.find_unfinished(root), *ownership.find_symlinked_folders(root))
         findings += _find_unused_overrides(policies, scope, results)
-        return _make_report(fleet, scope, results, findings)
+        if config is not None:
+            findings += check_platform(config, fleet.platform_files.files)
+        return _make_report(fleet, scope, results, findings, inputs.bounds)
 
 
 def _list_names(fleet: Fleet, config: Config | None) -> tuple[Mapping[str, str], list[str]]:
@@ -97,7 +101,11 @@ def _find_unused_overrides(
 
 
 def _make_report(
-    fleet: Fleet, scope: Scope, results: Mapping[Key, OverlayResult], findings: Sequence[Finding]
+    fleet: Fleet,
+    scope: Scope,
+    results: Mapping[Key, OverlayResult],
+    findings: Sequence[Finding],
+    bounds: BoundsInForce | None,
 ) -> Report:
     attribution = Attribution(fleet.names)
     overlays = [key for key in results if key[0]]
@@ -115,6 +123,7 @@ def _make_report(
             objects=sum(result.objects for result in results.values()),
             files=sum(model.owned for model in fleet.models.values()) + _count_platform_files(fleet, scope),
             undecided=tuple(sorted({rule for result in results.values() for rule in result.undecided})),
+            bounds="" if bounds is None else bounds.describe(),
         ),
         built=tuple(layout.overlay(*key) for key in overlays),
         shard="" if scope.shard is None else str(scope.shard),

@@ -216,11 +216,39 @@ class Flux(Value, frozen=True, kw_only=True):
     timeout: Duration = "15m"
 
 
+KindName = Annotated[
+    str,
+    Meta(
+        max_length=317,
+        pattern=r"^[A-Z][A-Za-z0-9]*(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        description="a kind and its API group; write it like ConfigMap or NetworkPolicy.networking.k8s.io",
+    ),
+]
+
+
+class Bounds(Value, frozen=True, kw_only=True):
+    """What this repository may bring into the clusters, beside the kinds that m2g writes. `m2g validate --against`
+    takes the bounds of the base, so a change cannot use bounds that it widens itself."""
+
+    kinds: tuple[KindName, ...] = ("ConfigMap",)
+    """The kinds that components and fleet/ may add. The AppProjects and Roles in platform/ must allow the same."""
+    namespaces: tuple[Name, ...] = ()
+    """Namespaces of objects, beside the namespaces of the environments."""
+    pod_security: Literal["baseline", "privileged"] = "baseline"
+    """The Pod Security Standard of Kubernetes that all pods meet. `privileged` allows access to the node."""
+    platform: tuple[KindName, ...] = ()
+    """The kinds that platform/ may contain, beside those of the scaffold."""
+    sources: tuple[Text, ...] = ()
+    """The URLs that Argo CD and Flux objects in platform/ may read from. If it is empty, all must name the same
+    repository."""
+
+
 class Sync(Value, frozen=True, kw_only=True):
-    """The GitOps tools that read this repository."""
+    """The GitOps tools that read this repository, and what they may apply."""
 
     argocd: Argocd | UnsetType = UNSET
     flux: Flux | UnsetType = UNSET
+    bounds: Bounds = Bounds()
 
 
 class External(Value, frozen=True, kw_only=True):

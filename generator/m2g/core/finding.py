@@ -39,6 +39,8 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     files: int = 0
     undecided: tuple[str, ...] = ()
     """CRD rules that m2g could not evaluate."""
+    bounds: str = ""
+    """Whose `sync.bounds` applied; empty for the defaults."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,6 +36,12 @@ def identify(item: Manifest) -> Identity:
     )
 
 
+def name_kind(item: Manifest) -> str:
+    """The kind of an object with its API group, as kubectl takes it: `NetworkPolicy.networking.k8s.io`, `ConfigMap`."""
+    group = str(item.get("apiVersion", "")).rpartition("/")[0]
+    return f"{item.get('kind', '')}.{group}" if group else str(item.get("kind", ""))
+
+
 def get_at(item: object, *path: str | int) -> object:
     """The value at a path such as `"spec", "predictor"`, or None."""
     for step in path:

@@ -110,9 +110,10 @@ def summarize(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
     )
     if checked.undecided:
         covered += f"; {count(len(checked.undecided), 'CRD rule')} left to the API server (--format json lists them)"
+    verdict = f"{found} (checked: {covered})" if covered else found
     if not found:
-        return f"valid: {covered or 'nothing to check'}"
-    return f"{found} (checked: {covered})" if covered else found
+        verdict = f"valid: {covered or 'nothing to check'}"
+    return f"{verdict}; bounds: {make_visible(checked.bounds)}" if checked.bounds else verdict
 
 
 def _paragraph(item: Finding) -> list[str]:

@@ -152,6 +152,12 @@ def find_top_folder(path: str) -> str:
     return path.partition("/")[0]
 
 
+def find_environment(path: str) -> str:
+    """The environment whose folder in fleet/ contains a path; empty for none."""
+    parts = path.split("/")
+    return parts[1] if len(parts) > 2 and parts[0] == FLEET else ""
+
+
 def is_owned(path: str) -> bool:
     """Whether m2g owns this path."""
     return _OWNED.fullmatch(path) is not None

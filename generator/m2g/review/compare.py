@@ -9,6 +9,7 @@ import msgspec
 
 from m2g import kustomize
 from m2g.core import tempdirs
+from m2g.core.config_types import Config
 from m2g.core.errors import M2gError
 from m2g.core.manifest import Manifest, read_all
 from m2g.core.model import Release, Value
@@ -27,7 +28,8 @@ from m2g.serving.spec import ServingChoice
 class Comparison(Value, frozen=True, kw_only=True):
     """Both sides, with the overlays that use a changed file. `fleet` is the number of all overlays of the old side.
 
-    `elsewhere` are removed overlays of other shards.
+    `elsewhere` are removed overlays of other shards. `config` is the valid m2g.yaml of the old side; `changed` are all
+    paths that differ.
     """
 
     against: str
@@ -37,6 +39,8 @@ class Comparison(Value, frozen=True, kw_only=True):
     elsewhere: frozenset[Key]
     files: frozenset[str]
     notes: frozenset[str]
+    config: Config | None = None
+    changed: frozenset[str] = frozenset()
 
 
 class _Unbuilt(Value, frozen=True, kw_only=True):
@@ -70,6 +74,7 @@ def build_comparison(
         lost = {key for key in old.overlays - new.overlays if whole.includes(key, names.get(key, key[0]))} - keys
         wanted = _find_changed(old, new, keys, changed)
         sides = [_build(side, wanted & side.overlays, scope, names, progress) for side in (old, new)]
+        config = _read_config(folder)
     return Comparison(
         against=f"{ref} ({base[:12]})",
         old=sides[0],
@@ -78,6 +83,8 @@ def build_comparison(
         elsewhere=frozenset(lost),
         files=frozenset(path for path in changed if not _find_slug(path, models)),
         notes=frozenset((*old.notes, *new.notes)),
+        config=config,
+        changed=changed,
     )
 
 
@@ -165,10 +172,18 @@ def _read_flux_file(folder: Path, key: Key) -> list[Manifest]:
         return []
 
 
+def _read_config(root: Path) -> Config | None:
+    """The m2g.yaml at `root`; None if there is no valid one."""
+    try:
+        return configuration.load(root).config
+    except (M2gError, FileNotFoundError):
+        return None
+
+
 def _choose_serving(root: Path, records: Mapping[Key, Release]) -> dict[Key, ServingChoice]:
     """How the files at `root` serve these releases; empty if its m2g.yaml is invalid."""
+    config = _read_config(root)
     try:
-        config = configuration.load(root).config
         intents, _ = configuration.read_intents(root)
     except (M2gError, FileNotFoundError):
         return {}

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from m2g.compat.runtime import Runtime
 from m2g.compat.verdict import Verdict
-from m2g.core.config_types import KserveVersion, Mode
+from m2g.core.config_types import KserveVersion
 from m2g.core.finding import Finding
 from m2g.core.manifest import Manifest
 from m2g.core.model import Release, Value
@@ -41,8 +41,6 @@ class Backend(Value, frozen=True, kw_only=True):
     """The kind of the object that serves a model. The object's name is the model's slug."""
     writes: tuple[Kind, ...]
     """All kinds that m2g renders for it. Argo CD and Flux must be allowed to apply them."""
-    creates: Mapping[Mode | None, tuple[Kind, ...]] = {}
-    """Deployment mode (None: every one) → the kinds that the backend's controller creates."""
     settings: Mapping[Place, str] = {}
     """Field of an object that m2g writes → setting. The first match counts."""
     recorded: tuple[Place, ...] = ()

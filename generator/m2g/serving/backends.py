@@ -27,5 +27,10 @@ def main_kinds() -> tuple[str, ...]:
     return tuple(dict.fromkeys(one.main.kind for one in BACKENDS.values()))
 
 
+def written_kinds() -> frozenset[str]:
+    """The kinds that m2g renders, with their API groups: `InferenceService.serving.kserve.io`."""
+    return frozenset(f"{kind.kind}.{kind.group}".rstrip(".") for one in BACKENDS.values() for kind in one.writes)
+
+
 def _kind(item: Manifest) -> Kind:
     return Kind(group=str(get_at(item, "apiVersion")).rpartition("/")[0], kind=str(get_at(item, "kind")))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from m2g.compat.runtime import Runtime
-from m2g.core.config_types import Mode
 from m2g.core.finding import Finding
 from m2g.core.manifest import Manifest, get_at
 from m2g.core.model import Release
@@ -170,25 +169,6 @@ KSERVE = Backend(
         Kind(group="batch", kind="Job"),
         Kind(group="batch", kind="CronJob"),
     ),
-    creates={
-        None: (
-            Kind(group="apps", kind="Deployment"),
-            Kind(group="apps", kind="ReplicaSet"),
-            Kind(group="", kind="Pod"),
-            Kind(group="", kind="Service"),
-            Kind(group="autoscaling", kind="HorizontalPodAutoscaler"),
-            Kind(group="keda.sh", kind="ScaledObject"),
-            Kind(group="gateway.networking.k8s.io", kind="HTTPRoute"),
-            Kind(group="networking.k8s.io", kind="Ingress"),
-        ),
-        Mode.KNATIVE: (
-            Kind(group="networking.istio.io", kind="VirtualService"),
-            Kind(group="serving.knative.dev", kind="Service"),
-            Kind(group="serving.knative.dev", kind="Configuration"),
-            Kind(group="serving.knative.dev", kind="Revision"),
-            Kind(group="serving.knative.dev", kind="Route"),
-        ),
-    },
     settings=_SETTINGS,
     recorded=((*_MODEL, "storageUri"),),
     configured={_DEPLOYMENT_MODE: ("kserve", "mode")},

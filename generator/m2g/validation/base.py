@@ -36,13 +36,21 @@ class BaseState(Value, frozen=True, kw_only=True):
     """The objects of the changed overlays at the merge base, and the services that the change removes.
 
     `overlays` are the changed ones, `fleet` is the number of all overlays at the merge base. `removed` are
-    (environment, namespace, name); the namespace is empty for an overlay that another shard would build.
+    (environment, namespace, name); the namespace is empty for an overlay that another shard would build. `config` is
+    the valid m2g.yaml at the merge base, which `ref` names; `changed` are the paths that differ from it.
     """
 
     objects: Mapping[_ObjectKey, Manifest] = {}
     overlays: frozenset[Key] = frozenset()
     removed: frozenset[tuple[str, str, str]] = frozenset()
     fleet: int = 0
+    config: Config | None = None
+    ref: str = ""
+    changed: frozenset[str] = frozenset()
+
+    def is_changed(self, key: Key, item: Manifest) -> bool:
+        """Whether the overlay does not build this very object at the merge base."""
+        return key in self.overlays and self.find_object(key[1], item) != item
 
     def find_object(self, environment: str, item: Manifest) -> Manifest | None:
         """The same object at the merge base."""
@@ -78,6 +86,9 @@ def read_base(root: Path, against: str, scope: Scope, progress: kustomize.Progre
         overlays=frozenset((*comparison.old.overlays, *comparison.new.overlays)),
         removed=(before - after) | {(environment, "", slug) for slug, environment in comparison.elsewhere},
         fleet=comparison.fleet,
+        config=comparison.config,
+        ref=comparison.against,
+        changed=comparison.changed,
     )
 
 

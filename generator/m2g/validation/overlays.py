@@ -20,6 +20,7 @@ from m2g.repository.layout import Key
 from m2g.serving import backends
 from m2g.validation import cel_checks, models, origin, rules
 from m2g.validation.base import BaseState
+from m2g.validation.bounds import BoundsInForce
 from m2g.validation.cel_checks import BuiltOverlay, CelResult, Policies
 from m2g.validation.external_files import ExternalFiles
 from m2g.validation.schemas import Catalogue
@@ -64,6 +65,12 @@ class CheckInputs(Value, frozen=True, kw_only=True):
     base: BaseState = BaseState()
     substituted: bool = False
     valid: set[tuple[str, str]] = set()
+
+    @property
+    def bounds(self) -> BoundsInForce | None:
+        """The bounds of what the repository brings into the clusters; None if no m2g.yaml is valid."""
+        config = self.config or self.base.config
+        return None if config is None else BoundsInForce(config=config, base=self.base.config, ref=self.base.ref)
 
     def get_kserve(self, environment: str) -> Kserve:
         """The KServe of an environment."""
@@ -221,7 +228,12 @@ def _check_object(inputs: CheckInputs, overlay: BuiltOverlay, item: Manifest) ->
         before=inputs.base.find_object(environment, item),
         substituted=inputs.substituted,
     )
-    for finding in (*_check_schema(item, inputs.catalogue, overlay.kserve), *rules.check(obj)):
+    found = (
+        *_check_schema(item, inputs.catalogue, overlay.kserve),
+        *rules.check(obj),
+        *_check_bounds(inputs, built.folder, item, environment, changed=inputs.base.is_changed(overlay.key, item)),
+    )
+    for finding in found:
         source = origin.find_source(inputs.root, overlay.key, built.kustomizations, item, parse_path(finding.path))
         yield msgspec.structs.replace(finding, file=source.file, line=source.line, environment=environment)
 
@@ -261,9 +273,22 @@ def check_raw_file(inputs: CheckInputs, file: kustomize.RawFile) -> Iterator[Fin
             continue
         defaults = _KUSTOMIZATION if file.file.rpartition("/")[2] == "kustomization.yaml" else {}
         obj = rules.CheckedObject(manifest=item, kserve=version)
-        for finding in (*_check_schema({**defaults, **item}, inputs.catalogue, version), *rules.check(obj)):
+        whole = {**defaults, **item}
+        found = [*_check_schema(whole, inputs.catalogue, version), *rules.check(obj)]
+        if not layout.is_owned(file.file):  # the records decide what m2g's files say
+            changed = file.file in inputs.base.changed
+            found += _check_bounds(inputs, file.file, whole, layout.find_environment(file.file), changed=changed)
+        for finding in found:
             line = file.find_line(index, parse_path(finding.path))
             yield msgspec.structs.replace(finding, file=file.file, line=line)
+
+
+def _check_bounds(
+    inputs: CheckInputs, file: str, item: Manifest, environment: str, *, changed: bool
+) -> Iterator[Finding]:
+    bounds = inputs.bounds
+    for violation in () if bounds is None else bounds.check(file, item, changed=changed, environment=environment):
+        yield Finding(rule="outside-bounds", message=violation.message, hint=violation.hint, path=violation.path)
 
 
 def _check_schema(item: Manifest, catalogue: Catalogue, version: str) -> Iterator[Finding]:

@@ -1,0 +1,172 @@
+"""Check that an object is within the bounds of m2g.yaml: its kind, its namespace, and what its pods may do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from m2g.core.config_types import Bounds, Config
+from m2g.core.field_path import FieldPath
+from m2g.core.manifest import Manifest, get_at, name_kind
+from m2g.core.model import Value
+from m2g.core.sanitize import make_visible
+from m2g.core.schema_errors import Violation
+from m2g.repository import layout
+from m2g.serving import backends
+
+_NAMESPACE_KINDS = frozenset({"Namespace", "ServiceAccount"})
+"""What fleet/<environment>/namespace/ contains in the scaffold."""
+_PLATFORM_KINDS = frozenset(
+    {
+        *("Namespace", "ServiceAccount", "ConfigMap", "AppProject.argoproj.io", "ApplicationSet.argoproj.io"),
+        *("GitRepository.source.toolkit.fluxcd.io", "Kustomization.kustomize.toolkit.fluxcd.io"),
+        *("Kustomization.kustomize.config.k8s.io", "Component.kustomize.config.k8s.io"),
+        *(f"{kind}.rbac.authorization.k8s.io" for kind in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")),
+    }
+)
+"""What platform/ contains in the scaffold. `platform_bounds` checks what the objects say."""
+_PLATFORM_NAMESPACES = frozenset({"argocd", "flux-system"})
+_FLAGS = frozenset({"hostNetwork", "hostPID", "hostIPC", "hostProcess", "privileged"})
+_CAPABILITIES = frozenset(
+    "AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE SETFCAP SETGID SETPCAP SETUID "
+    "SYS_CHROOT".split()
+)
+_SYSCTLS = frozenset(
+    "kernel.shm_rmid_forced net.ipv4.ip_local_port_range net.ipv4.ip_unprivileged_port_start net.ipv4.tcp_syncookies "
+    "net.ipv4.ping_group_range net.ipv4.ip_local_reserved_ports net.ipv4.tcp_keepalive_time "
+    "net.ipv4.tcp_fin_timeout net.ipv4.tcp_keepalive_intvl net.ipv4.tcp_keepalive_probes".split()
+)
+_SELINUX = frozenset({"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"})
+_SHOWN = 100
+
+
+class BoundsInForce(Value, frozen=True, kw_only=True):
+    """The bounds that count. `base` are those of the commit that a change is compared with; `ref` names it.
+
+    What the change adds must be within both, everything else within `own`.
+    """
+
+    config: Config
+    base: Config | None = None
+    ref: str = ""
+
+    def check(self, file: str, item: Manifest, *, changed: bool, environment: str = "") -> list[Violation]:
+        """The violations of one object that `file` adds: an overlay, or a file in fleet/ or platform/."""
+        own = list(_check(self.config, file, item, environment))
+        if own or self.base is None or not changed:
+            return own
+        hint = (
+            f"m2g.yaml allows it in this change, but only the bounds of {self.ref} count: "
+            f"change {layout.CONFIG} in a pull request of its own and merge that first"
+        )
+        base = Config(
+            version=1,
+            environments=self.config.environments,
+            sync=self.base.sync,
+        )
+        return [
+            Violation(where=violation.where, message=violation.message, hint=hint)
+            for violation in _check(base, file, item, environment)
+        ]
+
+    def describe(self) -> str:
+        """Whose bounds these are, for the verdict; empty for the defaults, which nobody can widen."""
+        if {self.config.sync.bounds, *(() if self.base is None else (self.base.sync.bounds,))} == {Bounds()}:
+            return ""
+        if self.base is not None:
+            return f"those of {layout.CONFIG} at {self.ref}"
+        return f"those of {layout.CONFIG} here; use --against, so that a change cannot widen its own"
+
+
+def list_allowed_kinds(bounds: Bounds) -> frozenset[str]:
+    """The kinds that Argo CD and Flux may apply for a model."""
+    return backends.written_kinds() | set(bounds.kinds)
+
+
+def _check(config: Config, file: str, item: Manifest, environment: str) -> Iterator[Violation]:
+    bounds = config.sync.bounds
+    top = layout.find_top_folder(file)
+    place = config.environments.get(environment)
+    namespaces = {place.namespace} if place is not None else set[str]()
+    if top == layout.MODELS:
+        yield from _check_kind(item, list_allowed_kinds(bounds), "kinds", bounds.kinds)
+    elif top == layout.FLEET:
+        yield from _check_kind(item, _NAMESPACE_KINDS | set(bounds.kinds), "kinds", bounds.kinds)
+    else:
+        yield from _check_kind(item, _PLATFORM_KINDS | set(bounds.platform), "platform", bounds.platform)
+        namespaces = {one.namespace for one in config.environments.values()} | _PLATFORM_NAMESPACES
+    yield from _check_namespace(item, namespaces, bounds)
+    if bounds.pod_security == "baseline":
+        yield from _check_pods(item, ())
+
+
+def _check_kind(item: Manifest, allowed: Collection[str], field: str, listed: Collection[str]) -> Iterator[Violation]:
+    kind = name_kind(item)
+    if kind not in allowed:
+        everything = ", ".join((*listed, kind))
+        yield Violation(
+            where=("kind",),
+            message=f"is {make_visible(kind, _SHOWN)}, which is outside the bounds",
+            hint=f"remove it, or write to {layout.CONFIG}: "
+            f"sync: {{bounds: {{{field}: [{make_visible(everything, 2 * _SHOWN)}]}}}}",
+        )
+
+
+def _check_namespace(item: Manifest, namespaces: Collection[str], bounds: Bounds) -> Iterator[Violation]:
+    is_namespace = item.get("kind") == "Namespace"
+    where = ("metadata", "name" if is_namespace else "namespace")
+    namespace = get_at(item, *where)
+    if namespace is None or str(namespace) in {*namespaces, *bounds.namespaces}:
+        return
+    shown = make_visible(str(namespace), _SHOWN)
+    everything = ", ".join((*bounds.namespaces, shown))
+    yield Violation(
+        where=where,
+        message=f"is {'' if is_namespace else 'in '}the namespace {shown}, which is outside the bounds",
+        hint=f"use {' or '.join(sorted(namespaces)) or 'the namespace of an environment'}, "
+        f"or write to {layout.CONFIG}: sync: {{bounds: {{namespaces: [{everything}]}}}}",
+    )
+
+
+def _check_pods(node: object, where: FieldPath) -> Iterator[Violation]:
+    """What the Pod Security Standard `baseline` forbids, wherever it is: kinds without a schema may have pods, too.
+
+    Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/
+    """
+    waiting: list[tuple[object, FieldPath]] = [(node, where)]
+    while waiting:
+        node, where = waiting.pop()
+        if isinstance(node, Mapping):
+            for key, value in node.items():
+                here = (*where, str(key))
+                if _is_powerful(str(key), value):
+                    yield Violation(
+                        where=here,
+                        message="gives a pod access to its node, which the Pod Security Standard baseline forbids",
+                        hint=f"remove it, or write to {layout.CONFIG}: sync: {{bounds: {{podSecurity: privileged}}}}",
+                    )
+                elif isinstance(value, Mapping | list):
+                    waiting.append((value, here))
+        elif isinstance(node, list):
+            waiting += ((value, (*where, index)) for index, value in enumerate(node))
+
+
+def _is_powerful(key: str, value: object) -> bool:
+    match key:
+        case "hostPath":
+            return isinstance(value, Mapping)
+        case "hostPort":
+            return isinstance(value, int | str) and value not in (0, "", "0")
+        case "procMount":
+            return value not in (None, "Default")
+        case "capabilities":
+            added = get_at(value, "add")
+            return isinstance(added, list) and any(str(name) not in _CAPABILITIES for name in added)
+        case "seccompProfile" | "appArmorProfile":
+            return get_at(value, "type") == "Unconfined"
+        case "seLinuxOptions":
+            kind = str(get_at(value, "type") or "")
+            return bool(get_at(value, "user") or get_at(value, "role")) or kind not in _SELINUX
+        case "sysctls":
+            return isinstance(value, list) and any(str(get_at(item, "name")) not in _SYSCTLS for item in value)
+        case _:
+            return key in _FLAGS and bool(value)
