@@ -185,7 +185,7 @@ def _check_platform_files(inputs: CheckInputs, raw_files: Sequence[kustomize.Raw
         group.key: OverlayResult(
             findings=(
                 *cel[group.key].findings,
-                *(finding for file in group.raw_files for finding in check_raw_file(inputs, file)),
+                *(finding for file in group.raw_files for finding in check_raw_file(inputs, file, group.kserve)),
             ),
             objects=0,
             undecided=tuple(cel[group.key].undecided),

@@ -46,10 +46,12 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The result of `m2g validate`: all findings, sorted, how much was checked, and the overlays that were built.
 
-    `shard` is the checked shard of the fleet, such as `2/8`; empty for the whole fleet.
+    `shard` is the checked shard of the fleet, such as `2/8`; empty for the whole fleet. `heading` is the name of what
+    was checked, for findings about no model.
     """
 
     findings: tuple[Finding, ...] = ()
     checked: Checked = Checked()
     built: tuple[str, ...] = ()
     shard: str = ""
+    heading: str = "repository"

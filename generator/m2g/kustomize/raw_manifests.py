@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import msgspec
 from m2g.core import safe_files, yaml_reader
 from m2g.core.errors import InputError, M2gError
 from m2g.core.field_path import FieldPath
-from m2g.core.manifest import read_all
+from m2g.core.manifest import get_at, read_all
 from m2g.core.yaml_reader import MAX_BYTES
 
 _SEPARATOR = re.compile(rb"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
@@ -20,19 +21,24 @@ _LINE = re.compile(r"at line ([0-9]+)")
 
 
 class RawFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One file. `objects` are its documents that are not empty; `error` says why it cannot be read."""
+    """One file or stream. `error` says why it cannot be read.
+
+    `objects` are its documents that are not empty, with the items of a `List` in its place. `places` tells where each
+    stands: the number of the document, and the path inside it.
+    """
 
     file: str
     content: bytes = b""
     objects: tuple[object, ...] = ()
+    places: tuple[tuple[int, FieldPath], ...] = ()
     error: str = ""
     line: int = 0
 
     def find_line(self, index: int, path: FieldPath) -> int:
         """The line of a field in an object; 0 if unknown. Slow, so use it only for findings."""
-        chunks = [chunk for chunk in _split_documents(self.content) if _has_content(chunk)]
+        number, before = self.places[index]
         try:
-            return yaml_reader.read(self.file, chunks[index]).find_line(path)
+            return _read_document(self.file, _list_documents(self.content)[number]).find_line([*before, *path])
         except (InputError, IndexError):
             return 0
 
@@ -53,16 +59,45 @@ def read_folder(root: Path, folder: str, wanted: Callable[[str], bool] = lambda 
 def read_file(root: Path, file: str) -> RawFile:
     """Read one file. Problems become its `error`."""
     try:
-        content = safe_files.read(root, file, limit=MAX_BYTES)
-        objects = read_all(content.decode())
+        return parse_stream(file, safe_files.read(root, file, limit=MAX_BYTES))
     except FileNotFoundError:
         return RawFile(file=file, error="is a broken symlink")
     except M2gError as error:
         return RawFile(file=file, error=error.message.removeprefix(f"{file} "))
+
+
+def parse_stream(file: str, content: bytes) -> RawFile:
+    """The objects of a stream of YAML documents. `file` is used only in messages; problems become its `error`."""
+    try:
+        documents = [document for document in read_all(content.decode()) if document is not None]
     except ValueError as error:
         match = _LINE.search(str(error))
         return RawFile(file=file, error=f"is not valid YAML: {error}", line=int(match[1]) if match else 0)
-    return RawFile(file=file, content=content, objects=tuple(item for item in objects if item is not None))
+    found = [
+        (item, (number, path)) for number, document in enumerate(documents) for item, path in _expand_list(document)
+    ]
+    return RawFile(
+        file=file, content=content, objects=tuple(item for item, _ in found), places=tuple(place for _, place in found)
+    )
+
+
+def _expand_list(document: object) -> Iterator[tuple[object, FieldPath]]:
+    """The items of a `List`, as `kubectl get` writes it, or the document itself."""
+    items = get_at(document, "items")
+    if get_at(document, "apiVersion") == "v1" and get_at(document, "kind") == "List" and isinstance(items, list):
+        yield from ((item, ("items", number)) for number, item in enumerate(items))
+    else:
+        yield document, ()
+
+
+@functools.lru_cache(maxsize=1)
+def _list_documents(content: bytes) -> tuple[bytes, ...]:
+    return tuple(chunk for chunk in _split_documents(content) if _has_content(chunk))
+
+
+@functools.lru_cache(maxsize=1)
+def _read_document(file: str, content: bytes) -> yaml_reader.Document:
+    return yaml_reader.read(file, content)
 
 
 def _split_documents(content: bytes) -> Iterator[bytes]:

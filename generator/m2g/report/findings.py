@@ -12,7 +12,6 @@ from m2g.report.layout import WIDTH, clip, count, encode_json, format_message, j
 
 FORMATS = ("text", "json", "github", "gitlab", "sarif", "junit")
 _LONG = 2000
-_NOBODY = "repository"
 NOTHING = Checked()
 
 
@@ -20,6 +19,8 @@ def render_report(report: Report, form: str) -> str:
     """A report in one of FORMATS."""
     if form == "json":
         return render_json(report)
+    if form == "text":
+        return render_text(report.findings, report.checked, report.heading)
     return render(report.findings, form, report.checked, report.built)
 
 
@@ -46,13 +47,16 @@ def render(findings: Sequence[Finding], form: str, checked: Checked = NOTHING, b
             return render_text(findings, checked)
 
 
-def render_text(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
-    """The findings by model, at most 80 columns wide and without color; the last line is the summary."""
+def render_text(findings: Sequence[Finding], checked: Checked = NOTHING, heading: str = "repository") -> str:
+    """The findings by model, at most 80 columns wide and without color; the last line is the summary.
+
+    Findings about no model come first, below `heading`.
+    """
     groups: dict[str, list[Finding]] = {}
     for finding in findings:
-        groups.setdefault(_owner(finding), []).append(finding)
+        groups.setdefault(finding.model or heading, []).append(finding)
     lines: list[str] = []
-    for owner in sorted(groups, key=lambda name: (name != _NOBODY, name)):
+    for owner in sorted(groups, key=lambda name: (name != heading, name)):
         lines += [
             clip(make_visible(owner), WIDTH),
             *(line for item in groups[owner] for line in _paragraph(item)),
@@ -126,10 +130,6 @@ def _paragraph(item: Finding) -> list[str]:
         *(wrap(make_visible(item.hint, _LONG), "    → ", "      ") if item.hint else []),
         f"    [{clip(make_visible(labels), WIDTH - 6)}]",
     ]
-
-
-def _owner(item: Finding) -> str:
-    return item.model or _NOBODY
 
 
 def _count(findings: Sequence[Finding], severity: Severity) -> int:

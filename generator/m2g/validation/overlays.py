@@ -10,8 +10,8 @@ import msgspec
 from m2g import kustomize
 from m2g.compat.runtime import Runtime
 from m2g.core.cache import Cache, key
-from m2g.core.config_types import Config, External, Kserve
-from m2g.core.field_path import parse_path
+from m2g.core.config_types import Config, External, Kserve, KserveVersion
+from m2g.core.field_path import format_path, parse_path
 from m2g.core.finding import Finding
 from m2g.core.manifest import Manifest, get_at
 from m2g.core.model import Value
@@ -179,7 +179,7 @@ def _make_result(inputs: CheckInputs, overlay: BuiltOverlay, cel: CelResult, res
     built = overlay.built
     findings = [*_check_overlay(inputs, overlay), *cel.findings]
     for file in overlay.raw_files:
-        findings += check_raw_file(inputs, file)
+        findings += check_raw_file(inputs, file, inputs.get_kserve(overlay.key[1]).version)
     external = results.external_files.find(overlay.key[0], built)
     return OverlayResult(
         findings=tuple(findings),
@@ -258,11 +258,22 @@ def _check_kustomization(
         yield msgspec.structs.replace(finding, file=kustomization.file, line=line)
 
 
-def check_raw_file(inputs: CheckInputs, file: kustomize.RawFile) -> Iterator[Finding]:
-    """Check the objects of a file that is applied without kustomize."""
-    flux = layout.parse_path(file.file)
-    environment = flux.environment if flux is not None and flux.part == layout.FLEET else ""
-    version = inputs.get_kserve(environment).version
+def check_raw_file(inputs: CheckInputs, file: kustomize.RawFile, kserve: KserveVersion) -> Iterator[Finding]:
+    """Check the objects of a file of the repository that is applied without kustomize."""
+    yield from check_stream(inputs.catalogue, file, kserve)
+    if layout.is_owned(file.file):  # the records decide what m2g's files say
+        return
+    changed, environment = file.file in inputs.base.changed, layout.find_environment(file.file)
+    for index, item in enumerate(file.objects):
+        if isinstance(item, dict):
+            found = _check_bounds(inputs, file.file, _complete(file, item), environment, changed=changed)
+            yield from _locate_in_file(file, index, found)
+
+
+def check_stream(
+    catalogue: Catalogue, file: kustomize.RawFile, kserve: KserveVersion, *, of_repository: bool = True
+) -> Iterator[Finding]:
+    """Check the objects of a file or stream, on a cluster with this KServe version."""
     if file.error:
         hint = "fix the YAML of this file"
         yield Finding(rule="yaml-invalid", file=file.file, line=file.line, message=file.error, hint=hint)
@@ -271,16 +282,21 @@ def check_raw_file(inputs: CheckInputs, file: kustomize.RawFile) -> Iterator[Fin
             message = "is not a Kubernetes object, which must be a mapping"
             yield Finding(rule="schema", file=file.file, line=file.find_line(index, ()), message=message)
             continue
-        defaults = _KUSTOMIZATION if file.file.rpartition("/")[2] == "kustomization.yaml" else {}
-        obj = rules.CheckedObject(manifest=item, kserve=version)
-        whole = {**defaults, **item}
-        found = [*_check_schema(whole, inputs.catalogue, version), *rules.check(obj)]
-        if not layout.is_owned(file.file):  # the records decide what m2g's files say
-            changed = file.file in inputs.base.changed
-            found += _check_bounds(inputs, file.file, whole, layout.find_environment(file.file), changed=changed)
-        for finding in found:
-            line = file.find_line(index, parse_path(finding.path))
-            yield msgspec.structs.replace(finding, file=file.file, line=line)
+        obj = rules.CheckedObject(manifest=item, kserve=kserve, of_repository=of_repository)
+        found = (*_check_schema(_complete(file, item), catalogue, kserve), *rules.check(obj))
+        yield from _locate_in_file(file, index, found)
+
+
+def _complete(file: kustomize.RawFile, item: Manifest) -> Manifest:
+    """A kustomization may leave out its kind."""
+    return {**_KUSTOMIZATION, **item} if file.file.rpartition("/")[2] in kustomize.FILE_NAMES else item
+
+
+def _locate_in_file(file: kustomize.RawFile, index: int, found: Iterable[Finding]) -> Iterator[Finding]:
+    for finding in found:
+        where = parse_path(finding.path)
+        path = format_path([*file.places[index][1], *where])
+        yield msgspec.structs.replace(finding, file=file.file, line=file.find_line(index, where), path=path)
 
 
 def _check_bounds(

@@ -26,7 +26,8 @@ def _check_mode(obj: CheckedObject) -> Iterator[Violation]:
     modes = (STANDARD[obj.kserve], KNATIVE[obj.kserve])
     given = obj.at(*_MODE_PLACE)
     if given is None:
-        yield Violation(where=_MODE_PLACE, message=f"is missing; KServe {obj.kserve} accepts {' and '.join(modes)}")
+        if obj.of_repository:
+            yield Violation(where=_MODE_PLACE, message=f"is missing; KServe {obj.kserve} accepts {' and '.join(modes)}")
     elif isinstance(given, str) and given not in modes:
         same = _NAMES.get(given)
         hint = f"set it to {same[obj.kserve]}" if same else ""
@@ -37,7 +38,7 @@ def _check_mode(obj: CheckedObject) -> Iterator[Violation]:
 def _check_class(obj: CheckedObject) -> Iterator[Violation]:
     given = obj.at(*_CLASS_PLACE)
     if given is None:
-        if obj.standard:
+        if obj.standard and obj.of_repository:
             yield Violation(where=_CLASS_PLACE, message="is missing, so KServe's webhook checks no scaling field")
     elif isinstance(given, str) and given not in _CLASSES:
         yield Violation(where=_CLASS_PLACE, message=f"is {given!r}; it must be one of {', '.join(_CLASSES)}")
