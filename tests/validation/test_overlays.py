@@ -19,9 +19,12 @@ CUSTOM = "models/wine/custom/prod/kustomization.yaml"
 HERE = "models/wine/custom/prod"
 
 
+BOUNDS = "bounds: {kinds: [ConfigMap, ServiceAccount, ExternalSecret.external-secrets.io], platform: [Secret]}"
+
+
 def fleet(root: Path, files: dict[str, str] | None = None, more: str = "", mlmodel: Mlmodel | None = None) -> Path:
     """One model in one environment, with people's files."""
-    repository(root, CONFIG + more)
+    repository(root, CONFIG.replace("flux: {}}", f"flux: {{}}, {BOUNDS}}}") + more)
     write(root, files or {})
     record = release("wine", "prod")
     write_record(root, "wine", msgspec.structs.replace(record, mlmodel=mlmodel or record.mlmodel))
@@ -97,7 +100,7 @@ kind: Kustomization
 metadata: {name: apps, namespace: flux-system}
 spec:
   interval: 10m
-  path: ./models
+  path: ./fleet/prod
   prune: true
   sourceRef: {kind: GitRepository, name: models}
 """
