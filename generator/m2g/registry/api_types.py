@@ -241,6 +241,12 @@ class ArtifactsResponse(msgspec.Struct, frozen=True):
     files: tuple[Artifact, ...] = ()
 
 
+class ArtifactsPage(msgspec.Struct, frozen=True):
+    """mlflow-artifacts/artifacts. The paths are relative to the folder that was asked for."""
+
+    files: tuple[Artifact, ...] = ()
+
+
 class ServerInfo(msgspec.Struct, frozen=True):
     """server-info (3.9 and newer)."""
 

@@ -46,6 +46,15 @@ class ErrorResponse(RequestFailed):
         """Whether MLflow itself says that the resource does not exist. The 404 of a proxy does not count."""
         return self.code == NOT_FOUND
 
+    @property
+    def is_no_route(self) -> bool:
+        """Whether something else than MLflow's handlers says that there is nothing at this address."""
+        return self.status == 404 and not self.code
+
+
+class NoRoute(RequestFailed):
+    """The server has no route to the files of models, which concerns all versions and not one of them."""
+
 
 class _Error(msgspec.Struct):
     error_code: str

@@ -25,9 +25,10 @@ from m2g.registry.api_types import (
     RunResponse,
     RunsPage,
 )
-from m2g.registry.errors import ErrorResponse, RequestFailed, to_one_line
+from m2g.registry.errors import ErrorResponse, NoRoute, RequestFailed, to_one_line
 from m2g.registry.normalize import join_path, make_facts, split_run_uri
 from m2g.registry.paging import Listing, list_all
+from m2g.registry.proxied_files import ProxiedFiles
 from m2g.registry.rest import API, THREADS, Request, RestClient
 
 _CHUNK = 250
@@ -44,7 +45,7 @@ _EXPERIMENTS: Listing[ExperimentsPage, Experiment] = Listing(
 
 
 class _ArtifactLocation(msgspec.Struct, frozen=True):
-    """The URI of a version's artifacts, and the request that reads one of its files."""
+    """The URI of a version's artifacts, and the request of MLflow's UI that reads one of its files."""
 
     uri: str
     request: Callable[[str], Request]
@@ -59,6 +60,7 @@ class FactsReader:
         self._experiments: list[str] | None = None
         """The ids of all experiments, listed once. A search needs them."""
         self._runs: dict[str, ApiRun] = {}
+        self._files = ProxiedFiles(rest)
         self._models: dict[str, str] = {}
         """The id of a logged model to the URI of its artifacts."""
 
@@ -136,6 +138,8 @@ class FactsReader:
         """The facts of one version. A failure becomes its `problem`."""
         try:
             return self._read(version)
+        except NoRoute as error:
+            return VersionFacts(problem=error.message, no_route=True)
         except RequestFailed as error:
             return VersionFacts(problem=error.message)
 
@@ -204,11 +208,24 @@ class FactsReader:
         return sorted(models, key=lambda model: (-model.creation_timestamp_ms, model.model_id))
 
     def _read_file(self, location: _ArtifactLocation, run: ApiRun | None, name: str) -> bytes | None:
+        """One file, as MLflow's own clients read it if the server proxies its artifacts, else by the route of the UI.
+
+        With `--static-prefix` (2.22) and behind many gateways, only one of the two has an address that m2g knows.
+        """
+        refused: ErrorResponse | None = None
+        if (path := self._files.find_path(location.uri)) is not None:
+            try:
+                return self._files.read(path, name)
+            except ErrorResponse as error:
+                refused = error
         try:
             return self._rest.get_file(location.request(name))
         except ErrorResponse as error:
             if error.is_missing or (error.status == 500 and self._is_not_listed(name, location.uri, run)):
                 return None
+            if error.is_no_route and (refused is None or refused.is_no_route):
+                raise NoRoute(error.message) from error
+            error = error if refused is None or not error.is_no_route else refused
             message = f"the MLflow server cannot read {join_path(location.uri, name)} (see its log): {error.message}"
             raise RequestFailed(message) from error
 

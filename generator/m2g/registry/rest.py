@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -32,6 +33,9 @@ _AFTER_FAILURE = 5.0
 """Seconds for a request after another one failed while the server responded to others, so that a fleet does not wait
 for each."""
 _TEMPORARY = frozenset({429, 502, 503, 504})
+_DISABLED = b"disabled due to the mlflow server running"
+"""In MLflow's answer (503) on a route that the server's options turn off, such as --no-serve-artifacts."""
+_SHORT = 500
 _HINT = "check the registry's URI and that the server is running, then try again"
 _TLS_HINT = (
     "set MLFLOW_TRACKING_SERVER_CERT_PATH to the certificate of your CA, or use http:// for a server without TLS"
@@ -100,6 +104,11 @@ class RestClient:
         """Stop every request that waits for another attempt."""
         self._stop.set()
 
+    @property
+    def host(self) -> str:
+        """Host and port of the server."""
+        return urlsplit(self._base).netloc
+
     def get_json(self, request: Request, kind: type[_T]) -> _T:
         """The decoded response.
 
@@ -134,7 +143,7 @@ class RestClient:
             except httpx.HTTPError as error:
                 failure, limit = to_one_line(str(error)), 0.0
             else:
-                if response.status not in _TEMPORARY:
+                if response.status not in _TEMPORARY or _DISABLED in response.content[:_SHORT]:
                     self._answered = time.monotonic()
                     if response.status == 200:
                         self._is_proven = True

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 from msgspec import UNSET
@@ -13,7 +13,7 @@ from msgspec import UNSET
 from m2g.core.cache import Cache
 from m2g.core.config_types import Config
 from m2g.core.errors import InputError
-from m2g.core.finding import Finding, Severity
+from m2g.core.finding import Finding
 from m2g.core.interning import Interner
 from m2g.core.model import ModelVersion, RegisteredModel, Release, Value, VersionFacts
 from m2g.core.redact import find_secrets
@@ -24,10 +24,14 @@ from m2g.repository.config import find_registry_uri
 from m2g.repository.layout import Key
 from m2g.repository.selection import find_slug, is_selected, matches_name
 from m2g.repository.state import Repository, Scope
+from m2g.resolution import reasons
 from m2g.resolution.release_image import keep_image, restore_image
 from m2g.resolution.release_record import build_record
 from m2g.resolution.targets import Plan, Target, find_stale_pins, plan
 from m2g.resolution.version_facts import read_version_facts
+
+Identity: TypeAlias = tuple[str, str]
+"""(registered model, version)."""
 
 
 class Resolved(Value, frozen=True, kw_only=True):
@@ -139,9 +143,11 @@ def _list_and_plan(repository: Repository, registry: Registry) -> tuple[Listing,
         )
         decided = _plan(repository, listing)
     unknown = {key: refused[records[key].model] for key in decided.removals if records[key].model in refused}
-    findings = [_other_registry(key, records[key], registry.identity) for key in sorted(elsewhere)]
-    findings += [_version_deleted(key, records[key]) for key in decided.lost if key not in elsewhere]
-    findings += [_model_unreadable(key, records[key], error) for key, error in unknown.items() if key not in elsewhere]
+    findings = [reasons.other_registry(key, records[key], registry.identity) for key in sorted(elsewhere)]
+    findings += [reasons.version_deleted(key, records[key]) for key in decided.lost if key not in elsewhere]
+    findings += [
+        reasons.model_unreadable(key, records[key], error) for key, error in unknown.items() if key not in elsewhere
+    ]
     removals = tuple(key for key in decided.removals if key not in elsewhere and key not in unknown)
     return listing, msgspec.structs.replace(decided, removals=removals, findings=(*decided.findings, *findings))
 
@@ -174,7 +180,7 @@ def _build_records(
     """A record for each target. Versions are immutable: m2g does not read again what a record already has."""
     config, records = repository.config, repository.records
     # An image belongs to the version: if one environment has it, the others get it too.
-    known: dict[tuple[str, str], Release] = {
+    known: dict[Identity, Release] = {
         (record.model, record.version): record
         for record in sorted(records.values(), key=lambda record: record.image is not None)
         if record.registry == registry.identity
@@ -185,30 +191,57 @@ def _build_records(
         record = known.get((version.name, version.version))
         if record is None or not _is_same(record, version) or _lacks_facts(record) or _holds_secret(record):
             missing[version.name, version.version] = version
-    unreadable: dict[tuple[str, str], InputError] = {}
-    notes: dict[tuple[str, str], tuple[str, ...]] = {}
-    interner = Interner()
-    for version, facts in read_version_facts(registry, list(missing.values()), cache):
-        identity = (version.name, version.version)
-        notes[identity] = facts.notes
-        try:
-            if not _is_better(known.get(identity), version, facts):
-                known[identity] = interner.intern(build_record(version, facts, registry.identity))
-        except InputError as error:
-            unreadable[identity] = error
+    read = _read_records(registry, list(missing.values()), known, cache)
     fresh: dict[Key, Release] = {}
-    findings: list[Finding] = []
+    findings = reasons.no_route(read.no_route)
     for key, target in targets.items():
         identity = (target.version.name, target.version.version)
-        if identity in unreadable:
-            findings.append(_unreadable(key, target, unreadable[identity]))
+        if identity in read.no_route:
             continue
-        findings += [_run_unreadable(key, target, note) for note in notes.get(identity, ())]
+        if identity in read.unreadable:
+            findings.append(reasons.version_unreadable(key, target, read.unreadable[identity]))
+            continue
+        findings += [reasons.run_unreadable(key, target, note) for note in read.notes.get(identity, ())]
         allowed = _allowed_tags(config, tags.get(target.version.name, {}), target.version.tags)
-        release = msgspec.structs.replace(known[identity], environment=key[1], follows=target.follows, tags=allowed)
+        release = read.records[identity]
+        release = msgspec.structs.replace(release, environment=key[1], follows=target.follows, tags=allowed)
         release = apply_options(repository, keep_image(repository, key[0], release))
         fresh[key] = restore_image(repository, key[0], release)
     return fresh, findings
+
+
+class _Read(msgspec.Struct, frozen=True, kw_only=True):
+    """What the registry says about versions, each by (name, version).
+
+    `no_route` are those that no version of this server could avoid: they are one problem together.
+    """
+
+    records: dict[Identity, Release]
+    unreadable: dict[Identity, InputError] = {}
+    no_route: dict[Identity, str] = {}
+    notes: dict[Identity, tuple[str, ...]] = {}
+
+
+def _read_records(
+    registry: Registry, versions: Sequence[ModelVersion], known: Mapping[Identity, Release], cache: Cache
+) -> _Read:
+    """The records of versions; those in `known` stay, also where the registry knows less by now."""
+    read = _Read(records=dict(known))
+    interner = Interner()
+    for version, facts in read_version_facts(registry, versions, cache):
+        identity = (version.name, version.version)
+        if _is_better(known.get(identity), version, facts):
+            continue
+        try:
+            read.records[identity] = interner.intern(build_record(version, facts, registry.identity))
+        except InputError as error:
+            if facts.no_route:
+                read.no_route[identity] = error.message
+            else:
+                read.unreadable[identity] = error
+        else:
+            read.notes[identity] = facts.notes
+    return read
 
 
 def apply_options(repository: Repository, release: Release) -> Release:
@@ -270,62 +303,3 @@ def find_unknown_models(repository: Repository, models: Iterable[RegisteredModel
         )
         for name in sorted(scope.models - names)
     ]
-
-
-def _other_registry(key: Key, record: Release, registry: str) -> Finding:
-    return Finding(
-        rule="record-of-another-registry",
-        severity=Severity.WARNING,
-        file=layout.release(*key),
-        model=record.model,
-        environment=key[1],
-        message=f"the model came from {record.registry}, and {registry} does not have it; m2g keeps it",
-        hint=f"if the model is really gone, delete it yourself: git rm -r {shlex.quote(layout.model(key[0]))}",
-    )
-
-
-def _run_unreadable(key: Key, target: Target, note: str) -> Finding:
-    return Finding(
-        rule="run-unreadable",
-        severity=Severity.WARNING,
-        model=target.version.name,
-        environment=key[1],
-        message=f"version {target.version.version} is released without the metrics and parameters of its run: {note}",
-        hint="to show them, give m2g READ permission on the run's experiment before it reads the next version",
-    )
-
-
-def _version_deleted(key: Key, record: Release) -> Finding:
-    return Finding(
-        rule="version-deleted",
-        severity=Severity.WARNING,
-        file=layout.release(*key),
-        model=record.model,
-        environment=key[1],
-        message=f"version {record.version} ({record.follows}) is deleted in MLflow; m2g keeps the service, because "
-        "deleting a version also drops its aliases",
-        hint=f"let {key[1]} follow another version, in MLflow; or remove the service: "
-        f"git rm -r {shlex.quote(layout.release(*key))}, then m2g render",
-    )
-
-
-def _model_unreadable(key: Key, record: Release, error: RequestFailed) -> Finding:
-    return Finding(
-        rule="model-unreadable",
-        file=layout.release(*key),
-        model=record.model,
-        environment=key[1],
-        message=f"the registry does not list this model and does not say whether it exists: {error.message}; "
-        f"{key[1]} does not change",
-        hint=error.hint or "check in MLflow that m2g may read the model",
-    )
-
-
-def _unreadable(key: Key, target: Target, error: InputError) -> Finding:
-    return Finding(
-        rule="version-unreadable",
-        model=target.version.name,
-        environment=key[1],
-        message=f"version {target.version.version} ({target.follows}): {error.message}; {key[1]} does not change",
-        hint=error.hint or "fix the version in MLflow, or move the alias to another version",
-    )

@@ -1,0 +1,94 @@
+"""Findings that say why a release does not follow the registry."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+from m2g.core.errors import InputError
+from m2g.core.finding import Finding, Severity
+from m2g.core.model import Release
+from m2g.registry.errors import RequestFailed
+from m2g.repository import layout
+from m2g.repository.layout import Key
+from m2g.resolution.targets import Target
+
+
+def other_registry(key: Key, record: Release, registry: str) -> Finding:
+    """The record came from another registry, which this one cannot speak for."""
+    return Finding(
+        rule="record-of-another-registry",
+        severity=Severity.WARNING,
+        file=layout.release(*key),
+        model=record.model,
+        environment=key[1],
+        message=f"the model came from {record.registry}, and {registry} does not have it; m2g keeps it",
+        hint=f"if the model is really gone, delete it yourself: git rm -r {shlex.quote(layout.model(key[0]))}",
+    )
+
+
+def run_unreadable(key: Key, target: Target, note: str) -> Finding:
+    """The version is released without the facts of its run."""
+    return Finding(
+        rule="run-unreadable",
+        severity=Severity.WARNING,
+        model=target.version.name,
+        environment=key[1],
+        message=f"version {target.version.version} is released without the metrics and parameters of its run: {note}",
+        hint="to show them, give m2g READ permission on the run's experiment before it reads the next version",
+    )
+
+
+def version_deleted(key: Key, record: Release) -> Finding:
+    """Somebody deleted the version that the environment runs."""
+    return Finding(
+        rule="version-deleted",
+        severity=Severity.WARNING,
+        file=layout.release(*key),
+        model=record.model,
+        environment=key[1],
+        message=f"version {record.version} ({record.follows}) is deleted in MLflow; m2g keeps the service, because "
+        "deleting a version also drops its aliases",
+        hint=f"let {key[1]} follow another version, in MLflow; or remove the service: "
+        f"git rm -r {shlex.quote(layout.release(*key))}, then m2g render",
+    )
+
+
+def model_unreadable(key: Key, record: Release, error: RequestFailed) -> Finding:
+    """The registry neither lists the model nor says that it does not exist."""
+    return Finding(
+        rule="model-unreadable",
+        file=layout.release(*key),
+        model=record.model,
+        environment=key[1],
+        message=f"the registry does not list this model and does not say whether it exists: {error.message}; "
+        f"{key[1]} does not change",
+        hint=error.hint or "check in MLflow that m2g may read the model",
+    )
+
+
+def no_route(problems: Mapping[tuple[str, str], str]) -> list[Finding]:
+    """One finding for all versions: the server, not one of them, is the cause."""
+    if not problems:
+        return []
+    (name, version), problem = min(problems.items())
+    return [
+        Finding(
+            rule="registry-no-files",
+            message=f"the server has no route to the files of models, so {len(problems)} versions cannot be read, such "
+            f"as version {version} of {name!r}; their environments do not change: {problem}",
+            hint="let the proxy or gateway pass /api/2.0/mlflow-artifacts/ and /model-versions/get-artifact below "
+            "registry.uri; with --static-prefix, the server must proxy the artifacts (mlflow-artifacts:)",
+        )
+    ]
+
+
+def version_unreadable(key: Key, target: Target, error: InputError) -> Finding:
+    """The version that the environment should run cannot be released."""
+    return Finding(
+        rule="version-unreadable",
+        model=target.version.name,
+        environment=key[1],
+        message=f"version {target.version.version} ({target.follows}): {error.message}; {key[1]} does not change",
+        hint=error.hint or "fix the version in MLflow, or move the alias to another version",
+    )
