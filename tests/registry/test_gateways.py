@@ -94,7 +94,7 @@ def test_a_server_that_really_has_a_static_prefix() -> None:
     made = store("mlflow2")
     options = ["--backend-store-uri", f"sqlite:///{made.folder}/mlflow.db"]
     options += ["--artifacts-destination", f"{made.folder}/proxied", "--static-prefix", "/ml"]
-    server = Server(PYTHON2, *options).wait("/ml")
+    server = Server(PYTHON2, *options).wait()
     try:
         assert facts_of(open_registry(server.url), *PROXIED) == facts_of(open_registry(made.uri), *PROXIED)
     finally:

@@ -74,12 +74,12 @@ class Server:
         serve = [sys.executable, str(ROOT / "tests/support/mlflow_serve.py"), str(self.folder), *command]
         self._process = subprocess.Popen(serve, stdin=subprocess.PIPE, env={**os.environ, **_SETTINGS})
 
-    def wait(self, prefix: str = "") -> Server:
-        """Until it answers below a static prefix."""
+    def wait(self) -> Server:
+        """Until it answers."""
         end = time.monotonic() + seconds(_START)
         while time.monotonic() < end:
             try:
-                with urllib.request.urlopen(f"{self.url}{prefix}/health", timeout=seconds(5)):
+                with urllib.request.urlopen(f"{self.url}/health", timeout=seconds(5)):
                     return self
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)

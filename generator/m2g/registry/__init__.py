@@ -50,19 +50,21 @@ def open_registry(
     workspace: str = "",
     progress: Progress = lambda what, done, total: None,
     patience: float = 60,
+    distrust: str = "",
 ) -> Registry:
     """The registry at `uri`: `http(s)://…`, a database (`sqlite:///…`) or a folder. Does not connect yet.
 
     `workspace` is an MLflow workspace (3.10 and newer). Empty means MLFLOW_WORKSPACE, else the default workspace.
     `patience` is the number of seconds without a valid response after which a server counts as down.
-    Credentials and certificates come from MLflow's variables (MLFLOW_TRACKING_USERNAME, …_TOKEN, …).
+    Credentials and certificates come from MLflow's variables (MLFLOW_TRACKING_USERNAME, …_TOKEN, …). If `distrust` says
+    why they are not for this server, it gets none.
     Raises InputError for a URI that m2g does not support.
     """
     address = parse_address(uri)
     if address.kind is StoreKind.SERVER:
         from m2g.registry.server import ServerRegistry  # httpx takes 0.1 s to import
 
-        return ServerRegistry(address, workspace=workspace, progress=progress, patience=patience)
+        return ServerRegistry(address, workspace=workspace, progress=progress, patience=patience, distrust=distrust)
     if workspace:
         raise InputError(
             f"{address.identity} is a local store, which has no workspaces",

@@ -65,11 +65,11 @@ def find_auth_plugin() -> str:
     return next((name for name in _PLUGINS if os.environ.get(name, "").lower() not in ("", "false", "0")), "")
 
 
-def make_ssl_context(address: Address) -> ssl.SSLContext | None:
-    """The user's TLS settings for the server; None for the defaults."""
+def make_ssl_context(address: Address, *, with_client: bool = True) -> ssl.SSLContext | None:
+    """The user's TLS settings for the server; None for the defaults. The user's own certificate is a credential."""
     insecure = os.environ.get(_INSECURE, "").strip().lower() in ("true", "1")
     authorities = os.environ.get(_SERVER_CERT, "") or os.environ.get("REQUESTS_CA_BUNDLE", "")
-    client = os.environ.get(_CLIENT_CERT, "")
+    client = os.environ.get(_CLIENT_CERT, "") if with_client else ""
     if not address.identity.startswith("https:") or not (insecure or authorities or client):
         return None
     variable = _SERVER_CERT if os.environ.get(_SERVER_CERT) else "REQUESTS_CA_BUNDLE"

@@ -82,6 +82,14 @@ def explain_error_response(response: Response, *, only_this: bool) -> M2gError:
     return error
 
 
+def explain_distrust(server: str, error: M2gError, distrust: str) -> InputError:
+    """The error of a server that refuses m2g and that got no credentials."""
+    return InputError(
+        f"{error.message}; m2g sent no credentials, because {distrust}",
+        hint=f"merge the change of registry.uri first; or, if it may have them: export MLFLOW_TRACKING_URI={server}",
+    )
+
+
 def _explain(response: Response) -> M2gError:
     if 300 <= response.status < 400:
         return _explain_redirect(response)

@@ -13,11 +13,18 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from m2g.core.errors import InputError, OutsideError
+from m2g.core.errors import InputError, M2gError, OutsideError
 from m2g.registry.address import Address
 from m2g.registry.api_types import Page
 from m2g.registry.auth import make_authorization, make_ssl_context
-from m2g.registry.errors import RequestFailed, Response, explain_error_response, explain_invalid_response, to_one_line
+from m2g.registry.errors import (
+    RequestFailed,
+    Response,
+    explain_distrust,
+    explain_error_response,
+    explain_invalid_response,
+    to_one_line,
+)
 from m2g.registry.http import httpx
 
 API = "/api/2.0/mlflow/"
@@ -58,9 +65,11 @@ class RestClient:
     With plain HTTP, each request opens a connection: MLflow's default server responds 40 ms later on a kept one.
     """
 
-    def __init__(self, address: Address, *, workspace: str, patience: float) -> None:
+    def __init__(self, address: Address, *, workspace: str, patience: float, distrust: str = "") -> None:
         headers = {"Accept": "application/json", "User-Agent": "m2g"}
-        if allowed := make_authorization(address):
+        allowed = make_authorization(address)
+        self._distrust = distrust if allowed else ""
+        if allowed and not distrust:
             headers["Authorization"] = allowed
         if workspace:
             headers["X-MLFLOW-WORKSPACE"] = workspace
@@ -72,7 +81,9 @@ class RestClient:
         self._headers = headers
         # Reading the CA certificates takes 50 ms; a plain connection without a proxy does not need them.
         plain = address.identity.startswith("http:") and not urllib.request.getproxies()
-        self._tls = False if plain else make_ssl_context(address) or httpx.create_ssl_context()
+        self._tls = (
+            False if plain else make_ssl_context(address, with_client=not distrust) or httpx.create_ssl_context()
+        )
         self._patience = patience
         self._stop = threading.Event()
         self._answered = 0.0
@@ -149,11 +160,15 @@ class RestClient:
                         self._is_proven = True
                         return response
                     if response.status != 500 or attempt > 1:
-                        raise explain_error_response(response, only_this=self._is_proven)
+                        raise self._explain(response)
                 failure = f"HTTP {response.status}"
             pause = min(0.25 * 2 ** (attempt - 1), 8.0)
             if time.monotonic() - started + pause > limit or self._stop.wait(pause):
                 raise self._give_up(request, failure, started)
+
+    def _explain(self, response: Response) -> M2gError:
+        error = explain_error_response(response, only_this=self._is_proven)
+        return explain_distrust(self._base, error, self._distrust) if self._distrust and not self._is_proven else error
 
     def _attempt(self, request: Request, deadline: float) -> Response:
         left = max(deadline - time.monotonic(), 0.1)

@@ -39,11 +39,13 @@ class ServerRegistry:
     """Implements `m2g.registry.Registry`. The identity includes the workspace, because names are unique only inside
     it."""
 
-    def __init__(self, address: Address, *, workspace: str, progress: Progress, patience: float) -> None:
+    def __init__(
+        self, address: Address, *, workspace: str, progress: Progress, patience: float, distrust: str = ""
+    ) -> None:
         self._workspace = resolve_workspace(workspace)
         self._identity = f"{address.identity}#{self._workspace}" if self._workspace else address.identity
         self._progress = progress
-        self._rest = RestClient(address, workspace=self._workspace, patience=patience)
+        self._rest = RestClient(address, workspace=self._workspace, patience=patience, distrust=distrust)
         self._is_checked = not self._workspace
         self._lookup: FactsReader | None = None
 

@@ -20,10 +20,10 @@ from m2g.core.redact import find_secrets
 from m2g.registry import Progress, Registry, open_registry
 from m2g.registry.errors import RequestFailed
 from m2g.repository import layout
-from m2g.repository.config import find_registry_uri
 from m2g.repository.layout import Key
 from m2g.repository.selection import find_slug, is_selected, matches_name
 from m2g.repository.state import Repository, Scope
+from m2g.repository.trusted_registry import choose_registry
 from m2g.resolution import reasons
 from m2g.resolution.release_image import keep_image, restore_image
 from m2g.resolution.release_record import build_record
@@ -91,10 +91,11 @@ def resolve_from_records(repository: Repository, scope: Scope) -> Resolved:
 
 def open_configured_registry(config: Config, root: Path, progress: Progress) -> Registry:
     """Open the registry that m2g.yaml or MLFLOW_TRACKING_URI names. A path in m2g.yaml is relative to `root`."""
+    chosen = choose_registry(root, config)
     if config.registry.uri is not UNSET:
         os.chdir(root)
     workspace = "" if config.registry.workspace is UNSET else config.registry.workspace
-    return open_registry(find_registry_uri(config), workspace=workspace, progress=progress)
+    return open_registry(chosen.uri, workspace=workspace, progress=progress, distrust=chosen.distrust)
 
 
 class _Answer(Value, frozen=True, kw_only=True):

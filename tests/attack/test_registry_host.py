@@ -1,0 +1,215 @@
+"""A branch that names another registry: the credentials stay with that of the base branch or the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from m2g.changes.update import RenderOptions
+from m2g.commands.render import render
+from m2g.core.errors import InputError, M2gError
+from m2g.registry import open_registry
+from m2g.repository.trusted_registry import find_server
+from tests.support.fake_server import Answer, Asked, Fake, fake, good, no
+from tests.support.fleet import CONFIG, repository
+from tests.support.git_repository import commit, git, start
+
+pytestmark = pytest.mark.attack
+
+TOKEN = "hush-token"
+Variables = dict[str, str]
+
+
+def guarded(asked: Asked) -> Answer:
+    """A server that wants the token."""
+    return good({}) if asked.headers.get("Authorization") == f"Bearer {TOKEN}" else no(401, "UNAUTHENTICATED", "who?")
+
+
+@pytest.fixture
+def ours() -> Iterator[Fake]:
+    with fake(guarded) as server:
+        yield server
+
+
+@pytest.fixture
+def evil() -> Iterator[Fake]:
+    """It would like to have the token, and claims that it needs one."""
+    with fake(lambda asked: no(401, "UNAUTHENTICATED", "your token, please")) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", TOKEN)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+def config(uri: str) -> str:
+    return CONFIG.replace('registry: {uri: "http://mlflow.test"}\n', f"registry: {{uri: {uri!r}}}\n" if uri else "")
+
+
+def cloned(tmp_path: Path, base: str, branch: str) -> Path:
+    """A clone whose main has one m2g.yaml and whose checked out branch another one."""
+    upstream = start(tmp_path / "upstream")
+    repository(upstream, config(base))
+    commit(upstream)
+    git(tmp_path, "clone", "-q", str(upstream), "clone")
+    root = tmp_path / "clone"
+    git(root, "checkout", "-q", "-b", "change")
+    (root / "m2g.yaml").write_text(config(branch))
+    commit(root)
+    return root
+
+
+def ask(root: Path) -> None:
+    render(root, RenderOptions(), progress=lambda what, done, total: None, waiting=lambda: None)
+
+
+def sent(server: Fake) -> list[str]:
+    return [TOKEN for asked in server.asked if TOKEN in repr(asked.headers)]
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_another_host_gets_nothing_and_the_reason_is_said(
+    tmp_path: Path, ours: Fake, evil: Fake, commits: bool
+) -> None:
+    root = cloned(tmp_path, ours.url, evil.url if commits else ours.url)
+    (root / "m2g.yaml").write_text(config(evil.url))
+    with pytest.raises(InputError) as raised:
+        ask(root)
+    assert evil.asked
+    assert sent(evil) == []
+    assert f"m2g.yaml names {evil.url}, but the base branch and the environment name {ours.url}" in raised.value.message
+    assert TOKEN not in raised.value.message + raised.value.hint
+
+
+def test_the_host_of_the_base_branch_gets_it(tmp_path: Path, ours: Fake) -> None:
+    root = cloned(tmp_path, ours.url, ours.url)
+    ask(root)
+    assert sent(ours)
+
+
+def test_the_way_out_of_the_hint_works(tmp_path: Path, ours: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = cloned(tmp_path, "http://old.example.com", ours.url)
+    with pytest.raises(InputError) as raised:
+        ask(root)
+    name, _, value = raised.value.hint.partition("export ")[2].partition("=")
+    monkeypatch.setenv(name, value)
+    ask(root)
+    assert sent(ours)
+
+
+def test_a_merged_change_is_trusted(tmp_path: Path, ours: Fake) -> None:
+    root = cloned(tmp_path, "http://old.example.com", ours.url)
+    git(root, "push", "-q", "origin", "change")
+    git(tmp_path / "upstream", "merge", "-q", "change")
+    git(root, "fetch", "-q")
+    ask(root)
+    assert sent(ours)
+
+
+def test_a_base_branch_that_leaves_it_to_the_environment_names_none(
+    tmp_path: Path, ours: Fake, evil: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = cloned(tmp_path, "", evil.url)
+    with pytest.raises(InputError, match="but the base branch names none"):
+        ask(root)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", ours.url)
+    with pytest.raises(InputError, match=f"environment name {ours.url}"):
+        ask(root)
+    assert sent(evil) == []
+
+
+UNFETCHED: dict[str, Variables] = {
+    "GitHub": {"CI": "true", "GITHUB_BASE_REF": "release"},
+    "GitLab": {"CI": "true", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "release"},
+    "a branch of GitLab": {"CI": "true", "CI_DEFAULT_BRANCH": "release"},
+    "an option as branch": {"CI": "true", "GITHUB_BASE_REF": "--all"},
+}
+
+
+@pytest.mark.parametrize("variables", UNFETCHED.values(), ids=UNFETCHED)
+def test_a_base_that_was_not_fetched_names_none(
+    tmp_path: Path, evil: Fake, monkeypatch: pytest.MonkeyPatch, variables: Variables
+) -> None:
+    root = cloned(tmp_path, evil.url, evil.url)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match="sent no credentials"):
+        ask(root)
+    assert sent(evil) == []
+
+
+def test_the_target_of_a_pull_request_is_the_base(
+    tmp_path: Path, ours: Fake, evil: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A branch called main of a fork, or a stale origin/HEAD, is not."""
+    root = cloned(tmp_path, ours.url, evil.url)
+    git(root, "branch", "-q", "-f", "main", "HEAD")
+    git(root, "push", "-q", "origin", "change:refs/heads/release")
+    git(root, "fetch", "-q")
+    monkeypatch.setenv("GITHUB_BASE_REF", "main")
+    with pytest.raises(InputError, match="sent no credentials"):
+        ask(root)
+    assert sent(evil) == []
+
+
+@pytest.mark.parametrize("broken", ["version: 2\n", "{", "registry: {uri: 3}\n", "\xff"])
+def test_a_base_that_cannot_be_read_names_none(tmp_path: Path, ours: Fake, evil: Fake, broken: str) -> None:
+    root = cloned(tmp_path, ours.url, evil.url)
+    (tmp_path / "upstream/m2g.yaml").write_text(broken, encoding="latin-1")
+    commit(tmp_path / "upstream")
+    git(root, "fetch", "-q")
+    with pytest.raises(InputError, match="sent no credentials"):
+        ask(root)
+    assert sent(evil) == []
+
+
+def test_who_works_alone_is_trusted(tmp_path: Path, ours: Fake) -> None:
+    """No Git at all, a repository without a commit, and one without m2g.yaml on main."""
+    ask(repository(tmp_path / "plain", config(ours.url)))
+    root = start(tmp_path / "empty")
+    ask(repository(root, config(ours.url)))
+    (root / "m2g.yaml").unlink()
+    commit(root)
+    ask(repository(root, config(ours.url)))
+    assert len(sent(ours)) == len(ours.asked)
+
+
+SAME = ["http://h.example.com", "http://H.example.com:80/", "http://ada:x@h.example.com/ml", "http://h.example.com."]
+OTHER = [
+    "https://h.example.com",
+    "http://h.example.com:81",
+    "http://h.example.com.evil.org",
+    "http://h.example.com@evil.org",
+]
+
+
+def test_a_server_is_scheme_host_and_port() -> None:
+    assert {find_server(uri) for uri in SAME} == {"http://h.example.com"}
+    assert "http://h.example.com" not in {find_server(uri) for uri in OTHER}
+    assert {
+        find_server(uri) for uri in ("sqlite:///x.db", "./mlruns", "", "http://", "http://[x", "postgresql://h/d")
+    } == {""}
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_redirect_takes_the_token_with_it(evil: Fake, status: int) -> None:
+    """Neither of a list nor of a file, to another port of the same host."""
+
+    def answer(asked: Asked) -> Answer:
+        if asked.path.endswith("registered-models/search") or asked.path.endswith("get-artifact"):
+            return Answer(status=status, headers={"Location": f"{evil.url}{asked.path}"})
+        if asked.path.endswith("get-download-uri"):
+            return good({"artifact_uri": "s3://bucket/wine"})
+        return good({"model_versions": [{"name": "wine", "version": "1", "creation_timestamp": 1}]})
+
+    with fake(answer) as server:
+        registry = open_registry(server.url, patience=2)
+        with pytest.raises(M2gError, match="redirects to"):
+            registry.list_models()
+        assert "redirects to" in registry.read_facts(registry.list_versions())["wine", "1"].problem
+        assert sent(server)
+    assert evil.asked == []
