@@ -63,6 +63,7 @@ def test_json_has_all_fields_and_a_summary() -> None:
         "overlays": 0,
         "objects": 0,
         "files": 0,
+        "bounds": "",
         "undecided": [],
     }
     assert set(data["findings"][1]) == set(Finding.__struct_fields__)

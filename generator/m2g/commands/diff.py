@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from m2g import kustomize
 from m2g.repository import model_folder, records
 from m2g.repository.state import Scope, refuse_unknown
@@ -20,7 +22,8 @@ def diff(
     """
     states = build_comparison(root, against, scope, progress=progress)
     _check_scope(root, scope, states)
-    return review(states.old, states.new, against=states.against, files=states.files, notes=states.notes)
+    found = review(states.old, states.new, against=states.against, files=states.files, notes=states.notes)
+    return msgspec.structs.replace(found, outside=states.outside)
 
 
 def _check_scope(root: Path, scope: Scope, states: Comparison) -> None:

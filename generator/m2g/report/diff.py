@@ -17,6 +17,7 @@ FORMATS = ("text", "markdown", "json")
 _LONG = 300
 _SIGNS = {ChangeKind.ADDED: "+", ChangeKind.CHANGED: "~", ChangeKind.REMOVED: "-"}
 _DIFF_LINES = 400
+_OUTSIDE = 100
 
 
 def render(review: Review, form: str) -> str:
@@ -38,6 +39,7 @@ def render_json(review: Review) -> str:
 def render_text(review: Review) -> str:
     """The summary, then a paragraph for each change, the riskiest first."""
     lines = [summarize(review), f"compared with {make_visible(review.against, _LONG)}"]
+    lines += ["", *_list_outside(review)] if review.outside else []
     for change in review.changes:
         lines += ["", *_paragraph(change)]
     if review.files:
@@ -46,6 +48,14 @@ def render_text(review: Review) -> str:
         lines += [f"  … and {len(review.files) - 50} more"] if len(review.files) > 50 else []
     lines += ["", *(f"note: {make_visible(note, _LONG)}" for note in review.notes)] if review.notes else []
     return join_lines(lines)
+
+
+def _list_outside(review: Review) -> Iterator[str]:
+    yield "outside of models:"
+    for concern in review.outside[:_OUTSIDE]:
+        yield f"  ! {str(concern.risk).upper()} {make_visible(concern.message, 700)}"
+    if len(review.outside) > _OUTSIDE:
+        yield f"  … and {len(review.outside) - _OUTSIDE} more"
 
 
 def _paragraph(change: Change) -> Iterator[str]:

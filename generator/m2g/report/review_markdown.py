@@ -15,8 +15,8 @@ import msgspec
 from m2g.core import sanitize
 from m2g.core.results import ChangeKind
 from m2g.report.layout import count
-from m2g.report.review_words import format_contract, format_metric, format_title, summarize
-from m2g.review import Change, FactChange, ObjectChange, Review, Risk
+from m2g.report.review_words import find_worst, format_contract, format_metric, format_title, summarize
+from m2g.review import Change, Concern, FactChange, ObjectChange, Review, Risk
 
 BUDGET = 60_000
 """Characters. GitHub takes 65,536."""
@@ -26,7 +26,7 @@ _ROWS = 60
 _DIFF_LINES, _DIFF_WIDTH = 300, 500
 _MENTION = re.compile(r"(?<!\w)([@#])(?=\w)")
 _WORDS = {ChangeKind.ADDED: "added", ChangeKind.CHANGED: "changed", ChangeKind.REMOVED: "removed"}
-_ICONS = {Risk.BREAKING: "🔴", Risk.CAUTION: "🟡", Risk.ROUTINE: "🟢"}
+_ICONS = {Risk.POWERFUL: "⛔", Risk.BREAKING: "🔴", Risk.CAUTION: "🟡", Risk.ROUTINE: "🟢"}
 
 
 class _Block(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,12 +79,19 @@ def _blocks(review: Review) -> Iterator[_Block]:
 
 
 def _head(review: Review) -> str:
-    icon = _ICONS[review.changes[0].risk] if review.changes else _ICONS[Risk.ROUTINE]
-    head = f"{_MARKER}\n## {icon} {summarize(review)}\n\nCompared with {_code(review.against)}."
+    head = f"{_MARKER}\n## {_ICONS[find_worst(review)]} {summarize(review)}\n\nCompared with {_code(review.against)}."
+    if review.outside:
+        listed = "\n".join(_item(concern) for concern in review.outside[:_ROWS])
+        more = f"\n- … and {len(review.outside) - _ROWS} more" if len(review.outside) > _ROWS else ""
+        head = f"{head}\n\n**Outside of models**\n\n{listed}{more}"
     if not review.changes:
         return head
     columns = "| | model | environment | change | signature | metrics | notes |\n|---|---|---|---|---|---|---|"
     return f"{head}\n\n{columns}"
+
+
+def _item(concern: Concern) -> str:
+    return f"- **{concern.risk}** {_code(concern.message, 500)}"
 
 
 def _files(review: Review) -> str:
@@ -121,7 +128,7 @@ def _section(change: Change) -> str:
 
 def _facts(change: Change) -> Iterator[str]:
     if change.concerns:
-        yield "\n".join(f"- **{concern.risk}** {_code(concern.message, 500)}" for concern in change.concerns)
+        yield "\n".join(_item(concern) for concern in change.concerns)
     if change.contract is not None:
         reasons = "".join(f"\n- {_code(reason)}" for reason in change.contract.reasons[:_ROWS])
         verdict = f"**Signature: {format_contract(change.contract)}**{_more(len(change.contract.reasons))}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from m2g.core.results import ChangeKind
 from m2g.report.layout import count
 from m2g.review import Change, Contract, FactChange, Metric, Review, Risk
@@ -9,16 +11,27 @@ from m2g.review import Change, Contract, FactChange, Metric, Review, Risk
 
 def summarize(review: Review) -> str:
     """The review in one line."""
-    if not review.changes:
+    outside = [concern.risk for concern in review.outside]
+    parts = [f"{_count_risks(outside)} outside of models"] if outside else []
+    if review.changes:
+        models = len({change.slug for change in review.changes})
+        heading = f"{count(len(review.changes), 'change')} in {count(models, 'model')}"
+        parts.append(f"{heading}: {_count_risks([change.risk for change in review.changes])}")
+    elif not outside:
         others = f"; {count(len(review.files), 'other file')} changed" if review.files else ""
         return f"no model changes{others}"
-    parts = [
-        f"{sum(change.risk is risk for change in review.changes)} {risk}"
-        for risk in Risk
-        if any(change.risk is risk for change in review.changes)
-    ]
-    models = len({change.slug for change in review.changes})
-    return f"{count(len(review.changes), 'change')} in {count(models, 'model')}: {', '.join(parts)}"
+    return "; ".join(parts)
+
+
+def find_worst(review: Review) -> Risk:
+    """The highest risk of all that changed."""
+    found = {concern.risk for concern in review.outside} | {change.risk for change in review.changes}
+    return next((risk for risk in Risk if risk in found), Risk.ROUTINE)
+
+
+def _count_risks(risks: Sequence[Risk]) -> str:
+    """`1 powerful, 2 caution`"""
+    return ", ".join(f"{risks.count(risk)} {risk}" for risk in Risk if risk in risks)
 
 
 def format_heading(change: Change) -> str:

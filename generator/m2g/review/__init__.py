@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from m2g.core.manifest import Manifest, identify
+from m2g.core.field_path import format_path
+from m2g.core.manifest import Manifest, get_at, identify, name_kind
 from m2g.core.model import Release
+from m2g.core.node_access import find_node_access
 from m2g.core.results import ChangeKind
+from m2g.repository import layout
 from m2g.repository.layout import Key
-from m2g.review import facts, objects, signature
+from m2g.review import facts, objects, power, signature
 from m2g.review.values import (
     Change,
     Compatibility,
@@ -41,6 +44,15 @@ __all__ = [
 ]
 
 _RISKS = list(Risk)
+_DECIDING = frozenset(
+    "image command args env envFrom serviceAccountName storageUri volumes volumeMounts securityContext initContainers "
+    "imagePullSecrets runtime".split()
+)
+_FROM_RECORD = frozenset({"image", "storageUri"})
+_FROM_VERSION = frozenset({*_FROM_RECORD, "env", "runtime", "args"})
+_FLUX_FIELDS = frozenset(
+    "sourceRef serviceAccountName kubeConfig postBuild patches components images targetNamespace decryption".split()
+)
 _LOADS = {"serves": "loads", "fails": "does not load", "unknown": "may not load"}
 
 
@@ -70,12 +82,14 @@ def _change(key: Key, before: Side, after: Side) -> Change | None:
             *_compare_releases(old, new, contract),
             *_compare_builds(old_overlay, new_overlay),
             *_compare_objects(old_overlay, new_overlay, reported),
+            *_compare_power(key, old_overlay, new_overlay, reported),
+            *_compare_fields(old, new, (old_overlay, new_overlay), reported),
             *_compare_profiles(old_overlay, new_overlay),
             *_compare_verdicts(
                 old_overlay, new_overlay, new_version=old is None or new is None or old.version != new.version
             ),
         },
-        key=lambda concern: (_RISKS.index(concern.risk), concern.message),
+        key=_rank,
     )
     return Change(
         kind=_kind((old, old_overlay), (new, new_overlay)),
@@ -92,6 +106,10 @@ def _change(key: Key, before: Side, after: Side) -> Change | None:
         lineage=facts.compare_lineage(old, new),
         objects=reported,
     )
+
+
+def _rank(concern: Concern) -> tuple[int, str]:
+    return _RISKS.index(concern.risk), concern.message
 
 
 def _kind(before: tuple[Release | None, Overlay | None], after: tuple[Release | None, Overlay | None]) -> ChangeKind:
@@ -170,6 +188,56 @@ def _compare_objects(
             backend = backends.find_backend(old)
             if backend is not None and (message := backend.refused_update(old, new)):
                 yield Concern(risk=Risk.BREAKING, message=message)
+
+
+def _compare_power(
+    key: Key, before: Overlay | None, after: Overlay | None, changed: Collection[ObjectChange]
+) -> Iterator[Concern]:
+    """Objects that m2g does not write itself, and access to nodes."""
+    for item in changed:
+        built = _object(after, item)
+        if get_at(built, "spec", "path") == f"./{layout.overlay(*key)}":  # m2g's own Kustomization of Flux
+            paths = power.find_changes(_object(before, item), built) if item.kind is ChangeKind.CHANGED else []
+            fields = {str(path[1]) for path in paths if len(path) > 1} & _FLUX_FIELDS
+            if fields:
+                message = f"Kustomization {item.name} of Flux: {', '.join(sorted(fields))} changed"
+                yield Concern(risk=Risk.POWERFUL, message=message)
+            continue
+        name = (
+            f"{item.object_kind} {item.namespace}/{item.name}" if item.namespace else f"{item.object_kind} {item.name}"
+        )
+        if built and name_kind(built) not in {*backends.written_kinds(), "ConfigMap"}:
+            risk = Risk.POWERFUL if power.is_powerful(built) else Risk.CAUTION
+            verb = "adds" if item.kind is ChangeKind.ADDED else "changes"
+            yield Concern(risk=risk, message=f"{verb} {name}, a kind that m2g does not write")
+        known = set(find_node_access(_object(before, item)))
+        for where in find_node_access(built):
+            if where not in known:
+                yield Concern(risk=Risk.POWERFUL, message=f"{name} gets access to its node: {format_path(where)}")
+
+
+def _compare_fields(
+    old: Release | None,
+    new: Release | None,
+    overlays: tuple[Overlay | None, Overlay | None],
+    changed: Collection[ObjectChange],
+) -> Iterator[Concern]:
+    """Fields that decide which code runs, as whom, and with which data, apart from those that a new version changes."""
+    expected = frozenset[str]()
+    if old != new:
+        same = old is not None and new is not None and old.version == new.version
+        expected = _FROM_RECORD if same else _FROM_VERSION
+    for item in changed:
+        if item.kind is not ChangeKind.CHANGED:
+            continue
+        paths = power.find_changes(_object(overlays[0], item), _object(overlays[1], item))
+        names = {str(step) for path in paths for step in path} & (_DECIDING - expected)
+        if names:
+            yield Concern(
+                risk=Risk.CAUTION,
+                message=f"{item.object_kind} {item.name}: {', '.join(sorted(names))} changed, "
+                "which decides what runs or as whom",
+            )
 
 
 def _object(overlay: Overlay | None, item: ObjectChange) -> Manifest:

@@ -20,7 +20,8 @@ from m2g.repository import records as releases
 from m2g.repository.layout import Key
 from m2g.repository.state import Repository, Scope
 from m2g.review import reach
-from m2g.review.values import Overlay, Side
+from m2g.review.outside import describe_changes
+from m2g.review.values import Concern, Overlay, Side
 from m2g.serving.decide import choose_serving
 from m2g.serving.spec import ServingChoice
 
@@ -28,8 +29,8 @@ from m2g.serving.spec import ServingChoice
 class Comparison(Value, frozen=True, kw_only=True):
     """Both sides, with the overlays that use a changed file. `fleet` is the number of all overlays of the old side.
 
-    `elsewhere` are removed overlays of other shards. `config` is the valid m2g.yaml of the old side; `changed` are all
-    paths that differ.
+    `elsewhere` are removed overlays of other shards. `outside` says what changed outside of models. `config` is the
+    valid m2g.yaml of the old side; `changed` are all paths that differ.
     """
 
     against: str
@@ -39,6 +40,7 @@ class Comparison(Value, frozen=True, kw_only=True):
     elsewhere: frozenset[Key]
     files: frozenset[str]
     notes: frozenset[str]
+    outside: tuple[Concern, ...] = ()
     config: Config | None = None
     changed: frozenset[str] = frozenset()
 
@@ -66,7 +68,8 @@ def build_comparison(
     slugs = frozenset(_find_slug(path, models) for path in changed) - {""} | reach.find_affected(outside, changed)
     paths = frozenset(path for slug in slugs for path in outside.get(slug, ()))
     with tempdirs.open_folder() as folder:
-        git.extract(root, {path: entry for path, entry in entries.items() if _is_needed(path, slugs, paths)}, folder)
+        needed = {path for path in entries if path in changed or _is_needed(path, slugs, paths)}
+        git.extract(root, {path: entries[path] for path in needed}, folder)
         old, new = _read_side(folder, slugs, f" at {ref}"), _read_side(root.resolve(), slugs, "")
         names = {key: record.model for key, record in (*old.records.items(), *new.records.items())}
         keys = {key for key in old.overlays | new.overlays if scope.includes(key, names.get(key, key[0]))}
@@ -75,6 +78,7 @@ def build_comparison(
         wanted = _find_changed(old, new, keys, changed)
         sides = [_build(side, wanted & side.overlays, scope, names, progress) for side in (old, new)]
         config = _read_config(folder)
+        concerns = describe_changes(folder, root, {path: bool(_find_slug(path, models)) for path in changed})
     return Comparison(
         against=f"{ref} ({base[:12]})",
         old=sides[0],
@@ -83,6 +87,7 @@ def build_comparison(
         elsewhere=frozenset(lost),
         files=frozenset(path for path in changed if not _find_slug(path, models)),
         notes=frozenset((*old.notes, *new.notes)),
+        outside=tuple(concerns),
         config=config,
         changed=changed,
     )

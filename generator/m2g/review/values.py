@@ -30,6 +30,8 @@ class Side(Value, frozen=True, kw_only=True):
 class Risk(StrEnum):
     """How much attention a change needs, the most first."""
 
+    POWERFUL = "powerful"
+    """The change gives rights or access to nodes, or it decides what others may do or what m2g checks."""
     BREAKING = "breaking"
     """Callers or the cluster may break."""
     CAUTION = "caution"
@@ -108,9 +110,11 @@ class Change(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class Review(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """All changes, the riskiest first. `files` are changed files outside models; `notes` say what is not compared."""
+    """All changes, the riskiest first. `outside` says what changed outside of models, and `files` are these files;
+    `notes` say what is not compared."""
 
     against: str
+    outside: tuple[Concern, ...] = ()
     changes: tuple[Change, ...] = ()
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 
 from m2g.core.config_types import Bounds, Config
-from m2g.core.field_path import FieldPath
 from m2g.core.manifest import Manifest, get_at, name_kind
 from m2g.core.model import Value
+from m2g.core.node_access import find_node_access
 from m2g.core.sanitize import make_visible
 from m2g.core.schema_errors import Violation
 from m2g.repository import layout
@@ -25,17 +25,6 @@ _PLATFORM_KINDS = frozenset(
 )
 """What platform/ contains in the scaffold. `platform_bounds` checks what the objects say."""
 _PLATFORM_NAMESPACES = frozenset({"argocd", "flux-system"})
-_FLAGS = frozenset({"hostNetwork", "hostPID", "hostIPC", "hostProcess", "privileged"})
-_CAPABILITIES = frozenset(
-    "AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE SETFCAP SETGID SETPCAP SETUID "
-    "SYS_CHROOT".split()
-)
-_SYSCTLS = frozenset(
-    "kernel.shm_rmid_forced net.ipv4.ip_local_port_range net.ipv4.ip_unprivileged_port_start net.ipv4.tcp_syncookies "
-    "net.ipv4.ping_group_range net.ipv4.ip_local_reserved_ports net.ipv4.tcp_keepalive_time "
-    "net.ipv4.tcp_fin_timeout net.ipv4.tcp_keepalive_intvl net.ipv4.tcp_keepalive_probes".split()
-)
-_SELINUX = frozenset({"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"})
 _SHOWN = 100
 
 
@@ -96,7 +85,7 @@ def _check(config: Config, file: str, item: Manifest, environment: str) -> Itera
         namespaces = {one.namespace for one in config.environments.values()} | _PLATFORM_NAMESPACES
     yield from _check_namespace(item, namespaces, bounds)
     if bounds.pod_security == "baseline":
-        yield from _check_pods(item, ())
+        yield from _check_pods(item)
 
 
 def _check_kind(item: Manifest, allowed: Collection[str], field: str, listed: Collection[str]) -> Iterator[Violation]:
@@ -127,46 +116,10 @@ def _check_namespace(item: Manifest, namespaces: Collection[str], bounds: Bounds
     )
 
 
-def _check_pods(node: object, where: FieldPath) -> Iterator[Violation]:
-    """What the Pod Security Standard `baseline` forbids, wherever it is: kinds without a schema may have pods, too.
-
-    Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/
-    """
-    waiting: list[tuple[object, FieldPath]] = [(node, where)]
-    while waiting:
-        node, where = waiting.pop()
-        if isinstance(node, Mapping):
-            for key, value in node.items():
-                here = (*where, str(key))
-                if _is_powerful(str(key), value):
-                    yield Violation(
-                        where=here,
-                        message="gives a pod access to its node, which the Pod Security Standard baseline forbids",
-                        hint=f"remove it, or write to {layout.CONFIG}: sync: {{bounds: {{podSecurity: privileged}}}}",
-                    )
-                elif isinstance(value, Mapping | list):
-                    waiting.append((value, here))
-        elif isinstance(node, list):
-            waiting += ((value, (*where, index)) for index, value in enumerate(node))
-
-
-def _is_powerful(key: str, value: object) -> bool:
-    match key:
-        case "hostPath":
-            return isinstance(value, Mapping)
-        case "hostPort":
-            return isinstance(value, int | str) and value not in (0, "", "0")
-        case "procMount":
-            return value not in (None, "Default")
-        case "capabilities":
-            added = get_at(value, "add")
-            return isinstance(added, list) and any(str(name) not in _CAPABILITIES for name in added)
-        case "seccompProfile" | "appArmorProfile":
-            return get_at(value, "type") == "Unconfined"
-        case "seLinuxOptions":
-            kind = str(get_at(value, "type") or "")
-            return bool(get_at(value, "user") or get_at(value, "role")) or kind not in _SELINUX
-        case "sysctls":
-            return isinstance(value, list) and any(str(get_at(item, "name")) not in _SYSCTLS for item in value)
-        case _:
-            return key in _FLAGS and bool(value)
+def _check_pods(item: Manifest) -> Iterator[Violation]:
+    for where in find_node_access(item):
+        yield Violation(
+            where=tuple(where),
+            message="gives a pod access to its node, which the Pod Security Standard baseline forbids",
+            hint=f"remove it, or write to {layout.CONFIG}: sync: {{bounds: {{podSecurity: privileged}}}}",
+        )
