@@ -11,6 +11,8 @@ from m2g.core.redact import redact
 from m2g.registry.auth import CREDENTIALS_HINT, find_auth_plugin
 
 NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
+_ABOUT_SERVER = "ABOUT_SERVER"
+"""In place of MLflow's code: the resource may exist, and so may the route to it."""
 _MAX_LENGTH = 300
 
 
@@ -78,7 +80,7 @@ def explain_error_response(response: Response, *, only_this: bool) -> M2gError:
     """
     error = _explain(response)
     if only_this and not isinstance(error, ErrorResponse):
-        return ErrorResponse(error.message, status=response.status, hint=error.hint)
+        return ErrorResponse(error.message, status=response.status, code=_ABOUT_SERVER, hint=error.hint)
     return error
 
 
