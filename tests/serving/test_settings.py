@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from m2g.core.config_types import Config, Kserve, ModelIntent, Pin, Resources, Settings
+from m2g.core.config_types import Config, ModelIntent, Pin, Resources, Settings
 from m2g.core.finding import Finding
 from m2g.serving.settings import collect_layers, resolve_settings
 from m2g.serving.spec import Serving
@@ -18,7 +18,7 @@ def settled(
     config: Config, intent: ModelIntent | None = None, tags: dict[str, str] | None = None
 ) -> tuple[Serving, list[Finding]]:
     given, findings = collect_layers(config, "wine", "prod", intent or ModelIntent(), release(tags=tags or {}))
-    serving, wrong = resolve_settings(given, config.bounds, Kserve())
+    serving, wrong = resolve_settings(given, config.bounds, config.kserve)
     return serving, findings + wrong
 
 
@@ -118,3 +118,26 @@ def test_two_states_of_one_file_are_told_apart_where_they_are_equal() -> None:
     )
     assert whole[0].limits["memory"] == "10P"
     assert [finding.message for finding in rounded[1]] == ["'1e+16' is not a quantity"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "allow"),
+    [
+        ("timeoutSeconds", "900", "{maxTimeoutSeconds: 900}"),
+        ("containerConcurrency", "1001", "{maxContainerConcurrency: 1001}"),
+        ("nodeSelector", "{pool: gpu}", "{features: [kubernetes.podspec-nodeselector]}"),
+    ],
+)
+def test_what_knative_refuses_is_refused_until_m2g_yaml_says_that_the_cluster_allows_it(
+    setting: str, value: str, allow: str
+) -> None:
+    def found(kserve: str) -> list[Finding]:
+        text = f"{CONFIG}kserve: {kserve}\ndefaults: {{{setting}: {value}}}\n"
+        return settled(msgspec.yaml.decode(text, type=Config))[1]
+
+    assert found("{mode: Standard}") == [] or setting == "containerConcurrency"
+    (finding,) = found("{mode: Knative}")
+    assert (finding.rule, finding.path) == ("setting-contradiction", f"defaults.{setting}")
+    key, _, _ = allow.strip("{}").partition(":")
+    assert f"kserve.knative.{key} in m2g.yaml" in finding.hint
+    assert found(f"{{mode: Knative, knative: {allow}}}") == []

@@ -10,7 +10,7 @@ import ryaml
 
 from m2g.commands import explain
 from m2g.compat import catalogue
-from m2g.core.config_types import External, KserveVersion
+from m2g.core.config_types import External, Knative, KserveVersion
 from m2g.core.manifest import Manifest
 from m2g.core.model import Mlmodel, Release
 from m2g.serving import gate
@@ -34,6 +34,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     overlay: list[dict[str, object]] | None = None
     release: dict[str, object] | None = None
     external: dict[str, object] = {}
+    knative: dict[str, object] = {}
     before: dict[str, object] | None = None
     substituted: bool = False
 
@@ -119,6 +120,7 @@ def _subject(item: Manifest, given: Given) -> CheckedObject:
     return CheckedObject(
         manifest=item,
         kserve=given.kserve,
+        knative=msgspec.convert(given.knative, Knative),
         overlay=(item, *others) if ("metadata" in item or others) and item.get("kind") not in _PLATFORM else None,
         release=release,
         verdict=gate.check_object(item, others, release, given.kserve, catalogue.read_stock()),

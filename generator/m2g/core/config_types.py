@@ -60,11 +60,35 @@ Protocol = Literal["v2", "v1", "invocations"]
 KserveVersion = Literal["0.15", "0.16", "0.17", "0.18", "0.19", "0.20", "0.21"]
 
 
+KnativeFeature = Annotated[
+    str,
+    Meta(
+        max_length=63,
+        pattern=r"^[a-z]+\.[a-z-]+$",
+        description="a feature flag of Knative; write it as in config-features, like kubernetes.podspec-nodeselector",
+    ),
+]
+
+
+class Knative(Value, frozen=True, kw_only=True):
+    """What the cluster's Knative allows, from its ConfigMaps `config-defaults` and `config-features` in the namespace
+    knative-serving. The defaults are Knative's own."""
+
+    max_timeout_seconds: Annotated[int, Meta(ge=1, le=2**31 - 1)] = 600
+    """`max-revision-timeout-seconds` of config-defaults."""
+    max_container_concurrency: Annotated[int, Meta(ge=1, le=2**31 - 1)] = 1000
+    """`container-concurrency-max-limit` of config-defaults."""
+    features: tuple[KnativeFeature, ...] = ()
+    """The feature flags that config-features sets to `enabled`, such as `kubernetes.podspec-nodeselector`."""
+
+
 class Kserve(Value, frozen=True, kw_only=True):
     """The KServe of a cluster: its minor version, and the deployment mode of the services that m2g writes."""
 
     version: KserveVersion = "0.21"
     mode: Mode = Mode.STANDARD
+    knative: Knative = Knative()
+    """Knative mode only: what the cluster's Knative allows."""
 
 
 class Resources(Value, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from m2g.core.finding import Finding
 from m2g.core.manifest import Manifest, get_at
 from m2g.core.model import Release
 from m2g.inference import curl
-from m2g.serving import gate, profile
+from m2g.serving import gate, knative, profile
 from m2g.serving.backend import Backend, Kind, Place
 from m2g.serving.batch_run import Problem
 from m2g.serving.spec import Serving, ServingChoice
@@ -138,6 +138,29 @@ def _check_knative(serving: Serving) -> Iterator[Problem]:
             "scaleMetric",
             f"scaleMetric {serving.scale_metric} works only in Standard mode",
             "set scaleMetric to concurrency or rps, or kserve.mode: Standard",
+        )
+    allowed = serving.kserve.knative
+    for path, value, most, key in (
+        ("timeoutSeconds", serving.timeout_seconds or 0, allowed.max_timeout_seconds, "maxTimeoutSeconds"),
+        (
+            "containerConcurrency",
+            serving.container_concurrency,
+            allowed.max_container_concurrency,
+            "maxContainerConcurrency",
+        ),
+    ):
+        if value > most:
+            yield (
+                path,
+                f"{path} {value} is more than Knative allows ({most})",
+                f"lower {path}, or, if the cluster's Knative allows more, raise kserve.knative.{key} in m2g.yaml",
+            )
+    flag = knative.POD_FEATURES["nodeSelector"]
+    if serving.node_selector and flag not in allowed.features:
+        yield (
+            "nodeSelector",
+            f"Knative refuses nodeSelector unless its feature flag {flag} is enabled",
+            f"remove nodeSelector, or, if the cluster enables it, add {flag} to kserve.knative.features in m2g.yaml",
         )
 
 

@@ -15,6 +15,7 @@ from m2g.core.config_types import Kserve, Mode, Profile, Protocol
 from m2g.core.finding import Finding
 from m2g.core.model import Value
 from m2g.serving.batch_run import BatchRun, Problem, find_problems
+from m2g.serving.stored import DROPS_EMPTY
 
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
@@ -122,10 +123,10 @@ def _check_texts(serving: Serving) -> Iterator[Problem]:
             yield f"env.{name}", f"{name!r} is not the name of an environment variable", "use letters, digits and _"
         if name == "PYTHONPATH":
             yield "env.PYTHONPATH", "KServe refuses PYTHONPATH", "put the code into the model or the image"
-        if value == "":
+        if value == "" and serving.kserve.version in DROPS_EMPTY:
             yield (
                 f"env.{name}",
-                f"{name} is empty: KServe removes the value, so Argo CD always shows a difference",
+                f"{name} is empty: KServe {serving.kserve.version} removes it, so Argo CD always shows a difference",
                 f"remove env.{name}",
             )
     for field, pairs in (("labels", serving.labels), ("nodeSelector", serving.node_selector)):

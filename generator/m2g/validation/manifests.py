@@ -48,11 +48,7 @@ def check_manifests(folder: Path, paths: Sequence[str], kserve: KserveVersion) -
     files = [file for path in paths for file in _read(folder, path)]
     group = BuiltOverlay(key=("", ""), kserve=kserve, raw_files=tuple(files))
     catalogue = Catalogue()
-    findings = [
-        _without_settings(finding)
-        for file in files
-        for finding in check_stream(catalogue, file, kserve, of_repository=False)
-    ]
+    findings = [_without_settings(finding) for file in files for finding in check_stream(catalogue, file, kserve)]
     policies = Policies(policies=(), overrides=(), findings=())
     cel = cel_checks.check_cel(folder, policies, [group], catalogue)[group.key]
     objects = sum(len(file.objects) for file in files)

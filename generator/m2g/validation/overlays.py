@@ -10,7 +10,7 @@ import msgspec
 from m2g import kustomize
 from m2g.compat.runtime import Runtime
 from m2g.core.cache import Cache, key
-from m2g.core.config_types import Config, External, Kserve, KserveVersion
+from m2g.core.config_types import Config, External, Knative, Kserve, KserveVersion
 from m2g.core.field_path import format_path, parse_path
 from m2g.core.finding import Finding
 from m2g.core.manifest import Manifest, get_at
@@ -221,6 +221,7 @@ def _check_object(inputs: CheckInputs, overlay: BuiltOverlay, item: Manifest) ->
     obj = rules.CheckedObject(
         manifest=item,
         kserve=overlay.kserve,
+        knative=inputs.get_kserve(environment).knative,
         overlay=built.objects,
         release=release,
         verdict=backend.verdict(item, built.objects, release, overlay.kserve, inputs.runtimes) if backend else None,
@@ -260,7 +261,8 @@ def _check_kustomization(
 
 def check_raw_file(inputs: CheckInputs, file: kustomize.RawFile, kserve: KserveVersion) -> Iterator[Finding]:
     """Check the objects of a file of the repository that is applied without kustomize."""
-    yield from check_stream(inputs.catalogue, file, kserve)
+    knative = inputs.get_kserve(layout.find_environment(file.file)).knative
+    yield from check_stream(inputs.catalogue, file, kserve, knative)
     if layout.is_owned(file.file):  # the records decide what m2g's files say
         return
     changed, environment = file.file in inputs.base.changed, layout.find_environment(file.file)
@@ -271,9 +273,15 @@ def check_raw_file(inputs: CheckInputs, file: kustomize.RawFile, kserve: KserveV
 
 
 def check_stream(
-    catalogue: Catalogue, file: kustomize.RawFile, kserve: KserveVersion, *, of_repository: bool = True
+    catalogue: Catalogue,
+    file: kustomize.RawFile,
+    kserve: KserveVersion,
+    knative: Knative | None = None,
 ) -> Iterator[Finding]:
-    """Check the objects of a file or stream, on a cluster with this KServe version."""
+    """Check the objects of a file or stream, on a cluster with this KServe version.
+
+    `knative` is what m2g.yaml says of the cluster's Knative; None outside of a repository of m2g's.
+    """
     if file.error:
         hint = "fix the YAML of this file"
         yield Finding(rule="yaml-invalid", file=file.file, line=file.line, message=file.error, hint=hint)
@@ -282,7 +290,9 @@ def check_stream(
             message = "is not a Kubernetes object, which must be a mapping"
             yield Finding(rule="schema", file=file.file, line=file.find_line(index, ()), message=message)
             continue
-        obj = rules.CheckedObject(manifest=item, kserve=kserve, of_repository=of_repository)
+        obj = rules.CheckedObject(
+            manifest=item, kserve=kserve, knative=knative or Knative(), of_repository=knative is not None
+        )
         found = (*_check_schema(_complete(file, item), catalogue, kserve), *rules.check(obj))
         yield from _locate_in_file(file, index, found)
 

@@ -53,9 +53,12 @@ KNATIVE: dict[str, object] = {
     f"{PREDICTOR}.scaleMetric": "concurrency",
     f"{PREDICTOR}.scaleTarget": 10,
 }
+RESOURCES = {side: {"cpu": "1", "memory": "2Gi"} for side in ("requests", "limits")}
 CONTAINER: dict[str, object] = {
     MODEL: REMOVED,
-    f"{PREDICTOR}.containers": [{"name": "kserve-container", "image": "example.com/wine@sha256:0"}],
+    f"{PREDICTOR}.containers": [
+        {"name": "kserve-container", "image": "example.com/wine@sha256:0", "resources": RESOURCES}
+    ],
 }
 
 
@@ -82,7 +85,7 @@ RIGHT: dict[str, Mapping[str, object]] = {
         f"{PREDICTOR}.scaleMetric": "cpu",
     },
     "a container": CONTAINER,
-    "a transformer beside the model": {f"{PREDICTOR}.containers": [{"name": "transformer-container"}]},
+    "a transformer beside the model": {f"{PREDICTOR}.containers": [{"name": "transformer-container", "resources": {}}]},
     "keda by cpu": keda(resource("cpu", type="Utilization", averageUtilization=60)),
     "keda to zero": keda(resource("cpu", type="Utilization", averageUtilization=60)) | {f"{PREDICTOR}.minReplicas": 0},
     "keda by memory": keda(resource("memory", type="AverageValue", averageValue="1Gi")),
@@ -105,6 +108,7 @@ RIGHT: dict[str, Mapping[str, object]] = {
         f"{PREDICTOR}.containers": [
             {
                 "name": "kserve-container",
+                "resources": RESOURCES,
                 "env": [{"name": "MLSERVER_MODEL_NAME", "value": "other"}],
                 "readinessProbe": {"httpGet": {"path": "/v2/models/other/ready", "port": 8080}},
             }

@@ -34,12 +34,13 @@ def restrict_privileges() -> Object:
     return {"securityContext": dict(_PRIVILEGES)}
 
 
-def render_probes(path: str, serving: Serving) -> Object:
-    """A readiness and a startup probe of the same path."""
-    if serving.knative:
-        # Knative sets the port. There is no startup probe, because not all Knative versions support it.
-        return {"readinessProbe": _probe({"path": path, "scheme": "HTTP"}, 3)}
+def render_probes(path: str, serving: Serving, *, in_list: bool = False) -> Object:
+    """A readiness and a startup probe of the same path, for the model or for a container `in_list`."""
     get: Object = {"path": path, "port": PORT, "scheme": "HTTP"}
+    if serving.knative:
+        # Knative sets the port; but the webhook adds `port: 0`, which Argo CD shows as a difference in a list.
+        # There is no startup probe, because not all Knative versions support it.
+        return {"readinessProbe": _probe(get if in_list else {"path": path, "scheme": "HTTP"}, 3)}
     tries = math.ceil(serving.startup_seconds / _PROBE_SECONDS)
     return {"readinessProbe": _probe(get, 3), "startupProbe": _probe(get, tries)}
 

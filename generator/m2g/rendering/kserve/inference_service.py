@@ -1,7 +1,7 @@
 """The InferenceService (serving.kserve.io/v1beta1), in the form that KServe's admission webhook does not change.
 
 Source of the rules: KServe 0.15 to 0.21, inference_service_validation.go and inference_service_defaults.go.
-Every field of a list that the webhook or the CRD would default is set, so that Argo CD shows no difference.
+`settle` sets every field of a list that the webhook or the CRD would default, so that Argo CD shows no difference.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from m2g.core.config_types import Mode
 from m2g.rendering.kserve.profiles import PROFILES
 from m2g.rendering.objects import Object, ServedModel
 from m2g.serving.spec import Serving
+from m2g.serving.stored import settle
 
 
 def name_mode(serving: Serving) -> str:
@@ -20,8 +21,8 @@ def name_mode(serving: Serving) -> str:
 
 
 def render_inference_service(slug: str, served: ServedModel, serving: Serving) -> Object:
-    """The complete object, keys in reading order."""
-    return {
+    """The complete object, keys in reading order, as the cluster stores it."""
+    service: Object = {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
         "metadata": {
@@ -31,6 +32,7 @@ def render_inference_service(slug: str, served: ServedModel, serving: Serving) -
         },
         "spec": {"predictor": _predictor(slug, served, serving)},
     }
+    return settle(service, serving.kserve.version)
 
 
 def _labels(slug: str, served: ServedModel, serving: Serving) -> Object:

@@ -28,7 +28,7 @@ def render_predictor(_slug: str, served: ServedModel, serving: Serving) -> Objec
                 **render_resources(serving),
                 # Images of `m2g image` do not need root; those of `mlflow models build-docker` do.
                 **(restrict_privileges() if built is not None and built.name == served.image else {}),
-                **render_probes("/ping", serving),
+                **render_probes("/ping", serving, in_list=True),
             }
         ]
     }

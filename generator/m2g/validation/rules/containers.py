@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from m2g.core.manifest import Manifest, get_at
+from m2g.serving.stored import LEGACY_FORMATS
 
 Place: TypeAlias = tuple[str | int, ...]
 
@@ -13,12 +14,7 @@ INFERENCE_SERVICE = "InferenceService"
 RUNTIMES = ("ServingRuntime", "ClusterServingRuntime")
 COMPONENTS = ("predictor", "transformer", "explainer")
 
-LEGACY = (
-    *("sklearn", "xgboost", "lightgbm", "tensorflow", "pytorch", "onnx"),
-    *("triton", "huggingface", "pmml", "paddle"),
-)
-"""Framework keys of a predictor; the webhook turns each into `model`."""
-_OWN = ("model", *LEGACY, "art")
+_OWN = ("model", *LEGACY_FORMATS, "art")
 """Keys of an InferenceService's component that hold a container."""
 _PROBES = ("readinessProbe", "startupProbe", "livenessProbe")
 _TEMPLATES = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "Pod", "CronJob")

@@ -1,13 +1,12 @@
-"""Environment variables that KServe refuses, drops, or reserves for itself."""
+"""Environment variables that KServe refuses or reserves for itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from m2g.core.finding import Severity
 from m2g.core.schema_errors import Violation
 from m2g.validation.rules.containers import INFERENCE_SERVICE, RUNTIMES
-from m2g.validation.rules.rule import WEBHOOK_SOURCE, CheckedObject, Rule, at_least, issue_url
+from m2g.validation.rules.rule import WEBHOOK_SOURCE, CheckedObject, Rule, at_least
 
 _TRANSFORMER = "transformer-container"
 
@@ -25,13 +24,6 @@ def _check_storage_uri(obj: CheckedObject) -> Iterator[Violation]:
                 if obj.at(*place, "name") == "STORAGE_URI":
                     message = f"is STORAGE_URI, which a {_TRANSFORMER} inside the predictor must not have"
                     yield Violation(where=(*place, "name"), message=message)
-
-
-def _check_empty(obj: CheckedObject) -> Iterator[Violation]:
-    for place in obj.variables:
-        if obj.at(*place, "value") == "":
-            message = "is empty; KServe's webhook removes it, so Git and the cluster always differ"
-            yield Violation(where=(*place, "value"), message=message)
 
 
 RULES = (
@@ -53,16 +45,5 @@ RULES = (
         fix="remove the variable",
         link=WEBHOOK_SOURCE,
         check=_check_storage_uri,
-    ),
-    Rule(
-        id="env-empty",
-        covers=("L22",),
-        kinds=(INFERENCE_SERVICE, *RUNTIMES),
-        severity=Severity.WARNING,
-        summary="No environment variable has an empty value.",
-        why="KServe's webhook drops an empty value when it writes the object back, so Argo CD always shows OutOfSync.",
-        fix="remove value: a variable without it is empty",
-        link=issue_url(2232),
-        check=_check_empty,
     ),
 )

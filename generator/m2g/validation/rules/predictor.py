@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from m2g.core.manifest import get_at
 from m2g.core.schema_errors import Violation
-from m2g.validation.rules.containers import LEGACY
+from m2g.serving.stored import LEGACY_FORMATS
 from m2g.validation.rules.rule import WEBHOOK_SOURCE, CheckedObject, Rule, issue_url
 
 _MAIN = "kserve-container"
@@ -16,7 +16,7 @@ def _check_one(obj: CheckedObject) -> Iterator[Violation]:
     for here in obj.predictors:
         names = [get_at(container, "name") for container in obj.items(*here, "containers")]
         predictor = obj.mapping(*here)
-        present = [key for key in (*LEGACY, "model") if key in predictor]
+        present = [key for key in (*LEGACY_FORMATS, "model") if key in predictor]
         if names and (not present or _MAIN in names):
             present.append("containers")
         if not present and obj.at(*here) is not None:
@@ -34,7 +34,7 @@ def _check_one(obj: CheckedObject) -> Iterator[Violation]:
 def _check_legacy(obj: CheckedObject) -> Iterator[Violation]:
     for here in obj.predictors:
         predictor = obj.mapping(*here)
-        for key in (key for key in LEGACY if key in predictor):
+        for key in (key for key in LEGACY_FORMATS if key in predictor):
             message = "is KServe's old form; the webhook rewrites it, so Argo CD always shows OutOfSync"
             hint = f"use model with modelFormat: {{name: {key}}}"
             yield Violation(where=(*here, key), message=message, hint=hint)
@@ -43,7 +43,7 @@ def _check_legacy(obj: CheckedObject) -> Iterator[Violation]:
 def _check_name(obj: CheckedObject) -> Iterator[Violation]:
     for here in obj.predictors:
         predictor = obj.mapping(*here)
-        for key in (key for key in ("model", *LEGACY) if key in predictor):
+        for key in (key for key in ("model", *LEGACY_FORMATS) if key in predictor):
             if obj.at(*here, key, "name"):
                 yield Violation(where=(*here, key, "name"), message="must be empty; KServe sets the container's name")
 

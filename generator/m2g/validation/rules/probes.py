@@ -37,9 +37,13 @@ def _check_port(obj: CheckedObject) -> Iterator[Violation]:
     for probe in obj.probes:
         for handler in _WITH_PORT:
             here = (*probe, handler)
-            missing = handler in obj.mapping(*probe) and obj.at(*here, "port") is None
-            if missing and (obj.standard or "canary" in here):
+            if handler not in obj.mapping(*probe) or obj.at(*here, "port") is not None:
+                continue
+            if obj.standard or "canary" in here:
                 yield Violation(where=(*here, "port"), message="is missing; only Knative fills it in")
+            elif any(isinstance(step, int) for step in here):
+                message = "is missing in a list; KServe's webhook stores port: 0, so Git and the cluster always differ"
+                yield Violation(where=(*here, "port"), message=message)
 
 
 def _check_handler(obj: CheckedObject) -> Iterator[Violation]:
@@ -72,9 +76,9 @@ RULES = (
     ),
     Rule(
         id="probe-port",
-        summary="In Standard mode and in a canary, a probe has a port.",
+        summary="In Standard mode, in a canary and in a list of containers, a probe has a port.",
         why="The CRD does not require it, because Knative fills it in. In Standard mode Kubernetes refuses the "
-        "Deployment without it.",
+        "Deployment without it. In a list of containers the webhook adds port: 0, and Argo CD always shows OutOfSync.",
         fix="set port: 8080, or the port that the container listens on",
         link="https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/",
         check=_check_port,

@@ -1,4 +1,4 @@
-"""Requests and limits: in canonical form, in order, and large enough for the model."""
+"""Requests and limits: in order, and large enough for the model."""
 
 from __future__ import annotations
 
@@ -9,25 +9,8 @@ from m2g.core import quantity
 from m2g.core.errors import InputError
 from m2g.core.finding import Severity
 from m2g.core.schema_errors import Violation
-from m2g.validation.rules.containers import INFERENCE_SERVICE, KINDS, RUNTIMES
-from m2g.validation.rules.rule import CheckedObject, Rule, issue_url
-
-_SIDES = ("requests", "limits")
-
-
-def _check_canonical(obj: CheckedObject) -> Iterator[Violation]:
-    for container in obj.containers:
-        for side in _SIDES:
-            for name, amount in obj.mapping(*container, "resources", side).items():
-                place = (*container, "resources", side, name)
-                try:
-                    right = quantity.canonicalize(str(amount))
-                except InputError:
-                    continue  # not a quantity: the schema reports it
-                if right != amount:
-                    shown = f"{amount!r}" if isinstance(amount, str) else f"the number {amount}"
-                    message = f"is {shown}; the cluster stores {right!r}"
-                    yield Violation(where=place, message=message, hint=f'set it to "{right}"')
+from m2g.validation.rules.containers import KINDS
+from m2g.validation.rules.rule import CheckedObject, Rule
 
 
 def _check_order(obj: CheckedObject) -> Iterator[Violation]:
@@ -61,17 +44,6 @@ def _amount(value: object) -> Decimal | None:
 _LINK = "https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/"
 
 RULES = (
-    Rule(
-        id="quantity-canonical",
-        covers=("L15",),
-        kinds=(INFERENCE_SERVICE, *RUNTIMES),
-        severity=Severity.WARNING,
-        summary="Quantities are strings in the form that the cluster stores: 500m, 1, 2Gi.",
-        why="The webhook rewrites 0.5, 1000m and 2048Mi. Argo CD compares the text and always shows OutOfSync.",
-        fix="write the quantity in the form that the cluster stores",
-        link=issue_url(2232),
-        check=_check_canonical,
-    ),
     Rule(
         id="requests-limits",
         covers=("L19",),

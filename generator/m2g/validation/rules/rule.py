@@ -9,11 +9,12 @@ from typing import TypeAlias
 import msgspec
 
 from m2g.compat.verdict import Verdict
-from m2g.core.config_types import External, KserveVersion
+from m2g.core.config_types import External, Knative, KserveVersion
 from m2g.core.finding import Severity
 from m2g.core.manifest import Manifest
 from m2g.core.model import Release
 from m2g.core.schema_errors import Violation
+from m2g.serving import stored
 from m2g.validation.rules import containers
 from m2g.validation.rules.containers import COMPONENTS, INFERENCE_SERVICE, Place
 
@@ -36,6 +37,7 @@ class CheckedObject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     manifest: Manifest
     kserve: KserveVersion
+    knative: Knative = Knative()
     overlay: tuple[Manifest, ...] | None = None
     release: Release | None = None
     external: External = External()
@@ -114,6 +116,11 @@ class CheckedObject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def probes(self) -> list[Place]:
         """The place of every probe that is not empty."""
         return list(containers.probes(self.manifest, self.containers))
+
+    @cached_property
+    def differences(self) -> list[stored.Difference]:
+        """Where Git differs from what the cluster stores of the object."""
+        return stored.find_differences(self.manifest, self.kserve)
 
     @cached_property
     def all_text(self) -> str:

@@ -8,7 +8,8 @@ from posixpath import commonpath
 
 from m2g.core.manifest import get_at
 from m2g.core.schema_errors import Violation
-from m2g.validation.rules.containers import LEGACY, Place
+from m2g.serving.stored import LEGACY_FORMATS
+from m2g.validation.rules.containers import Place
 from m2g.validation.rules.rule import WEBHOOK_SOURCE, CheckedObject, Rule
 
 _MOUNT = "/mnt/models"
@@ -26,7 +27,7 @@ def _lists(obj: CheckedObject) -> Iterator[Place]:
 
 def _check_exclusive(obj: CheckedObject) -> Iterator[Violation]:
     for place in _lists(obj):
-        for key in ("model", *LEGACY, "art"):
+        for key in ("model", *LEGACY_FORMATS, "art"):
             if obj.at(*place[:-1], key, "storageUri") is not None:
                 message = f"is used together with {key}.storageUri; only one of the two is allowed"
                 yield Violation(where=place, message=message)
@@ -62,7 +63,7 @@ def _check_spec(obj: CheckedObject) -> Iterator[Violation]:
 def _check_confidential(obj: CheckedObject) -> Iterator[Violation]:
     for here in obj.predictors:
         predictor = obj.mapping(*here)
-        for key in (key for key in ("model", *LEGACY) if key in predictor):
+        for key in (key for key in ("model", *LEGACY_FORMATS) if key in predictor):
             place = (*here, key, "confidential")
             if obj.at(*place, "enabled") is not True:
                 continue
