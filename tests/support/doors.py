@@ -12,13 +12,18 @@ import pytest
 
 from m2g import kustomize, mlmodel
 from m2g.commands import schemas as verb
+from m2g.commands.validate import ValidateOptions, validate
 from m2g.core import yaml_reader
 from m2g.core.config_types import Protocol
 from m2g.core.errors import InputError, M2gError
 from m2g.core.stamp import check_stamp, stamp, strip_stamp
 from m2g.inference import drop_example, make_request
+from m2g.report import diff, findings
+from m2g.report.findings import render_report
 from m2g.repository import config, layout, records
 from m2g.repository.yaml_edit import Add, Edit, Remove, Set, edit_yaml
+from m2g.review import Review
+from m2g.review.outside import describe_changes
 from m2g.validation.policies import load
 from m2g.validation.schemas import repository_schemas
 
@@ -126,6 +131,30 @@ def _plain(root: Path, content: bytes) -> object:
     return kustomize.read_folder(root, "platform")
 
 
+_WORLD = b"version: 1\nenvironments: {dev: {namespace: models-dev}}\n"
+
+
+def _object(root: Path, content: bytes) -> object:
+    """As a file that is applied; a report in each format shows what is wrong with it, and names no other file."""
+    put(root, layout.CONFIG, _WORLD)
+    for file in ("platform/x.yaml", "fleet/dev/namespace/x.yaml"):
+        put(root, file, content)
+    report = validate(root, ValidateOptions())
+    return [render_report(report, form) for form in findings.FORMATS]
+
+
+def _outside(root: Path, content: bytes) -> object:
+    """As files of both sides of a review."""
+    changed = (layout.CONFIG, "platform/x.yaml", "fleet/dev/x.yaml", "policies/x.yaml")
+    for file in changed:
+        put(root / "new", file, content)
+        put(root / "old", file, _WORLD)
+    made = describe_changes(root / "old", root / "new", dict.fromkeys(changed, False))
+    made += describe_changes(root / "new", root / "old", dict.fromkeys(changed, False))
+    review = Review(against="main", outside=tuple(made))
+    return [diff.render(review, form) for form in diff.FORMATS]
+
+
 def _policy(root: Path, content: bytes) -> object:
     put(root, "policies/x.yaml", content)
     return load.read_policies(root)
@@ -156,6 +185,8 @@ TARGETS: Mapping[str, Target] = {
     "component": _component,
     "resource": _resource,
     "plain": _plain,
+    "object": _object,
+    "outside": _outside,
     "policy": _policy,
     "schema": _schema,
     "crd": _crd,

@@ -23,6 +23,11 @@ SEEDS = {
     "component": "kind: Component\nresources: [../../base, x.yaml]\npatches: [{path: p.yaml, target: {kind: A}}]\n",
     "resource": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: b}\n",
     "plain": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\nkind: List\nitems: []\n",
+    "object": "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: a, namespace: models-dev}\n"
+    "rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]\n---\napiVersion: argoproj.io/v1alpha1\n"
+    "kind: AppProject\nmetadata: {name: a}\nspec: {destinations: [{namespace: models-dev}], sourceRepos: [a],\n"
+    "  namespaceResourceWhitelist: [{group: '', kind: Pod}]}\n",
+    "outside": CONFIG,
     "policy": "policies: [{id: a, expression: 'object.kind == \"A\"', severity: warning}]\noverrides: []\n",
     "schema": '{"x-kinds": {"example.com/v1 Thing": "v1.Thing"}, "$defs": {"v1.Thing": {"type": "object"}}}',
     "crd": CRDS["huge bounds"].decode(),

@@ -11,6 +11,7 @@ from typing import TextIO
 import click
 
 from m2g.core.errors import InputError, OutsideError
+from m2g.core.sanitize import disarm_commands, disarm_inline_commands
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 MODELS = click.option(
@@ -99,7 +100,7 @@ def print_result(text: str) -> None:
 
     Raises OutsideError if stdout cannot be written. A closed pipe (`| head`) is not an error.
     """
-    error = _put(sys.stdout, text)
+    error = _put(sys.stdout, disarm_inline_commands(text))
     if error is not None and not isinstance(error, BrokenPipeError):
         hint = "check where stdout is redirected to"
         raise OutsideError(f"the result cannot be printed: {error.strerror}", hint=hint) from error
@@ -107,7 +108,7 @@ def print_result(text: str) -> None:
 
 def print_message(text: str) -> None:
     """Print a message to stderr. A closed stderr changes nothing."""
-    _put(sys.stderr, text.rstrip("\n") + "\n")
+    _put(sys.stderr, disarm_commands(text.rstrip("\n") + "\n"))
 
 
 def _put(stream: TextIO, text: str) -> OSError | None:

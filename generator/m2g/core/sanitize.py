@@ -10,8 +10,14 @@ _MARKUP = re.compile(r"[\\`*_{}\[\]()<>#|~!@$&:]|\b(?:https?|ftp|www)(?=\.)", re
 """Markup, and prefixes that GitHub turns into links. A prefix before a colon is harmless once the colon is escaped."""
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "@": "&#64;", "#": "&#35;"}
 _TICKS = re.compile("`+")
+_LINE_COMMAND = re.compile(r"(?:^|(?<=\r))(\s*):(?=:)", re.MULTILINE)
+"""`::name::`, a command of GitHub's and Gitea's runner at the start of a line."""
+_INLINE_COMMAND = re.compile(r"##(?=[\w.-]*\[)")
+"""`##[name]` and `##vso[name]`, commands of GitHub's and Azure's runner, and `##teamcity[name]`, anywhere in a line."""
 _INVISIBLE = frozenset("Cc Cf Cs Co Cn Zl Zp".split())
 DEFAULT_LIMIT = 200
+IN_JSON = "#\\u0023"
+"""`##` in a string of JSON, which keeps its value."""
 
 
 def make_visible(text: str, limit: int = DEFAULT_LIMIT) -> str:
@@ -24,6 +30,16 @@ def make_visible(text: str, limit: int = DEFAULT_LIMIT) -> str:
         return text
     shown = "".join(f"\\u{ord(c):04x}" if unicodedata.category(c) in _INVISIBLE else c for c in text[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def disarm_commands(text: str) -> str:
+    """`text` for the log of a CI service, without commands of its runner."""
+    return disarm_inline_commands(_LINE_COMMAND.sub(r"\1: ", text))
+
+
+def disarm_inline_commands(text: str, instead: str = "## ") -> str:
+    """`text` without those commands that a runner finds anywhere in a line. `instead` replaces their `##`."""
+    return _INLINE_COMMAND.sub(lambda _: instead, text)
 
 
 def escape_markdown(text: str, limit: int = DEFAULT_LIMIT) -> str:

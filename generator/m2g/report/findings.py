@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from m2g.core.finding import Checked, Finding, Report, Severity
-from m2g.core.sanitize import make_visible
+from m2g.core.sanitize import disarm_inline_commands, make_visible
 from m2g.report.layout import WIDTH, clip, count, encode_json, format_message, join_lines, wrap
 
 FORMATS = ("text", "json", "github", "gitlab", "sarif", "junit")
@@ -95,7 +95,7 @@ def render_github(findings: Sequence[Finding], checked: Checked = NOTHING) -> st
         ]
         text = _escape_data(" ".join(make_visible(part, _LONG) for part in parts))
         lines.append(f"::{item.severity} {properties}::{text}")
-    return "\n".join([*lines, summarize(findings, checked)]) + "\n"
+    return disarm_inline_commands("\n".join([*lines, summarize(findings, checked)]) + "\n")
 
 
 def summarize(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:

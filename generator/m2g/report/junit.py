@@ -7,7 +7,7 @@ from typing import TypeAlias
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from m2g.core.finding import Finding, Severity
-from m2g.core.sanitize import make_visible
+from m2g.core.sanitize import disarm_inline_commands, make_visible
 from m2g.report.gitlab import DEFAULT_FILE
 from m2g.report.layout import format_message, join_lines
 from m2g.repository import layout
@@ -30,7 +30,7 @@ def render(findings: Sequence[Finding], overlays: Sequence[str], verdict: str) -
         _add_suite(root, owner, suites[owner], verdict if owner == _NOBODY else "")
     indent(root)
     written: bytes = tostring(root, encoding="us-ascii", xml_declaration=True)
-    return f"{written.decode().replace('##[', '#&#35;[')}\n"
+    return disarm_inline_commands(written.decode(), "#&#35;") + "\n"
 
 
 def _suites(findings: Sequence[Finding], overlays: Sequence[str]) -> dict[str, dict[str, list[Finding]]]:

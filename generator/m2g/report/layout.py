@@ -10,23 +10,22 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from m2g.core.finding import Finding
+from m2g.core.sanitize import IN_JSON, disarm_commands, disarm_inline_commands
 
 WIDTH = 80
-_COMMAND = re.compile(r"^(\s*):(?=:)", re.MULTILINE)
 _WHOLE = re.compile(r"https?://")
 """A URL is never split, so that it can be copied from the terminal."""
 
 
 def join_lines(lines: Iterable[str]) -> str:
-    """The lines as one text without commands for GitHub's runner, which looks for `::` and `##[` in every log."""
-    text = "\n".join(lines) + "\n"
-    return _COMMAND.sub(r"\1: ", text).replace("##[", "## [")
+    """The lines as one text for a terminal or a CI log."""
+    return disarm_commands("\n".join(lines) + "\n")
 
 
 def encode_json(data: object) -> str:
-    """JSON in ASCII: control sequences for a terminal or GitHub's runner (escape, bidi, `##[`) become `\\uXXXX`."""
+    """JSON in ASCII: control sequences for a terminal or a runner (escape, bidi, `##[`) become `\\uXXXX`."""
     text = json.dumps(data, indent=2, ensure_ascii=True)
-    return text.replace("\x7f", "\\u007f").replace("##[", "#\\u0023[") + "\n"
+    return disarm_inline_commands(text.replace("\x7f", "\\u007f"), IN_JSON) + "\n"
 
 
 def count(number: object, word: str) -> str:

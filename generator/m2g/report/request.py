@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from m2g.core.results import SampleRequest
-from m2g.core.sanitize import make_visible
+from m2g.core.sanitize import IN_JSON, disarm_inline_commands, make_visible
 from m2g.report.layout import encode_json, join_lines, wrap
 
 _ORIGINS = {"example": "the model's input example", "signature": "generated from the signature", "none": "none"}
@@ -29,7 +29,7 @@ def render_call(made: SampleRequest, form: str) -> str:
 
 def escape_body(text: str) -> str:
     """The body in ASCII; control sequences for a terminal or GitHub's runner become `\\uXXXX`."""
-    return text.replace("\x7f", "\\u007f").replace("##[", "#\\u0023[")
+    return disarm_inline_commands(text.replace("\x7f", "\\u007f"), IN_JSON)
 
 
 def format_note(note: str) -> str:

@@ -23,6 +23,8 @@ from m2g.commands import schemas as verb
 from m2g.commands.validate import ValidateOptions, validate
 from m2g.core.errors import InputError, M2gError, OutsideError
 from m2g.core.finding import Report
+from m2g.repository.edit import edit_file
+from m2g.repository.yaml_edit import Set
 from m2g.validation.schemas import Catalogue, crd, repository_schemas
 from tests.support.machine import seconds
 from tests.support.paths import ROOT
@@ -176,6 +178,8 @@ def with_widget(root: Path, **spec: object) -> Report:
     imported(root, definition())
     (root / "platform").mkdir()
     (root / "platform/widget.yaml").write_text(ryaml.dumps(widget(**spec)))
+    bounds = Set(path=("sync", "bounds", "platform"), value=["Widget.example.com"])
+    edit_file(root, "m2g.yaml", [bounds])
     return validate(root, ValidateOptions())
 
 

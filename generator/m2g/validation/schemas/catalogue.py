@@ -17,6 +17,7 @@ import msgspec
 from m2g.core import resources, schema_errors
 from m2g.core.errors import InputError
 from m2g.core.field_path import FieldPath
+from m2g.core.sanitize import make_visible
 from m2g.core.schema_errors import Violation
 from m2g.validation.schemas import crd_rules
 from m2g.validation.schemas.crd_rules import CelRule
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
 KSERVE_GROUP = "serving.kserve.io"
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
-_GROUP = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+")
+_GROUP = re.compile(r"(?=.{3,200}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+")
+"""An API group that may have a file: a longer name is no file, and asking for it is an error of the system."""
+_MOST = 200
+"""Characters of an API version or kind in a message."""
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,7 +194,7 @@ class Catalogue:
 
     def _unknown(self, api_version: str, kind: str, minor: str) -> Violation:
         wanted, group = f"{api_version} {kind}", api_version.rpartition("/")[0]
-        message = f"m2g has no schema for {wanted}, so its fields were not checked"
+        message = f"m2g has no schema for {make_visible(wanted, _MOST)}, so its fields were not checked"
         for version in self.list_kserve_versions() if group == KSERVE_GROUP else ():
             file = self._file(group, version)
             if file and wanted in file.kinds:
@@ -202,6 +206,7 @@ class Catalogue:
         known = [name for file in files if file for name in file.kinds]
         same = [name for name in known if name.endswith(f" {kind}")]
         same += [f"{other} {kind}" for other in self._kubernetes.list_api_versions(kind)]
+        wanted = wanted[:_MOST]
         near = schema_errors.suggest(wanted, same) or next(iter(same), "") or schema_errors.suggest(wanted, known)
         hint = f"did you mean {near}?" if near else "import the CRD: `m2g schemas import FILE`"
         return Violation(where=("kind",), message=message, hint=hint)

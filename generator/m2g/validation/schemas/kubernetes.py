@@ -83,7 +83,7 @@ class Kubernetes:
         group, _, version = api_version.rpartition("/")
         stem = "-".join(part for part in (kind.lower(), group.partition(".")[0], version) if part)
         path = self._folder / f"{stem}.json"
-        if not re.fullmatch(r"[a-z0-9-]+", stem) or not path.is_file():
+        if not _STEM.fullmatch(stem) or not path.is_file():
             return None
         raw = msgspec.json.decode(path.read_bytes(), type=dict[str, object])
         if _Kind(group, version, kind) not in _kinds(path):
@@ -104,7 +104,7 @@ class Kubernetes:
 
     def list_api_versions(self, kind: str) -> list[str]:
         """The API versions that have this kind, sorted."""
-        if not kind.isalnum():
+        if not _STEM.fullmatch(kind.lower()):
             return []
         files = [self._folder / f"{kind.lower()}.json", *self._folder.glob(f"{kind.lower()}-*.json")]
         kinds = [known for path in files if path.is_file() for known in _kinds(path)]
@@ -160,6 +160,10 @@ class Kubernetes:
         found = _REF.fullmatch(reference)
         name = found[1] if found else reference
         return f"#/$defs/{_COMMON.get(name) or _SHORT.sub('', name)}"
+
+
+_STEM = re.compile(r"[a-z0-9-]{1,200}")
+"""The name of a file without its suffix: a longer name is no file, and asking for it is an error of the system."""
 
 
 class _Kind(msgspec.Struct, frozen=True):
