@@ -145,6 +145,15 @@ def test_a_patch_gives_a_pod_no_power(root: Path, patch: str) -> None:
     assert [item.file for item in found] == [_CUSTOM]
 
 
+@pytest.mark.parametrize("uri", ["s3://elsewhere/x/", "s3://mlflow-2/x/", "s3://mlflow/../x/"])
+def test_a_patch_reads_no_other_storage(root: Path, uri: str) -> None:
+    patch = f"{{op: replace, path: /spec/predictor/model/storageUri, value: '{uri}'}}"
+    write(root, {_CUSTOM: f"{_COMPONENT}patches:\n- target: {{kind: InferenceService}}\n  patch: |-\n    - {patch}\n"})
+    run(root, FakeRegistry(), RenderOptions(locked=True))
+    found = [item for item in errors(check(root)) if item.rule == "outside-bounds"]
+    assert [(item.file, item.path) for item in found] == [(_CUSTOM, "spec.predictor.model.storageUri")]
+
+
 def test_a_change_cannot_use_the_bounds_that_it_widens(root: Path) -> None:
     policy = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: x}\nspec: {podSelector: {}}\n"
     git(root, "checkout", "-q", "-b", "change")

@@ -49,7 +49,7 @@ def to_cluster_uri(artifact_uri: str, rewrites: Sequence[Rewrite], allow: Sequen
         message = f"a cluster cannot read {artifact_uri!r}: {_REFUSALS[scheme]}"
         raise InputError(message, hint=_REWRITE.format(prefix))
     uri = _check_scheme(uri, scheme)
-    if allow and not any(_is_under(uri, prefix) for prefix in allow):
+    if not is_allowed(uri, allow):
         raise InputError(
             f"{uri!r} is outside of the storage that this environment allows",
             hint=f"add its prefix to storage.allow in m2g.yaml, such as {uri.rpartition('/')[0]}/ (now: "
@@ -75,6 +75,11 @@ def _rewrite(uri: str, rewrites: Sequence[Rewrite]) -> str:
         if _is_under(uri, prefix):
             return f"{rewrite.to.rstrip('/')}/{uri[len(prefix) :].lstrip('/')}"
     return uri
+
+
+def is_allowed(uri: str, allow: Sequence[str]) -> bool:
+    """Whether a storage URI is inside one of the prefixes; every URI is if there are none."""
+    return not allow or (".." not in uri.split("/") and any(_is_under(uri, prefix) for prefix in allow))
 
 
 def _is_under(uri: str, prefix: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from m2g.core.config_types import Bounds, Config
 from m2g.core.manifest import Manifest, get_at, name_kind
@@ -12,6 +12,8 @@ from m2g.core.sanitize import make_visible
 from m2g.core.schema_errors import Violation
 from m2g.repository import layout
 from m2g.serving import backends
+from m2g.serving.storage_uri import is_allowed
+from m2g.validation.rules.containers import texts as list_texts
 
 _NAMESPACE_KINDS = frozenset({"Namespace", "ServiceAccount"})
 """What fleet/<environment>/namespace/ contains in the scaffold."""
@@ -78,6 +80,8 @@ def _check(config: Config, file: str, item: Manifest, environment: str) -> Itera
     namespaces = {place.namespace} if place is not None else set[str]()
     if top == layout.MODELS:
         yield from _check_kind(item, list_allowed_kinds(bounds), "kinds", bounds.kinds)
+        if place is not None:
+            yield from _check_storage(item, place.storage.allow or config.storage.allow)
     elif top == layout.FLEET:
         yield from _check_kind(item, _NAMESPACE_KINDS | set(bounds.kinds), "kinds", bounds.kinds)
     else:
@@ -114,6 +118,17 @@ def _check_namespace(item: Manifest, namespaces: Collection[str], bounds: Bounds
         hint=f"use {' or '.join(sorted(namespaces)) or 'the namespace of an environment'}, "
         f"or write to {layout.CONFIG}: sync: {{bounds: {{namespaces: [{everything}]}}}}",
     )
+
+
+def _check_storage(item: Manifest, allow: Sequence[str]) -> Iterator[Violation]:
+    """`storage.allow` holds for what is built, too: a component can replace the URI that m2g wrote."""
+    for where, text in list_texts(item):
+        if where[-1:] in (("storageUri",), ("uri",)) and not is_allowed(text, allow):
+            yield Violation(
+                where=where,
+                message=f"is {make_visible(text, _SHOWN)}, which is outside of the storage that m2g.yaml allows",
+                hint=f"remove the patch that sets it, or add the prefix to storage.allow in {layout.CONFIG}",
+            )
 
 
 def _check_pods(item: Manifest) -> Iterator[Violation]:
