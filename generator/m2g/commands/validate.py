@@ -19,7 +19,7 @@ from m2g.repository import fingerprint, layout, ownership, runtimes
 from m2g.repository.known_folders import KnownFolders
 from m2g.repository.layout import Key
 from m2g.repository.state import Scope, refuse_unknown
-from m2g.validation import cel_checks
+from m2g.validation import cel_checks, secrets
 from m2g.validation.attribution import Attribution
 from m2g.validation.base import Against, BaseState, read_base
 from m2g.validation.bounds import BoundsInForce
@@ -77,6 +77,7 @@ def validate(
         results = _check_overlays(inputs, fleet, scope, cache, progress)
         results |= _check_platform_files(inputs, fleet.platform_files.files)
         findings += (*invalid_runtimes, *fleet.platform_files.findings, *schemas.findings, *policies.findings)
+        findings += secrets.find_elsewhere(root, config)
         findings += (*write.find_unfinished(root), *ownership.find_symlinked_folders(root))
         findings += _find_unused_overrides(policies, scope, results)
         if config is not None:

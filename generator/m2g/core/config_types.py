@@ -314,6 +314,22 @@ class Requests(Value, frozen=True, kw_only=True):
     committed in the release record. `generated` takes made-up values that fit the signature."""
 
 
+class PublicText(Value, frozen=True, kw_only=True):
+    """A text that looks like a secret and is none."""
+
+    text: Text
+    """The text itself, or a longer one that contains it."""
+    reason: Text
+    """Why it is no secret, for the next person."""
+
+
+class Secrets(Value, frozen=True, kw_only=True):
+    """How `m2g validate` looks for passwords, keys and tokens in this repository."""
+
+    allow: tuple[PublicText, ...] = ()
+    """False alarms."""
+
+
 class Config(Value, frozen=True, kw_only=True):
     """m2g.yaml."""
 
@@ -332,6 +348,7 @@ class Config(Value, frozen=True, kw_only=True):
     external: External = External()
     images: Images = Images()
     requests: Requests = Requests()
+    secrets: Secrets = Secrets()
     sync: Sync = Sync()
 
 

@@ -29,7 +29,7 @@ from m2g.repository.records import find_misplaced
 from m2g.repository.state import Repository
 from m2g.repository.unused_files import find_unused
 from m2g.resolution.targets import find_stale_pins
-from m2g.validation import unknown_files
+from m2g.validation import secrets, unknown_files
 
 
 class ModelResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +137,7 @@ def check_model(inputs: ModelInputs, folder: ModelFolder, known_folders: KnownFo
     overlays = _list_overlays(folder)
     findings += () if up_to_date else ownership.check_ownership(root, folder)
     findings += unknown_files.find_in_model(folder)
+    findings += secrets.find_in_model(root, folder, model.intent, inputs.config)
     findings += _find_unpaired(folder, set(records), set(overlays))
     return ModelResult(
         slug=slug,

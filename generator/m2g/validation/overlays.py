@@ -24,6 +24,7 @@ from m2g.validation.bounds import BoundsInForce
 from m2g.validation.cel_checks import BuiltOverlay, CelResult, Policies
 from m2g.validation.external_files import ExternalFiles
 from m2g.validation.schemas import Catalogue
+from m2g.validation.secrets import list_public
 
 _WAITING = 10 * kustomize.BATCH_SIZE
 """Overlays whose objects are kept in memory until CEL is evaluated for all of them."""
@@ -226,6 +227,7 @@ def _check_object(inputs: CheckInputs, overlay: BuiltOverlay, item: Manifest) ->
         release=release,
         verdict=backend.verdict(item, built.objects, release, overlay.kserve, inputs.runtimes) if backend else None,
         external=External() if inputs.config is None else inputs.config.external,
+        public=list_public(inputs.config),
         before=inputs.base.find_object(environment, item),
         substituted=inputs.substituted,
     )
@@ -262,7 +264,7 @@ def _check_kustomization(
 def check_raw_file(inputs: CheckInputs, file: kustomize.RawFile, kserve: KserveVersion) -> Iterator[Finding]:
     """Check the objects of a file of the repository that is applied without kustomize."""
     knative = inputs.get_kserve(layout.find_environment(file.file)).knative
-    yield from check_stream(inputs.catalogue, file, kserve, knative)
+    yield from check_stream(inputs.catalogue, file, kserve, knative, public=list_public(inputs.config))
     if layout.is_owned(file.file):  # the records decide what m2g's files say
         return
     changed, environment = file.file in inputs.base.changed, layout.find_environment(file.file)
@@ -277,6 +279,8 @@ def check_stream(
     file: kustomize.RawFile,
     kserve: KserveVersion,
     knative: Knative | None = None,
+    *,
+    public: tuple[str, ...] = (),
 ) -> Iterator[Finding]:
     """Check the objects of a file or stream, on a cluster with this KServe version.
 
@@ -291,7 +295,11 @@ def check_stream(
             yield Finding(rule="schema", file=file.file, line=file.find_line(index, ()), message=message)
             continue
         obj = rules.CheckedObject(
-            manifest=item, kserve=kserve, knative=knative or Knative(), of_repository=knative is not None
+            manifest=item,
+            kserve=kserve,
+            knative=knative or Knative(),
+            of_repository=knative is not None,
+            public=public,
         )
         found = (*_check_schema(_complete(file, item), catalogue, kserve), *rules.check(obj))
         yield from _locate_in_file(file, index, found)

@@ -31,7 +31,8 @@ class CheckedObject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     `overlay` is everything that the overlay builds to; None if it does not build. `before` is the same object at the
     merge base; None if there is none. `substituted` says that Flux replaces `${…}` in the objects of this repository.
-    `verdict` says whether the runtime can load the model; None if the object uses no runtime. `of_repository`: it is in
+    `verdict` says whether the runtime can load the model; None if the object uses no runtime. `public` are texts that
+    m2g.yaml declares to be no secrets. `of_repository`: it is in
     a repository of m2g, where what a cluster's configuration could decide must be said.
     """
 
@@ -45,6 +46,7 @@ class CheckedObject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     substituted: bool = False
     verdict: Verdict | None = None
     of_repository: bool = True
+    public: tuple[str, ...] = ()
 
     def at(self, *place: str | int) -> object:
         """The value at a place in the object; None if there is none."""
