@@ -63,6 +63,12 @@ apiserver: $(READY) $(KUSTOMIZE) ## our schemas against a real Kubernetes API se
 	@PYTHON="$(PYTHON)" tests/tools/apiserver/build "$(CURDIR)/.tools"
 	$(PYTEST) -m apiserver tests/apiserver $(ARGS)
 
+.PHONY: cluster
+cluster: $(READY) $(KUSTOMIZE) ## what real Argo CD, Flux and Gitea do with a scaffold; builds them once (half an hour)
+	@PYTHON="$(PYTHON)" tests/tools/apiserver/build "$(CURDIR)/.tools"
+	@PYTHON="$(PYTHON)" tests/tools/cluster/build "$(CURDIR)/.tools"
+	$(IN_VENV) .venv/bin/python -m pytest -m cluster tests/cluster $(ARGS)
+
 .PHONY: golden
 golden: $(READY) $(KUSTOMIZE) ## rewrite the golden directories; read the diff before you commit it
 	$(PYTEST) --update-golden -k golden $(ARGS)

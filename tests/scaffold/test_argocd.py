@@ -1,6 +1,7 @@
 """Argo CD: which Applications a scaffolded ApplicationSet makes of a rendered fleet, and what its project allows.
 
 The evaluator knows what we use of it: a matrix of git files and clusters, and `{{ .field }}`; it refuses all else.
+tests/cluster asks the real Argo CD.
 """
 
 from __future__ import annotations
@@ -45,14 +46,15 @@ def applications(root: Path, environment: str) -> dict[str, dict[str, object]]:
 
 
 def matrix(root: Path, files: object, clusters: object) -> Iterator[dict[str, object]]:
-    (pattern,) = sequence(files, "git", "files")
+    pattern, deeper = sequence(files, "git", "files")
+    assert deeper == {"path": str(at(pattern, "path")).replace("*", "*/*"), "exclude": True}
     selector = mapping(clusters, "clusters", "selector", "matchLabels")
     for path in sorted(root.glob(str(at(pattern, "path")))):
         content = json.loads(path.read_text())
         assert not _RESERVED & set(content)
         folder = path.parent.relative_to(root).as_posix()
         for name, server, environment in CLUSTERS:
-            if selector == {"m2g.dev/environment": environment}:
+            if selector == {f"environment.m2g.dev/{environment}": "true"}:
                 yield content | {
                     "path": {"path": folder, "basename": path.parent.name, "filename": path.name},
                     "name": name,
@@ -135,6 +137,7 @@ def test_no_fleet_is_deleted_by_accident(root: Path, environment: str) -> None:
     assert at(appset, "spec", "syncPolicy") == {
         "applicationsSync": "create-update", "preserveResourcesOnDeletion": True,
     }  # fmt: skip
+    assert at(appset, "metadata", "finalizers") == ["resources-finalizer.argocd.argoproj.io"], "or garbage collection"
     template = mapping(appset, "spec", "template")
     assert "finalizers" not in mapping(template, "metadata")
     automated = mapping(template, "spec", "syncPolicy", "automated")

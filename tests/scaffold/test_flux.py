@@ -1,11 +1,12 @@
 """Flux: which Kustomizations a scaffolded environment makes of a rendered fleet, and what the cluster then gets.
 
 What Flux does is done here by the real kustomize: a folder without kustomization.yaml is taken as one that lists all
-YAML files in it.
+YAML files in it, and the patches of the Kustomization are appended. tests/cluster asks the real Flux.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,8 @@ def reconcile(root: Path, kustomize: Path, kustomization: object) -> list[object
     made = not listed.exists()
     if made:
         names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.y*ml"))
-        listed.write_text("resources:\n" + "".join(f"- {name}\n" for name in names))
+        content = {"resources": names, "patches": mapping(kustomization, "spec").get("patches", [])}
+        listed.write_text(json.dumps(content))
     done = program([kustomize, "build", folder], root)
     if made:
         listed.unlink()
@@ -39,10 +41,8 @@ def by_kind(objects: list[object], kind: str) -> dict[str, object]:
 
 
 def parent(root: Path, environment: str) -> object:
-    source, (kustomization,) = (
-        documents(root / "platform/flux/_source.yaml"),
-        documents(root / f"platform/flux/{environment}.yaml"),
-    )
+    source = documents(root / "platform/flux/_source.yaml")
+    kustomization = documents(root / f"platform/flux/{environment}.yaml")[0]
     assert at(kustomization, "spec", "sourceRef", "name") == at(source[0], "metadata", "name")
     return kustomization
 
@@ -110,9 +110,28 @@ def test_no_fleet_is_deleted_by_accident(root: Path, kustomize: Path) -> None:
 
 
 def test_no_model_can_take_the_name_of_a_parent(root: Path) -> None:
-    """`<slug>-<environment>` has no dot."""
+    """A model's Kustomization is `<slug>.<environment>`."""
     names = [str(at(parent(root, environment), "metadata", "name")) for environment in ("dev", "staging", "prod")]
     assert names == ["fleet-dev", "fleet-staging", "fleet-prod"]
+
+
+def test_a_kustomization_of_somebodys_gets_no_rights(root: Path, kustomize: Path) -> None:
+    """Whatever its file says, it runs as the models' account, from this repository, in this cluster."""
+    text = (root / "fleet/dev/wine.yaml").read_text()
+    more = (
+        "  kubeConfig: {secretRef: {name: prod}}\n  postBuild: {substituteFrom: [{kind: Secret, name: deploy-key}]}\n"
+    )
+    text = text.replace("name: wine.dev", "name: zz").replace(
+        "name: models\n", "name: other\n    namespace: elsewhere\n"
+    )
+    (root / "fleet/dev/zz.yaml").write_text(f"{text}{more}  serviceAccountName: flux-admin\n")
+    children = by_kind(reconcile(root, kustomize, parent(root, "dev")), "Kustomization")
+    assert sorted(children) == ["fraud-detection.dev", "wine.dev", "zz"]
+    for child in children.values():
+        spec = mapping(child, "spec")
+        assert spec["serviceAccountName"] == "fleet-dev-models"
+        assert spec["sourceRef"] == {"kind": "GitRepository", "name": "models"}
+        assert not {"kubeConfig", "postBuild", "decryption"} & set(spec)
 
 
 def test_the_source_has_what_the_overlays_need(root: Path) -> None:

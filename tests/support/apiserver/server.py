@@ -25,10 +25,13 @@ from tests.support.paths import ROOT
 
 ASSETS = ROOT / ".tools/apiserver"
 _KEEP = Path(__file__).with_name("keep.py")
+CERTIFICATE = "certificates/apiserver.crt"
 _ATTEMPTS = 3
 _SECONDS = 90
 _NOT_HERE = "NamespaceLifecycle,ServiceAccount"
 """Admission that asks for objects which a dry run never makes: the namespace, its default service account."""
+_ALONE = (f"--disable-admission-plugins={_NOT_HERE}", "--authorization-mode=AlwaysAllow")
+_IN_A_CLUSTER = ("--disable-admission-plugins=ServiceAccount", "--authorization-mode=RBAC")
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _REFUSALS = ("failed to create typed patch object", "failed to convert new object")
 """What server-side apply says to a wrong type, with code 500."""
@@ -49,15 +52,16 @@ class Answer(NamedTuple):
 class ApiServer:
     """A running server, with all that it writes in `folder`. Nothing is stored but what `create` makes."""
 
-    def __init__(self, client: httpx.Client, folder: Path) -> None:
-        self._client = client
+    def __init__(self, client: httpx.Client, folder: Path, token: str) -> None:
+        self.client = client
         self.address = str(client.base_url)
         self.folder = folder
+        self.token = token
         self._resources: dict[str, dict[str, tuple[str, bool]]] = {}
 
     def version(self) -> str:
         """The minor version, such as `1.36`."""
-        found = self._client.get("/version").raise_for_status().json()
+        found = self.client.get("/version").raise_for_status().json()
         return f"{found['major']}.{found['minor'].rstrip('+')}"
 
     def check(self, manifest: Mapping[str, Any]) -> Answer:
@@ -74,14 +78,14 @@ class ApiServer:
         parameters = {"dryRun": "All", "fieldValidation": "Strict", "fieldManager": "m2g"}
         if isinstance(named.get("name"), str) and named["name"]:
             parameters["force"] = "true"
-            response = self._client.patch(
+            response = self.client.patch(
                 f"{path}/{quote(named['name'], safe='')}",
                 params=parameters,
                 content=json.dumps(manifest, ensure_ascii=False).encode(),  # read as YAML, which has no surrogates
                 headers={"Content-Type": "application/apply-patch+yaml"},
             )
         else:
-            response = self._client.post(path, params=parameters, json=manifest)
+            response = self.client.post(path, params=parameters, json=manifest)
         message = "" if response.is_success else _message(response)
         if response.status_code >= 500 and not message.startswith(_REFUSALS):
             raise AssertionError(f"{response.status_code} for {json.dumps(manifest)}: {response.text}")
@@ -91,7 +95,7 @@ class ApiServer:
         """Make CRDs for good, and wait until they are served. Raises AssertionError with the server's words."""
         wanted: dict[str, set[str]] = defaultdict(set)
         for definition in definitions:
-            response = self._client.post(_DEFINITIONS, params={"fieldValidation": "Strict"}, json=definition)
+            response = self.client.post(_DEFINITIONS, params={"fieldValidation": "Strict"}, json=definition)
             assert response.is_success, _message(response)
             spec = definition["spec"]
             for version in spec["versions"]:
@@ -100,7 +104,7 @@ class ApiServer:
 
     def _served(self, api_version: str) -> dict[str, tuple[str, bool]]:
         """Kind → (resource, whether it is in a namespace)."""
-        response = self._client.get(_root(api_version))
+        response = self.client.get(_root(api_version))
         if response.status_code == 404:
             return {}
         resources = response.raise_for_status().json()["resources"]
@@ -122,12 +126,15 @@ def until(true: Callable[[], bool], what: str, patience: float = 30) -> None:
 
 
 @contextlib.contextmanager
-def serve() -> Iterator[ApiServer]:
-    """Start etcd and kube-apiserver; whatever happens, both and their folder are gone afterwards."""
+def serve(*, cluster: bool = False) -> Iterator[ApiServer]:
+    """Start etcd and kube-apiserver; whatever happens, both and their folder are gone afterwards.
+
+    `cluster`: with RBAC, and a namespace must exist.
+    """
     for attempt in range(_ATTEMPTS):  # between choosing a free port and listening to it, somebody may take it
         with contextlib.ExitStack() as stack:
             try:
-                server = stack.enter_context(_started())
+                server = stack.enter_context(_started(_IN_A_CLUSTER if cluster else _ALONE))
             except NotReady:
                 if attempt == _ATTEMPTS - 1:
                     raise
@@ -137,13 +144,13 @@ def serve() -> Iterator[ApiServer]:
 
 
 @contextlib.contextmanager
-def _started() -> Iterator[ApiServer]:
+def _started(flags: Sequence[str]) -> Iterator[ApiServer]:
     folder = Path(tempfile.mkdtemp(prefix="m2g-apiserver-"))
     token = secrets.token_urlsafe()
     (folder / "tokens.csv").write_text(f"{token},tester,1,system:masters\n")
     (folder / "tokens.csv").chmod(0o600)
-    port, store = _free_port(), _free_port()
-    commands = {"etcd": _etcd(folder, store), "kube-apiserver": _kube_apiserver(folder, port, store)}
+    port, store = free_port(), free_port()
+    commands = {"etcd": _etcd(folder, store), "kube-apiserver": [*_kube_apiserver(folder, port, store), *flags]}
     keeper = subprocess.Popen(
         [sys.executable, _KEEP, folder, *(f"{name}={json.dumps(command)}" for name, command in commands.items())],
         stdin=subprocess.PIPE,
@@ -151,7 +158,7 @@ def _started() -> Iterator[ApiServer]:
     )
     try:
         with _client(folder, token, port) as client:
-            yield ApiServer(client, folder)
+            yield ApiServer(client, folder, token)
     finally:
         assert keeper.stdin is not None
         keeper.stdin.close()
@@ -160,7 +167,7 @@ def _started() -> Iterator[ApiServer]:
 
 @contextlib.contextmanager
 def _client(folder: Path, token: str, port: int) -> Iterator[httpx.Client]:
-    certificate = folder / "certificates/apiserver.crt"
+    certificate = folder / CERTIFICATE
     try:
         until(lambda: _alive(folder) and certificate.is_file(), "the server's certificate", _SECONDS)
         trusted = ssl.create_default_context(cafile=str(certificate))
@@ -219,15 +226,14 @@ def _kube_apiserver(folder: Path, port: int, store: int) -> list[str]:
         f"--service-account-signing-key-file={certificates / 'apiserver.key'}",
         f"--token-auth-file={folder / 'tokens.csv'}",
         "--anonymous-auth=false",
-        "--authorization-mode=AlwaysAllow",
-        f"--disable-admission-plugins={_NOT_HERE}",
         "--service-cluster-ip-range=10.0.0.0/24",
         "--enable-priority-and-fairness=false",
         "--profiling=false",
     ]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
 
