@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
+from tests.support.cluster import outcome
 from tests.support.cluster.forge import Forge, gitea
-from tests.support.cluster.kubernetes import Cluster, control_plane
-from tests.support.cluster.programs import ASSETS, LOGS
+from tests.support.cluster.programs import ASSETS
+
+ENGINES = {"flux": "Flux", "argocd": "Argo CD", "both": "both"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,11 +44,23 @@ def forge() -> Iterator[Forge]:
         yield found
 
 
+class Note(Protocol):
+    """Keep what a scenario found, with figures by name."""
+
+    def __call__(self, scenario: str, result: str = "as promised", **figures: float | str) -> None: ...
+
+
 @pytest.fixture
-def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """A cluster of the test's own. The logs of its programs are kept, unless the test passes."""
-    shutil.rmtree(LOGS, ignore_errors=True)
-    with control_plane() as found:
-        yield found
-    if request.session.testsfailed:
-        shutil.copytree(LOGS, LOGS.with_name(f"{LOGS.name}-{request.node.name}"), dirs_exist_ok=True)
+def note(request: pytest.FixtureRequest) -> Note:
+    """Write the record of this test."""
+    module, name = request.node.path.stem.removeprefix("test_"), request.node.name
+
+    def keep(scenario: str, result: str = "as promised", **figures: float | str) -> None:
+        texts = {
+            key.replace("_", " "): f"{value:.1f}" if isinstance(value, float) else str(value)
+            for key, value in figures.items()
+        }
+        record = outcome.Record(scenario=scenario, engine=ENGINES[module], result=result, figures=texts)
+        outcome.write(f"{module}-{name}", record)
+
+    return keep

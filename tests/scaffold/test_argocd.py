@@ -105,13 +105,25 @@ def test_an_application_says_where_from_and_where_to(root: Path) -> None:
     assert paths == ["/models/wine/overlays/prod", "/models/wine/base"]
 
 
-def test_an_application_with_a_component_is_refreshed_by_every_change(root: Path) -> None:
+@pytest.mark.parametrize(
+    ("reference", "paths"),
+    [
+        ("../common", "/models/wine/overlays/prod;/models/wine/base;/models/wine/custom"),
+        ("../../../../shared", "/"),
+    ],
+)
+def test_an_application_with_a_component_is_refreshed_by_what_it_refers_to(
+    root: Path, reference: str, paths: str
+) -> None:
+    head = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
     component = root / "models/wine/custom/prod/kustomization.yaml"
-    component.parent.mkdir(parents=True)
-    component.write_text("apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n")
+    referred = component.parent / reference / "kustomization.yaml"
+    for path, text in ((component, f"{head}components: [{reference}]\n"), (referred, head)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
     fleet(root)
     annotations = mapping(applications(root, "prod")["wine.prod.prod-b"], "metadata", "annotations")
-    assert annotations["argocd.argoproj.io/manifest-generate-paths"] == "/", "it may refer to any place"
+    assert annotations["argocd.argoproj.io/manifest-generate-paths"] == paths
 
 
 def test_applications_are_what_argo_cd_accepts(root: Path) -> None:

@@ -132,7 +132,8 @@ def _make_deployment(repository: Repository, slug: str, release: Release) -> tup
     if findings:
         return None, findings
     custom = (slug, release.environment) in repository.components
-    return Deployment(release=release, serving=serving, choice=choice, custom=custom), []
+    outward = custom and slug in repository.outward
+    return Deployment(release=release, serving=serving, choice=choice, custom=custom, outward=outward), []
 
 
 def _attribute(findings: Iterable[Finding], release: Release) -> list[Finding]:

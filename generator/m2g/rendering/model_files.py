@@ -26,12 +26,17 @@ from m2g.serving.spec import Serving, ServingChoice
 
 
 class Deployment(Value, frozen=True, kw_only=True):
-    """One model in one environment. `custom` tells that people wrote a Kustomize component for it."""
+    """One model in one environment.
+
+    `custom` tells that people wrote a Kustomize component for it, and `outward` that it refers to files outside of the
+    model's folder.
+    """
 
     release: Release
     serving: Serving
     choice: ServingChoice
     custom: bool = False
+    outward: bool = False
 
 
 class ModelInput(Value, frozen=True, kw_only=True):
@@ -148,12 +153,20 @@ def _render_environment(
     for name, content in overlay.items():
         files |= _yaml(f"{folder}/{name}", content)
     if config.sync.argocd is not msgspec.UNSET:
-        app = argocd.render_app(model.slug, environment, namespace, deployment.custom)
+        app = argocd.render_app(model.slug, environment, namespace, _source_paths(model.slug, deployment))
         files |= _json(f"{folder}/app.json", app)
     if config.sync.flux is not msgspec.UNSET:
-        child = flux.render_kustomization(model.slug, environment, settings, config.sync.flux, serving)
+        child = flux.render_kustomization(model.slug, deployment.release, settings, config.sync.flux, serving)
         files |= _yaml(layout.flux_file(model.slug, environment), child)
     return files
+
+
+def _source_paths(slug: str, deployment: Deployment) -> list[str]:
+    """What the overlay is built from; the empty path is the whole repository."""
+    if deployment.outward:
+        return [""]
+    paths = [layout.overlay(slug, deployment.release.environment), layout.base(slug)]
+    return [*paths, layout.custom(slug)] if deployment.custom else paths
 
 
 def _served_model(environment: str, deployment: Deployment, *, flux: bool) -> ServedModel:

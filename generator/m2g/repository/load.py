@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.interning import Interner
 from m2g.core.model import Release
+from m2g.kustomize.graph import FILE_NAMES
+from m2g.kustomize.references import read_paths
 from m2g.repository import config as configuration
 from m2g.repository import layout, model_folder, ownership, runtimes
 from m2g.repository.known_folders import KnownFolders
@@ -34,11 +37,15 @@ class LoadedRepository(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """One model's release records by environment, its model.yaml and components, and their findings."""
+    """One model's release records by environment, its model.yaml and components, and their findings.
+
+    `outward` tells that a component refers to a file outside of the model's folder.
+    """
 
     records: dict[str, Release]
     intent: ModelIntent | None
     components: frozenset[Key]
+    outward: bool
     findings: list[Finding]
 
 
@@ -48,7 +55,26 @@ def read_model(root: Path, folder: ModelFolder, known: KnownFolders, *, up_to_da
     intent, new_findings = known.read_intent(root, folder)
     paths = (*folder.files, *folder.special_files)
     components = frozenset(key for path in paths if (key := layout.parse_component_path(path)) is not None)
-    return LoadedModel(records=records, intent=intent, components=components, findings=[*findings, *new_findings])
+    return LoadedModel(
+        records=records,
+        intent=intent,
+        components=components,
+        outward=bool(components) and _refers_outward(folder),
+        findings=[*findings, *new_findings],
+    )
+
+
+def _refers_outward(folder: ModelFolder) -> bool:
+    here, custom = layout.model(folder.slug), f"{layout.custom(folder.slug)}/"
+    if any(path.startswith(custom) for path in folder.special_files):
+        return True
+    for path, content in folder.files.items():
+        if path.startswith(custom) and posixpath.basename(path) in FILE_NAMES:
+            base = posixpath.dirname(path)
+            for reference in read_paths(content, path):
+                if not posixpath.normpath(posixpath.join(base, reference)).startswith(f"{here}/"):
+                    return True
+    return False
 
 
 def _read(root: Path, config: Config, known: KnownFolders) -> LoadedRepository:
@@ -56,6 +82,7 @@ def _read(root: Path, config: Config, known: KnownFolders) -> LoadedRepository:
     records: dict[Key, Release] = {}
     intents: dict[str, ModelIntent] = {}
     components: set[Key] = set()
+    outward: set[str] = set()
     slugs: set[str] = set()
     up_to_date: set[str] = set()
     digests: dict[str, bytes] = {}
@@ -70,6 +97,8 @@ def _read(root: Path, config: Config, known: KnownFolders) -> LoadedRepository:
         if model.intent is not None:
             intents[folder.slug] = model.intent
         components |= model.components
+        if model.outward:
+            outward.add(folder.slug)
         slugs.add(folder.slug)
         if is_known:
             up_to_date.add(folder.slug)
@@ -81,6 +110,7 @@ def _read(root: Path, config: Config, known: KnownFolders) -> LoadedRepository:
         records=records,
         intents=intents,
         components=frozenset(components),
+        outward=frozenset(outward),
         runtimes=described,
         root=root,
         slugs=frozenset(slugs),

@@ -24,6 +24,8 @@ class Repository(Value, frozen=True, kw_only=True):
     records: dict[Key, Release]
     intents: dict[str, ModelIntent]
     components: frozenset[Key]
+    outward: frozenset[str] = frozenset()
+    """The slugs of models whose components refer to files outside of the model's folder."""
     runtimes: tuple[Runtime, ...] = ()
     """Described runtimes. The repository's own come first."""
     slugs: frozenset[str] = frozenset()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from m2g.compat.runtime import Runtime
@@ -183,6 +184,19 @@ def _health(slug: str, namespace: str, serving: Serving) -> tuple[Mapping[str, s
     return ({**child, "name": f"{slug}-predictor", "namespace": namespace},)
 
 
+def _health_expressions(serving: Serving, version: str) -> tuple[Mapping[str, str], ...]:
+    """KServe copies the annotations of an InferenceService to the pod template. They tell the version of the pods."""
+    served = 'spec.template.metadata.?annotations[?"m2g.dev/model-version"].orValue("")'
+    older = {"inProgress": f"{served} != {json.dumps(version)}"}
+    if serving.knative:
+        ready = 'status.?conditions.orValue([]).exists(c, c.type == "Ready" && c.status == "True")'
+        return ({"apiVersion": "serving.knative.dev/v1", "kind": "Service", **older, "current": ready},)
+    late = 'status.?conditions.orValue([]).exists(c, c.type == "Progressing" && c.status == "False")'
+    counted = ("updatedReplicas", "availableReplicas", "replicas")
+    whole = " && ".join(f"status.?{name}.orValue(0) == spec.replicas" for name in counted)
+    return ({"apiVersion": "apps/v1", "kind": "Deployment", **older, "failed": late, "current": whole},)
+
+
 KSERVE = Backend(
     name="kserve",
     main=Kind(group=_GROUP, kind="InferenceService"),
@@ -202,6 +216,7 @@ KSERVE = Backend(
     verdict=gate.check_object,
     refused_update=_refused_update,
     health=_health,
+    health_expressions=_health_expressions,
     argocd_health=_HEALTH,
     ingress=curl.format_ingress_call,
     port_forward=curl.format_port_forward_call,

@@ -131,6 +131,7 @@ def check_model(inputs: ModelInputs, folder: ModelFolder, known_folders: KnownFo
             records=keyed,
             intents=intents,
             components=model.components,
+            outward=frozenset({folder.slug}) if model.outward else frozenset(),
             runtimes=inputs.runtimes,
         )
         findings += _check_config(root, repository, folder, up_to_date=up_to_date)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tests.support.cluster.kubernetes import Cluster
+from tests.support.cluster.kubernetes import Cluster, wait
 from tests.support.cluster.programs import address, folder, program, running
 
 _KUSTOMIZATIONS = "/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/flux-system/kustomizations"
@@ -50,12 +50,15 @@ class Flux:
         self._wake("gitrepository", "models")
 
     def reconcile(self, name: str) -> None:
-        """Do not wait for a Kustomization's interval."""
-        self._wake("kustomization", name)
+        """Do not wait for a Kustomization's interval, but until it is done."""
+        now = self._wake("kustomization", name)
+        wait(lambda: self.status(name).get("lastHandledReconcileAt") == now, f"{name} to be reconciled", 120)
 
-    def _wake(self, kind: str, name: str) -> None:
-        now = f"reconcile.fluxcd.io/requestedAt={time.time()}"
-        self.cluster.kubectl("-n", "flux-system", "annotate", "--overwrite", kind, name, now)
+    def _wake(self, kind: str, name: str) -> str:
+        now = str(time.time())
+        annotation = f"reconcile.fluxcd.io/requestedAt={now}"
+        self.cluster.kubectl("-n", "flux-system", "annotate", "--overwrite", kind, name, annotation)
+        return now
 
 
 @contextlib.contextmanager

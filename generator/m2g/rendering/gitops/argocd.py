@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from m2g.repository import layout
 
 
-def render_app(slug: str, environment: str, namespace: str, custom: bool) -> dict[str, str]:
-    """The parameters of one Application. `paths` is for argocd.argoproj.io/manifest-generate-paths.
+def render_app(slug: str, environment: str, namespace: str, paths: Sequence[str]) -> dict[str, str]:
+    """The parameters of one Application. `paths` are all that it is built from, relative to the repository's root. They
+    are for argocd.argoproj.io/manifest-generate-paths.
 
     None of the keys is one that generators set themselves (`name`, `server`, `path`, `metadata`, `values`).
     """
-    overlay = layout.overlay(slug, environment)
-    # A component of people may refer to any file of the repository, so every change may affect it.
-    paths = ["/"] if custom else [f"/{overlay}", f"/{layout.base(slug)}"]
     return {
         "slug": slug,
         "environment": environment,
         "namespace": namespace,
-        "overlay": overlay,
-        "paths": ";".join(paths),
+        "overlay": layout.overlay(slug, environment),
+        "paths": ";".join(f"/{path}" for path in paths),
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from m2g.core.config_types import Environment, Flux
+from m2g.core.model import Release
 from m2g.core.yaml_writer import Plain
 from m2g.repository import layout
 from m2g.serving.backends import BACKENDS
@@ -15,9 +16,10 @@ from m2g.serving.spec import Serving
 
 
 def render_kustomization(
-    slug: str, environment: str, place: Environment, flux: Flux, serving: Serving
+    slug: str, release: Release, place: Environment, flux: Flux, serving: Serving
 ) -> dict[str, Plain]:
     """fleet/<env>/<slug>.yaml"""
+    environment, backend = release.environment, BACKENDS[serving.backend]
     spec: dict[str, Plain] = {
         "interval": flux.interval,
         "retryInterval": "2m",
@@ -32,7 +34,9 @@ def render_kustomization(
         spec["serviceAccountName"] = flux.service_account_name
     if flux.depends_on:
         spec["dependsOn"] = [{"name": name} for name in flux.depends_on]
-    spec["healthChecks"] = list(BACKENDS[serving.backend].health(slug, place.namespace, serving))
+    spec["healthChecks"] = list(backend.health(slug, place.namespace, serving))
+    if expressions := backend.health_expressions(serving, release.version):
+        spec["healthCheckExprs"] = list(expressions)
     return {
         "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
         "kind": "Kustomization",
