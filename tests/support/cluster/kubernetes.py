@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from tests.support.apiserver.server import CERTIFICATE, ApiServer, serve, until
 from tests.support.cluster.programs import ASSETS, call, folder, program, running
 
 Manifest = dict[str, Any]
+KSERVE = Path(os.environ.get("KSERVE_CRDS", ASSETS / "kserve-crds"))
+"""The CRDs of KServe: those of its Go module, unless somebody names a folder with others."""
 
 
 class Cluster:
@@ -78,9 +81,16 @@ def control_plane() -> Iterator[Cluster]:
             "--concurrent-gc-syncs=5",
         ]
         stack.enter_context(running("kube-controller-manager", controllers))
-        for kind in ("kserve", "flux", "argocd"):
-            cluster.kubectl("apply", "--server-side", "-R", "-f", ASSETS / f"{kind}-crds")
+        for path in (KSERVE, ASSETS / "flux-crds", ASSETS / "argocd-crds"):
+            cluster.kubectl("apply", "--server-side", "-f", path)
+        wait(lambda: _established(cluster), "the CRDs to be served")
         yield cluster
+
+
+def _established(cluster: Cluster) -> bool:
+    found = cluster.get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions") or {"items": []}
+    conditions = [one.get("status", {}).get("conditions") or [] for one in found["items"]]
+    return all(any(c["type"] == "Established" and c["status"] == "True" for c in ones) for ones in conditions)
 
 
 def wait(true: Callable[[], object], what: str, patience: float = 60) -> None:
