@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from tests.support.cluster.kubernetes import Cluster, wait
 from tests.support.cluster.programs import ASSETS, address, call, folder, program, running
 
@@ -102,7 +104,7 @@ def argocd(cluster: Cluster, flags: Sequence[str] = (), labels: Sequence[str] = 
                 "--self-heal-timeout-seconds", "1",
             ],
             "argocd-applicationset-controller": [
-                *server, "--webhook-addr", sets, "--metrics-addr", address(), "--probe-addr", address(), *flags,
+                "--argocd-repo-server", repositories, "--repo-server-plaintext", "--webhook-addr", sets, "--metrics-addr", address(), "--probe-addr", address(), *flags,
             ],
             "argocd-server": [
                 *server, *cache, "--insecure", "--disable-auth", "--address", "127.0.0.1", "--port", _port(api),
@@ -111,7 +113,17 @@ def argocd(cluster: Cluster, flags: Sequence[str] = (), labels: Sequence[str] = 
         }  # fmt: skip
         for name, own in commands.items():
             stack.enter_context(running(name, [str(place / name), *own], **more))
-        yield ArgoCd(cluster, place, api, sets)
+        engine = ArgoCd(cluster, place, api, sets)
+        wait(lambda: all(_answers(url) for url in engine.hooks), "Argo CD to answer", 120)
+        yield engine
+
+
+def _answers(url: str) -> bool:
+    try:
+        httpx.get(url, trust_env=False)
+    except httpx.TransportError:
+        return False
+    return True
 
 
 def _configure(cluster: Cluster, labels: Sequence[str]) -> None:
