@@ -70,11 +70,6 @@ def overlay_file(slug: str, environment: str) -> str:
     return f"{overlay(slug, environment)}/kustomization.yaml"
 
 
-def custom(slug: str) -> str:
-    """The folder of the user's Kustomize components."""
-    return f"{MODELS}/{slug}/{CUSTOM}"
-
-
 def component(slug: str, environment: str) -> str:
     """The user's Kustomize component of one environment."""
     return f"{MODELS}/{slug}/{CUSTOM}/{environment}"

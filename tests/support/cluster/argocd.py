@@ -104,7 +104,8 @@ def argocd(cluster: Cluster, flags: Sequence[str] = (), labels: Sequence[str] = 
                 "--self-heal-timeout-seconds", "1",
             ],
             "argocd-applicationset-controller": [
-                "--argocd-repo-server", repositories, "--repo-server-plaintext", "--webhook-addr", sets, "--metrics-addr", address(), "--probe-addr", address(), *flags,
+                "--argocd-repo-server", repositories, "--repo-server-plaintext", "--webhook-addr", sets,
+                "--metrics-addr", address(), "--probe-addr", address(), *flags,
             ],
             "argocd-server": [
                 *server, *cache, "--insecure", "--disable-auth", "--address", "127.0.0.1", "--port", _port(api),
