@@ -52,6 +52,7 @@ _SHAPES: dict[str, tuple[type[msgspec.Struct], Mapping[str, Any]]] = {
     "render": (results.RenderResult, {}),
     "validate": (Validation, {}),
     "explain": (Explanation, {}),
+    "explain-model": (results.ModelReasons, {}),
     "image": (results.PreparedImage, {}),
     "image-missing": (results.MissingImages, {}),
     "request": (results.SampleRequest, {}),

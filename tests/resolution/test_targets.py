@@ -84,7 +84,12 @@ FOLLOWED = {
         models=(model(),), versions=(), records=("wine/test 1",), removals=("wine/test",)
     ),
     "an alias that was never there": Row(models=(model(challenger="1"),)),
-    "an alias in another case": Row(models=(model(Champion="1"),), records=("wine/prod 1",), removals=("wine/prod",)),
+    "an alias in another case": Row(
+        models=(model(Champion="1"),),
+        records=("wine/prod 1",),
+        removals=("wine/prod",),
+        findings=("alias-near wine/prod: prod follows the alias 'champion'; this model has 'Champion'",),
+    ),
     "an alias of a deleted version": Row(
         models=(model(champion="9"),),
         records=("wine/prod 1",),

@@ -41,6 +41,28 @@ class Served(Value, frozen=True, kw_only=True, omit_defaults=False):
     before: str = ""
 
 
+class EnvironmentReason(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """Why a model is or is not in one environment. `version` is the recorded one; empty means none.
+
+    `reasons` are the decisions in their order. `next` is what would change the outcome; empty if nothing has to.
+    """
+
+    environment: str
+    outcome: str
+    version: str = ""
+    reasons: tuple[str, ...] = ()
+    next: str = ""
+
+
+class ModelReasons(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """The result of `m2g explain --model`. `reasons` are about the model in every environment."""
+
+    model: str
+    slug: str
+    reasons: tuple[str, ...] = ()
+    environments: tuple[EnvironmentReason, ...] = ()
+
+
 class FileChange(Value, frozen=True, kw_only=True, omit_defaults=False):
     """A changed file. `diff` contains the lines of a unified diff, if the user asked for it."""
 

@@ -27,3 +27,18 @@ def is_selected(config: Config, model: RegisteredModel) -> bool:
 def find_slug(config: Config, name: str) -> str:
     """The slug of a registered model: the one in m2g.yaml, else the default slug."""
     return config.models.slugs.get(name) or naming.slugify(name)
+
+
+def explain_selection(config: Config, model: RegisteredModel) -> str:
+    """Whether m2g.yaml selects the model, and the pattern or tag that decides, in words."""
+    models = config.models
+    included = next((pattern for pattern in models.include if fnmatch.fnmatchcase(model.name, pattern)), None)
+    excluded = next((pattern for pattern in models.exclude if fnmatch.fnmatchcase(model.name, pattern)), None)
+    missing = [f"{key}={value}" for key, value in models.tags.items() if model.tags.get(key) != value]
+    if included is None:
+        return f"not selected: no pattern of models.include in m2g.yaml matches ({', '.join(models.include) or 'none'})"
+    if excluded is not None:
+        return f"not selected: the pattern {excluded} of models.exclude in m2g.yaml matches"
+    if missing:
+        return f"not selected: models.tags in m2g.yaml requires {' and '.join(missing)} on the registered model"
+    return f"selected by the pattern {included} of models.include in m2g.yaml"

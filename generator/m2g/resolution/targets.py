@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import UNSET
 
@@ -69,6 +70,7 @@ def plan(
                 targets[slug, name] = target
             elif not _follows(environment):
                 kept.add((slug, name))
+        findings += _find_near_misses(config, slug, model, targets, intents.get(slug, ModelIntent()))
     frozen = {finding.model for finding in findings if not finding.environment}
     gone = {key: record for key, record in records.items() if key not in targets and key not in kept}
     held = {key: record for key, record in gone.items() if _is_held(config, key, record, intents)}
@@ -242,6 +244,35 @@ def _followed_version(
         tagged = (v for v in versions.values() if key in v.tags and (not equals or v.tags[key] == value))
         return _highest(tagged, f"tag {follow.tag}")
     return None
+
+
+def find_near_alias(wanted: str, aliases: Iterable[str]) -> str:
+    """An alias that was probably meant: equal but for case, or off by a letter or two. Empty if there is none."""
+    names = sorted(aliases)
+    same = next((name for name in names if name.casefold() == wanted.casefold()), "")
+    return same or next(iter(difflib.get_close_matches(wanted, names, n=1, cutoff=0.8)), "")
+
+
+def _find_near_misses(
+    config: Config, slug: str, model: RegisteredModel, targets: Mapping[Key, Target], intent: ModelIntent
+) -> Iterator[Finding]:
+    """A note for each environment that follows an alias which the model has in another spelling only."""
+    for name, environment in config.environments.items():
+        alias = environment.follow.alias
+        if alias is UNSET or alias in model.aliases or (slug, name) in targets or name in intent.environments:
+            continue
+        others = {one.follow.alias for one in config.environments.values()}
+        near = find_near_alias(alias, (other for other in model.aliases if other not in others))
+        if near:
+            yield Finding(
+                rule="alias-near",
+                severity=Severity.WARNING,
+                model=model.name,
+                environment=name,
+                message=f"{name} follows the alias {alias!r}; this model has {near!r}, which is another alias",
+                hint="set the alias: MlflowClient().set_registered_model_alias"
+                f"({model.name!r}, {alias!r}, {model.aliases[near]!r})",
+            )
 
 
 def _follows(environment: Environment) -> bool:

@@ -176,6 +176,7 @@ def test_what_is_imported_comes_before_ours(root: Path) -> None:
 
 def with_widget(root: Path, **spec: object) -> Report:
     imported(root, definition())
+    edit_file(root, "m2g.yaml", [Set(path=("sync", "bounds", "platform"), value=["Widget.example.com"])])
     (root / "platform").mkdir()
     (root / "platform/widget.yaml").write_text(ryaml.dumps(widget(**spec)))
     bounds = Set(path=("sync", "bounds", "platform"), value=["Widget.example.com"])
