@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from m2g.commands.init import init
 from m2g.core.errors import InputError, OutsideError
+from m2g.report import init as report
 from tests.support.paths import ROOT
 from tests.support.scaffolded import at, commit, documents, program, scaffold
 
@@ -39,13 +41,35 @@ def test_a_clone_with_a_license_is_a_good_place(tmp_path: Path) -> None:
     assert (clone / "LICENSE").read_text() == "mine\n"
 
 
+def test_the_readme_that_the_forge_made_is_replaced_and_git_has_it(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# models\n")
+    (tmp_path / ".gitignore").write_text("*.pyc\n")
+    commit(tmp_path, "Initial commit")
+    done = init(tmp_path, template=None, data=[], defaults=True)
+    assert done.replaced == (".gitignore", "README.md")
+    shown = report.render_text(done.folder, len(done.files), done.in_git, done.replaced)
+    assert "replaced README.md (to see the old one: git show HEAD:README.md)" in shown
+    assert "m2g" in (tmp_path / "README.md").read_text()
+    show = ["git", "show", "HEAD:README.md"]
+    assert subprocess.run(show, cwd=tmp_path, capture_output=True, check=True).stdout == b"# models\n"
+
+
+def test_a_readme_with_a_change_that_git_does_not_have_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# models\n")
+    commit(tmp_path, "Initial commit")
+    (tmp_path / "README.md").write_text("an hour of work\n")
+    with pytest.raises(InputError, match=r"would be overwritten: README\.md"):
+        scaffold(tmp_path)
+    assert (tmp_path / "README.md").read_text() == "an hour of work\n"
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "README.md").write_text("mine\n")
+    (tmp_path / "CODEOWNERS").write_text("mine\n")
     (tmp_path / "platform").write_text("a file where a folder must be\n")
     commit(tmp_path, "First")
-    with pytest.raises(InputError, match=r"README\.md, platform/argocd"):
+    with pytest.raises(InputError, match=r"CODEOWNERS, platform/argocd"):
         scaffold(tmp_path)
-    assert (tmp_path / "README.md").read_text() == "mine\n"
+    assert (tmp_path / "CODEOWNERS").read_text() == "mine\n"
     assert not (tmp_path / "m2g.yaml").exists()
 
 

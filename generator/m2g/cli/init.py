@@ -31,4 +31,4 @@ def init(folder: Path, directory: Path, defaults: bool, data: Sequence[str], tem
     from m2g.report import init
 
     done = command.init(folder / directory, template=template, data=data, defaults=defaults)
-    print_result(init.render_text(done.folder, len(done.files), done.in_git))
+    print_result(init.render_text(done.folder, len(done.files), done.in_git, done.replaced))

@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from m2g.core import resources, tempdirs, yaml_reader
@@ -17,13 +17,18 @@ _SHOWN = 5
 
 
 def create_repository(
-    destination: Path, *, template: str | None, answers: Mapping[str, str], defaults: bool
+    destination: Path,
+    *,
+    template: str | None,
+    answers: Mapping[str, str],
+    defaults: bool,
+    replaceable: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Create a GitOps repository, and return the paths of its files, sorted.
 
     Copier asks on the terminal for answers that are missing; with `defaults` it asks nothing. `template` is a Git URL
     or a folder; None is the packaged template. Everything is rendered into a temporary folder first, so an invalid
-    answer changes nothing in `destination`, and existing files are never overwritten.
+    answer changes nothing in `destination`. Existing files are never overwritten, except the `replaceable` paths.
 
     Raises InputError for invalid answers and existing files, and OutsideError for Git and the disk.
     """
@@ -37,7 +42,7 @@ def create_repository(
         else:
             _check_answers(answers, _render(template, rendered, answers, defaults))
         paths = sorted(path.relative_to(rendered).as_posix() for path in rendered.rglob("*") if not path.is_dir())
-        _copy(rendered, destination, paths)
+        _copy(rendered, destination, paths, replaceable)
     return tuple(paths)
 
 
@@ -121,13 +126,14 @@ def _render(source: str, to: Path, answers: Mapping[str, str], defaults: bool) -
         raise OutsideError(f"the template {source} cannot be copied: {last[0]}") from error
 
 
-def _copy(rendered: Path, destination: Path, paths: list[str]) -> None:
-    taken = [path for path in paths if _differs(rendered / path, destination / path)]
+def _copy(rendered: Path, destination: Path, paths: list[str], replaceable: Collection[str]) -> None:
+    taken = [path for path in paths if _differs(rendered / path, destination / path) and path not in replaceable]
     if taken:
         more = f" and {len(taken) - _SHOWN} more" if len(taken) > _SHOWN else ""
         raise InputError(
             f"{destination} contains files that would be overwritten: {', '.join(taken[:_SHOWN])}{more}",
-            hint="use a new or empty folder, or move these files away; nothing was written",
+            hint="use a new or empty folder, or move these files away; nothing was written "
+            "(a README.md or .gitignore that Git has unchanged is replaced)",
         )
     try:
         for path in paths:
