@@ -87,6 +87,20 @@ def test_power_is_not_hidden_by_a_new_version(root: Path) -> None:
     assert "ClusterRoleBinding" in change.concerns[0].message
 
 
+def test_a_service_beside_the_model_s_is_not_routine(root: Path) -> None:
+    service = (
+        "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nmetadata: {name: other}\n"
+        "spec: {predictor: {containers: [{name: x, image: evil}]}}\n"
+    )
+    write(root, {_CUSTOM: f"{_COMPONENT}resources: [x.yaml]\n", "models/wine/custom/prod/x.yaml": service})
+    render(root)
+    (change,) = compare(root).changes
+    assert (change.risk, change.concerns[0].message) == (
+        Risk.CAUTION,
+        "adds InferenceService models-prod/other",
+    )
+
+
 PATCHES = {
     "another place of the model": (
         "{op: replace, path: /spec/predictor/model/storageUri, value: s3://x/}",

@@ -12,7 +12,9 @@ from m2g.changes.update import RenderOptions
 from m2g.commands.validate import ValidateOptions, validate
 from m2g.core.finding import Finding, Severity
 from m2g.core.stamp import stamp
+from m2g.validation.base import Against
 from tests.support.fleet import FakeRegistry, release, repository, run, write_record
+from tests.support.git_repository import commit, start
 from tests.support.handmade_fleet import write
 
 pytestmark = pytest.mark.attack
@@ -94,6 +96,30 @@ def test_a_symlink_is_an_error(root: Path, path: str) -> None:
     (root / "x.yaml").write_text(_POD)
     (root / path).symlink_to(os.path.relpath(root / "x.yaml", (root / path).parent))
     assert unknown(root) == [path]
+
+
+@pytest.mark.parametrize("path", ["models/wine/overlays/prod/patch.yaml", "fleet/prod/wine.yaml"])
+def test_a_symlink_to_a_forged_file_is_an_error(root: Path, path: str) -> None:
+    write(root, {"docs/x.yaml": stamp("x.yaml", _POD).decode()})
+    (root / path).unlink()
+    (root / path).symlink_to(os.path.relpath(root / "docs/x.yaml", (root / path).parent))
+    assert path in unknown(root)
+
+
+def test_a_warning_does_not_hide_a_forged_file(root: Path) -> None:
+    """A model that waits for its image is not rendered, so only the base knows its files."""
+    start(root)
+    commit(root)
+    write(root, {"models/wine/model.yaml": "settings: {profile: mlserver-image}\n"})
+    report = validate(root, ValidateOptions(against=Against(ref="main")))
+    assert {item.rule for item in report.findings} == {"image-missing"}
+    path = "models/wine/overlays/prod/patch.yaml"
+    content = (root / path).read_text().partition("\n")[2].replace("s3://", "s3://elsewhere/")
+    write(root, {path: stamp(path, content).decode()})
+    report = validate(root, ValidateOptions(against=Against(ref="main")))
+    assert [(item.rule, item.file) for item in report.findings if item.severity is Severity.ERROR] == [
+        ("stale-file", path)
+    ]
 
 
 @pytest.mark.parametrize("path", ["models/wine/notes/gpu.yaml", "fleet/dev/quota.yaml"])

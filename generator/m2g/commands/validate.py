@@ -19,7 +19,7 @@ from m2g.repository import fingerprint, layout, ownership, runtimes
 from m2g.repository.known_folders import KnownFolders
 from m2g.repository.layout import Key
 from m2g.repository.state import Scope, refuse_unknown
-from m2g.validation import cel_checks, secrets
+from m2g.validation import cel_checks, secrets, unknown_files
 from m2g.validation.attribution import Attribution
 from m2g.validation.base import Against, BaseState, read_base
 from m2g.validation.bounds import BoundsInForce
@@ -80,6 +80,8 @@ def validate(
         findings += secrets.find_elsewhere(root, config)
         findings += (*write.find_unfinished(root), *ownership.find_symlinked_folders(root))
         findings += _find_unused_overrides(policies, scope, results)
+        unverified = {model.slug for model in fleet if model.unverified}
+        findings += unknown_files.find_unverified(unverified, base.changed)
         if config is not None:
             findings += check_platform(config, fleet.platform_files.files)
         return _make_report(fleet, scope, results, findings, inputs.bounds)

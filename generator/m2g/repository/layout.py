@@ -174,6 +174,12 @@ def is_known(path: str) -> bool:
     return not path.startswith((f"{MODELS}/", f"{FLEET}/")) or _WRITTEN.fullmatch(path) is not None
 
 
+def is_record(path: str) -> bool:
+    """Whether it is the path of a release record."""
+    location = parse_path(path)
+    return location is not None and location.part == RELEASES
+
+
 def parse_component_path(path: str) -> Key | None:
     """The key of a user's component, if the path is its kustomization; else None."""
     match = _COMPONENT.fullmatch(path) if f"/{CUSTOM}/" in path else None

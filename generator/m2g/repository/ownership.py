@@ -13,6 +13,8 @@ from m2g.core.stamp import StampState, check_stamp
 from m2g.repository import layout, model_folder
 from m2g.repository.model_folder import ModelFolder
 
+_LINKED_FILE = "is a symlink, but m2g writes a regular file here"
+
 
 def check_ownership(root: Path, folder: ModelFolder) -> Iterator[Finding]:
     """Findings for files at m2g's paths that are not as m2g wrote them, except records (m2g.repository.records)."""
@@ -29,6 +31,9 @@ def check_ownership(root: Path, folder: ModelFolder) -> Iterator[Finding]:
         except InputError as error:  # a symlink to a folder, a device
             message = error.message.removeprefix(f"{path} ")
             yield msgspec.structs.replace(describe_unknown_file(path), message=message)
+            continue
+        if (root / path).is_symlink():
+            yield msgspec.structs.replace(describe_unknown_file(path), message=_LINKED_FILE)
             continue
         if state is StampState.EDITED:
             yield describe_hand_edit(path)

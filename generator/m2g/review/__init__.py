@@ -210,6 +210,11 @@ def _compare_power(
             risk = Risk.POWERFUL if power.is_powerful(built) else Risk.CAUTION
             verb = "adds" if item.kind is ChangeKind.ADDED else "changes"
             yield Concern(risk=risk, message=f"{verb} {name}, a kind that m2g does not write")
+        elif item.kind is ChangeKind.ADDED and not (
+            # Another version is another Job.
+            item.name.startswith(key[0]) and (before is None or item.object_kind == "Job")
+        ):
+            yield Concern(risk=Risk.CAUTION, message=f"adds {name}")
         known = set(find_node_access(_object(before, item)))
         for where in find_node_access(built):
             if where not in known:

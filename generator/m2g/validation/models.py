@@ -18,7 +18,7 @@ from m2g.core.model import Release, Value
 from m2g.core.naming import is_slug
 from m2g.core.shard import Shard
 from m2g.rendering import example_findings
-from m2g.rendering.model import render_models
+from m2g.rendering.model import RenderedTree, render_models
 from m2g.repository import config as configuration
 from m2g.repository import layout, load, model_folder, ownership
 from m2g.repository import records as releases
@@ -36,7 +36,8 @@ class ModelResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result of checking one model.
 
     `name` is the registered model's, or the slug if the model has no record. `overlays` and `records` are environments.
-    `owned` is the number of files in folders that m2g owns.
+    `owned` is the number of files in folders that m2g owns. `unverified`: the records do not render, so nobody knows
+    what these files should be.
     """
 
     slug: str
@@ -45,6 +46,7 @@ class ModelResult(msgspec.Struct, frozen=True, kw_only=True):
     records: tuple[str, ...]
     findings: tuple[Finding, ...]
     owned: int
+    unverified: bool = False
 
 
 class ModelInputs(Value, frozen=True, kw_only=True):
@@ -125,6 +127,7 @@ def check_model(inputs: ModelInputs, folder: ModelFolder, known_folders: KnownFo
     intents = {} if model.intent is None else {slug: model.intent}
     keyed = {(slug, environment): release for environment, release in records.items()}
     findings += find_stale_pins(intents, keyed)
+    unverified = False
     if inputs.config is not None:
         repository = Repository(
             config=inputs.config,
@@ -134,7 +137,9 @@ def check_model(inputs: ModelInputs, folder: ModelFolder, known_folders: KnownFo
             outward=frozenset({folder.slug}) if model.outward else frozenset(),
             runtimes=inputs.runtimes,
         )
-        findings += _check_config(root, repository, folder, up_to_date=up_to_date)
+        rendered = None if up_to_date else render_models(repository, repository.records)
+        findings += _check_config(root, repository, folder, rendered)
+        unverified = rendered is not None and bool(rendered.findings)
     overlays = _list_overlays(folder)
     findings += () if up_to_date else ownership.check_ownership(root, folder)
     findings += unknown_files.find_in_model(folder)
@@ -147,14 +152,19 @@ def check_model(inputs: ModelInputs, folder: ModelFolder, known_folders: KnownFo
         records=tuple(records),
         findings=tuple(findings),
         owned=len(folder.list_owned()),
+        unverified=unverified,
     )
 
 
-def _check_config(root: Path, repository: Repository, folder: ModelFolder, *, up_to_date: bool) -> Iterator[Finding]:
-    """Check the model against m2g.yaml: what render would refuse (settings, storage, names), and unused files."""
+def _check_config(
+    root: Path, repository: Repository, folder: ModelFolder, rendered: RenderedTree | None
+) -> Iterator[Finding]:
+    """Check the model against m2g.yaml: what render would refuse (settings, storage, names), stale and unused files.
+
+    `rendered` is None for a folder that is known to be up to date.
+    """
     yield from configuration.find_unknown_environments(repository.config, repository.intents)
     yield from find_misplaced(repository.config, repository.records)
-    rendered = None if up_to_date else render_models(repository, repository.records)
     wrong = () if rendered is None else rendered.findings
     yield from add_lines(root, (*wrong, *example_findings.check_examples(repository, repository.records)))
     recorded = {environment for _, environment in repository.records}

@@ -52,6 +52,19 @@ def find_stale(folder: ModelFolder, rendered: Mapping[str, bytes]) -> Iterator[F
         )
 
 
+def find_unverified(slugs: Collection[str], changed: Collection[str]) -> Iterator[Finding]:
+    """Findings for changed files of models whose records do not render, so that no state of the files is right."""
+    for path in sorted(changed):
+        location = layout.parse_path(path)
+        if location is not None and location.slug in slugs and layout.is_owned(path) and not layout.is_record(path):
+            yield Finding(
+                rule="stale-file",
+                file=path,
+                message="changed, but the model's records and settings do not render, so nothing should change",
+                hint="fix the model's other findings and run `m2g render --locked`, or restore the file",
+            )
+
+
 def _describe(unknown: Collection[str], known: Collection[str]) -> Iterator[Finding]:
     """One finding for each file, or for a whole folder without known files."""
     groups: dict[str, list[str]] = {}
