@@ -292,7 +292,6 @@ class TestSettings:
         [
             ("settings:\n  minReplicas: 9\n", "settings.minReplicas", 2),
             ("settings:\n  resources:\n    limits: {memory: 2GB}\n", "settings.resources.limits.memory", 3),
-            ("environments:\n  prod:\n    settings: {env: {A: ''}}\n", "environments.prod.settings.env.A", 3),
             ("settings: {scaleMetric: rps}\n", "settings.scaleMetric", 1),
         ],
     )
