@@ -187,8 +187,8 @@ def test_a_service_written_by_hand_is_held_to_the_same_rules(tmp_path: Path) -> 
 
 def test_a_canary_that_a_component_adds(tmp_path: Path) -> None:
     entry = (
-        "{trafficPercent: 110, predictor: {model: {name: '', modelFormat: {name: mlflow}, protocolVersion: v2, "
-        "storageUri: 's3://m/8/', readinessProbe: {httpGet: {path: /v2/models/beer/ready}}}}}"
+        "{trafficPercent: 110, predictor: {model: {name: '', resources: {}, modelFormat: {name: mlflow}, "
+        "protocolVersion: v2, storageUri: 's3://m/8/', readinessProbe: {httpGet: {path: /v2/models/beer/ready}}}}}"
     )
     files = patched(f"path: /spec/canary, value: [{entry}]")
     assert {(item.rule, item.path) for item in found(fleet(tmp_path, files))} == {

@@ -90,7 +90,10 @@ RIGHT: dict[str, Mapping[str, object]] = {
     "keda to zero": keda(resource("cpu", type="Utilization", averageUtilization=60)) | {f"{PREDICTOR}.minReplicas": 0},
     "keda by memory": keda(resource("memory", type="AverageValue", averageValue="1Gi")),
     "keda by a query": keda(
-        {"type": "External", "external": {"metric": {"query": "up"}, "target": {"type": "Value", "value": "5"}}}
+        {
+            "type": "External",
+            "external": {"metric": {"backend": "prometheus", "query": "up"}, "target": {"type": "Value", "value": "5"}},
+        }
     ),
     "no upper bound": {f"{PREDICTOR}.maxReplicas": 0},
     "fixed replicas": {CLASS: "none", f"{PREDICTOR}.scaleMetric": "anything"},
@@ -98,7 +101,11 @@ RIGHT: dict[str, Mapping[str, object]] = {
     "azure": {f"{MODEL}.storageUri": "https://acct.blob.core.windows.net/models/wine/"},
     "a pvc": {f"{MODEL}.storageUri": "pvc://claim/wine"},
     "oci": {f"{MODEL}.storageUri": "oci://example.com/wine@sha256:0"},
-    "another format's file": {f"{MODEL}.modelFormat.name": "onnx", f"{MODEL}.storageUri": "s3://models/model.onnx"},
+    "another format's file": {
+        f"{MODEL}.modelFormat.name": "onnx",
+        f"{MODEL}.runtime": REMOVED,
+        f"{MODEL}.storageUri": "s3://models/model.onnx",
+    },
     "a storage container of the cluster's": {
         f"{PREDICTOR}.storageContainerName": "mine",
         f"{MODEL}.storageUri": "mine://x",
@@ -200,7 +207,7 @@ WRONG: list[tuple[str, Mapping[str, object], str]] = [
     ("one-implementation", {f"{PREDICTOR}.sklearn": {}}, PREDICTOR),
     ("one-implementation", {"spec.canary": [{"trafficPercent": 5, "predictor": {}}]}, "spec.canary[0].predictor"),
     ("model-name-empty", {f"{MODEL}.name": "kserve-container"}, f"{MODEL}.name"),
-    ("mlflow-protocol", {f"{MODEL}.protocolVersion": REMOVED}, f"{MODEL}.protocolVersion"),
+    ("mlflow-protocol", {f"{MODEL}.protocolVersion": REMOVED, f"{MODEL}.runtime": REMOVED}, f"{MODEL}.protocolVersion"),
     ("mlflow-protocol", {f"{MODEL}.protocolVersion": "v1"}, f"{MODEL}.protocolVersion"),
     (
         "probe-model",

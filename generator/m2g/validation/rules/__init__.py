@@ -6,6 +6,7 @@ import functools
 
 from m2g.core.finding import Finding
 from m2g.validation.rules import (
+    caches,
     canary,
     credentials,
     env,
@@ -25,6 +26,8 @@ from m2g.validation.rules import (
     runtime,
     scaling,
     scope,
+    selection,
+    serving_runtime,
     storage,
     storage_uri,
     stored_form,
@@ -46,8 +49,11 @@ RULES: tuple[Rule, ...] = (
     *worker.RULES,
     *storage_uri.RULES,
     *storage.RULES,
+    *selection.RULES,
     *runtime.RULES,
     *graph.RULES,
+    *serving_runtime.RULES,
+    *caches.RULES,
     *scope.RULES,
     *probes.RULES,
     *resources.RULES,

@@ -12,8 +12,10 @@ _TRANSFORMER = "transformer-container"
 
 
 def _check_pythonpath(obj: CheckedObject) -> Iterator[Violation]:
-    for place in obj.variables if at_least(obj.kserve, "0.18") else ():
-        if obj.at(*place, "name") == "PYTHONPATH":
+    if not at_least(obj.kserve, "0.18") or obj.at("spec", "disabled") is True:
+        return
+    for place in obj.variables:
+        if "canary" not in place and obj.at(*place, "name") == "PYTHONPATH":
             yield Violation(where=(*place, "name"), message="is PYTHONPATH, which KServe 0.18 and newer refuse")
 
 

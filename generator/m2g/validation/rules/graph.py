@@ -1,11 +1,11 @@
-"""InferenceGraph and ServingRuntime: what KServe's webhooks refuse."""
+"""InferenceGraph: what KServe's webhook refuses."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from m2g.core.schema_errors import Violation
-from m2g.validation.rules.containers import RUNTIMES, Place
+from m2g.validation.rules.containers import Place
 from m2g.validation.rules.rule import CheckedObject, Rule
 
 _GRAPH = ("InferenceGraph",)
@@ -20,7 +20,7 @@ def _steps(obj: CheckedObject) -> Iterator[Place]:
 
 def _check_root(obj: CheckedObject) -> Iterator[Violation]:
     nodes = obj.mapping(*_NODES)
-    if nodes and "root" not in nodes:
+    if obj.at(*_NODES) == {} or (nodes and "root" not in nodes):
         yield Violation(where=_NODES, message="has no node named root, where requests enter")
     for step in _steps(obj):
         node = obj.text(*step, "nodeName")
@@ -61,16 +61,6 @@ def _check_weights(obj: CheckedObject) -> Iterator[Violation]:
             yield Violation(where=(*node, "steps"), message=f"have a total weight of {sum(weights)}; it must be 100")
 
 
-def _check_priority(obj: CheckedObject) -> Iterator[Violation]:
-    first: dict[str, object] = {}
-    for place in obj.places("spec", "supportedModelFormats"):
-        name, priority = obj.text(*place, "name"), obj.at(*place, "priority")
-        chosen = obj.at(*place, "autoSelect") is True and priority is not None
-        if chosen and first.setdefault(name, priority) != priority:
-            message = f"is {priority}, but an earlier entry for {name} has {first[name]}"
-            yield Violation(where=(*place, "priority"), message=message)
-
-
 _LINK = "https://kserve.github.io/website/docs/model-serving/inferencegraph/overview"
 
 RULES = (
@@ -100,14 +90,5 @@ RULES = (
         fix="set weights that add up to 100",
         link=_LINK,
         check=_check_weights,
-    ),
-    Rule(
-        id="runtime-priority",
-        kinds=RUNTIMES,
-        summary="A runtime has one priority for all versions of a format that it is auto-selected for.",
-        why="KServe's webhook refuses different priorities.",
-        fix="give all entries of the format the same priority",
-        link="https://kserve.github.io/website/docs/concepts/resources/servingruntime",
-        check=_check_priority,
     ),
 )

@@ -46,7 +46,7 @@ def _check_class(obj: CheckedObject) -> Iterator[Violation]:
 
 def _check_keda(obj: CheckedObject) -> Iterator[Violation]:
     scaled = any(obj.at("spec", name, "autoScaling") for name in obj.components)
-    if obj.at(*_CLASS_PLACE) == "keda" and not scaled:
+    if obj.standard and obj.at(*_CLASS_PLACE) == "keda" and not scaled:
         yield Violation(where=_CLASS_PLACE, message="is keda, but no component has autoScaling")
 
 
@@ -55,8 +55,9 @@ RULES = (
         id="deployment-mode",
         covers=("L02",),
         summary="The deployment mode is set, by the name that the cluster's KServe version has for it.",
-        why="The default differs between clusters. Since KServe 0.16 an object with an old name (RawDeployment, "
-        "Serverless) can be neither updated nor deleted.",
+        why="The default differs between clusters. With an old name (RawDeployment, Serverless), KServe 0.16 and "
+        "0.17.0 refuse each update, also the one that deletes. Newer versions rewrite the name, so Argo CD always "
+        "shows OutOfSync.",
         fix="set kserve.version and kserve.mode in m2g.yaml to what the cluster has, then run `m2g render --locked`",
         link=issue_url(5885),
         check=_check_mode,
@@ -73,7 +74,7 @@ RULES = (
     Rule(
         id="keda-autoscaling",
         covers=("V3",),
-        summary="With the autoscaler class keda, at least one component has autoScaling.",
+        summary="In Standard mode with the autoscaler class keda, at least one component has autoScaling.",
         why="KServe creates a ScaledObject only from autoScaling; without it nothing scales.",
         fix="add spec.predictor.autoScaling, or use the autoscaler class hpa",
         link=WEBHOOK_SOURCE,

@@ -34,6 +34,10 @@ def _check_strategy(obj: CheckedObject) -> Iterator[Violation]:
                 message = f"is the string {text!r}; it must be a number, or a percentage such as 25%"
                 hint = f"write {text} without quotes" if text.isdigit() else ""
                 yield Violation(where=place, message=message, hint=hint)
+        for place in amounts:
+            number = obj.number(*place)
+            if number is not None and not 0 <= number < 1 << 31:
+                yield Violation(where=place, message=f"is {number}; it must be between 0 and {(1 << 31) - 1}")
         if all(obj.at(*place) in (0, "0%") for place in amounts):
             message = "sets both maxSurge and maxUnavailable to 0, so no pod can be replaced"
             yield Violation(where=rolling, message=message)

@@ -24,7 +24,7 @@ def _check_one(obj: CheckedObject) -> Iterator[Violation]:
         elif len(present) > 1:
             yield Violation(where=here, message=f"has {' and '.join(present)}; exactly one is allowed")
     for name in ("transformer", "explainer"):
-        if "containers" not in obj.mapping("spec", name) and name in obj.mapping("spec"):
+        if not obj.items("spec", name, "containers") and name in obj.mapping("spec"):
             if not (name == "explainer" and obj.at("spec", name, "art") is not None):
                 yield Violation(where=("spec", name), message="has no containers", hint="add a container")
         elif obj.at("spec", name, "art") is not None:
@@ -41,16 +41,18 @@ def _check_legacy(obj: CheckedObject) -> Iterator[Violation]:
 
 
 def _check_name(obj: CheckedObject) -> Iterator[Violation]:
-    for here in obj.predictors:
-        predictor = obj.mapping(*here)
-        for key in (key for key in ("model", *LEGACY_FORMATS) if key in predictor):
-            if obj.at(*here, key, "name"):
-                yield Violation(where=(*here, key, "name"), message="must be empty; KServe sets the container's name")
+    here = obj.predictors[0]  # the webhook does not look at those of canaries
+    predictor = obj.mapping(*here)
+    for key in (key for key in ("model", *LEGACY_FORMATS) if key in predictor):
+        if obj.at(*here, key, "name"):
+            yield Violation(where=(*here, key, "name"), message="must be empty; KServe sets the container's name")
 
 
 def _check_protocol(obj: CheckedObject) -> Iterator[Violation]:
     for here in obj.predictors:
         protocol = obj.at(*here, "model", "protocolVersion")
+        if protocol is None and obj.text(*here, "model", "runtime"):
+            continue  # KServe takes the runtime's own
         if obj.at(*here, "model", "modelFormat", "name") == "mlflow" and protocol not in ("v2", "grpc-v2"):
             current = "is missing, which means v1" if protocol is None else f"is {protocol!r}"
             message = f"{current}; KServe's runtimes for mlflow support v2 only"
@@ -90,7 +92,8 @@ RULES = (
         id="mlflow-protocol",
         covers=("L07",),
         summary="A model of the format mlflow uses protocol v2.",
-        why="A missing protocolVersion means v1, and no KServe runtime serves mlflow in v1: nothing is deployed.",
+        why="Without a runtime, a missing protocolVersion means v1, and no KServe runtime serves mlflow in v1: "
+        "nothing is deployed.",
         fix="set protocolVersion: v2",
         link="https://kserve.github.io/website/docs/model-serving/predictive-inference/frameworks/mlflow",
         check=_check_protocol,

@@ -18,6 +18,7 @@ from m2g.validation.rules.rule import AUTOSCALER_CLASS, WEBHOOK_SOURCE, CheckedO
 _MEBIBYTE = 1 << 20
 _KNATIVE_CLASS = "autoscaling.knative.dev/class"
 _KNATIVE_HPA = "hpa.autoscaling.knative.dev"
+_TARGETS = {"Utilization": "averageUtilization", "AverageValue": "averageValue", "Value": "value"}
 _SOURCES = {"Resource": "resource", "External": "external", "PodMetric": "podmetric"}
 
 
@@ -87,8 +88,7 @@ def _keda_query(obj: CheckedObject, here: Place) -> Iterator[Violation]:
 
 
 def _target(obj: CheckedObject, here: Place) -> Iterator[Violation]:
-    fields = {"Utilization": "averageUtilization", "AverageValue": "averageValue", "Value": "value"}
-    field = fields.get(obj.text(*here, "type"), "")
+    field = _TARGETS.get(obj.text(*here, "type"), "")
     if field and obj.at(*here, field) is None:
         yield Violation(where=(*here, field), message="is missing")
     share = obj.number(*here, "averageUtilization")
@@ -111,6 +111,30 @@ def _knative(obj: CheckedObject, here: Place) -> Iterator[Violation]:
         )
     if metric == "rps" and target is not None and target < 1:
         yield Violation(where=(*here, "scaleTarget"), message=f"is {target}; it must be at least 1")
+
+
+_BACKENDS = {"external": ("prometheus", "graphite"), "podmetric": ("opentelemetry",)}
+
+
+def _check_fields(obj: CheckedObject) -> Iterator[Violation]:
+    for metric in (place for name in obj.components for place in obj.places("spec", name, "autoScaling", "metrics")):
+        for source in obj.mapping(*metric):
+            here: Place = (*metric, source)
+            if source in _BACKENDS and obj.mapping(*here):
+                backend = obj.at(*here, "metric", "backend")
+                if backend not in _BACKENDS[source]:
+                    current = "is missing" if backend is None else f"is {backend!r}"
+                    message = f"{current}; it must be {' or '.join(_BACKENDS[source])}"
+                    yield Violation(where=(*here, "metric", "backend"), message=message)
+            own_rule = source == "resource" and obj.at("metadata", "annotations", AUTOSCALER_CLASS) == "keda"
+            if (
+                source in ("resource", *_BACKENDS)
+                and not own_rule
+                and obj.mapping(*here, "target")
+                and not obj.at(*here, "target", "type")
+            ):
+                message = f"is missing; it must be one of {', '.join(_TARGETS)}"
+                yield Violation(where=(*here, "target", "type"), message=message)
 
 
 def _check_replicas(obj: CheckedObject) -> Iterator[Violation]:
@@ -142,6 +166,15 @@ RULES = (
         fix="set settings.autoscaler, settings.scaleMetric and settings.scaleTarget in model.yaml to match each other",
         link=issue_url(3638),
         check=_check_metrics,
+    ),
+    Rule(
+        id="metric-fields",
+        summary="A metric of autoScaling has a backend and a type of target that KServe has.",
+        why="The CRD of every KServe version allows only these. For a missing one the webhook writes an empty text, "
+        "which the CRD refuses.",
+        fix="set backend to prometheus, graphite or (podmetric) opentelemetry, and the target's type",
+        link="https://kserve.github.io/website/docs/model-serving/predictive-inference/autoscaling/keda-autoscaler",
+        check=_check_fields,
     ),
     Rule(
         id="replicas-range",

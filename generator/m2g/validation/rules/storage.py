@@ -8,9 +8,9 @@ from posixpath import commonpath
 
 from m2g.core.manifest import get_at
 from m2g.core.schema_errors import Violation
-from m2g.serving.stored import LEGACY_FORMATS
+from m2g.serving.stored import LEGACY_FORMATS, MAIN_CONTAINER
 from m2g.validation.rules.containers import Place
-from m2g.validation.rules.rule import WEBHOOK_SOURCE, CheckedObject, Rule
+from m2g.validation.rules.rule import WEBHOOK_SOURCE, CheckedObject, Rule, at_least
 
 _MOUNT = "/mnt/models"
 _TYPES = ("s3", "hdfs", "webhdfs")
@@ -27,10 +27,17 @@ def _lists(obj: CheckedObject) -> Iterator[Place]:
 
 def _check_exclusive(obj: CheckedObject) -> Iterator[Violation]:
     for place in _lists(obj):
-        for key in ("model", *LEGACY_FORMATS, "art"):
-            if obj.at(*place[:-1], key, "storageUri") is not None:
+        here = place[:-1]
+        for key in ("model", *LEGACY_FORMATS, "art") if "canary" not in place else ():
+            if obj.at(*here, key, "storageUri") is not None:
                 message = f"is used together with {key}.storageUri; only one of the two is allowed"
                 yield Violation(where=place, message=message)
+        for container in obj.places(*here, "containers"):
+            variables = {obj.text(*variable, "name") for variable in obj.places(*container, "env")}
+            read = obj.text(*container, "name") == MAIN_CONTAINER or (container[-1] == 0 and "predictor" not in here)
+            if read and "canary" not in place and "STORAGE_URI" in variables:
+                message = "is used together with the variable STORAGE_URI; only one of the two is allowed"
+                yield Violation(where=place, message=message, hint="remove the variable")
 
 
 def _check_mounts(obj: CheckedObject) -> Iterator[Violation]:
@@ -53,11 +60,28 @@ def _check_mounts(obj: CheckedObject) -> Iterator[Violation]:
 
 
 def _check_spec(obj: CheckedObject) -> Iterator[Violation]:
-    for here in obj.predictors:
-        place = (*here, "model", "storage", "parameters", "type")
-        kind = obj.at(*place)
-        if isinstance(kind, str) and kind not in _TYPES:
-            yield Violation(where=place, message=f"is {kind!r}; it must be one of {', '.join(_TYPES)}")
+    here: Place = ("spec", "explainer", "art")
+    if obj.at(*here, "storage") is None:
+        return
+    uri, place = obj.text(*here, "storageUri"), (*here, "storage", "parameters", "type")
+    kind = obj.at(*place)
+    if uri and uri.partition("://")[0] not in _TYPES:
+        message = f"is {uri[:120]!r}; beside storage it must begin with {', '.join(f'{one}://' for one in _TYPES)}"
+        yield Violation(where=(*here, "storageUri"), message=message, hint="remove storage")
+    elif not uri and isinstance(kind, str) and kind not in _TYPES:
+        yield Violation(where=place, message=f"is {kind!r}; it must be one of {', '.join(_TYPES)}")
+
+
+def _check_logger(obj: CheckedObject) -> Iterator[Violation]:
+    for here in (
+        (*obj.predictors, ("spec", "transformer"), ("spec", "explainer")) if at_least(obj.kserve, "0.17") else ()
+    ):
+        place = (*here, "logger", "storage")
+        if obj.at(*place) is not None:
+            missing = [key for key in ("path", "parameters", "key") if obj.at(*place, key) is None]
+            if missing:
+                message = f"has no {' and no '.join(missing)}; a logger needs path, parameters and key"
+                yield Violation(where=place, message=message)
 
 
 def _check_confidential(obj: CheckedObject) -> Iterator[Violation]:
@@ -98,11 +122,19 @@ RULES = (
     Rule(
         id="storage-spec-type",
         covers=("V17",),
-        summary="The type in the parameters of storage from a secret is s3, hdfs or webhdfs.",
-        why="KServe supports only these. It accepts any other type, and then creates no pod.",
+        summary="An ART explainer reads storage from a secret of the type s3, hdfs or webhdfs.",
+        why="KServe's webhook refuses any other type, and another URI beside it. It does not check predictors.",
         fix="use storageUri for other storage",
-        link="https://kserve.github.io/website/docs/model-serving/storage/overview",
+        link=WEBHOOK_SOURCE,
         check=_check_spec,
+    ),
+    Rule(
+        id="logger-storage",
+        summary="A logger that writes to storage has path, parameters and key.",
+        why="KServe's webhook refuses a logger with only some of them (KServe 0.17 and newer).",
+        fix="set all three, or remove storage and set url",
+        link=WEBHOOK_SOURCE,
+        check=_check_logger,
     ),
     Rule(
         id="confidential-storage",

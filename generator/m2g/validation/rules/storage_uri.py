@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from m2g.core.config_types import KserveVersion
 from m2g.core.schema_errors import Violation
 from m2g.validation.rules.containers import Place
-from m2g.validation.rules.rule import CheckedObject, Rule, issue_url
+from m2g.validation.rules.rule import CheckedObject, Rule, at_least, issue_url
 
-_SCHEMES = (
-    *("s3", "gs", "hdfs", "webhdfs", "https", "http", "hf", "pvc"),
-    *("oci", "oci+native", "oci+modelcar", "oci+fetch", "modelscope"),
+_ALWAYS = ("s3", "gs", "hdfs", "webhdfs", "https", "http", "hf", "pvc", "oci")
+_SINCE: tuple[tuple[KserveVersion, tuple[str, ...]], ...] = (
+    ("0.20", ("oci+native",)),
+    ("0.21", ("oci+modelcar", "oci+fetch", "modelscope")),
 )
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
 _AZURE = re.compile(r"https://[a-z0-9]+\.(blob\.core\.windows\.net|z[0-9]+\.blob\.storage\.azure\.net)/.+")
@@ -44,7 +46,12 @@ def _uris(obj: CheckedObject) -> Iterator[tuple[Place, bool]]:
                 yield (*place, "uri"), False
 
 
+def _schemes(kserve: KserveVersion) -> tuple[str, ...]:
+    return (*_ALWAYS, *(scheme for since, schemes in _SINCE if at_least(kserve, since) for scheme in schemes))
+
+
 def _check_storage(obj: CheckedObject) -> Iterator[Violation]:
+    schemes = _schemes(obj.kserve)
     for place, directory in _uris(obj):
         uri = obj.text(*place)
         scheme = _SCHEME.match(uri)
@@ -52,8 +59,8 @@ def _check_storage(obj: CheckedObject) -> Iterator[Violation]:
         if scheme is None:
             message = f"is {shown!r}, without a scheme; KServe treats it as a path inside the container"
             yield Violation(where=place, message=message)
-        elif scheme[1] not in _SCHEMES:
-            message = f"is {shown!r}, which KServe cannot read; it supports {', '.join(_SCHEMES)}"
+        elif scheme[1] not in schemes:
+            message = f"is {shown!r}, which KServe {obj.kserve} cannot read; it supports {', '.join(schemes)}"
             yield Violation(where=place, message=message, hint=_FIX.get(scheme[1].lower(), ""))
         elif not scheme[2]:
             message = f"is {shown!r}; without // KServe treats it as a path inside the container"

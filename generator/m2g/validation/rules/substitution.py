@@ -12,7 +12,12 @@ from m2g.validation.rules.rule import ANY, CheckedObject, Rule
 _VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*[^}$]*\}")
 _SWITCH = "kustomize.toolkit.fluxcd.io/substitute"
 _ACTION = re.compile(r"\{\{([^{}]*)\}\}")
-_KNOWN = re.compile(r"\.(Name|Namespace|(Labels|Annotations)\.[A-Za-z_][A-Za-z0-9_]*)")
+_FIELD = r"\.(?:Name|Namespace|(?:Labels|Annotations)(?:\.[A-Za-z_][A-Za-z0-9_]*)?)"
+_FUNCTION = r"(?:len|index|slice|printf?|println|html|js|urlquery|and|or|not|eq|ne|lt|le|gt|ge)"
+_KNOWN = re.compile(
+    rf"(?:{_FUNCTION}\s+)?{_FIELD}(?:\s+(?:{_FIELD}|`[^`]*`|[0-9]+))*|{_FUNCTION}\s+`[^`]*`(?:\s+{_FIELD})*"
+)
+"""Go's own functions on these fields. A text in quotes is not among them: KServe parses the container as JSON."""
 
 
 def _check_flux(obj: CheckedObject) -> Iterator[Violation]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from m2g.core.schema_errors import Violation
 from m2g.validation.rules.containers import Place
@@ -11,7 +11,7 @@ from m2g.validation.rules.rule import AUTOSCALER_CLASS, WEBHOOK_SOURCE, CheckedO
 
 _HERE: Place = ("spec", "predictor", "workerSpec")
 _MODEL: Place = ("spec", "predictor", "model")
-_SIZES = {"pipelineParallelSize": "PIPELINE_PARALLEL_SIZE", "tensorParallelSize": "TENSOR_PARALLEL_SIZE"}
+SIZES = {"pipelineParallelSize": "PIPELINE_PARALLEL_SIZE", "tensorParallelSize": "TENSOR_PARALLEL_SIZE"}
 _GPUS = ("nvidia.com/gpu", "amd.com/gpu", "intel.com/gpu", "habana.ai/gaudi")
 _PLAIN = ("cpu", "memory", "storage", "ephemeral-storage", "pods")
 _MORE_GPUS = "serving.kserve.io/gpu-resource-types"
@@ -22,7 +22,7 @@ def _check_worker(obj: CheckedObject) -> Iterator[Violation]:
         return
     if len(obj.items(*_HERE, "containers")) > 1:
         yield Violation(where=(*_HERE, "containers"), message="has more than one container", hint="keep one")
-    for field in _SIZES:
+    for field in SIZES:
         size = obj.number(*_HERE, field)
         if size is not None and size < 1:
             yield Violation(
@@ -47,7 +47,7 @@ def _model(obj: CheckedObject) -> Iterator[Violation]:
         hint = "copy the model to a claim (pvc://claim/path) or to an image (oci://…)"
         yield Violation(where=(*_MODEL, "storageUri"), message=message, hint=hint)
     for place in obj.places(*_MODEL, "env"):
-        for field, name in _SIZES.items():
+        for field, name in SIZES.items():
             if obj.at(*place, "name") == name:
                 yield Violation(
                     where=(*place, "name"), message=f"is {name}, which KServe sets", hint=f"set workerSpec.{field}"
@@ -59,8 +59,13 @@ def _model(obj: CheckedObject) -> Iterator[Violation]:
 
 
 def _gpus(obj: CheckedObject) -> Iterator[Violation]:
-    known = (*_PLAIN, *_GPUS, *_more(obj))
-    for container in (_MODEL, *obj.places(*_HERE, "containers")):
+    yield from find_unknown_gpus(obj, (_MODEL, *obj.places(*_HERE, "containers")), ("metadata", "annotations"))
+
+
+def find_unknown_gpus(obj: CheckedObject, containers: Iterable[Place], annotations: Place) -> Iterator[Violation]:
+    """Resources of these containers that KServe does not know as a GPU; the annotations may name more."""
+    known = (*_PLAIN, *_GPUS, *_more(obj, annotations))
+    for container in containers:
         for side in ("requests", "limits"):
             for name in obj.mapping(*container, "resources", side):
                 if name not in known:
@@ -69,9 +74,9 @@ def _gpus(obj: CheckedObject) -> Iterator[Violation]:
                     yield Violation(where=(*container, "resources", side, name), message=message, hint=hint)
 
 
-def _more(obj: CheckedObject) -> list[str]:
+def _more(obj: CheckedObject, annotations: Place) -> list[str]:
     try:
-        names = json.loads(obj.text("metadata", "annotations", _MORE_GPUS) or "[]")
+        names = json.loads(obj.text(*annotations, _MORE_GPUS) or "[]")
     except ValueError:
         return []
     return [str(name) for name in names] if isinstance(names, list) else []
