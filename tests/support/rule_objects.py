@@ -124,6 +124,7 @@ def _subject(item: Manifest, given: Given) -> CheckedObject:
         overlay=(item, *others) if ("metadata" in item or others) and item.get("kind") not in _PLATFORM else None,
         release=release,
         verdict=gate.check_object(item, others, release, given.kserve, catalogue.read_stock()),
+        declared=catalogue.read_declared(given.kserve),
         external=msgspec.convert(given.external, External),
         before=before if isinstance(before, dict) and same else None,
         substituted=given.substituted,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 
 import msgspec
 
+from m2g.compat.declared import Declaration
 from m2g.compat.requirement import normalize_name
 from m2g.compat.runtime import Runtime
 from m2g.core import resources
@@ -21,6 +23,13 @@ def read_stock() -> tuple[Runtime, ...]:
     """KServe's runtimes, whose descriptions ship with m2g."""
     files = sorted((resources.find_root() / "schemas/runtimes").glob("*.json"))
     return tuple(_DECODER.decode(path.read_bytes()) for path in files)
+
+
+@functools.cache
+def read_declared(kserve: str) -> Mapping[str, Declaration]:
+    """What the ClusterServingRuntimes of a KServe version declare, by name."""
+    content = (resources.find_root() / "schemas/declared-runtimes.json").read_bytes()
+    return msgspec.json.decode(content, type=dict[str, dict[str, Declaration]]).get(kserve, {})
 
 
 def decode(content: bytes) -> Runtime:

@@ -5,12 +5,8 @@ Source: kserve config/runtimes/, pkg/apis/serving/v1beta1/predictor_model.go and
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
-
 import msgspec
 
-from m2g.core import resources
 from m2g.core.manifest import Manifest
 from m2g.core.model import Value
 
@@ -41,13 +37,6 @@ class Declaration(Value, frozen=True, kw_only=True, forbid_unknown_fields=False)
     def supports_protocol(self, protocol: str) -> bool:
         """Whether it speaks a protocol."""
         return not self.protocol_versions or protocol in self.protocol_versions
-
-
-@functools.cache
-def read_declared(kserve: str) -> Mapping[str, Declaration]:
-    """The runtimes of a KServe version by name."""
-    content = (resources.find_root() / "schemas/declared-runtimes.json").read_bytes()
-    return msgspec.json.decode(content, type=dict[str, dict[str, Declaration]]).get(kserve, {})
 
 
 def read_declaration(runtime: Manifest) -> Declaration | None:

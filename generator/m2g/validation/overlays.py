@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from m2g import kustomize
+from m2g.compat.catalogue import read_declared
 from m2g.compat.runtime import Runtime
 from m2g.core.cache import Cache, key
 from m2g.core.config_types import Config, External, Knative, Kserve, KserveVersion
@@ -226,6 +227,7 @@ def _check_object(inputs: CheckInputs, overlay: BuiltOverlay, item: Manifest) ->
         overlay=built.objects,
         release=release,
         verdict=backend.verdict(item, built.objects, release, overlay.kserve, inputs.runtimes) if backend else None,
+        declared=read_declared(overlay.kserve),
         external=External() if inputs.config is None else inputs.config.external,
         public=list_public(inputs.config),
         before=inputs.base.find_object(environment, item),
@@ -298,6 +300,7 @@ def check_stream(
             manifest=item,
             kserve=kserve,
             knative=knative or Knative(),
+            declared=read_declared(kserve),
             of_repository=knative is not None,
             public=public,
         )

@@ -92,7 +92,7 @@ def _is_knative(obj: CheckedObject) -> bool:
 RULES = (
     Rule(
         id="knative-limits",
-        summary="In Knative mode, the timeout and the concurrency are inside the limits of the cluster's Knative.",
+        summary="In Knative mode, timeout and concurrency are inside the limits of Knative.",
         why="KServe accepts more, and then Knative refuses the service: by default it allows 600 seconds and 1000 "
         "requests at once. Nothing is deployed.",
         fix="lower the setting, or raise the limit under kserve.knative in m2g.yaml to what the cluster allows",

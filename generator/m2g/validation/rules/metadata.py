@@ -69,7 +69,7 @@ RULES = (
     Rule(
         id="metadata-fields",
         kinds=ANY,
-        summary="Metadata has no fields that only the cluster writes, and at most 256 KiB of annotations.",
+        summary="Metadata has no fields of the cluster, and at most 256 KiB of annotations.",
         why="Kubernetes refuses the object. A copy from `kubectl get -o yaml` has such fields.",
         fix="remove it",
         link="https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/",

@@ -74,7 +74,7 @@ RULES = (
     Rule(
         id="keda-autoscaling",
         covers=("V3",),
-        summary="In Standard mode with the autoscaler class keda, at least one component has autoScaling.",
+        summary="In Standard mode, the autoscaler class keda needs a component with autoScaling.",
         why="KServe creates a ScaledObject only from autoScaling; without it nothing scales.",
         fix="add spec.predictor.autoScaling, or use the autoscaler class hpa",
         link=WEBHOOK_SOURCE,

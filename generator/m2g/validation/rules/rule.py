@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TypeAlias
 
 import msgspec
 
+from m2g.compat.declared import Declaration
 from m2g.compat.verdict import Verdict
 from m2g.core.config_types import External, Knative, KserveVersion
 from m2g.core.finding import Severity
@@ -34,6 +35,7 @@ class CheckedObject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     `verdict` says whether the runtime can load the model; None if the object uses no runtime. `public` are texts that
     m2g.yaml declares to be no secrets. `of_repository`: it is in
     a repository of m2g, where what a cluster's configuration could decide must be said.
+    `declared` is what KServe's own runtimes declare.
     """
 
     manifest: Manifest
@@ -45,6 +47,7 @@ class CheckedObject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     before: Manifest | None = None
     substituted: bool = False
     verdict: Verdict | None = None
+    declared: Mapping[str, Declaration] = {}
     of_repository: bool = True
     public: tuple[str, ...] = ()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import UNSET
 
-from m2g.compat.declared import Declaration, read_declaration, read_declared
+from m2g.compat.declared import Declaration, read_declaration
 from m2g.core.manifest import get_at
 from m2g.core.schema_errors import Violation
 from m2g.validation.rules.containers import RUNTIMES, Place
@@ -86,7 +86,7 @@ def _known(obj: CheckedObject) -> dict[str, Declaration]:
         for item in obj.overlay or ()
         if item.get("kind") in RUNTIMES and (declared := read_declaration(item)) is not None
     }
-    return {**read_declared(obj.kserve), **own}
+    return {**obj.declared, **own}
 
 
 def _may_have_others(obj: CheckedObject, known: Mapping[str, Declaration], name: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from m2g.compat.declared import Declaration, read_declaration, read_declared
+from m2g.compat.declared import Declaration, read_declaration
 from m2g.core.manifest import get_at
 from m2g.core.schema_errors import Violation
 from m2g.serving.stored import MAIN_CONTAINER
@@ -57,7 +57,7 @@ def _others(obj: CheckedObject) -> Mapping[str, Declaration]:
         and get_at(item, "metadata", "namespace") == obj.at("metadata", "namespace")
         and (declared := read_declaration(item)) is not None
     }
-    stock = read_declared(obj.kserve) if kind == "ClusterServingRuntime" else {}
+    stock = obj.declared if kind == "ClusterServingRuntime" else {}
     return {other: declared for other, declared in {**stock, **built}.items() if other != name}
 
 
