@@ -12,7 +12,7 @@ from m2g.commands.validate import ValidateOptions, validate
 from m2g.core.errors import InputError, OutsideError
 from m2g.core.finding import Finding, Report, Severity
 from m2g.repository.load import InvalidRepository
-from tests.support.fleet import FakeRegistry, narrowed, release, repository, run, write_record
+from tests.support.fleet import CONFIG, FakeRegistry, narrowed, release, repository, run, write_record
 from tests.support.handmade_fleet import write
 
 COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
@@ -348,3 +348,14 @@ def test_a_write_that_was_killed_half_way_is_said(tmp_path: Path) -> None:
     assert (finding.rule, finding.severity) == ("write-unfinished", Severity.ERROR)
     run(root, FakeRegistry(), RenderOptions(locked=True))
     assert check(root).findings == ()
+
+
+def test_settings_that_no_model_uses_yet_are_checked(tmp_path: Path) -> None:
+    settings = "{alias: champion}, settings: {minReplicas: 2, maxReplicas: 4, resources: {requests: {cpu: lots}}}}"
+    config = CONFIG.replace("{alias: champion}, settings: {minReplicas: 2, maxReplicas: 4}}", settings)
+    root = repository(tmp_path, f"{config}defaults:\n  resources:\n    limits: {{memory: 2Q}}\n")
+    found = [(one.rule, one.path, one.line) for one in validate(root, ValidateOptions()).findings]
+    assert found == [
+        ("setting-invalid", "environments.prod.settings.resources.requests.cpu", 5),
+        ("setting-invalid", "defaults.resources.limits.memory", 9),
+    ]

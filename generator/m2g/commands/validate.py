@@ -18,7 +18,9 @@ from m2g.repository import config as configuration
 from m2g.repository import fingerprint, layout, ownership, runtimes
 from m2g.repository.known_folders import KnownFolders
 from m2g.repository.layout import Key
+from m2g.repository.locate import add_lines
 from m2g.repository.state import Scope, refuse_unknown
+from m2g.serving import settings
 from m2g.validation import cel_checks, secrets, unknown_files
 from m2g.validation.attribution import Attribution
 from m2g.validation.base import Against, BaseState, read_base
@@ -143,7 +145,8 @@ def _read_config(root: Path, known_folders: KnownFolders) -> tuple[Config | None
         loaded = known_folders.read_config(root)
     except InputError as error:
         return None, [configuration.describe_unreadable(error)]
-    return loaded.config, list(loaded.findings)
+    unused = [] if loaded.config is None else settings.check_config(loaded.config)
+    return loaded.config, [*loaded.findings, *add_lines(root, unused)]
 
 
 def _check_overlays(

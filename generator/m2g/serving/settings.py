@@ -74,6 +74,19 @@ def collect_layers(
     return result, findings
 
 
+def check_config(config: Config) -> list[Finding]:
+    """The invalid settings of m2g.yaml, whether a model uses them or not.
+
+    Contradictions are left out: a model's own settings may resolve them.
+    """
+    layers = [
+        layer
+        for environment in ("", *config.environments)
+        for layer in collect_layers(config, "", environment, ModelIntent(), None)[0]
+    ]
+    return list(dict.fromkeys(finding for layer in layers for finding in _check_quantities(layer)))
+
+
 def parse_setting(path: str, text: str) -> Settings:
     """One setting from text, such as `resources.limits.memory` and `2Gi`. Raises InputError if the value is invalid."""
     value: object = text
