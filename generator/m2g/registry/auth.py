@@ -9,6 +9,7 @@ import base64
 import os
 import ssl
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from m2g.core.errors import InputError
 from m2g.registry.address import Address
@@ -63,6 +64,12 @@ def find_auth_plugin() -> str:
     """The variable that requests an authentication plugin, which only the mlflow package can run; empty if none is
     set."""
     return next((name for name in _PLUGINS if os.environ.get(name, "").lower() not in ("", "false", "0")), "")
+
+
+def is_tracking_server(uri: str) -> bool:
+    """Whether MLFLOW_TRACKING_URI names the server of this URI, so that the credentials are for it."""
+    named, other = urlsplit(os.environ.get("MLFLOW_TRACKING_URI", "")), urlsplit(uri)
+    return (named.scheme, named.hostname, named.port) == (other.scheme, other.hostname, other.port)
 
 
 def make_ssl_context(address: Address, *, with_client: bool = True) -> ssl.SSLContext | None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
 from m2g.core import tempdirs
-from m2g.core.errors import InputError, OutsideError
+from m2g.core.errors import InputError, M2gError, OutsideError
 from m2g.core.model import ModelVersion, RegisteredModel, Run, VersionFacts
 from m2g.registry import Progress, artifacts, model_files
-from m2g.registry.address import Address, StoreKind
+from m2g.registry.address import Address, StoreKind, parse_address
+from m2g.registry.auth import is_tracking_server
 from m2g.registry.database import Snapshot, check_schema
-from m2g.registry.errors import NOT_FOUND, RequestFailed, to_one_line
+from m2g.registry.deadline import Worker
+from m2g.registry.errors import NOT_FOUND, ErrorResponse, RequestFailed, to_one_line
+from m2g.registry.model_files import LIMITS
 from m2g.registry.normalize import (
     is_prompt,
     join_path,
@@ -27,6 +32,7 @@ from m2g.registry.normalize import (
     sort_versions,
     split_run_uri,
 )
+from m2g.registry.rest import Request, RestClient
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,6 +44,13 @@ if TYPE_CHECKING:
 _PAGE = 1000
 _HINT = "check that the store is complete; if a newer MLflow wrote it, upgrade the installed mlflow package"
 _VARIABLE = "MLFLOW_TRACKING_URI"
+_CALL = 300.0
+"""Seconds for one call: the mlflow package needs some for a page of a thousand models."""
+_DOWNLOAD = 60.0
+_HTTP = 20.0
+_AFTER_FAILURE = 5.0
+_TOTAL = 3600.0
+"""Seconds for all calls of a run."""
 _T = TypeVar("_T")
 
 
@@ -53,6 +66,10 @@ class LocalRegistry:
         self._runs: dict[str, MlflowRun | None] = {}
         self._snapshot: Snapshot | None = None
         self._uri = address.uri
+        self._worker = Worker()
+        self._slow: set[str] = set()
+        """The hosts of artifacts that did not answer in time."""
+        self._end = float("inf")
 
     @property
     def identity(self) -> str:
@@ -94,9 +111,11 @@ class LocalRegistry:
         self._progress("the mlflow package", 0, 0)
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # its seven retries take minutes for each file
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # 3.x needs this for folder stores
         try:
-            return self._open()
+            return self._wait("opens the store", self._open, _CALL)
         except ImportError as error:
             raise InputError(
                 f"{self.identity} is a local store, but the mlflow package is not installed ({error.name})",
@@ -110,7 +129,7 @@ class LocalRegistry:
         logging.getLogger("alembic").setLevel(logging.ERROR)
         if self._address.kind is StoreKind.DATABASE:
             check_schema(self._address, Path(mlflow.__file__).parent / "store/db_migrations")
-        client = self._call(lambda: MlflowClient(tracking_uri=self._uri, registry_uri=self._uri))
+        client = self._ask(lambda: MlflowClient(tracking_uri=self._uri, registry_uri=self._uri))
         if client is None:
             raise OutsideError(f"{self.identity}: the store does not exist", hint=_HINT)
         return client
@@ -143,8 +162,22 @@ class LocalRegistry:
             if not token:
                 return
 
+    def _wait(self, what: str, function: Callable[[], _T], seconds: float) -> _T:
+        """What the function returns. Raises OutsideError if it takes too long, alone or with all the calls before."""
+        now = time.monotonic()
+        self._end = min(self._end, now + _TOTAL)
+        seconds = max(0.1, min(seconds, self._end - now))
+        try:
+            return self._worker.call(function, seconds)
+        except TimeoutError:
+            message = f"{self.identity}: waited {seconds:.0f} s in vain while the mlflow package {what}"
+            raise OutsideError(message, hint="check that the database answers, then try again") from None
+
     def _call(self, function: Callable[[], _T]) -> _T | None:
-        """Call the mlflow package; None if it says that the resource does not exist."""
+        """Call the mlflow package in time; None if it says that the resource does not exist."""
+        return self._wait("reads the store", functools.partial(self._ask, function), _CALL)
+
+    def _ask(self, function: Callable[[], _T]) -> _T | None:
         from mlflow.exceptions import MlflowException
 
         self._make_default()
@@ -219,14 +252,51 @@ class LocalRegistry:
         folder = artifacts.find_local_path(uri)
         if folder is not None:
             return artifacts.read(folder, name)
+        if uri.startswith(("http://", "https://")):
+            return self._read_http(uri, name)
         from mlflow.artifacts import download_artifacts
 
         with tempdirs.open_folder() as target:
-            try:
-                download_artifacts(artifact_uri=join_path(uri, name), dst_path=str(target))
-            except Exception as error:  # every artifact store has its own exceptions
-                raise RequestFailed(f"{join_path(uri, name)} cannot be read: {to_one_line(str(error))}") from error
+            self._download(
+                lambda: download_artifacts(artifact_uri=join_path(uri, name), dst_path=str(target)), uri, name
+            )
             return artifacts.read(target, name)
+
+    def _download(self, function: Callable[[], object], uri: str, name: str) -> None:
+        """Download in time. A store that did not answer once gets little time for the next versions."""
+        store = _find_store(uri)
+        place = join_path(uri, name)
+        try:
+            self._wait(f"reads {place}", function, _AFTER_FAILURE if store in self._slow else _DOWNLOAD)
+        except OutsideError as error:
+            self._slow.add(store)
+            if time.monotonic() > self._end:
+                raise
+            raise RequestFailed(error.message, hint=f"check that {store} can be reached from here") from None
+        except Exception as error:  # every artifact store has its own exceptions
+            raise RequestFailed(f"{place} cannot be read: {to_one_line(str(error))}") from error
+
+    def _read_http(self, uri: str, name: str) -> bytes | None:
+        """A file on a web server. The mlflow package would send it the MLflow server's credentials, whoever it is."""
+        store, place = _find_store(uri), urlsplit(join_path(uri, name))
+        distrust = "" if is_tracking_server(uri) else f"MLFLOW_TRACKING_URI does not name {store}"
+        patience = _AFTER_FAILURE if store in self._slow else _HTTP
+        try:
+            with RestClient(parse_address(store), workspace="", patience=patience, distrust=distrust) as client:
+                return client.get_file(Request(path=place.path, query=dict(parse_qsl(place.query)), limit=LIMITS[name]))
+        except ErrorResponse as error:
+            if error.status == 404:
+                return None
+            raise
+        except M2gError as error:
+            self._slow.add(store)
+            raise RequestFailed(error.message, hint=error.hint) from error
+
+
+def _find_store(uri: str) -> str:
+    """Scheme and host, or bucket, of the URI of artifacts."""
+    parts = urlsplit(uri)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _convert_model(model: MlflowModel) -> RegisteredModel:

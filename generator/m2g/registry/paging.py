@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
@@ -13,6 +14,9 @@ from m2g.registry.errors import ErrorResponse
 from m2g.registry.rest import API, Request, RestClient
 
 _MAX_PAGES = 10_000
+_MAX_BYTES = 512 << 20
+"""Bytes of all pages of a list: 100,000 versions with two KiB of tags have 200 MB."""
+_MAX_SECONDS = 900.0
 _P = TypeVar("_P", bound=Page)
 _I = TypeVar("_I")
 
@@ -51,10 +55,12 @@ def list_all(
 
 
 def _read_pages(client: RestClient, listing: Listing[_P, _I], query: Mapping[str, str | int]) -> Iterator[_P]:
+    started, before = time.monotonic(), client.received
     size, page = _read_first(client, listing, query)
     seen = {""}
-    for _ in range(_MAX_PAGES):
+    for number in range(_MAX_PAGES):
         yield page
+        _check_bounds(listing.path, number, client.received - before, time.monotonic() - started)
         token = page.next_page_token
         if not token:
             return
@@ -75,6 +81,15 @@ def _read_first(client: RestClient, listing: Listing[_P, _I], query: Mapping[str
             if error.status != 400 or size == listing.sizes[-1]:
                 raise
     raise ValueError("a listing without page sizes")
+
+
+def _check_bounds(path: str, pages: int, size: int, seconds: float) -> None:
+    if size > _MAX_BYTES or seconds > _MAX_SECONDS:
+        limit = f"{_MAX_BYTES >> 20} MiB" if size > _MAX_BYTES else f"{_MAX_SECONDS / 60:.0f} minutes"
+        raise OutsideError(
+            f"the server's list {path} is not complete after {pages + 1} pages and {limit}",
+            hint="check that this is the MLflow server, and that it answers fast enough",
+        )
 
 
 def _describe_loop(path: str) -> OutsideError:

@@ -17,6 +17,7 @@ from m2g.core.errors import InputError, M2gError, OutsideError
 from m2g.registry.address import Address
 from m2g.registry.api_types import Page
 from m2g.registry.auth import make_authorization, make_ssl_context
+from m2g.registry.deadline import BoundedBackend, Clock
 from m2g.registry.errors import (
     RequestFailed,
     Response,
@@ -39,6 +40,8 @@ _FIRST_CONTACT = 15.0
 _AFTER_FAILURE = 5.0
 """Seconds for a request after another one failed while the server responded to others, so that a fleet does not wait
 for each."""
+_TOTAL = 3600.0
+"""Seconds for all requests of a run."""
 _TEMPORARY = frozenset({429, 502, 503, 504})
 _DISABLED = b"disabled due to the mlflow server running"
 """In MLflow's answer (503) on a route that the server's options turn off, such as --no-serve-artifacts."""
@@ -90,6 +93,10 @@ class RestClient:
         self._is_proven = False
         """Whether the server has answered a request: then its address and the credentials are right."""
         self._patience_now = patience
+        self._clock = Clock()
+        self._end = float("inf")
+        self.received = 0
+        """How many bytes the server has sent so far."""
         self._client: httpx.Client
 
     def __enter__(self) -> Self:
@@ -102,6 +109,11 @@ class RestClient:
                 f"{self._base}: the proxy settings are not valid: {to_one_line(str(error))}",
                 hint="check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY",
             ) from error
+        for transport in (self._client._transport, *self._client._mounts.values()):  # no public way
+            if isinstance(transport, httpx.HTTPTransport):
+                pool = transport._pool  # as above; a test holds that the limit works
+                pool._network_backend = BoundedBackend(pool._network_backend, self._clock)  # as above
+        self._end = min(self._end, time.monotonic() + _TOTAL)
         self._stop.clear()
         return self
 
@@ -142,6 +154,9 @@ class RestClient:
 
     def _send(self, request: Request) -> Response:
         started, patience = time.monotonic(), self._patience_now
+        if started > self._end:
+            message = f"{self._base}: all requests together took longer than {_TOTAL / 60:.0f} minutes; m2g was at "
+            raise OutsideError(f"{message}{request.path}", hint="find out why the server is so slow, then try again")
         attempt = 0
         while True:
             attempt += 1
@@ -172,6 +187,7 @@ class RestClient:
 
     def _attempt(self, request: Request, deadline: float) -> Response:
         left = max(deadline - time.monotonic(), 0.1)
+        self._clock.end = time.monotonic() + left
         url = f"{self._base}{request.path}"
         with self._client.stream(
             "GET" if request.body is None else "POST",
@@ -184,6 +200,7 @@ class RestClient:
             content = bytearray()
             for chunk in response.iter_bytes():
                 content += chunk
+                self.received += len(chunk)
                 if len(content) > request.limit:
                     raise RequestFailed(f"{url}: the response is larger than {request.limit >> 10} KiB")
                 if time.monotonic() > deadline:
