@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
+import msgspec
 import pytest
 
-from m2g.core.config_types import Rewrite
+from m2g.core import yaml_reader
+from m2g.core.config_types import Rewrite, Storage
 from m2g.core.errors import InputError
 from m2g.serving.storage_uri import to_cluster_uri
 
@@ -94,3 +98,30 @@ def test_the_allow_list_ends_at_a_slash(uri: str, allow: tuple[str, ...], allowe
     else:
         with pytest.raises(InputError, match="outside of the storage"):
             to_cluster_uri(uri, (), allow)
+
+
+FOREIGN = {
+    "Azure Government": "wasbs://c@acme.blob.core.usgovcloudapi.net/1/m",
+    "Azure Government, Data Lake": "abfss://c@acme.dfs.core.usgovcloudapi.net/1/m",
+    "Azure Government, https": "https://acme.blob.core.usgovcloudapi.net/c/1/m",
+    "Azure China": "abfss://c@acme.dfs.core.chinacloudapi.cn/1/m",
+    "Cloudflare R2": "r2://models@0a1b.r2.cloudflarestorage.com/1/m",
+}
+
+
+@pytest.mark.parametrize(("name", "uri"), FOREIGN.items())
+def test_another_cloud_is_called_by_its_name_and_the_rewrite_of_the_hint_works(name: str, uri: str) -> None:
+    with pytest.raises(InputError) as raised:
+        to_cluster_uri(uri, (), ())
+    assert name.partition(",")[0] in raised.value.message
+    line = re.search(r"storage: \{rewrites: \[.*\]\}", raised.value.hint)
+    assert line is not None
+    written = yaml_reader.read("m2g.yaml", line[0].replace("CLAIM", "models").encode()).data
+    storage = msgspec.convert(written, dict[str, Storage])["storage"]
+    assert re.fullmatch(r"(pvc|s3)://models/(c/)?1/m/?", to_cluster_uri(uri, storage.rewrites, ()))
+
+
+@pytest.mark.parametrize("uri", ["r2://models:key@0a1b.r2.cloudflarestorage.com/1/m", "s3://key@bucket/1/m"])
+def test_a_user_is_still_a_user(uri: str) -> None:
+    with pytest.raises(InputError, match="a user or a password"):
+        to_cluster_uri(uri, (), ())

@@ -11,6 +11,7 @@ import msgspec
 from m2g.core.errors import InputError
 
 _DATABASES = frozenset({"sqlite", "postgresql", "mysql", "mssql"})
+_DATABRICKS = frozenset({"databricks", "databricks-uc", "uc"})
 _HINT = "use a URI such as https://host or sqlite:///mlflow.db, or a folder such as ./mlruns"
 
 
@@ -47,6 +48,7 @@ def parse_address(uri: str) -> Address:
     if not text.isprintable():
         raise InputError("the registry's URI contains a control character", hint=_HINT)
     scheme = text.split(":", 1)[0].lower() if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text) else ""
+    scheme = text.lower() if text.lower() in _DATABRICKS else scheme  # MLflow takes the word alone, too
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -61,7 +63,7 @@ def parse_address(uri: str) -> Address:
             return Address(kind=StoreKind.DATABASE, identity=_hide_credentials(parts), uri=text)
         case "" | "file":
             return Address(kind=StoreKind.FOLDER, identity=text, uri=text)
-        case "databricks" | "databricks-uc" | "uc":
+        case databricks if databricks in _DATABRICKS:
             raise InputError(
                 "Databricks and Unity Catalog registries are not supported",
                 hint="use an open-source MLflow server, a database or a folder",

@@ -20,6 +20,12 @@ _AZURE_HOST = re.compile(
     r"https://[a-z0-9]+\.(blob|file)\.core\.windows\.net/|https://[a-z0-9]+\.z[0-9]+\.(blob|file)\."
 )
 _AZURE_FS = re.compile(r"(?:wasbs?|abfss?)://([^@/]+)@([a-z0-9]+)\.(?:blob|dfs)\.core\.windows\.net/?(.*)", re.DOTALL)
+_OTHER_AZURE = re.compile(
+    r"(?P<prefix>(?:https|wasbs?|abfss?)://(?:[^@/]+@)?[a-z0-9]+\.(?:blob|dfs)\.core\.(?P<cloud>usgovcloudapi\.net|chinacloudapi\.cn)(?:/|$)).*",
+    re.DOTALL,
+)
+_CLOUDS = {"usgovcloudapi.net": "Azure Government", "chinacloudapi.cn": "Azure China"}
+_R2 = re.compile(r"(?P<prefix>r2://(?P<bucket>[^@:/]+)@(?P<host>[^@:/]+)(?:/|$)).*", re.DOTALL)
 _PROXIED = re.compile(r"mlflow-artifacts:(?://[^/]*)?/+(.*)", re.DOTALL)
 _HADOOP_S3 = re.compile(r"^s3[an]://")
 _DIRECTORY_SCHEMES = ("s3", "gs", "hdfs", "webhdfs", "pvc")
@@ -41,6 +47,7 @@ def to_cluster_uri(artifact_uri: str, rewrites: Sequence[Rewrite], allow: Sequen
     Raises InputError with a fix if no cluster can read the URI, or if `allow` excludes it.
     """
     uri = _rewrite(_normalize(artifact_uri), rewrites)
+    _check_cloud(uri)
     _check_text(uri)
     parts = _URI.fullmatch(uri)
     scheme = parts[1].lower() if parts else "file"
@@ -85,6 +92,22 @@ def is_allowed(uri: str, allow: Sequence[str]) -> bool:
 def _is_under(uri: str, prefix: str) -> bool:
     """Whether `uri` is `prefix` or inside it; `s3://bucket` does not contain `s3://bucket-2/x`."""
     return uri == prefix or uri.startswith(prefix if prefix.endswith("/") else f"{prefix}/")
+
+
+def _check_cloud(uri: str) -> None:
+    """Refuse stores that KServe could read in another form, or in another place."""
+    if azure := _OTHER_AZURE.fullmatch(uri):
+        raise InputError(
+            f"{uri[:200]!r} is in {_CLOUDS[azure['cloud']]}; KServe reads Azure Blob Storage at core.windows.net only",
+            hint="mount the container as a volume claim (Blob CSI driver), and add to m2g.yaml: storage: {rewrites: "
+            f'[{{from: "{azure["prefix"]}", to: "pvc://CLAIM/"}}]}}',
+        )
+    if r2 := _R2.fullmatch(uri):
+        raise InputError(
+            f"{uri[:200]!r} is in Cloudflare R2, which KServe reads as S3",
+            hint=f'add to m2g.yaml: storage: {{rewrites: [{{from: "{r2["prefix"]}", to: "s3://{r2["bucket"]}/"}}]}}, '
+            f"and give the service account's S3 secret the endpoint {r2['host']}",
+        )
 
 
 def _check_text(uri: str) -> None:
