@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from m2g.changes.update import RenderOptions
+from m2g.commands.diff import diff
 from m2g.commands.render import render
 from m2g.core.errors import InputError, M2gError
 from m2g.registry import open_registry
+from m2g.report import diff as report
+from m2g.repository.state import Scope
 from m2g.repository.trusted_registry import find_server
 from tests.support.fake_server import Answer, Asked, Fake, fake, good, no
 from tests.support.fleet import CONFIG, repository
@@ -213,3 +216,23 @@ def test_no_redirect_takes_the_token_with_it(evil: Fake, status: int) -> None:
         assert "redirects to" in registry.read_facts(registry.list_versions())["wine", "1"].problem
         assert sent(server)
     assert evil.asked == []
+
+
+@pytest.mark.usefixtures("kustomize")
+@pytest.mark.parametrize("base", ["http://ours.example.com", ""])
+def test_another_registry_is_the_first_line_of_the_review(tmp_path: Path, base: str) -> None:
+    root = cloned(tmp_path, base, "https://eve:hunter2hunter2@evil.example.com/ml")
+    (root / ".github").mkdir()
+    (root / ".github/CODEOWNERS").write_text("* @eve\n")
+    (root / "CODEOWNERS").write_text("* @eve\n")
+    review = diff(root, "origin/main", Scope())
+    message = review.outside[0].message
+    assert f"registry.uri: {base or 'none'} → https://REDACTED@evil.example.com/ml: another server" in message
+    assert "no credentials" in message
+    assert "hunter2" not in report.render(review, "json") + report.render(review, "markdown")
+
+
+@pytest.mark.usefixtures("kustomize")
+def test_another_path_of_the_same_server_is_no_other_registry(tmp_path: Path) -> None:
+    root = cloned(tmp_path, "http://ours.example.com", "http://ours.example.com:80/ml")
+    assert not any("another server" in concern.message for concern in diff(root, "origin/main", Scope()).outside)

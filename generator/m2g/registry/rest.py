@@ -91,7 +91,8 @@ class RestClient:
         self._stop = threading.Event()
         self._answered = 0.0
         self._is_proven = False
-        """Whether the server has answered a request: then its address and the credentials are right."""
+        """Whether the server has answered a request about the registry: then address, workspace and credentials are
+        right."""
         self._patience_now = patience
         self._clock = Clock()
         self._end = float("inf")
@@ -172,7 +173,7 @@ class RestClient:
                 if response.status not in _TEMPORARY or _DISABLED in response.content[:_SHORT]:
                     self._answered = time.monotonic()
                     if response.status == 200:
-                        self._is_proven = True
+                        self._is_proven = self._is_proven or request.path.startswith(API)
                         return response
                     if response.status != 500 or attempt > 1:
                         raise self._explain(response)

@@ -8,8 +8,10 @@ from pathlib import Path
 from m2g.core import safe_files, yaml_reader
 from m2g.core.errors import M2gError
 from m2g.core.field_path import format_path
-from m2g.core.manifest import Identity, Manifest, identify, read_all
+from m2g.core.manifest import Identity, Manifest, get_at, identify, read_all
+from m2g.core.redact import redact
 from m2g.repository import layout
+from m2g.repository.trusted_registry import find_server
 from m2g.review import power
 from m2g.review.values import Concern, Risk
 
@@ -35,7 +37,19 @@ _MOST_FIELDS = 8
 def describe_changes(old: Path, new: Path, changed: Mapping[str, bool]) -> list[Concern]:
     """What the changed files mean, the riskiest first. `changed` says for each path whether it belongs to a model."""
     found = (concern for path, of_model in sorted(changed.items()) for concern in _describe(old, new, path, of_model))
-    return sorted(found, key=lambda concern: list(Risk).index(concern.risk))
+    ranked = sorted(found, key=lambda concern: list(Risk).index(concern.risk))
+    return [*_describe_registry(old, new), *ranked]
+
+
+def _describe_registry(old: Path, new: Path) -> Iterator[Concern]:
+    """The line before all others: another registry may bring any model, and would like to have the credentials."""
+    before, after = (str(get_at(_read_document(side), "registry", "uri") or "") for side in (old, new))
+    if before != after and find_server(after) not in ("", find_server(before)):
+        yield Concern(
+            risk=Risk.POWERFUL,
+            message=f"{layout.CONFIG}: registry.uri: {redact(before) or 'none'} → {redact(after)}: another server; m2g "
+            "sends it no credentials until this is merged",
+        )
 
 
 def _describe(old: Path, new: Path, path: str, of_model: bool) -> Iterator[Concern]:
@@ -119,4 +133,4 @@ def _show(data: object, path: power.FieldSteps) -> str:
             data = data[step]
         else:
             return "none"
-    return "none" if data is None else str(data)[:200]
+    return "none" if data is None else redact(str(data))[:200]
