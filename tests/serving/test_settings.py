@@ -141,3 +141,14 @@ def test_what_knative_refuses_is_refused_until_m2g_yaml_says_that_the_cluster_al
     key, _, _ = allow.strip("{}").partition(":")
     assert f"kserve.knative.{key} in m2g.yaml" in finding.hint
     assert found(f"{{mode: Knative, knative: {allow}}}") == []
+
+
+def test_a_gpu_that_is_only_requested_is_named_where_it_is_set() -> None:
+    text = f"{CONFIG}bounds: {{}}\n"
+    intent = msgspec.yaml.decode("settings: {resources: {requests: {nvidia.com/gpu: 1}}}", type=ModelIntent)
+    (finding,) = settled(msgspec.yaml.decode(text, type=Config), intent)[1]
+    assert (finding.rule, finding.file) == ("setting-contradiction", "models/wine/model.yaml")
+    assert finding.path == "settings.resources.requests.nvidia.com/gpu"
+    assert finding.hint == "set the limit of nvidia.com/gpu to 1, too"
+    intent = msgspec.yaml.decode("settings: {resources: {limits: {nvidia.com/gpu: 1}}}", type=ModelIntent)
+    assert settled(msgspec.yaml.decode(text, type=Config), intent)[1] == []

@@ -198,3 +198,34 @@ def test_a_canary_that_a_component_adds(tmp_path: Path) -> None:
         ("probe-model", "spec.canary[0].predictor.model.readinessProbe.httpGet.path"),
         ("probe-port", "spec.canary[0].predictor.model.readinessProbe.httpGet.port"),
     }
+
+
+def test_kustomize_s_warnings_are_findings(tmp_path: Path) -> None:
+    """A variable that is never replaced: KServe's kinds are no place for variables (kustomize#1268)."""
+    variable = "vars:\n- {name: PLACE, objref: {kind: ConfigMap, name: places, apiVersion: v1}}\n"
+    places = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: places}\ndata: {place: here}\n"
+    files = {CUSTOM: f"{COMPONENT}resources: [p.yaml]\n{variable}", f"{HERE}/p.yaml": places}
+    warnings = [item for item in found(fleet(tmp_path, files)) if item.rule == "kustomize-warning"]
+    assert any("never replaced" in item.message for item in warnings), warnings
+    assert all(item.severity == Severity.WARNING and item.environment == "prod" for item in warnings)
+
+
+def test_a_patch_whose_target_fits_nothing(tmp_path: Path) -> None:
+    patch = "  patch: |-\n    - {op: add, path: /spec/predictor/timeout, value: 60}\n"
+    files = {CUSTOM: f"{COMPONENT}patches:\n- target: {{kind: InferenceService, name: vine}}\n{patch}"}
+    finding = only(fleet(tmp_path, files))
+    assert (finding.rule, finding.file, finding.path) == ("kustomize-target", CUSTOM, "patches[0].target")
+    assert "InferenceService wine" in finding.hint
+    write(tmp_path, {CUSTOM: files[CUSTOM].replace("vine", "wine")})
+    assert found(tmp_path) == []
+
+
+def test_kustomize_s_keys_are_read_in_any_case(tmp_path: Path) -> None:
+    replacement = (
+        "replacements:\n- source: {kind: InferenceService, name: wine, fieldpath: metadata.name}\n"
+        "  targets:\n  - select: {kind: InferenceService}\n"
+        "    fieldpaths: ['metadata.annotations.[example.com/served]']\n    options: {create: true}\n"
+    )
+    assert found(fleet(tmp_path, {CUSTOM: f"{COMPONENT}{replacement}"})) == []
+    write(tmp_path, {CUSTOM: f"{COMPONENT}Resources: [other.yaml]\n"})
+    assert {item.rule for item in found(tmp_path)} >= {"schema"}, "a key that names a file is as documented"

@@ -25,6 +25,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 TIMEOUT = 60.0
 _MARK = "m2g.dev/mark"
 _LOGGED = re.compile(r' err="(.*)"')
+_PREFIX = re.compile(r"^(# Warning: |[0-9/]+ [0-9:.]+ )")
 _ENVIRONMENT = {
     "KUBECONFIG": "/dev/null",
     "GIT_ALLOW_PROTOCOL": "none",
@@ -40,7 +41,7 @@ class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
     """The objects of one overlay, sorted by apiVersion, kind, namespace and name, or the error.
 
     `error` is one line for the user; `at` is the file or folder that it is about, relative to the root. `files`,
-    `linked` and `plugins` are those of the graph.
+    `linked` and `plugins` are those of the graph. `warnings` are what kustomize said of a build that it did.
     """
 
     folder: str
@@ -52,6 +53,7 @@ class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
     files: Mapping[str, FileState] = {}
     linked: bool = False
     plugins: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 def find_command() -> tuple[str, ...]:
@@ -184,7 +186,7 @@ def _build_single_objects(command: Sequence[str], root: Path, batch: Sequence[Gr
         resources = [f"root/{graph.folder}" for graph in batch]
         (place / FILE_NAMES[0]).write_text(_json({"sortOptions": {"order": "fifo"}, "resources": resources}))
         ran = process.run(command, cwd=place, timeout=2 * TIMEOUT, environment=_ENVIRONMENT)
-    objects = list(_documents(ran.stdout)) if ran.code == 0 else []
+    objects = list(_documents(ran.stdout)) if ran.code == 0 and not ran.stderr else []
     actual = [identify(item) if isinstance(item, dict) else None for item in objects]
     return [[item] for item in objects] if actual == expected else None
 
@@ -203,7 +205,7 @@ def _build_with_markers(command: Sequence[str], root: Path, folders: Sequence[st
             resources += [f"root/{folder}", f"{marker}.json"]
         (place / FILE_NAMES[0]).write_text(_json({"sortOptions": {"order": "fifo"}, "resources": resources}))
         ran = process.run(command, cwd=place, timeout=2 * TIMEOUT, environment=_ENVIRONMENT)
-    if ran.code != 0:
+    if ran.code != 0 or ran.stderr:  # a warning does not say which overlay it is about
         return None
     parts: list[list[object]] = []
     names: list[str] = []
@@ -231,7 +233,8 @@ def _build_alone(command: Sequence[str], root: Path, graph: Graph) -> BuildResul
         text, at = _explain(ran.stderr, root, graph)
         return msgspec.structs.replace(_make_result(graph), error=text, at=at)
     try:
-        return _add_objects(graph, read_all(ran.stdout.decode()))
+        built = _add_objects(graph, read_all(ran.stdout.decode()))
+        return msgspec.structs.replace(built, warnings=_read_warnings(ran.stderr, root))
     except ValueError as error:
         text = f"the output of kustomize is not valid YAML: {error}"
         hint = "check the overlay's files for control characters"
@@ -241,6 +244,12 @@ def _build_alone(command: Sequence[str], root: Path, graph: Graph) -> BuildResul
 def _add_objects(graph: Graph, objects: Sequence[object]) -> BuildResult:
     manifests = [item for item in objects if isinstance(item, dict)]
     return msgspec.structs.replace(_make_result(graph), objects=tuple(sorted(manifests, key=identify)))
+
+
+def _read_warnings(stderr: str, root: Path) -> tuple[str, ...]:
+    """Each line that kustomize printed, once, without its time and with relative paths."""
+    lines = (_PREFIX.sub("", line).replace(f"{root}{os.sep}", "").strip() for line in stderr.splitlines())
+    return tuple(dict.fromkeys(line[:700] for line in lines if line))
 
 
 def _explain(stderr: str, root: Path, graph: Graph) -> tuple[str, str]:

@@ -263,12 +263,13 @@ def _check_bounds(layer: Layer, bounds: Sequence[tuple[str, Bound]]) -> Iterator
 
 def _get_at(settings: Settings, path: str) -> object:
     value: object = settings
-    for part in path.split("."):
+    parts = path.split(".")
+    for index, part in enumerate(parts):
         if isinstance(value, msgspec.Struct):
             names = dict(zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True))
             value = getattr(value, names[part], None) if part in names else None
-        elif isinstance(value, dict):
-            value = value.get(part)
+        elif isinstance(value, dict):  # the rest is one key, such as nvidia.com/gpu
+            return value.get(".".join(parts[index:]))
         if value is None or value is UNSET:
             return None
     return value

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from m2g.compat.verdict import Verdict
-from m2g.core import quantity
+from m2g.core import pod_resources
 from m2g.core.config_types import Kserve, Mode, Profile, Protocol
 from m2g.core.finding import Finding
 from m2g.core.model import Value
@@ -100,15 +100,10 @@ def find_contradictions(serving: Serving) -> Iterator[Finding]:
 
 
 def _check_resources(requests: Mapping[str, str], limits: Mapping[str, str], where: str = "") -> Iterator[Problem]:
-    for name, request in requests.items():
-        limit = limits.get(name)
-        if limit is not None and quantity.parse(request) > quantity.parse(limit):
-            yield (
-                f"{where}resources.requests.{name}",
-                f"the request of {name} ({request}) is above its limit ({limit})",
-                f"raise {where}resources.limits.{name} or lower {where}resources.requests.{name}",
-            )
-    for name in sorted({*requests, *limits} - {"cpu", "memory", "ephemeral-storage"}):
+    for problem in pod_resources.find_problems(requests, limits):
+        message = f"the {problem.side.removesuffix('s')} of {problem.name} {problem.message}"
+        yield f"{where}resources.{problem.side}.{problem.name}", message, problem.hint
+    for name in sorted({*requests, *limits} - set(pod_resources.PLAIN)):
         if not name.startswith("hugepages-") and ("/" not in name or not _KEY.fullmatch(name)):
             yield (
                 f"{where}resources.{name}",

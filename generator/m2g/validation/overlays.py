@@ -13,7 +13,7 @@ from m2g.compat.runtime import Runtime
 from m2g.core.cache import Cache, key
 from m2g.core.config_types import Config, External, Knative, Kserve, KserveVersion
 from m2g.core.field_path import format_path, parse_path
-from m2g.core.finding import Finding
+from m2g.core.finding import Finding, Severity
 from m2g.core.manifest import Manifest, get_at
 from m2g.core.model import Value
 from m2g.repository import layout, locate, model_folder, records
@@ -31,6 +31,8 @@ _WAITING = 10 * kustomize.BATCH_SIZE
 """Overlays whose objects are kept in memory until CEL is evaluated for all of them."""
 _REMEMBERED = 1000
 """Texts of kustomizations that are remembered during a run."""
+_WITHOUT_FILES = ("replacements", "vars", "labels", "images", "replicas")
+"""Fields of a kustomization that name no file, except for the path of a replacement."""
 _KUSTOMIZATION = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
 
 
@@ -209,6 +211,19 @@ def _check_overlay(inputs: CheckInputs, overlay: BuiltOverlay) -> Iterator[Findi
         message = f"builds no {' or '.join(backends.main_kinds())} {slug!r}, because a component deletes or renames it"
         hint = f"fix {layout.component(slug, environment)}/kustomization.yaml, or retire the model"
         yield Finding(rule="service-missing", file=built.folder, message=message, hint=hint, environment=environment)
+    for warning in built.warnings:
+        message = f"kustomize warns: {warning}"
+        hint = (
+            f"run `kustomize build {built.folder}` to see it; mend the file under custom/ or shared/ that it is about"
+        )
+        yield Finding(
+            rule="kustomize-warning",
+            severity=Severity.WARNING,
+            file=built.folder,
+            message=message,
+            hint=hint,
+            environment=environment,
+        )
     for item in built.objects:
         yield from _check_object(inputs, overlay, item)
     for kustomization in built.kustomizations:
@@ -253,14 +268,30 @@ def _check_kustomization(
         return
     item = {**_KUSTOMIZATION, **kustomization.fields}
     obj = rules.CheckedObject(
-        manifest={**item, **kustomization.data}, kserve=overlay.kserve, overlay=None if built.error else built.objects
+        manifest={**item, **kustomization.data},
+        kserve=overlay.kserve,
+        overlay=None if built.error else built.objects,
+        shared=not kustomization.file.startswith(f"{layout.custom(overlay.key[0])}/"),
     )
-    findings = [*_check_schema(item, inputs.catalogue, overlay.kserve), *rules.check(obj)]
+    findings = [*_check_spelled(item, inputs.catalogue, overlay.kserve), *rules.check(obj)]
     if text and not findings and len(inputs.valid) < _REMEMBERED:
         inputs.valid.add((text, overlay.kserve))
     for finding in findings:
         line = locate.find_line(inputs.root, kustomization.file, parse_path(finding.path))
         yield msgspec.structs.replace(finding, file=kustomization.file, line=line)
+
+
+def _check_spelled(item: Manifest, catalogue: Catalogue, version: str) -> Iterator[Finding]:
+    """The schema's findings, without keys that kustomize reads in any case.
+
+    Only where no key names a file: m2g itself reads those, and reads them as they are documented.
+    """
+    for finding in _check_schema(item, catalogue, version):
+        where = parse_path(finding.path)
+        meant = finding.hint.removeprefix("did you mean ").removesuffix("?")
+        same = meant != finding.hint and meant.lower() == str(where[-1]).lower()
+        if not (same and where[0] in _WITHOUT_FILES and meant != "path"):
+            yield finding
 
 
 def check_raw_file(inputs: CheckInputs, file: kustomize.RawFile, kserve: KserveVersion) -> Iterator[Finding]:

@@ -5,11 +5,12 @@ Verified with kustomize 5.5 and 5.8: a strategic merge replaces whole lists of a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from m2g.core.field_path import format_path
 from m2g.core.finding import Severity
-from m2g.core.manifest import get_at
+from m2g.core.manifest import Manifest, get_at
 from m2g.core.schema_errors import Violation
 from m2g.validation.rules.containers import INFERENCE_SERVICE
 from m2g.validation.rules.rule import COMPONENT, CheckedObject, Rule
@@ -57,6 +58,38 @@ def _check_lists(obj: CheckedObject) -> Iterator[Violation]:
                             hint="use a JSON 6902 patch: op add with the path "
                             f"/{'/'.join(place)}/- appends to the list, without /- it sets the whole list",
                         )
+
+
+def _check_targets(obj: CheckedObject) -> Iterator[Violation]:
+    if obj.shared or obj.overlay is None:
+        return
+    for index, patch in enumerate(obj.items("patches")):
+        target = get_at(patch, "target")
+        deletes = "$patch: delete" in str(get_at(patch, "patch"))
+        if not isinstance(target, dict) or deletes or any(_may_select(target, item) for item in obj.overlay):
+            continue
+        wanted = " ".join(f"{key} {target[key]}" for key in ("group", "kind", "name") if target.get(key))
+        names = sorted({f"{item.get('kind')} {get_at(item, 'metadata', 'name')}" for item in obj.overlay})
+        message = f"selects no object ({wanted[:200]}), so kustomize ignores the patch"
+        yield Violation(
+            where=("patches", index, "target"), message=message, hint=f"the overlay has {', '.join(names[:5])}"
+        )
+
+
+def _may_select(target: dict[str, object], item: Manifest) -> bool:
+    """By group, version, kind and name. kustomize anchors the expressions; a prefix or a hash may surround a name."""
+    group, _, version = str(item.get("apiVersion")).rpartition("/")
+    known = {"group": group, "version": version, "kind": item.get("kind")}
+    if any(target.get(key) and not _matches(str(target[key]), str(value)) for key, value in known.items()):
+        return False
+    return not target.get("name") or _matches(str(target["name"]), str(get_at(item, "metadata", "name")), anywhere=True)
+
+
+def _matches(expression: str, text: str, *, anywhere: bool = False) -> bool:
+    try:
+        return bool(re.search(expression, text) if anywhere else re.fullmatch(expression, text))
+    except re.error:
+        return True  # Go's syntax differs; kustomize reports what it cannot read
 
 
 def _services(obj: CheckedObject) -> frozenset[object] | None:
@@ -130,5 +163,16 @@ RULES = (
         fix="use a JSON 6902 patch",
         link=f"{_KUSTOMIZE}patches/",
         check=_check_lists,
+    ),
+    Rule(
+        id="kustomize-target",
+        kinds=(COMPONENT,),
+        severity=Severity.WARNING,
+        summary="The target of a patch in custom/ selects an object of the overlay.",
+        why="kustomize ignores a patch whose target fits nothing, without a word: after a new slug or a typing error "
+        "the object is deployed without it.",
+        fix="correct the target; the service's name is the model's slug",
+        link=f"{_KUSTOMIZE}patches/",
+        check=_check_targets,
     ),
 )

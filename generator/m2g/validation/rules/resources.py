@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from m2g.core import quantity
+from m2g.core import pod_resources, quantity
 from m2g.core.errors import InputError
 from m2g.core.finding import Severity
 from m2g.core.schema_errors import Violation
@@ -15,12 +15,11 @@ from m2g.validation.rules.rule import CheckedObject, Rule
 
 def _check_order(obj: CheckedObject) -> Iterator[Violation]:
     for container in obj.containers:
-        limits = obj.mapping(*container, "resources", "limits")
-        for name, request in obj.mapping(*container, "resources", "requests").items():
-            place = (*container, "resources", "requests", name)
-            least, most = _amount(request), _amount(limits.get(name))
-            if least is not None and most is not None and least > most:
-                yield Violation(where=place, message=f"is {request}, above the limit of {limits[name]}")
+        here = (*container, "resources")
+        requests, limits = obj.mapping(*here, "requests"), obj.mapping(*here, "limits")
+        for problem in pod_resources.find_problems(requests, limits) if requests or limits else ():
+            place = (*here, problem.side, problem.name)
+            yield Violation(where=place, message=problem.message, hint=problem.hint)
 
 
 def _check_memory(obj: CheckedObject) -> Iterator[Violation]:
@@ -48,9 +47,9 @@ RULES = (
         id="requests-limits",
         covers=("L19",),
         kinds=KINDS,
-        summary="No request is above its limit.",
-        why="Kubernetes refuses the pod. KServe's webhook does not check it, so the service is accepted but never "
-        "starts.",
+        summary="No request is above its limit; GPUs and huge pages have equal, whole amounts.",
+        why="Kubernetes refuses the pod: only cpu, memory and ephemeral-storage may be overcommitted or divided. "
+        "KServe's webhook does not check it, so the service is accepted but never starts.",
         fix="raise the limit or lower the request",
         link=_LINK,
         check=_check_order,

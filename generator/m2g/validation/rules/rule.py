@@ -35,7 +35,7 @@ class CheckedObject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     `verdict` says whether the runtime can load the model; None if the object uses no runtime. `public` are texts that
     m2g.yaml declares to be no secrets. `of_repository`: it is in
     a repository of m2g, where what a cluster's configuration could decide must be said.
-    `declared` is what KServe's own runtimes declare.
+    `declared` is what KServe's own runtimes declare. `shared`: other models use the kustomization, too.
     """
 
     manifest: Manifest
@@ -48,6 +48,7 @@ class CheckedObject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     substituted: bool = False
     verdict: Verdict | None = None
     declared: Mapping[str, Declaration] = {}
+    shared: bool = False
     of_repository: bool = True
     public: tuple[str, ...] = ()
 
