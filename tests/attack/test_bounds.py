@@ -112,6 +112,13 @@ def test_platform_is_bounded_too_and_the_hint_allows_it(root: Path, text: str) -
     assert "outside-bounds" not in rules(check(root))
 
 
+def test_kubectl_applies_json_too(root: Path) -> None:
+    text = '{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}}'
+    write(root, {"platform/argocd/prod.json": text})
+    (found,) = errors(check(root))
+    assert (found.rule, found.file) == ("outside-bounds", "platform/argocd/prod.json")
+
+
 def test_a_list_hides_nothing(root: Path) -> None:
     items = _ADMIN.replace("\n", "\n  ")
     write(root, {"fleet/prod/namespace/x.yaml": f"apiVersion: v1\nkind: List\nitems:\n- {items}"})

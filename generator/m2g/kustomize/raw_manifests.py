@@ -44,14 +44,17 @@ class RawFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_folder(root: Path, folder: str, wanted: Callable[[str], bool] = lambda file: True) -> list[RawFile]:
-    """All YAML files below a folder that are `wanted`, sorted. Symlinks out of the repository are not followed."""
+    """All files below a folder that `kubectl apply -f` takes and that are `wanted`, sorted.
+
+    Symlinks out of the repository are not followed.
+    """
     files: list[RawFile] = []
     for place, folders, names in os.walk(root / folder):
         folders.sort()
         files.extend(
             read_file(root, Path(place, name).relative_to(root).as_posix())
             for name in sorted(names)
-            if name.endswith((".yaml", ".yml")) and wanted(Path(place, name).relative_to(root).as_posix())
+            if name.endswith((".yaml", ".yml", ".json")) and wanted(Path(place, name).relative_to(root).as_posix())
         )
     return files
 
