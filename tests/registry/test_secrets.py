@@ -177,3 +177,23 @@ def test_ordinary_records_are_not_read_again(root: Path) -> None:
         for _ in range(2):
             update(root, RenderOptions(), open_registry=lambda config: open_registry(server.url))
         assert server.count("get-download-uri") == 1
+
+
+def test_the_hint_of_validate_about_a_record_works_after_a_run_without_the_registry(root: Path, cache: Path) -> None:
+    """`render --locked` finds the model up to date, with the secret in its record and its card."""
+    with fake(Registry()) as server:
+
+        def run_once(*, locked: bool) -> None:
+            options = RenderOptions(cache=cache, locked=locked)
+            update(root, options, open_registry=lambda config: open_registry(server.url))
+
+        run_once(locked=False)
+        (record,) = records.read_all(root)[0].values()
+        assert record.run is not None
+        old = msgspec.structs.replace(record, run=msgspec.structs.replace(record.run, params={"db": SIGNED}))
+        path = write_record(root, "wine", old)
+        run_once(locked=True)
+        run_once(locked=True)
+        assert leaked(path.read_text())
+        run_once(locked=False)
+        assert not leaked(path.read_text())

@@ -47,10 +47,30 @@ _QUERY = (
     r"(?:access_|auth_|private_|refresh_|id_|api_|session_)?token|api[_-]?key|subscription-key|"
     r"passw(?:or)?d|passphrase|pwd|(?:client_)?secret"
 )
+_QUERY_ENDS = (
+    *("signature", "credential", "token", "sig", "sas", "accesskeyid", "accessid", "pair-id", "apikey", "api-key"),
+    *("api_key", "subscription-key", "password", "passwd", "passphrase", "pwd", "secret"),
+)
+"""How the names that `_QUERY` matches end."""
 _ASSIGNED = (
     r"(?:[a-z0-9]{1,30}[_.-]){0,4}(?:pass(?:word|wd|phrase)|pwd|client[_-]?secret|(?:secret|private)[_-]?access[_-]?key|"
     r"(?:shared[_-]?)?a(?:ccount|pi|ccess)[_-]?key|(?:access|auth|private|bearer)[_-]?token|shared[_-]?access[_-]?signature)"
 )
+_ASSIGNED_ENDS = (
+    *("password", "passwd", "passphrase", "pwd"),
+    *(
+        f"{start}{dash}{end}"
+        for starts, end in (
+            (("client",), "secret"),
+            (("account", "api", "access"), "key"),
+            (("access", "auth", "private", "bearer"), "token"),
+            (("access",), "signature"),
+        )
+        for start in starts
+        for dash in ("", "_", "-")
+    ),
+)
+"""How the names that `_ASSIGNED` matches end."""
 _VALUE = r"(?P<secret>[^\s\"'`&;,<>(){}\[\]$*\\]{4,200})(?![^\s\"'`&;,<>)}\]\\])"
 
 _SHAPES = (
@@ -81,17 +101,17 @@ _SHAPES = (
     _Shape(
         "a signature or token in a URL",
         rf"(?i:(?:[?&;]|%3f|%26)(?:{_QUERY})(?:=|%3d))(?P<secret>[^&;\s\"'<>#`%\\]+(?:%(?!26)[^&;\s\"'<>#`%\\]*)*)",
-        ("=", "%3d"),
+        tuple(f"{name}{mark}" for name in _QUERY_ENDS for mark in ("=", "%3d")),
     ),
     _Shape(
         "a shared access signature",
         r"(?i:\b(?:sig|sharedaccesssignature|x-amz-signature|x-goog-signature)=)(?P<secret>[A-Za-z0-9%+/=_-]{20,})",
-        ("sig", "signature"),
+        ("sig=", "signature="),
     ),
     _Shape(
         "an assigned password",
         rf"(?i:{_MARGIN}{_ASSIGNED}[\"']?\s{{0,8}}[:=]\s{{0,8}}[\"']?|(?<![^\s\"'])--?{_ASSIGNED}\s{{1,8}}[\"']?){_VALUE}",
-        ("pass", "pwd", "secret", "key", "token", "signature"),
+        _ASSIGNED_ENDS,
     ),
     _Shape(
         "an authorization header",
@@ -146,6 +166,8 @@ _SHAPES = (
     _token("an age key", r"AGE-SECRET-KEY-1[0-9A-Z]{58}", "age-secret-key-1"),
 )
 
+_MARKS = tuple((mark, index) for index, shape in enumerate(_SHAPES) for mark in shape.marks)
+
 _PASSWORD_NAME = re.compile(r"(.*_)?(PASSWORD|PASSWD|PASSPHRASE|PWD)")
 _SECRET_NAME = re.compile(
     r"(.*_)?(SECRETS?|TOKEN|API_?KEY|(SECRET|PRIVATE)_(ACCESS_)?KEY|(STORAGE_)?(ACCESS|ACCOUNT)_KEY|CONNECTION_STRING)"
@@ -162,12 +184,8 @@ _SHORT = 8
 def find_secrets(text: str) -> list[Secret]:
     """The parts of a text that look like secrets, in order, without overlaps."""
     lower = text.lower()
-    found = sorted(
-        secret
-        for index, shape in enumerate(_SHAPES)
-        if any(mark in lower for mark in shape.marks)
-        for secret in _search(text, shape.what, _compile(index))
-    )
+    shapes = {index for mark, index in _MARKS if mark in lower}
+    found = sorted(secret for index in shapes for secret in _search(text, _SHAPES[index].what, _compile(index)))
     kept: list[Secret] = []
     for secret in found:
         if not kept or secret.start >= kept[-1].end:

@@ -268,7 +268,9 @@ def _lacks_facts(record: Release) -> bool:
 
 def _holds_secret(record: Release) -> bool:
     """Whether an older m2g wrote a secret of the registry into the record: reading the version again removes it."""
-    return bool(find_secrets(msgspec.json.encode(record).decode()))
+    texts = (record.source, record.artifact_uri, *(record.mlmodel.requirements or () if record.mlmodel else ()))
+    example = record.mlmodel.example if record.mlmodel else ""
+    return bool(find_secrets("\n".join((*texts, example, msgspec.json.encode(record.run).decode()))))
 
 
 def _is_better(record: Release | None, version: ModelVersion, facts: VersionFacts) -> bool:
