@@ -209,6 +209,11 @@ def test_an_index_loses_its_password_and_a_note_says_where_to_put_it(
     line = "--extra-index-url https://ada:hunter2@pypi.test/simple"
     lines = (line, "-c constraints.txt", "mlflow==3.17.2  # the server", "pandas==3.0.1 ; python_version >= '3.9'")
     mlmodel = msgspec.structs.replace(MLMODEL, requirements=lines)
+    with pytest.raises(InputError, match="a model may not choose its index") as refused:
+        prepared(world(tmp_path / "r", mlmodel), tmp_path / "out")
+    assert "hunter2" not in refused.value.message + refused.value.hint
+    name, _, value = refused.value.hint.partition("export ")[2].split()[0].partition("=")
+    monkeypatch.setenv(name, value)
     made = prepared(world(tmp_path / "r", mlmodel), tmp_path / "out")
     written = b"".join(tree(tmp_path / "out").values()).decode()
     assert written.count("--extra-index-url https://pypi.test/simple\n") == 1

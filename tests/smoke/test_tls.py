@@ -18,10 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from m2g.smoke import environment, server
-from m2g.smoke.client import Client, Endpoint
 from tests.support.machine import whole_seconds
-from tests.support.smoke_runs import SERVERS, models, smoke
+from tests.support.smoke_runs import SERVERS, deploy, models, smoke
 
 pytestmark = pytest.mark.slow
 OURS = ("--environment", str(SERVERS), "--requests", "1", "--timeout", whole_seconds(60), "--version", "7")
@@ -121,15 +119,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def mlserver(wine: Path) -> Iterator[None]:
-    plan = server.Plan(model="wine", slug="wine", version="7", profile="mlserver", folder=wine)
-    probe = Client(Endpoint(url="http://127.0.0.1"))
-    with (
-        server.open_workspace() as place,
-        server.serve(plan, environment.existing_environment(SERVERS), place, probe.ready) as running,
-    ):
-        Gateway.behind = running.url
+    with deploy(wine, "7") as url:
+        Gateway.behind = url
         yield
-    probe.close()
 
 
 @pytest.mark.usefixtures("mlserver")

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from m2g.smoke import environment, server
-from m2g.smoke.client import Client, Endpoint
-from tests.support.machine import seconds, whole_seconds
-from tests.support.smoke_runs import SERVERS, models, smoke
+from tests.support.machine import whole_seconds
+from tests.support.smoke_runs import SERVERS, deploy, models, smoke
 
 pytestmark = pytest.mark.slow
 OURS = ("--environment", str(SERVERS), "--requests", "2", "--timeout", whole_seconds(60))
@@ -27,14 +25,8 @@ def wine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def deployed(wine: Path) -> Iterator[str]:
     """A real MLServer, wired as the manifest wires it, with version 7."""
-    plan = server.Plan(model="wine", slug="wine", version="7", profile="mlserver", folder=wine, seconds=seconds(120))
-    probe = Client(Endpoint(url="http://127.0.0.1"))
-    with (
-        server.open_workspace() as place,
-        server.serve(plan, environment.existing_environment(SERVERS), place, probe.ready) as running,
-    ):
-        yield running.url
-    probe.close()
+    with deploy(wine, "7") as url:
+        yield url
 
 
 def test_the_version_of_git_answers(wine: Path, deployed: str) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from m2g.smoke import environment, server
+from m2g.smoke.client import Client, Endpoint
+from m2g.smoke.program import Plan
 from tests.support.machine import seconds
 from tests.support.paths import ROOT
 
@@ -59,6 +64,28 @@ def smoke(
         env=environment,
         preexec_fn=before,
     )
+
+
+@contextlib.contextmanager
+def deploy(model: Path, version: str) -> Iterator[str]:
+    """The address of a real MLServer, wired as the manifest wires it."""
+    with tempfile.TemporaryDirectory() as place:
+        plan = Plan(
+            model=model.name,
+            slug=model.name,
+            version=version,
+            profile="mlserver",
+            folder=model,
+            environment=environment.existing_environment(SERVERS),
+            workspace=Path(place),
+            walled=False,
+            seconds=seconds(120),
+        )
+        with (
+            contextlib.closing(Client(Endpoint(url="http://127.0.0.1"))) as probe,
+            server.serve(plan, probe.ready) as running,
+        ):
+            yield running.url
 
 
 def started_by(place: Path) -> list[int]:

@@ -56,6 +56,7 @@ for _verb in (
     image.image,
     request.request,
     smoke.smoke,
+    smoke.smoke_stage,
     explain.explain,
     schemas.schemas,
     runtimes.runtimes,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORMAT, print_message, print_result
 from m2g.core.errors import Exit, InputError
+
+if TYPE_CHECKING:
+    from m2g.smoke.stages import StagePlan
 
 PROFILES = ("mlserver", "mlserver-image", "mlflow-image")
 
@@ -47,6 +51,15 @@ PROFILES = ("mlserver", "mlserver-image", "mlflow-image")
     metavar="NAME",
     help="Pass this environment variable to the model. Repeatable.",
 )
+@click.option(
+    "--pass-path",
+    "shown",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True),
+    metavar="PATH",
+    help="Let the model read this file or directory, too. Repeatable.",
+)
+@click.option("--require-isolation", is_flag=True, help="Test nothing if this machine cannot isolate the model's code.")
 @click.option("--keep-logs", type=click.Path(path_type=Path), metavar="DIR", help="Copy the servers' logs to DIR.")
 @click.option("--url", default="", metavar="URL", help="Test a deployed endpoint. Start no server.")
 @click.option("--host", default="", metavar="NAME", help="With --url: the model's host name at KServe's gateway.")
@@ -73,6 +86,8 @@ def smoke(
     rest_only: bool,
     port: int,
     passed: Sequence[str],
+    shown: Sequence[Path],
+    require_isolation: bool,
     keep_logs: Path | None,
     url: str,
     host: str,
@@ -88,6 +103,9 @@ def smoke(
     the described runtime for the profile mlserver, and those that the model requires for an image. m2g keeps the
     environment for the next run. It sends requests by REST and gRPC, and stops everything that it started.
 
+    The model's code is not trusted. It runs without m2g's credentials, and behind walls if this machine has them: no
+    network, no other processes, no other files. The report says which walls there were.
+
     Exit code 1: the model does not serve, or its answers differ.
 
     \b
@@ -98,9 +116,9 @@ def smoke(
     m2g smoke wine --env prod --url https://models.example.com --host wine-models-prod.example.com
     """
     from m2g.commands import smoke as command
-    from m2g.report import smoke as report
     from m2g.smoke import targets
     from m2g.smoke.client import Endpoint
+    from m2g.smoke.stages import ServeOptions
 
     if (host or token_env or ca or insecure or any_version) and not url:
         raise InputError(
@@ -110,18 +128,23 @@ def smoke(
     if packages and environment is not None:
         raise InputError("--environment and --packages exclude each other", hint="remove one of them")
     options = command.SmokeOptions(
+        serve=ServeOptions(
+            requests=requests,
+            seconds=timeout,
+            port=port,
+            shown=tuple(folder / path for path in shown),
+            keep_logs=None if keep_logs is None else folder / keep_logs,
+            rest_only=rest_only,
+            any_version=any_version,
+        ),
         environment=None if environment is None else folder / environment,
         packages=packages or "",
-        requests=requests,
-        seconds=timeout,
-        port=port,
         passed=tuple(passed),
-        keep_logs=None if keep_logs is None else folder / keep_logs,
         endpoint=Endpoint(url=url, host=host, token_env=token_env, ca=ca, insecure=insecure, seconds=timeout)
         if url
         else None,
-        any_version=any_version,
-        rest_only=rest_only,
+        require_isolation=require_isolation,
+        output_format=output_format,
     )
     selection = targets.TargetOptions(
         model=model,
@@ -131,6 +154,45 @@ def smoke(
         profile=profile or "",
         base=base,
     )
-    results, code = command.smoke(targets.find_targets(selection, folder), options, print_message)
-    print_result(report.render(results, output_format))
+    return _continue("install", command.download(targets.find_targets(selection, folder), options, print_message))
+
+
+@click.command("smoke-stage", hidden=True)
+@click.argument("stage", type=click.Choice(("install", "serve")))
+@click.argument("file", type=click.Path(path_type=Path))
+def smoke_stage(stage: Literal["install", "serve"], file: Path) -> Exit:
+    """Go on with a smoke test, in a process without the credentials of the stage before."""
+    from m2g.commands import smoke as command
+    from m2g.core.process import accept_signals
+    from m2g.smoke.stages import read_plan, remove_workspace
+
+    plan = read_plan(file)
+    try:
+        accept_signals()
+        if stage == "serve":
+            return _finish(plan)
+        with contextlib.ExitStack() as keep:
+            return _continue("serve", command.install(plan, print_message, keep))
+    finally:
+        remove_workspace(plan)
+
+
+def _continue(stage: Literal["install", "serve"], plan: StagePlan) -> Exit:
+    """Replace this process by the next stage, or finish if nothing is left to do."""
+    from m2g.smoke.stages import remove_workspace, start_stage
+
+    try:
+        if plan.pending:
+            start_stage(stage, plan)
+        return _finish(plan)
+    finally:
+        remove_workspace(plan)
+
+
+def _finish(plan: StagePlan) -> Exit:
+    from m2g.commands import smoke as command
+    from m2g.report import smoke as report
+
+    results, code = command.serve(plan, print_message)
+    print_result(report.render(results, plan.output_format))
     return code

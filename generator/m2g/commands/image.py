@@ -18,6 +18,7 @@ from m2g.core.model import Image, Mlmodel, Value
 from m2g.core.results import PreparedImage, RenderResult
 from m2g.image import context, output_folder
 from m2g.image.lock import lock_requirements
+from m2g.image.package_index import check_indexes
 from m2g.image.pending import PendingImage, find_pending_image, list_pending
 from m2g.registry import Progress, Registry, download
 from m2g.repository import config as configuration
@@ -83,12 +84,13 @@ def prepare(root: Path, options: ImageOptions, to: Path, open_registry: Open) ->
     batch = resolve_serving(pending.repository, pending.slug, release)[0].batch
     batch_uris = () if batch is None else (batch.input, batch.output)
     required = context.image_requirements(mlmodel.requirements or (), profile, mlmodel.mlflow_version, batch_uris)
+    check_indexes(release.model, required.indexes)
     spec = context.ContextSpec(
         slug=pending.slug,
         release=release,
         profile=profile,
         base=base,
-        lock=lock_requirements(required.lines, required.indexes, python=minor, before=options.before),
+        lock=lock_requirements(required.lines, python=minor, before=options.before),
         indexes=required.indexes,
     )
     notes = required.notes

@@ -13,11 +13,29 @@ import msgspec
 from m2g.core import process, resources, safe_files, schema_errors
 from m2g.core.errors import InputError, M2gError, OutsideError
 from m2g.core.manifest import get_at, read_all
+from m2g.core.process.environment import NETWORK, clean_environment
 from m2g.validation.schemas import KUBERNETES, Catalogue, crd, repository_schemas
 
 MAX_BYTES = 64 << 20
 """The limit for CRDs. All those of a large cluster have 20 MB."""
 _SECONDS = 60.0
+_KUBECTL = (
+    *NETWORK,
+    *(
+        "HOME",
+        "KUBE*",
+        "XDG_*",
+        "AWS_*",
+        "AZURE_*",
+        "ARM_*",
+        "AAD_*",
+        "GOOGLE_*",
+        "CLOUDSDK_*",
+        "OCI_*",
+        "DIGITALOCEAN_*",
+    ),
+)
+"""What kubectl and its credential plugins read."""
 _CRD = "CustomResourceDefinition"
 _PODS = "kubernetes-validate"
 """The package that the pod schemas inside other kinds come from; it is not the source of those kinds."""
@@ -144,7 +162,7 @@ def import_cluster(root: Path, context: str = "", only: Sequence[str] = ()) -> I
     """
     chosen = [f"--context={context}"] if context else []
     command = ["kubectl", *chosen, "get", "customresourcedefinitions.apiextensions.k8s.io", "--output=json"]
-    ran = process.run(command, timeout=_SECONDS)
+    ran = process.run(command, timeout=_SECONDS, environment=clean_environment(_KUBECTL))
     if ran.code != 0:
         reason = (ran.stderr.splitlines() or ["kubectl gave no reason"])[-1][:300]
         option = f"{chosen[0]} " if chosen else ""

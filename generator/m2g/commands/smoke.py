@@ -1,27 +1,32 @@
-"""`m2g smoke`: serve a version here, or use a deployed endpoint, and compare its answers with MLflow's pyfunc."""
+"""`m2g smoke`: serve a version here, or use a deployed endpoint, and compare its answers with MLflow's pyfunc.
+
+`download`, `install` and `serve` are stages that run in processes of their own, one after the other; see smoke/stages.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
-from m2g.compat.verdict import Verdict
+from m2g.core import tempdirs
 from m2g.core.errors import Exit, InputError, M2gError, OutsideError
 from m2g.core.model import Value
 from m2g.core.results import ApiTest, SmokeResult, SmokeTest
-from m2g.inference import Protocol, find_path
-from m2g.registry import download
-from m2g.smoke import compare, probes, server
+from m2g.registry import download as downloads
+from m2g.smoke import ask, probes, server
 from m2g.smoke.client import Client, Endpoint
-from m2g.smoke.environment import Environment
-from m2g.smoke.packages import Packages, choose_packages, compare_with_gate, gate_verdict, open_environment
-from m2g.smoke.payload import make_payload
+from m2g.smoke.environment import existing_environment, open_environment
+from m2g.smoke.packages import Packages, choose_packages, compare_with_gate, gate_verdict, make_spec
+from m2g.smoke.payload import Payload, make_payload
+from m2g.smoke.program import Plan, find_log
+from m2g.smoke.stages import ServeOptions, StagePlan, Trial
 from m2g.smoke.targets import Target
+from m2g.smoke.walls import probe_walls, require_walls
 
 Notify = Callable[[str], None]
 
@@ -32,58 +37,211 @@ class SmokeOptions(Value, frozen=True, kw_only=True):
     `packages` says whose packages to install; `passed` names variables that the model gets from m2g's environment.
     """
 
+    serve: ServeOptions
     environment: Path | None = None
     packages: Packages = ""
-    requests: int = 20
-    seconds: float = 120.0
-    port: int = 0
     passed: tuple[str, ...] = ()
-    keep_logs: Path | None = None
     endpoint: Endpoint | None = None
-    any_version: bool = False
-    rest_only: bool = False
+    require_isolation: bool = False
+    output_format: str = "text"
 
 
-def smoke(targets: Sequence[Target], options: SmokeOptions, notify: Notify) -> tuple[SmokeResult, Exit]:
-    """Test every target. The exit code is that of the worst failure."""
-    results = []
-    code = Exit.DONE
-    for target in targets:
-        result, target_code = _test(target, options, notify)
-        results.append(result)
-        code = max(code, target_code)
-    return SmokeResult(tests=tuple(results)), code
+def download(targets: Sequence[Target], options: SmokeOptions, notify: Notify) -> StagePlan:
+    """The first stage: download the models, and ask a deployed endpoint. Only it has credentials.
+
+    Raises OutsideError if isolation is required and this machine does not have it.
+    """
+    walls = probe_walls()
+    if options.require_isolation:
+        require_walls(walls)
+    passed = {name: os.environ[name] for name in options.passed if name in os.environ}
+    workspace = tempdirs.create_folder("m2g-smoke-").resolve()
+    try:
+        trials = []
+        for number, target in enumerate(targets):
+            place = workspace / str(number)
+            place.mkdir()
+            trials.append(_download(target, options, place, notify))
+    except BaseException:
+        shutil.rmtree(workspace, ignore_errors=True)
+        raise
+    return StagePlan(
+        trials=tuple(trials),
+        options=msgspec.structs.replace(options.serve, passed=passed),
+        workspace=workspace,
+        walls=walls,
+        output_format=options.output_format,
+    )
 
 
-def _test(target: Target, options: SmokeOptions, notify: Notify) -> tuple[SmokeTest, Exit]:
-    """Test one target. If it fails, the result still has everything that is known by then."""
-    verdict = gate_verdict(target)
-    result = _new_result(target, verdict)
-    deployed = options.endpoint is not None
+def _download(target: Target, options: SmokeOptions, place: Path, notify: Notify) -> Trial:
+    trial = Trial(target=target, result=_new_result(target))
     try:
         if target.profile not in ("mlserver", "mlserver-image", "mlflow-image"):
             raise InputError(
                 f"{target.model} uses the profile {target.profile}, whose server m2g cannot start",
                 hint="test the model with another server: --profile mlserver or --profile mlflow-image",
             )
-        if options.endpoint is not None:
-            Client(options.endpoint).close()  # refuses an invalid URL before an environment is built
+        deployed = options.endpoint is not None
         choice = choose_packages(target, options.environment, options.packages, deployed=deployed)
-        result = msgspec.structs.replace(result, packages=choice.packages)
-        with open_environment(target, choice, options.environment, notify) as environment:
-            result = msgspec.structs.replace(result, python=environment.version, notes=environment.notes)
-            result = _serve_and_compare(target, options, environment, result, notify)
-        code = Exit.DONE if result.passed else Exit.NO
+        trial = _change(trial, result=msgspec.structs.replace(trial.result, packages=choice.packages))
+        if options.environment is None:
+            spec, notes = make_spec(target, choice)
+            trial = _change(trial, spec=spec, spec_notes=notes)
+        else:
+            trial = _change(trial, environment=existing_environment(options.environment))
+        if options.endpoint is not None:
+            trial = _change(trial, asked=_ask_endpoint(target, options, options.endpoint, notify))
+        return _change(trial, folder=_model_folder(target, place, notify))
     except M2gError as error:
-        result = msgspec.structs.replace(result, problem=error.message, hint=error.hint)
-        code = error.exit_code
-    if code in (Exit.DONE, Exit.NO):
-        result = compare_with_gate(result, verdict, target)
-    return result, code
+        return _fail(trial, error)
 
 
-def _new_result(target: Target, verdict: Verdict | None) -> SmokeTest:
+def _ask_endpoint(target: Target, options: SmokeOptions, endpoint: Endpoint, notify: Notify) -> ask.Asked:
+    payload = _make_payload(target)
+    notify(f"sending requests to {endpoint.url} …")
+    with contextlib.closing(Client(endpoint)) as client:
+        ask.check_ready(client, target)
+        return ask.ask_rest(client, endpoint.url, target, payload.body, options.serve.requests)
+
+
+def _model_folder(target: Target, place: Path, notify: Notify) -> Path:
+    """The directory with the version's files; downloaded unless the user named one."""
+    if target.folder is not None:
+        return target.folder
+    notify(f"downloading {target.named} …")
+    to = place / "model"
+    to.mkdir()
+    version = downloads.ModelDownload(name=target.model, number=target.version)
+    return downloads.download_version(version, target.registry, to, root=target.root)
+
+
+def install(plan: StagePlan, notify: Notify, keep: contextlib.ExitStack) -> StagePlan:
+    """The second stage: build the environments. They stay as they are until `keep` or this process ends."""
+    return msgspec.structs.replace(plan, trials=tuple(_install(trial, notify, keep) for trial in plan.trials))
+
+
+def _install(trial: Trial, notify: Notify, keep: contextlib.ExitStack) -> Trial:
+    if trial.code or trial.spec is None:
+        return trial
+    try:
+        environment = keep.enter_context(open_environment(trial.spec, notify))
+    except M2gError as error:
+        return _fail(trial, error)
+    return _change(trial, environment=environment)
+
+
+def serve(plan: StagePlan, notify: Notify) -> tuple[SmokeResult, Exit]:
+    """The last stage: serve, ask and compare. The exit code is that of the worst failure."""
+    trials = [_serve(trial, plan, plan.workspace / str(number), notify) for number, trial in enumerate(plan.trials)]
+    code = max((Exit(trial.code) for trial in trials), default=Exit.DONE)
+    results = tuple(_compare_with_gate(trial) for trial in trials)
+    return SmokeResult(tests=results, walls=plan.walls), code
+
+
+def _serve(trial: Trial, plan: StagePlan, workspace: Path, notify: Notify) -> Trial:
+    environment, folder, target, options = trial.environment, trial.folder, trial.target, plan.options
+    if trial.code or environment is None or folder is None:
+        return trial
+    notes = (*trial.spec_notes[:1], *environment.notes, *trial.spec_notes[1:])
+    result = msgspec.structs.replace(trial.result, python=environment.version, notes=notes)
+    trial = _change(trial, result=result)
+    programs = Plan(
+        model=target.model,
+        slug=target.slug,
+        version=target.version,
+        profile=target.profile,
+        folder=folder,
+        environment=environment,
+        workspace=workspace,
+        walled=plan.walls.files,
+        variables=target.variables,
+        passed=options.passed,
+        shown=options.shown,
+        port=options.port,
+        seconds=options.seconds,
+    )
+    with contextlib.ExitStack() as stack:
+        if options.keep_logs is not None:
+            stack.callback(_copy_logs, workspace, options.keep_logs / target.slug)
+        stack.callback(shutil.rmtree, workspace / "model", ignore_errors=True)
+        try:
+            result = _serve_and_compare(trial, programs, options, notify)
+        except M2gError as error:
+            return _fail(trial, error)
+    return _change(trial, result=result, code=int(Exit.DONE if result.passed else Exit.NO))
+
+
+def _serve_and_compare(trial: Trial, plan: Plan, options: ServeOptions, notify: Notify) -> SmokeTest:
+    """Start the server unless an endpoint has answered already, run pyfunc, compare the answers."""
+    target, asked, grpc, started = trial.target, trial.asked, "", 0.0
+    payload = _make_payload(target)
+    problem, hint = "", ""
+    with contextlib.ExitStack() as stack:
+        if asked is None:
+            notify(f"serving {target.named} …")
+            probe = stack.enter_context(contextlib.closing(Client(Endpoint(url=f"http://{server.HOST}"))))
+            running = stack.enter_context(server.serve(plan, probe.ready))
+            grpc, started = running.grpc, running.started
+            endpoint = Endpoint(url=running.url, seconds=options.seconds)
+            client = stack.enter_context(contextlib.closing(Client(endpoint)))
+            asked = ask.ask_rest(client, running.url, target, payload.body, options.requests)
+        elif not options.any_version:
+            problem, hint = ask.compare_version(ask.find_version(asked), target)
+        to = probes.GrpcTarget(address=grpc, times=options.requests)
+        by_grpc = bool(grpc and payload.by_grpc and not options.rest_only)
+        ways = _judge(asked, target, plan, payload, to if by_grpc else None)
+    return msgspec.structs.replace(
+        trial.result,
+        passed=not problem and all(way.answer == "equal" for way in ways),
+        url=asked.url,
+        answers_version=ask.find_version(asked),
+        ready_seconds=started,
+        problem=problem,
+        hint=hint,
+        notes=(*trial.result.notes, *payload.notes),
+        asked=ways,
+    )
+
+
+def _judge(
+    asked: ask.Asked, target: Target, plan: Plan, payload: Payload, grpc: probes.GrpcTarget | None
+) -> tuple[ApiTest, ...]:
+    """Compare the answers with pyfunc's. A failure has the last lines of the log: MLServer writes the reason there."""
+    failed = asked.failed
+    if not failed:
+        try:
+            expected = probes.run_pyfunc(plan, payload.invocations)
+            ways = [ask.judge_rest(asked, target, expected)]
+            if grpc is not None:
+                ways.append(ask.judge_grpc(plan, grpc, payload.body, expected))
+            return tuple(ways)
+        except OutsideError as error:
+            failed = (ask.describe(error),)
+        except RecursionError:
+            failed = ("the answer is nested too deeply",)
+    lines = server.read_last_lines(find_log(plan, server.NAME)).splitlines()
+    problems = (*failed, *(line.strip() for line in lines if line.strip()))
+    return (ApiTest(way="rest", answer="failed", problems=problems),)
+
+
+def _make_payload(target: Target) -> Payload:
+    return make_payload(target.mlmodel, target.model, ask.find_protocol(target))
+
+
+def _copy_logs(workspace: Path, to: Path) -> None:
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        for log in workspace.glob("*.log"):
+            shutil.copy(log, to / log.name, follow_symlinks=False)
+    except OSError as error:
+        hint = "give --keep-logs a directory that you may write to"
+        raise OutsideError(f"the logs cannot be copied to {to}: {error.strerror}", hint=hint) from error
+
+
+def _new_result(target: Target) -> SmokeTest:
     """The result before any request was sent."""
+    verdict = gate_verdict(target)
     return SmokeTest(
         model=target.model,
         slug=target.slug,
@@ -96,192 +254,17 @@ def _new_result(target: Target, verdict: Verdict | None) -> SmokeTest:
     )
 
 
-def _serve_and_compare(
-    target: Target, options: SmokeOptions, environment: Environment, result: SmokeTest, notify: Notify
-) -> SmokeTest:
-    with contextlib.ExitStack() as stack:
-        workspace = stack.enter_context(server.open_workspace())
-        if options.keep_logs is not None:
-            stack.callback(_copy_logs, workspace, options.keep_logs / target.slug)
-        # The runtime's mlflow may be older than the registry and not know where it stores artifacts.
-        own_mlflow = result.packages == "runtime" and download.has_mlflow()
-        folder = _model_folder(target, None if own_mlflow else environment.python, workspace, notify)
-        plan = server.Plan(
-            model=target.model,
-            slug=target.slug,
-            version=target.version,
-            profile=target.profile,
-            folder=folder,
-            variables=target.variables,
-            passed=options.passed,
-            port=options.port,
-            seconds=options.seconds,
-        )
-        answers = _Test(target, options, plan, environment, workspace).run(stack, notify)
-        return msgspec.structs.replace(
-            result,
-            passed=not answers.problem and all(way.answer == "equal" for way in answers.asked),
-            url=answers.url,
-            answers_version=answers.version,
-            ready_seconds=answers.ready_seconds,
-            problem=answers.problem,
-            hint=answers.hint,
-            notes=(*result.notes, *answers.notes),
-            asked=answers.asked,
-        )
+def _compare_with_gate(trial: Trial) -> SmokeTest:
+    if trial.code not in (Exit.DONE, Exit.NO):
+        return trial.result
+    return compare_with_gate(trial.result, gate_verdict(trial.target), trial.target)
 
 
-def _model_folder(target: Target, python: Path | None, workspace: Path, notify: Notify) -> Path:
-    """The directory with the version's files; downloaded unless the user named one."""
-    if target.folder is not None:
-        return target.folder
-    notify(f"downloading {target.named} …")
-    to = workspace / "model"
-    to.mkdir()
-    version = download.ModelDownload(name=target.model, number=target.version, python=python)
-    return download.download_version(version, target.registry, to, root=target.root)
+def _fail(trial: Trial, error: M2gError) -> Trial:
+    """The trial with its problem. It still has everything that is known by then."""
+    result = msgspec.structs.replace(trial.result, problem=error.message, hint=error.hint)
+    return _change(trial, result=result, code=int(error.exit_code))
 
 
-def _copy_logs(workspace: Path, to: Path) -> None:
-    try:
-        to.mkdir(parents=True, exist_ok=True)
-        for log in workspace.glob("*.log"):
-            shutil.copy(log, to / log.name)
-    except OSError as error:
-        hint = "give --keep-logs a directory that you may write to"
-        raise OutsideError(f"the logs cannot be copied to {to}: {error.strerror}", hint=hint) from error
-
-
-class _Answers(Value, frozen=True, kw_only=True):
-    """What the server answered, by protocol; the fields are those of SmokeTest."""
-
-    url: str
-    version: str
-    ready_seconds: float
-    problem: str
-    hint: str
-    notes: tuple[str, ...]
-    asked: tuple[ApiTest, ...]
-
-
-class _Test:
-    """One target in one environment."""
-
-    def __init__(  # all of them stay the same during one test
-        self, target: Target, options: SmokeOptions, plan: server.Plan, environment: Environment, workspace: Path
-    ) -> None:
-        self.target, self.options, self.plan = target, options, plan
-        self.environment, self.workspace = environment, workspace
-
-    def run(self, stack: contextlib.ExitStack, notify: Notify) -> _Answers:
-        """Start the server or connect to it, send the requests, compare the answers."""
-        endpoint = self.options.endpoint
-        payload = make_payload(self.target.mlmodel, self.target.model, self._protocol)
-        body = payload.body
-        notify(f"sending requests to {endpoint.url} …" if endpoint else f"serving {self.target.named} …")
-        client, running = self._connect(stack)
-        if endpoint is not None:
-            _check_ready(client, self._ready_path)
-        answer: compare.Json = None
-        try:
-            answer, _ = client.post(self._path, body)
-            expected = probes.run_pyfunc(self.plan, self.environment, self.workspace, payload.invocations)
-            ways = [self._test_rest(client, body, answer, expected)]
-            if running.grpc and payload.by_grpc and not self.options.rest_only:
-                ways.append(self._test_grpc(running.grpc, body, expected))
-        except OutsideError as error:
-            ways = [self._failed(error)]
-        version = _version(answer)
-        problem, hint = self._compare_version(version) if endpoint is not None else ("", "")
-        return _Answers(
-            url=running.url,
-            version=version,
-            ready_seconds=running.started,
-            problem=problem,
-            hint=hint,
-            notes=payload.notes,
-            asked=tuple(ways),
-        )
-
-    @property
-    def _ready_path(self) -> str:
-        return "/ping" if self.target.profile == "mlflow-image" else f"/v2/models/{self.target.slug}/ready"
-
-    @property
-    def _path(self) -> str:
-        return find_path(self.target.slug, self._protocol)
-
-    @property
-    def _protocol(self) -> Protocol:
-        return "invocations" if self.target.profile == "mlflow-image" else "v2"
-
-    def _connect(self, stack: contextlib.ExitStack) -> tuple[Client, server.Server]:
-        if self.options.endpoint is not None:
-            client = Client(self.options.endpoint)
-            stack.callback(client.close)
-            return client, server.Server(url=self.options.endpoint.url)
-        probe = Client(Endpoint(url=f"http://{server.HOST}"))
-        stack.callback(probe.close)
-        running = stack.enter_context(server.serve(self.plan, self.environment, self.workspace, probe.ready))
-        client = Client(Endpoint(url=running.url, seconds=self.options.seconds))
-        stack.callback(client.close)
-        return client, running
-
-    def _test_rest(
-        self, client: Client, body: str, answer: compare.Json, expected: Sequence[compare.Column]
-    ) -> ApiTest:
-        """Compare the first answer and time further requests."""
-        read = compare.read_invocations if self.target.profile == "mlflow-image" else compare.read_v2
-        differences = compare.find_differences(expected, read(answer))
-        return _summarize("rest", differences, [client.post(self._path, body)[1] for _ in range(self.options.requests)])
-
-    def _test_grpc(self, address: str, body: str, expected: Sequence[compare.Column]) -> ApiTest:
-        to = probes.GrpcTarget(address=address, times=self.options.requests)
-        answers = probes.run_grpc(self.plan, self.environment, self.workspace, body, to)
-        if answers.problem:
-            return ApiTest(way="grpc", answer="failed", problems=(answers.problem,))
-        differences = compare.find_differences(expected, compare.read_v2(answers.answer))
-        return _summarize("grpc", differences, answers.seconds)
-
-    def _failed(self, error: OutsideError) -> ApiTest:
-        """The failure with the last lines of the log: MLServer writes the reason only there."""
-        message = f"{error.message}; {error.hint}" if error.hint else error.message
-        lines = server.read_last_lines(self.workspace / "server.log").splitlines()
-        return ApiTest(
-            way="rest", answer="failed", problems=(message, *(line.strip() for line in lines if line.strip()))
-        )
-
-    def _compare_version(self, answered: str) -> tuple[str, str]:
-        """Problem and hint if the version that answers is not the one in Git; otherwise empty."""
-        expected = self.target.version
-        if answered == expected or self.options.any_version:
-            return "", ""
-        if answered:
-            hint = (
-                "wait until Argo CD or Flux has synced and the rollout is done: "
-                f"kubectl get inferenceservice {self.target.slug} -n NAMESPACE"
-            )
-            return f"version {answered} of {self.target.model} answers, but Git has version {expected}", hint
-        hint = "render and deploy again (m2g render writes the version into MLServer's manifests), or add --any-version"
-        return f"the server of {self.target.model} does not tell its version; Git has version {expected}", hint
-
-
-def _check_ready(client: Client, path: str) -> None:
-    status = client.status(path)
-    if status != 200:
-        hint = "check the address; behind KServe's gateway, also name the model's host: --host NAME"
-        raise server.NotReady(f"the endpoint is not ready: {path} answers {status}", hint=hint)
-
-
-def _version(answer: compare.Json) -> str:
-    version = answer.get("model_version") if isinstance(answer, dict) else None
-    return version if isinstance(version, str) else ""
-
-
-def _summarize(way: Literal["rest", "grpc"], differences: Sequence[str], seconds: Sequence[float]) -> ApiTest:
-    answer: Literal["equal", "different"] = "different" if differences else "equal"
-    summary = ApiTest(way=way, answer=answer, problems=tuple(differences), requests=len(seconds))
-    if not seconds:
-        return summary
-    p50, p90, p99, longest = (compare.percentile(seconds, share) for share in (0.5, 0.9, 0.99, 1.0))
-    return msgspec.structs.replace(summary, p50=p50, p90=p90, p99=p99, longest=longest)
+def _change(trial: Trial, **changes: object) -> Trial:
+    return msgspec.structs.replace(trial, **changes)

@@ -153,10 +153,33 @@ class SmokeTest(Value, frozen=True, kw_only=True, omit_defaults=False):
     asked: tuple[ApiTest, ...] = ()
 
 
+class Walls(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """What separated the model's code from this machine. `problem` says why a wall was missing, `hint` what to do."""
+
+    environment: bool = True
+    """No variable of m2g's environment, in the model's processes and in those that started them."""
+    network: bool = False
+    """No network except a loopback of its own."""
+    processes: bool = False
+    """No other process is visible, and none can outlive the test."""
+    files: bool = False
+    """No file is visible except those of the system, the environment and the model, and those are read-only."""
+    limits: bool = True
+    """Limits on memory, processes, files, log and time; no program can get more rights."""
+    problem: str = ""
+    hint: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all walls were there."""
+        return self.environment and self.network and self.processes and self.files and self.limits
+
+
 class SmokeResult(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The result of `m2g smoke`."""
 
     tests: tuple[SmokeTest, ...] = ()
+    walls: Walls = Walls()
 
 
 class SampleRequest(Value, frozen=True, kw_only=True, omit_defaults=False):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from m2g.core import process, tempdirs
 from m2g.core.errors import InputError, OutsideError
+from m2g.image.package_index import installer_environment
 
 _SECONDS = 900.0
 _PIN = re.compile(r"[A-Za-z0-9._-]+(\[[^\]]*\])?==\S+( ;[^\\]*)?( \\\n    --hash=sha256:[0-9a-f]{64})+\n")
@@ -19,20 +19,29 @@ _UNREACHABLE = re.compile(
 )
 
 
-def lock_requirements(lines: Sequence[str], indexes: Sequence[str], *, python: str, before: str = "") -> str:
+def lock_requirements(lines: Sequence[str], *, python: str, before: str = "") -> str:
     """requirements.txt for Linux on x86-64 and a minor version of Python, sorted, without time stamps or paths.
 
     `before` is a date: uv ignores packages that were uploaded later. If an index needs a password, uv reads it from
-    UV_INDEX or ~/.netrc; it is never written to the lock. No package is built or run.
+    UV_INDEX or ~/.netrc; it is never written to the lock. No package is built or run, and no settings file is read.
 
     Raises InputError if the requirements conflict, OutsideError if uv or the index fails.
     """
     with tempdirs.open_folder() as folder:
         source = folder / "requirements.in"
-        source.write_text("".join(f"{line}\n" for line in (*indexes, *lines)), encoding="utf-8")
+        source.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         ran = process.run(
             [
-                *(find_uv(), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--generate-hashes"),
+                *(
+                    find_uv(),
+                    "--no-config",
+                    "pip",
+                    "compile",
+                    "--quiet",
+                    "--no-header",
+                    "--no-annotate",
+                    "--generate-hashes",
+                ),
                 *("--only-binary", ":all:", "--python-version", python, "--python-platform", "x86_64-manylinux_2_28"),
                 *("--no-emit-index-url", "--no-emit-find-links", "--no-progress", "--color", "never"),
                 *(("--exclude-newer", before) if before else ()),
@@ -40,7 +49,7 @@ def lock_requirements(lines: Sequence[str], indexes: Sequence[str], *, python: s
             ],
             cwd=folder,
             timeout=_SECONDS,
-            environment={"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"},
+            environment=installer_environment(),
         )
     if ran.code != 0:
         raise _lock_error(ran.stderr, before)
@@ -56,8 +65,8 @@ def find_uv() -> str:
     """The path of uv: M2G_UV, else the one on PATH or beside this Python. Raises OutsideError if there is none."""
     named = os.environ.get("M2G_UV", "")
     beside = Path(sys.executable).parent / "uv"
-    path = shutil.which(named or "uv") or (str(beside) if not named and beside.is_file() else None)
-    if path is None:
+    path = process.find_program(named or "uv") or (str(beside) if not named and beside.is_file() else "")
+    if not path:
         if named:
             raise OutsideError(f"M2G_UV is {named}, which is not a program", hint="set M2G_UV to the path of uv")
         raise OutsideError("uv is not installed; m2g locks requirements with it", hint="python -m pip install uv")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
@@ -15,6 +14,7 @@ import msgspec
 from m2g.core import process, tempdirs
 from m2g.core.errors import OutsideError
 from m2g.core.manifest import Manifest, identify, read_all
+from m2g.core.process.environment import clean_environment
 from m2g.kustomize.batches import make_batches
 from m2g.kustomize.graph import FILE_NAMES, Graph, GraphReader, Kustomization
 from m2g.kustomize.paths import FileState
@@ -28,6 +28,7 @@ _LOGGED = re.compile(r' err="(.*)"')
 _PREFIX = re.compile(r"^(# Warning: |[0-9/]+ [0-9:.]+ )")
 _ENVIRONMENT = {
     "KUBECONFIG": "/dev/null",
+    "KUBERC": "off",
     "GIT_ALLOW_PROTOCOL": "none",
     "GIT_TERMINAL_PROMPT": "0",
     "GOGC": "400",
@@ -35,6 +36,13 @@ _ENVIRONMENT = {
     **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:0"),
     **dict.fromkeys(("NO_PROXY", "no_proxy"), ""),
 }
+_PASSED = ("HOME",)
+"""kustomize itself reads nothing there, but a version manager (asdf, mise) in its place does."""
+
+
+def make_environment() -> dict[str, str]:
+    """The environment variables of kustomize: no network, no settings of kubectl."""
+    return clean_environment(_PASSED) | _ENVIRONMENT
 
 
 class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,10 +71,10 @@ def find_command() -> tuple[str, ...]:
     """
     named = os.environ.get("M2G_KUSTOMIZE", "")
     for program in (named,) if named else ("kustomize", "kubectl"):
-        path = shutil.which(program)
+        path = process.find_program(program)
         if path:
             verb = "kustomize" if Path(path).stem.startswith("kubectl") else "build"
-            return (os.path.abspath(path), verb, ".")
+            return (path, verb, ".")
     if named:
         raise OutsideError(
             f"M2G_KUSTOMIZE is {named}, which is not a program", hint="set it to kustomize or kubectl, or unset it"
@@ -185,7 +193,7 @@ def _build_single_objects(command: Sequence[str], root: Path, batch: Sequence[Gr
         (place / "root").symlink_to(root, target_is_directory=True)
         resources = [f"root/{graph.folder}" for graph in batch]
         (place / FILE_NAMES[0]).write_text(_json({"sortOptions": {"order": "fifo"}, "resources": resources}))
-        ran = process.run(command, cwd=place, timeout=2 * TIMEOUT, environment=_ENVIRONMENT)
+        ran = process.run(command, cwd=place, timeout=2 * TIMEOUT, environment=make_environment())
     objects = list(_documents(ran.stdout)) if ran.code == 0 and not ran.stderr else []
     actual = [identify(item) if isinstance(item, dict) else None for item in objects]
     return [[item] for item in objects] if actual == expected else None
@@ -204,7 +212,7 @@ def _build_with_markers(command: Sequence[str], root: Path, folders: Sequence[st
         for folder, marker in zip(folders, markers[1:], strict=True):
             resources += [f"root/{folder}", f"{marker}.json"]
         (place / FILE_NAMES[0]).write_text(_json({"sortOptions": {"order": "fifo"}, "resources": resources}))
-        ran = process.run(command, cwd=place, timeout=2 * TIMEOUT, environment=_ENVIRONMENT)
+        ran = process.run(command, cwd=place, timeout=2 * TIMEOUT, environment=make_environment())
     if ran.code != 0 or ran.stderr:  # a warning does not say which overlay it is about
         return None
     parts: list[list[object]] = []
@@ -226,7 +234,8 @@ def _documents(printed: bytes) -> Iterator[object]:
 
 def _build_alone(command: Sequence[str], root: Path, graph: Graph) -> BuildResult:
     try:
-        ran = process.run(command, cwd=root / graph.folder, timeout=TIMEOUT, environment=_ENVIRONMENT)
+        # Not in the folder itself: what stands in for kustomize must not read settings from there.
+        ran = process.run([*command[:-1], str(root / graph.folder)], timeout=TIMEOUT, environment=make_environment())
     except OutsideError as error:
         return msgspec.structs.replace(_make_result(graph), error=error.message, hint=error.hint, at=graph.folder)
     if ran.code != 0:

@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from pathlib import Path
 
 from m2g.core import process
 from m2g.core.errors import OutsideError
 from m2g.core.model import Value
+from m2g.core.process.environment import NETWORK, clean_environment
 from m2g.core.redact import redact
+from m2g.registry import artifacts
+from m2g.registry.address import StoreKind, parse_address
 
 _SECONDS = 3600.0
 _HINT = "download the model yourself and pass --model-dir DIR"
+_PASSED = (
+    *NETWORK,
+    *("HOME", "XDG_CONFIG_HOME", "MLFLOW_*", "AWS_*", "BOTO_CONFIG", "AZURE_*", "GOOGLE_*", "CLOUDSDK_*", "GCE_*"),
+    *("KRB5*", "HADOOP_*", "JAVA_HOME", "CLASSPATH", "ARROW_LIBHDFS_DIR", "DATABRICKS_*", "OSS_*", "B2_*"),
+)
+"""What MLflow needs to find its server and the stores of its artifacts."""
 
 
 class ModelDownload(Value, frozen=True, kw_only=True):
-    """A version to download. `python` is an interpreter with MLflow; None means the mlflow on PATH or next to m2g."""
+    """A version to download."""
 
     name: str
     number: str
-    python: Path | None = None
 
 
 def download_version(wanted: ModelDownload, tracking_uri: str, to: Path, *, root: Path) -> Path:
     """Download a version into `to`, and return the folder that contains its MLmodel.
 
-    A relative tracking URI is relative to `root`. Raises OutsideError if MLflow is missing or fails.
+    A relative tracking URI is relative to `root`. MLflow runs in `to`, so that it imports nothing from the repository.
+    Raises OutsideError if MLflow is missing or fails.
     """
     name, number = wanted.name, wanted.number
     ran = process.run(
-        [*_program(wanted), "artifacts", "download", f"--artifact-uri=models:/{name}/{number}", f"--dst-path={to}"],
-        cwd=root,
+        [*_find_mlflow(), "artifacts", "download", f"--artifact-uri=models:/{name}/{number}", f"--dst-path={to}"],
+        cwd=to,
         timeout=_SECONDS,
-        environment={"MLFLOW_TRACKING_URI": tracking_uri, "MLFLOW_DISABLE_TELEMETRY": "true"},
+        environment=clean_environment(_PASSED)
+        | {"MLFLOW_TRACKING_URI": _make_absolute(tracking_uri, root), "MLFLOW_DISABLE_TELEMETRY": "true"},
     )
     found = sorted(to.rglob("MLmodel"), key=lambda path: len(path.parts))
     if ran.code != 0 or not found:
@@ -44,21 +52,25 @@ def download_version(wanted: ModelDownload, tracking_uri: str, to: Path, *, root
     return found[0].parent
 
 
-def has_mlflow() -> bool:
-    """Whether the mlflow command is installed, on PATH or next to m2g."""
-    return bool(_find_mlflow())
-
-
-def _find_mlflow() -> str:
-    beside = Path(sys.executable).parent / "mlflow"
-    return shutil.which("mlflow") or (str(beside) if beside.is_file() else "")
-
-
-def _program(wanted: ModelDownload) -> list[str]:
-    if wanted.python is not None:
-        return [str(wanted.python), "-m", "mlflow"]
-    program = _find_mlflow()
+def _find_mlflow() -> list[str]:
+    """The mlflow of m2g's own environment, else the one on PATH. Never one that a model brought."""
+    if (Path(sys.executable).parent / "mlflow").is_file():
+        return [sys.executable, "-P", "-m", "mlflow"]
+    program = process.find_program("mlflow")
     if not program:
         hint = f"install it (python -m pip install mlflow), or {_HINT}"
         raise OutsideError("mlflow is not installed; m2g needs it to download the model's files", hint=hint)
-    return [os.path.abspath(program)]
+    return [program]
+
+
+def _make_absolute(uri: str, root: Path) -> str:
+    match parse_address(uri).kind:
+        case StoreKind.SQLITE:
+            scheme, _, rest = uri.partition(":///")
+            path, mark, query = rest.partition("?")
+            return f"{scheme}:///{root / path}{mark}{query}"
+        case StoreKind.FOLDER:
+            folder = artifacts.find_local_path(uri)
+            return uri if folder is None else (root.absolute() / folder).as_uri()
+        case _:
+            return uri

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from m2g.core.results import ApiTest, SmokeResult, SmokeTest
+from m2g.core.results import ApiTest, SmokeResult, SmokeTest, Walls
 from m2g.core.sanitize import make_visible
 from m2g.report.layout import encode_json, join_lines
 
@@ -23,7 +23,23 @@ def render(done: SmokeResult, form: str) -> str:
     passed = sum(test.passed for test in done.tests)
     total = len(done.tests)
     summary = f"{passed} of {total} equal to pyfunc" if total > 1 or passed else "smoke test failed"
-    return join_lines([*lines, summary])
+    return join_lines([*lines, *_walls(done.walls), summary])
+
+
+def _walls(walls: Walls) -> Iterator[str]:
+    """One line that says what separated the model's code from this machine, and one with the next step."""
+    words = {
+        "no credentials": walls.environment,
+        "no network": walls.network,
+        "no other processes": walls.processes,
+        "no other files": walls.files,
+        "limits": walls.limits,
+    }
+    had = ", ".join(word for word, up in words.items() if up)
+    lacked = ", ".join(word for word, up in words.items() if not up)
+    yield f"  the model's code had {had}" + (f"; not isolated by: {lacked}, because {walls.problem}" if lacked else "")
+    if lacked:
+        yield f"  → {make_visible(walls.hint, 500)}"
 
 
 def _test(test: SmokeTest) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Python environments for models: built once for a Python and its requirements, cached, and used under a lock.
 
-A directory is complete only if it has the marker file, which is written last. m2g rebuilds what a killed run left.
+An environment is complete only if its seal has the digest of everything in it. The seal is beside the environment, is
+written last, and is compared before each use. So m2g rebuilds what a killed run left, and what somebody changed.
 """
 
 from __future__ import annotations
@@ -12,87 +13,105 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from m2g.core import cache, process
-from m2g.core.errors import InputError, M2gError, OutsideError
+from m2g.core import cache
+from m2g.core.errors import InputError, OutsideError
 from m2g.core.model import Value
-from m2g.core.redact import redact
-from m2g.core.sanitize import make_visible
-from m2g.smoke.pythons import find_nearest, find_python, read_version
+from m2g.smoke.install import SPACE_HINT, EnvironmentSpec, Installer
+from m2g.smoke.pythons import find_nearest, find_python
+from m2g.smoke.seal import digest_folder
 
 _KEPT = 8
 """How many environments are kept, by last use. Each has some hundred MB."""
-_MARKER = ".m2g-complete"
-_FULL = re.compile(r"No space left|Disk quota exceeded|File too large|os error 28|Errno 28|Errno 27", re.IGNORECASE)
-_MISSING = re.compile(r"No matching distribution found for ([^\s(]+)|Because ([A-Za-z0-9._-]+) was not found")
-_UNREACHABLE = re.compile(r"Failed to fetch|error sending request|Connection refused|Name or service|dns error")
-
-
-class EnvironmentSpec(Value, frozen=True, kw_only=True):
-    """What an environment must have.
-
-    `python` is the model's minor version, such as 3.11; `newest` the newest minor version that the server supports.
-    `runtime` names the runtime that the environment copies: then no other Python is acceptable.
-    """
-
-    model: str
-    python: str
-    lines: tuple[str, ...]
-    indexes: tuple[str, ...] = ()
-    constraints: tuple[str, ...] = ()
-    newest: str = ""
-    runtime: str = ""
-    seconds: float = 1800.0
+_SEAL = ".seal"
+_VERSION = re.compile(r"^version(?:_info)?\s*=\s*(\d+\.\d+\.\d+)", re.MULTILINE)
 
 
 class Environment(Value, frozen=True, kw_only=True):
-    """An environment's Python, its version, and notes for the user."""
+    """An environment's Python, its version, and notes for the user. `seal` is its digest; a given one has none."""
 
     python: Path
     version: str
     notes: tuple[str, ...] = ()
+    seal: str = ""
 
 
 def existing_environment(path: Path) -> Environment:
-    """The environment in a directory. Raises InputError if there is none."""
+    """The environment in a directory. Nothing of it runs here. Raises InputError if there is none."""
     python = path / "bin/python"
     if not python.is_file():
         raise InputError(
             f"{path} is not a Python environment: it has no bin/python",
             hint=f"create one (python -m venv {shlex.quote(str(path))}), or remove --environment",
         )
-    return Environment(python=Path(os.path.abspath(python)), version=read_version(python) or "?")
+    return Environment(python=Path(os.path.abspath(python)), version=_read_version(path))
+
+
+def _read_version(path: Path) -> str:
+    """The version of Python that an environment says it has; `?` if it does not say it."""
+    with contextlib.suppress(OSError):
+        found = _VERSION.search((path / "pyvenv.cfg").read_text(errors="replace"))
+        return found[1] if found else "?"
+    conda = sorted(path.glob("conda-meta/python-3*.json"))
+    return conda[0].name.split("-")[1] if conda else "?"
+
+
+def check_seal(environment: Environment) -> None:
+    """Raise OutsideError if an environment that m2g built is not as m2g built it."""
+    folder = environment.python.parent.parent
+    if environment.seal and _digest(folder) != environment.seal:
+        raise OutsideError(
+            f"the environment {folder} was changed after m2g built it",
+            hint="run m2g smoke again: it builds the environment again",
+        )
 
 
 @contextlib.contextmanager
 def open_environment(spec: EnvironmentSpec, notify: Callable[[str], None]) -> Iterator[Environment]:
     """Yield the environment from the cache, or build it. Nobody removes it during the block.
 
+    The lock survives `process.become`, so that the environment stays until the last stage ends.
     Raises InputError if the requirements cannot be installed, OutsideError if the index, the disk or Python fails.
     """
     python, version, notes = _find_python(spec)
     cache_dir = _cache_folder()
-    parts = [version, *spec.indexes, *spec.lines, *(f"-c {line}" for line in spec.constraints)]
+    parts = [str(python), version, *spec.lines, *(f"-c {line}" for line in spec.constraints)]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
     folder = cache_dir / key
     with _open_lock(cache_dir, key) as lock:
+        os.set_inheritable(lock, True)
         _acquire(lock, fcntl.LOCK_SH, notify)  # no other run prunes the environment while this one holds the lock
-        while not _is_complete(folder, version):
+        while not (seal := _find_seal(folder)):
             _acquire(lock, fcntl.LOCK_EX, notify)
-            if not _is_complete(folder, version):  # another run may have built it while this one waited
-                notify(f"building the environment of {spec.model} (Python {version}, only once) …")
+            if not _find_seal(folder):  # another run may have built it while this one waited
+                changed = " again, because somebody changed it" if folder.exists() and _seal(folder).exists() else ""
+                notify(f"building the environment of {spec.model} (Python {version}, only once){changed} …")
                 _build(spec, python, folder)
             _acquire(lock, fcntl.LOCK_SH, notify)
-        (folder / _MARKER).touch()
+        _seal(folder).touch()
         _prune(cache_dir, key)
-        yield Environment(python=folder / "bin/python", version=version, notes=notes)
+        yield Environment(python=folder / "bin/python", version=version, notes=notes, seal=seal)
 
 
-def _is_complete(folder: Path, version: str) -> bool:
-    """Whether the environment works: in a cache from another machine, its Python may be missing."""
-    return (folder / _MARKER).is_file() and read_version(folder / "bin/python") == version
+def _seal(folder: Path) -> Path:
+    return folder.with_name(folder.name + _SEAL)
+
+
+def _find_seal(folder: Path) -> str:
+    """The digest of a complete environment that nobody changed; empty for any other."""
+    with contextlib.suppress(OSError):
+        digest = _seal(folder).read_text(encoding="ascii", errors="replace")
+        return digest if digest and digest == _digest(folder) else ""
+    return ""
+
+
+def _digest(folder: Path) -> str:
+    try:
+        return digest_folder(folder)
+    except OSError:
+        return ""
 
 
 def _find_python(spec: EnvironmentSpec) -> tuple[Path, str, tuple[str, ...]]:
@@ -114,7 +133,7 @@ def _cache_folder() -> Path:
         raise OutsideError("there is no cache folder: this user has no home directory", hint=hint)
     folder = Path(os.path.abspath(base)) / "environments"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise OutsideError(f"the cache {folder} cannot be created: {error.strerror}", hint=hint) from error
     return folder
@@ -140,103 +159,28 @@ def _acquire(handle: int, kind: int, notify: Callable[[str], None]) -> None:
 
 def _build(spec: EnvironmentSpec, python: Path, folder: Path) -> None:
     _remove(folder)
-    log = folder.with_suffix(".log")
-    log.unlink(missing_ok=True)
-    requirements, constraints = folder.with_suffix(".txt"), folder.with_suffix(".constraints.txt")
-    uv = shutil.which(os.environ.get("M2G_UV") or "uv")
     try:
-        requirements.write_text("".join(f"{line}\n" for line in (*spec.indexes, *spec.lines)), encoding="utf-8")
-        constraints.write_text("".join(f"{line}\n" for line in spec.constraints), encoding="utf-8")
-        files = ["-r", str(requirements), "-c", str(constraints)]
-        if uv:
-            steps = [
-                [uv, "venv", "--quiet", "--python", str(python), str(folder)],
-                [uv, "pip", "install", "--no-progress", "--python", str(folder / "bin/python"), *files],
-            ]
-        else:
-            pip = [str(folder / "bin/python"), "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
-            steps = [
-                [str(python), "-m", "venv", "--clear", str(folder)],
-                [*pip, "--progress-bar", "off", "--prefer-binary", *files],
-            ]
-        for step in steps:
-            _run(spec, step, folder, log)
-        (folder / _MARKER).write_text("", encoding="utf-8")
+        Installer(spec, python, folder).install()
+        _seal(folder).write_text(digest_folder(folder), encoding="ascii")
     except BaseException as error:
         _remove(folder)
         if isinstance(error, OSError):
-            raise OutsideError(
-                f"the environment of {spec.model} cannot be built: {error.strerror} ({folder})", hint=_SPACE
-            ) from error
+            message = f"the environment {folder} cannot be sealed: {error.strerror}"
+            raise OutsideError(message, hint=SPACE_HINT) from error
         raise
-    finally:
-        requirements.unlink(missing_ok=True)
-        constraints.unlink(missing_ok=True)
-        log.unlink(missing_ok=True)
-
-
-_SPACE = (
-    "free disk space there, set M2G_CACHE_DIR to a directory on another disk, or use your own environment: "
-    "--environment PATH"
-)
-
-
-def _run(spec: EnvironmentSpec, command: Sequence[str], folder: Path, log: Path) -> None:
-    environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "PYTHONNOUSERSITE": "1"}
-    for name in ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "CONDA_PREFIX"):
-        environment.pop(name, None)
-    with process.start(command, cwd=folder.parent, log=log, environment=environment, remove=folder) as running:
-        code = running.poll(spec.seconds)
-    if code is None:
-        raise OutsideError(
-            f"the environment of {spec.model} was not built within {spec.seconds:g} s",
-            hint="try again if the package index was slow, or use your own environment: --environment PATH",
-        )
-    if code:
-        raise _install_error(spec, log.read_text(errors="replace"), folder)
-
-
-def _install_error(spec: EnvironmentSpec, output: str, folder: Path) -> M2gError:
-    """The installer's error in one sentence that names the model and, if known, the package."""
-    if _FULL.search(output):
-        return OutsideError(
-            f"there is not enough disk space for the environment of {spec.model} in {folder.parent}", hint=_SPACE
-        )
-    if not (folder / "bin/python").exists() or "ensurepip" in output:
-        last = make_visible((output.strip().splitlines() or ["the tool gave no reason"])[-1], 500)
-        return OutsideError(f"no environment for {spec.model} can be created in {folder.parent}: {last}", hint=_SPACE)
-    missing = _MISSING.search(output)
-    lines = [line.strip() for line in output.splitlines() if line.strip() and not line.startswith("WARNING")]
-    line = next((line for line in reversed(lines) if "ERROR" in line or "error" in line), lines[-1] if lines else "?")
-    reason = make_visible(redact(line.removeprefix("ERROR: ")), 500)
-    if _UNREACHABLE.search(output) or "NewConnectionError" in output:
-        hint = (
-            "check the network and the package index (PIP_INDEX_URL, UV_INDEX_URL), or use your own environment: "
-            "--environment PATH"
-        )
-        return OutsideError(f"the packages of {spec.model} cannot be downloaded: {reason}", hint=hint)
-    if missing:
-        what = f"the requirement {missing[1] or missing[2]} of {spec.model}"
-    else:
-        what = f"the requirements of {spec.model}"
-    if spec.runtime:
-        hint = (
-            f"the versions are those of {spec.runtime}; use the model's own: --packages model "
-            "(or your own environment: --environment PATH)"
-        )
-        return InputError(f"{what} cannot be installed in the versions of {spec.runtime}: {reason}", hint=hint)
-    return InputError(
-        f"{what} cannot be installed: {reason}",
-        hint="log the model again with pip_requirements that can be installed, or use an environment that has them: "
-        "--environment PATH",
-    )
 
 
 def _prune(cache_dir: Path, key: str) -> None:
-    """Remove the environments that were not used for the longest time, except those in use."""
-    complete = sorted(cache_dir.glob(f"*/{_MARKER}"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for marker in complete[_KEPT:]:
-        folder = marker.parent
+    """Remove the environments that were not used for the longest time, except those in use; first those without a
+    seal, which an older m2g made or a killed one left."""
+    ages = {}
+    for folder in cache_dir.iterdir():
+        if folder.is_dir():
+            with contextlib.suppress(OSError):
+                seal = _seal(folder)
+                ages[folder] = seal.stat().st_mtime if seal.exists() else 0.0
+    newest = sorted(ages, key=lambda folder: ages[folder], reverse=True)
+    for folder in newest[_KEPT:]:
         if folder.name == key:
             continue
         with _open_lock(cache_dir, folder.name) as handle, contextlib.suppress(BlockingIOError):
@@ -245,6 +189,6 @@ def _prune(cache_dir: Path, key: str) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove the marker first, so that a half removed environment is not complete."""
-    (folder / _MARKER).unlink(missing_ok=True)
+    """Remove the seal first, so that a half removed environment is not complete."""
+    _seal(folder).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)

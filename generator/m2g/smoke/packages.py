@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -16,9 +14,9 @@ from m2g.core.errors import InputError
 from m2g.core.model import Value
 from m2g.core.results import SmokeTest
 from m2g.image.context import image_requirements, runtime_requirements
-from m2g.smoke import environment as environments
+from m2g.image.package_index import check_indexes
 from m2g.smoke import pythons
-from m2g.smoke.environment import Environment
+from m2g.smoke.install import EnvironmentSpec
 from m2g.smoke.targets import Target
 
 Packages = Literal["", "runtime", "model"]
@@ -72,21 +70,8 @@ def _runtime_problem(target: Target) -> tuple[str, str]:
     return "", ""
 
 
-@contextlib.contextmanager
-def open_environment(
-    target: Target, choice: PackageChoice, existing: Path | None, notify: Callable[[str], None]
-) -> Iterator[Environment]:
-    """Yield an environment with the chosen packages, with notes for the user."""
-    if existing is not None:
-        yield environments.existing_environment(existing)
-        return
-    spec, notes = _make_spec(target, choice)
-    with environments.open_environment(spec, notify) as environment:
-        first = (choice.note,) if choice.note else ()
-        yield msgspec.structs.replace(environment, notes=(*first, *environment.notes, *notes))
-
-
-def _make_spec(target: Target, choice: PackageChoice) -> tuple[environments.EnvironmentSpec, tuple[str, ...]]:
+def make_spec(target: Target, choice: PackageChoice) -> tuple[EnvironmentSpec, tuple[str, ...]]:
+    """What to install, and notes for the user. Raises InputError if the requirements are missing or refused."""
     mlmodel, runtime = target.mlmodel, target.runtime
     if mlmodel.requirements is None:
         hint = "read them from the registry (m2g render), or use your own environment: --environment PATH"
@@ -100,16 +85,16 @@ def _make_spec(target: Target, choice: PackageChoice) -> tuple[environments.Envi
     else:
         required = image_requirements(mlmodel.requirements, "mlserver-image", mlmodel.mlflow_version)
         python, newest, name = mlmodel.python_version, _NEWEST_FOR_MLSERVER, ""
-    spec = environments.EnvironmentSpec(
+    check_indexes(target.model, required.indexes)
+    spec = EnvironmentSpec(
         model=target.model,
         python=_minor(python),
         lines=required.lines,
-        indexes=required.indexes,
         constraints=required.constraints,
         newest=newest,
         runtime=name,
     )
-    return spec, required.notes
+    return spec, (*((choice.note,) if choice.note else ()), *required.notes)
 
 
 def gate_verdict(target: Target) -> Verdict | None:

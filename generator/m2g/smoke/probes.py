@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from pathlib import Path
 
 import msgspec
@@ -10,11 +12,12 @@ import msgspec
 from m2g.core import process
 from m2g.core.model import Value
 from m2g.smoke.compare import Column, Json, to_columns
-from m2g.smoke.environment import Environment
-from m2g.smoke.server import NotReady, Plan, model_environment, read_last_lines
+from m2g.smoke.program import Plan, Program, find_log, make_task
+from m2g.smoke.server import NotReady, read_last_lines
 
 _SCRIPT = Path(__file__).with_name("worker.py")
 _MAX_BYTES = 64 << 20
+_NAMES = {"predict": "mlflow.pyfunc", "grpc": "the gRPC client"}
 
 
 class _Answer(msgspec.Struct):
@@ -41,32 +44,59 @@ class GrpcTarget(Value, frozen=True, kw_only=True):
     times: int
 
 
-def run_pyfunc(plan: Plan, environment: Environment, workspace: Path, body: str) -> list[Column]:
+def run_pyfunc(plan: Plan, body: str) -> list[Column]:
     """The prediction of mlflow.pyfunc. Raises NotReady if it fails."""
-    answer = _run(plan, environment, workspace, ["predict", body, str(plan.folder)])
-    return to_columns(json.loads(bytes(answer.columns)))
+    answer = _run(plan, "predict", body, (str(plan.folder),))
+    return to_columns(_decode(plan, "predict", answer.columns))
 
 
-def run_grpc(plan: Plan, environment: Environment, workspace: Path, body: str, to: GrpcTarget) -> GrpcAnswers:
+def run_grpc(plan: Plan, body: str, to: GrpcTarget) -> GrpcAnswers:
     """Send the same request again and again, as often as `to` says."""
-    rest = [to.address, plan.slug, str(to.times), str(plan.seconds)]
-    answer = _run(plan, environment, workspace, ["grpc", body, *rest])
-    return GrpcAnswers(answer=json.loads(bytes(answer.answer)), problem=answer.problem, seconds=answer.seconds)
+    answer = _run(plan, "grpc", body, (to.address, plan.slug, str(to.times), str(plan.seconds)))
+    return GrpcAnswers(answer=_decode(plan, "grpc", answer.answer), problem=answer.problem, seconds=answer.seconds)
 
 
-def _run(plan: Plan, environment: Environment, workspace: Path, arguments: list[str]) -> _Answer:
-    what, body, *rest = arguments
-    request, answer, log = (workspace / f"{what}.{part}" for part in ("request", "answer", "log"))
+def _run(plan: Plan, what: str, body: str, arguments: tuple[str, ...]) -> _Answer:
+    request, answer = (plan.workspace / f"{what}.{part}" for part in ("request", "answer"))
     request.write_text(body, encoding="utf-8")
-    command = [str(environment.python), str(_SCRIPT), what, str(request), str(answer), *rest]
-    variables = model_environment(plan, workspace)
-    with process.start(command, cwd=workspace / "empty", log=log, environment=variables, remove=workspace) as running:
+    answer.touch()
+    program = Program(
+        name=what,
+        arguments=(str(_SCRIPT), what, str(request), str(answer), *arguments),
+        read=(_SCRIPT, request),
+        write=(answer,),
+    )
+    with process.start(make_task(program, plan)) as running:
         code = running.poll(plan.seconds)
-    name = {"predict": "mlflow.pyfunc", "grpc": "the gRPC client"}[what]
     if code is None:
         hint = "wait longer: --timeout SECONDS"
-        raise NotReady(f"{plan.model}: {name} did not answer within {plan.seconds:g} s", hint=hint)
-    if code or not answer.is_file() or answer.stat().st_size > _MAX_BYTES:
-        hint = "try it in the model's environment: mlflow.pyfunc.load_model(…).predict(…)"
-        raise NotReady(f"{plan.model}: {name} fails on the request{read_last_lines(log)}", hint=hint)
-    return msgspec.json.decode(answer.read_bytes(), type=_Answer)
+        raise NotReady(f"{plan.model}: {_NAMES[what]} did not answer within {plan.seconds:g} s", hint=hint)
+    if code:
+        raise _failed(plan, what)
+    try:
+        return msgspec.json.decode(_read(answer), type=_Answer)
+    except (OSError, msgspec.MsgspecError, RecursionError) as error:
+        raise _failed(plan, what) from error
+
+
+def _read(path: Path) -> bytes:
+    """The content of a file that a model's code may have replaced: not that of another file, and not endless."""
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return b""
+        content = file.read(_MAX_BYTES + 1)
+    return content if len(content) <= _MAX_BYTES else b""
+
+
+def _decode(plan: Plan, what: str, part: msgspec.Raw) -> Json:
+    try:
+        decoded: Json = json.loads(bytes(part))
+    except (ValueError, RecursionError) as error:
+        raise _failed(plan, what) from error
+    return decoded
+
+
+def _failed(plan: Plan, what: str) -> NotReady:
+    hint = "try it in the model's environment: mlflow.pyfunc.load_model(…).predict(…)"
+    lines = read_last_lines(find_log(plan, what))
+    return NotReady(f"{plan.model}: {_NAMES[what]} fails on the request{lines}", hint=hint)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 
 from m2g.core import process
 from m2g.core.errors import InputError, OutsideError
+from m2g.image.package_index import installer_environment
 
 
 def find_nearest(model: str, wanted: str, newest: str) -> tuple[Path, str, tuple[str, ...]]:
@@ -45,13 +45,13 @@ def find_python(minor: str) -> tuple[Path, str] | None:
     if not minor:
         return None
     candidates = [Path(sys.executable)] if minor == f"{sys.version_info[0]}.{sys.version_info[1]}" else []
-    on_path = shutil.which(f"python{minor}")
+    on_path = process.find_program(f"python{minor}")
     candidates += [Path(on_path)] if on_path else []
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     candidates += sorted(pyenv.glob(f"versions/{minor}.*/bin/python"), reverse=True)
-    uv = shutil.which(os.environ.get("M2G_UV") or "uv")
+    uv = process.find_program(os.environ.get("M2G_UV") or "uv")
     if uv:
-        ran = process.run([uv, "python", "find", minor], environment={"UV_PYTHON_DOWNLOADS": "never"})
+        ran = process.run([uv, "--no-config", "python", "find", minor], environment=installer_environment())
         candidates += [Path(ran.stdout.decode(errors="replace").strip())] if ran.code == 0 else []
     for python in candidates:
         version = read_version(python)

@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from m2g.core import process, tempdirs
+from m2g.core import process
 from m2g.core.errors import Exit, InputError, M2gError
 from m2g.core.model import Value
 from m2g.core.redact import redact
 from m2g.core.sanitize import make_visible
-from m2g.smoke.environment import Environment
+from m2g.smoke.program import Plan, Program, find_log, make_task
 
 HOST = "127.0.0.1"
-_PASSED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")
-"""The variables that a server gets from m2g's environment. A model must not see tokens and passwords."""
+NAME = "server"
 _MLSERVER = "import sys; from mlserver.cli import main; sys.argv[0] = 'mlserver'; main()"
 _NOISE = re.compile(r"INFO|DEBUG|^\s*[\^~]+\s*$|FutureWarning|UserWarning|^\s*warnings\.warn")
 _LINES, _WIDTH = 12, 300
-
-
-class Plan(Value, frozen=True, kw_only=True):
-    """What to serve. `variables` are those of the setting `env`; `passed` names more from m2g's own environment."""
-
-    model: str
-    slug: str
-    version: str
-    profile: str
-    folder: Path
-    variables: Mapping[str, str] = {}
-    passed: tuple[str, ...] = ()
-    port: int = 0
-    seconds: float = 120.0
 
 
 class NotReady(M2gError):
@@ -53,30 +37,19 @@ class Server(Value, frozen=True, kw_only=True):
     started: float = 0.0
 
 
-def model_environment(plan: Plan, home: Path) -> dict[str, str]:
-    """The environment variables of every program that runs the model's code."""
-    kept = {name: os.environ[name] for name in (*_PASSED, *plan.passed) if name in os.environ}
-    return kept | {"HOME": str(home), "PYTHONUNBUFFERED": "1", "MLFLOW_DISABLE_TELEMETRY": "true", **plan.variables}
-
-
 @contextlib.contextmanager
-def serve(plan: Plan, environment: Environment, workspace: Path, is_ready: Callable[[str], bool]) -> Iterator[Server]:
+def serve(plan: Plan, is_ready: Callable[[str], bool]) -> Iterator[Server]:
     """Start the server, wait until `is_ready` accepts its readiness URL, and stop it at the end of the block.
 
-    Its log is `workspace`/server.log. Raises InputError if the port is in use, NotReady if it does not become ready.
+    Raises InputError if the port is in use, NotReady if it does not become ready.
     """
     ports = _find_ports(plan.port)
     command, variables, ready = _mlserver(plan, ports) if plan.profile != "mlflow-image" else _scoring(plan, ports)
-    log = workspace / "server.log"
+    log = find_log(plan, NAME)
     url = f"http://{HOST}:{ports[0]}"
     began = time.monotonic()
-    with process.start(
-        [str(environment.python), *command],
-        cwd=workspace / "empty",
-        log=log,
-        environment=model_environment(plan, workspace) | variables,
-        remove=workspace,
-    ) as running:
+    program = Program(name=NAME, arguments=tuple(command), variables=variables)
+    with process.start(make_task(program, plan)) as running:
         while not is_ready(f"{url}{ready}"):
             code = running.poll(0.2)
             if code is not None:
@@ -159,11 +132,3 @@ def read_last_lines(log: Path) -> str:
     lines = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines() if line.strip()]
     useful = [line for line in lines if not _NOISE.search(line)] or lines
     return "".join(f"\n    {make_visible(redact(line), _WIDTH)}" for line in useful[-_LINES:])
-
-
-@contextlib.contextmanager
-def open_workspace() -> Iterator[Path]:
-    """A temporary directory for one smoke test. Programs run in its empty subdirectory `empty`."""
-    with tempdirs.open_folder("m2g-smoke-") as workspace:
-        (workspace / "empty").mkdir()
-        yield workspace

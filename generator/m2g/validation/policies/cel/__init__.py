@@ -15,6 +15,7 @@ import msgspec
 
 from m2g.core import process
 from m2g.core.errors import OutsideError
+from m2g.core.process.environment import clean_environment
 from m2g.validation.policies.cel_types import MAX_LENGTH, Evaluation, EvaluationResult, Status, Variables
 
 __all__ = ["evaluate"]
@@ -72,7 +73,10 @@ def _run_worker(scopes: Sequence[Variables], evaluations: Sequence[Evaluation]) 
         "evaluations": [[place[item.scope], item.expression, item.expected] for item in evaluations],
     }
     ran = process.run(
-        _COMMAND, stdin=json.dumps(request, default=str).encode(), timeout=_SECONDS, environment=_ENVIRONMENT
+        _COMMAND,
+        stdin=json.dumps(request, default=str).encode(),
+        timeout=_SECONDS,
+        environment=clean_environment() | _ENVIRONMENT,
     )
     lines = ran.stdout.split(b"\n")[:-1]
     if not lines:  # the first line says that the library could be imported
