@@ -81,8 +81,11 @@ schemas: $(READY) $(KUSTOMIZE) $(UV) ## derive schemas/ again from its pinned so
 	PATH="$(CURDIR)/.tools/go-venv/bin:$$PATH" .venv/bin/python schemas/derive/runtimes.py
 
 .PHONY: lock
-lock: $(UV) ## rewrite requirements/*.txt (ARGS=--upgrade for newer versions)
+lock: $(UV) ## rewrite requirements/*.txt and template/ci (ARGS=--upgrade for newer versions)
 	$(COMPILE) --extra local pyproject.toml requirements/dev.in --output-file requirements/dev.txt
+	$(COMPILE) --no-annotate pyproject.toml requirements/ci.in --output-file template/ci/requirements.txt
+	$(COMPILE) --no-annotate requirements/ci-models.in -c template/ci/requirements.txt \
+	  --output-file 'template/ci/[% if smoke_test or image_registry %]requirements-models.txt[% endif %]'
 	for name in mlflow2 mlserver uv go fuzz; do \
 	  $(COMPILE) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
 

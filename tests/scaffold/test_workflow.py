@@ -217,8 +217,13 @@ def test_a_workflow_has_few_rights_and_pinned_actions(tmp_path: Path, file: str)
     assert at(workflow, "permissions") == {"contents": "read"}
     assert at(workflow, "concurrency", "group")
     job = mapping(workflow, "jobs", file)
-    rights = {"pull-requests": "write"} | ({"contents": "write"} if file == "render" else {"contents": "read"})
+    rights = {"contents": "write", "pull-requests": "write"} if file == "render" else {"contents": "read"}
     assert job["permissions"] == rights
+    if file == "check":
+        assert at(workflow, "jobs", "comment", "permissions") == {"pull-requests": "write"}
+        assert "secrets." not in str(workflow), "a job that runs what a branch contains has no secret"
+    else:
+        assert job["environment"] == "m2g"
     text = (tmp_path / f"r/.github/workflows/{file}.yml").read_text()
     for action in re.findall(r"uses: (.*)", text):
         assert re.fullmatch(r"actions/[a-z/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)

@@ -55,7 +55,12 @@ class GitHub:
 
     def check(self, clone: Path, base: str = "main") -> Job:
         context = {
-            "github.token": "t", "github.base_ref": base, "github.event.pull_request.number": "7",
+            "github.token": "t", "github.event_name": "pull_request", "github.base_ref": base,
+            "github.event.pull_request.number": "7",
             "github.event.pull_request.head.repo.full_name": "acme/models", "github.repository": "acme/models",
         }  # fmt: skip
-        return Job(clone, "check", context).run()
+        job, comment = Job(clone, "check", context).run(), Job(clone, "check", context, "comment").run()
+        job.ran += comment.ran
+        job.failed += comment.failed
+        job.said += comment.said
+        return job

@@ -98,13 +98,14 @@ def bash(script: str, folder: Path, environment: Mapping[str, str]) -> subproces
 class Job:
     """One job of a GitHub workflow. `context` answers the `${{ … }}` that GitHub itself would answer."""
 
-    def __init__(self, clone: Path, file: str, context: Mapping[str, str]) -> None:
+    def __init__(self, clone: Path, file: str, context: Mapping[str, str], name: str = "") -> None:
         (workflow,) = documents(clone / f".github/workflows/{file}.yml")
-        self._job = mapping(workflow, "jobs", file)
+        self._job = mapping(workflow, "jobs", name or file)
+        self._always = mapping(workflow, "env")
         self._clone = clone
         self._context = dict(context)
-        self.temp = clone.with_name(f"{clone.name}-{file}-temp")
-        self.temp.mkdir()
+        self.temp = clone.with_name(f"{clone.name}-{file}-temp")  # all jobs of a run have it, instead of artifacts
+        self.temp.mkdir(exist_ok=True)
         self.ran: list[str] = []
         self.skipped: list[str] = []
         self.failed: list[str] = []
@@ -135,7 +136,11 @@ class Job:
         (self.temp / "summary").touch()
         environment = {
             key: self._expand(str(value))
-            for key, value in {**mapping(self._job, "env"), **mapping(dict(step).get("env", {}))}.items()
+            for key, value in {
+                **self._always,
+                **mapping(dict(self._job).get("env", {})),
+                **mapping(dict(step).get("env", {})),
+            }.items()
         } | {
             "CI": "true",
             "GITHUB_ACTIONS": "true",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import shlex
 import shutil
@@ -9,11 +10,23 @@ import warnings
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+import msgspec
+
 from m2g.core import resources, tempdirs, yaml_reader
 from m2g.core.errors import InputError, OutsideError
 
 ANSWERS = ".copier-answers.yml"
 _SHOWN = 5
+
+
+class _Commit(msgspec.Struct, frozen=True):
+    commit_id: str = ""
+
+
+class _Origin(msgspec.Struct, frozen=True):
+    """pip's direct_url.json (PEP 610), as far as it is needed."""
+
+    vcs_info: _Commit = _Commit()
 
 
 def create_repository(
@@ -38,12 +51,21 @@ def create_repository(
         if template is None:
             source = _copy_template(folder / "template")
             _check_answers(answers, _read_questions(source))
-            _render(str(source), rendered, answers, defaults)
+            _render(str(source), rendered, {"m2g_commit": find_commit(), **answers}, defaults)
         else:
             _check_answers(answers, _render(template, rendered, answers, defaults))
         paths = sorted(path.relative_to(rendered).as_posix() for path in rendered.rglob("*") if not path.is_dir())
         _copy(rendered, destination, paths, replaceable)
     return tuple(paths)
+
+
+def find_commit() -> str:
+    """The commit that this m2g was installed from, if pip installed it from Git; else empty."""
+    text = importlib.metadata.distribution("m2g").read_text("direct_url.json")
+    try:
+        return msgspec.json.decode(text or "{}", type=_Origin).vcs_info.commit_id
+    except msgspec.MsgspecError:
+        return ""
 
 
 def _check_destination(destination: Path) -> None:
