@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from m2g.smoke import environment, server
@@ -49,14 +49,19 @@ def smoke(
     cache: Path | None = None,
     before: Callable[[], None] | None = None,
     place: Sequence[str] = (),
-    **variables: str,
+    under: Sequence[str] = (),
+    variables: Mapping[str, str] = {},
+    **more: str,
 ) -> subprocess.CompletedProcess[str]:
-    """`m2g smoke`, with a PATH that has no uv, and more variables; `place` is m2g's -C."""
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", **variables}
+    """`m2g smoke`, with a PATH that has no uv, and more variables.
+
+    `place` is m2g's -C, `under` the beginning of the command.
+    """
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", **variables, **more}
     if cache is not None:
         environment["M2G_CACHE_DIR"] = str(cache)
     return subprocess.run(
-        ["m2g", *place, "smoke", *arguments],
+        [*under, "m2g", *place, "smoke", *arguments],
         capture_output=True,
         text=True,
         check=False,
