@@ -20,7 +20,7 @@ from m2g.smoke import environment as environments
 from m2g.smoke.install import EnvironmentSpec
 from m2g.smoke.seal import digest_folder
 from tests.support.machine import whole_seconds
-from tests.support.smoke_runs import SERVERS, models, smoke, wheels
+from tests.support.smoke_runs import SERVERS, WITHOUT_NAMESPACES, models, smoke, wheels
 
 pytestmark = [pytest.mark.attack, pytest.mark.slow]
 SECRET = "s3cret-of-the-registry"
@@ -128,25 +128,13 @@ def test_a_model_sees_and_reaches_nothing(wine: Path, tmp_path: Path, listener: 
     assert walls["problem"] == walls["hint"] == ""
 
 
-FORBID = (
-    "unshare",
-    "--user",
-    "--map-root-user",
-    "sh",
-    "-c",
-    'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"',
-    "sh",
-)
-"""The beginning of a command that runs where the kernel allows no namespaces, as on many runners of CI."""
-
-
 def test_without_namespaces_no_process_of_m2g_has_a_credential(wine: Path, tmp_path: Path) -> None:
     """Row 3 where the walls cannot be built: the report says so, and no process that m2g controls has a credential."""
     code = SPY.replace("FILES", "[]").replace("WRITABLE", "[]").replace("TARGETS", "[]")
     code = code.replace("SECRET", repr(SECRET.encode())).replace(
         'found["secrets"].append(path)', 'found["secrets"].append(open(path.replace("environ", "cmdline")).read())'
     )
-    report, log, exit_code = served(hostile(wine, tmp_path / "spy", code), under=FORBID)
+    report, log, exit_code = served(hostile(wine, tmp_path / "spy", code), under=WITHOUT_NAMESPACES)
     assert exit_code == 0, report
     walls = report["walls"]
     assert (walls["environment"], walls["network"], walls["processes"], walls["files"]) == (True, False, False, False)
@@ -162,7 +150,7 @@ def test_without_namespaces_no_process_of_m2g_has_a_credential(wine: Path, tmp_p
 def test_isolation_that_is_required_is_refused_or_there(wine: Path) -> None:
     """The hint is a command. It works; sudo is left out, because the tests are root where they forbid it."""
     command = ("--model-dir", str(wine), *OURS, "--require-isolation")
-    done = smoke(*command, under=FORBID)
+    done = smoke(*command, under=WITHOUT_NAMESPACES)
     assert done.returncode == 3
     assert "the model's code cannot be isolated: this machine allows no namespaces (" in done.stderr
     hint = done.stderr.partition("allow them until the next start of the machine: sudo ")[2].strip()
@@ -173,7 +161,7 @@ def test_isolation_that_is_required_is_refused_or_there(wine: Path) -> None:
         "--map-root-user",
         "sh",
         "-c",
-        f'{FORBID[5].partition(";")[0]}; {hint}; exec "$@"',
+        f'{WITHOUT_NAMESPACES[5].partition(";")[0]}; {hint}; exec "$@"',
         "sh",
     )
     done = smoke(*command, "--timeout", "1", under=again)

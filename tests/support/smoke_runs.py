@@ -18,6 +18,9 @@ from tests.support.machine import seconds
 from tests.support.paths import ROOT
 
 SERVERS = ROOT / ".venv-mlserver"
+_FORBID = "echo 0 > /proc/sys/user/max_user_namespaces"
+WITHOUT_NAMESPACES = ("unshare", "--user", "--map-root-user", "sh", "-c", f'{_FORBID}; exec "$@"', "sh")
+"""The beginning of a command that runs where the kernel allows no namespaces, as on many runners of CI."""
 
 
 def models(folder: Path, *names: str) -> Path:

@@ -17,7 +17,7 @@ from typing import Any, Literal, NoReturn
 
 import msgspec
 
-from m2g.core import process
+from m2g.core import process, tempdirs
 from m2g.core.model import Value
 from m2g.core.process.environment import clean_environment
 from m2g.core.results import SmokeTest, Walls
@@ -79,10 +79,13 @@ class StagePlan(Value, frozen=True, kw_only=True):
 
 
 def start_stage(stage: Stage, plan: StagePlan) -> NoReturn:
-    """Replace this process by the next stage. Raises OutsideError if it cannot be started."""
+    """Replace this process by the next stage. Raises OutsideError if it cannot be started, or if there is no space."""
     file = plan.workspace / _FILE
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-        stream.write(msgspec.json.encode(plan, enc_hook=str))
+    try:
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            stream.write(msgspec.json.encode(plan, enc_hook=str))
+    except OSError as error:
+        raise tempdirs.describe_no_space(error) from error
     command: tuple[str, ...] = (sys.executable, "-P", "-m", "m2g", COMMAND, stage, str(file))
     if stage == "serve" and plan.walls.network:
         command = (*process.jailed("network"), *command)
