@@ -57,7 +57,7 @@ def pages() -> dict[Path, str]:
 
 def _cli() -> str:
     parts = [_COMMANDS]
-    for name in ("", *cli.group.commands):
+    for name in ("", *(name for name, command in cli.group.commands.items() if not command.hidden)):
         done = CliRunner().invoke(cli.group, [*name.split(), "--help"], prog_name="m2g")
         parts.append(f"## {f'm2g {name}'.strip()}\n\n```text\n{done.output.rstrip()}\n```\n")
     return "\n".join(parts)

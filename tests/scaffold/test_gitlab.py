@@ -1,4 +1,4 @@
-"""The scaffolded GitLab pipeline, in real clones of a remote that takes push options, and a fake of GitLab's notes API.
+"""The scaffolded GitLab pipeline, in real clones of a remote that takes push options.
 
 Left out is what needs GitLab itself: before_script (pip and kustomize from the network), and the line that points
 `git push` to GitLab with a token.
@@ -6,14 +6,10 @@ Left out is what needs GitLab itself: before_script (pip and kustomize from the 
 
 from __future__ import annotations
 
-import json
 import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from subprocess import CompletedProcess
-from urllib.parse import parse_qs
 
 import pytest
 
@@ -78,46 +74,6 @@ def service(tmp_path: Path, main: Path) -> GitLab:
     return GitLab(tmp_path, main)
 
 
-class Notes(BaseHTTPRequestHandler):
-    """GitLab's notes of one merge request: list, add, change."""
-
-    notes: list[dict[str, object]]
-
-    def do_GET(self) -> None:
-        self._answer(self.notes)
-
-    def do_POST(self) -> None:
-        self.notes.append({"id": 40 + len(self.notes), "body": self._body()})
-        self._answer(self.notes[-1])
-
-    def do_PUT(self) -> None:
-        wanted = int(self.path.rpartition("/")[2])
-        (note,) = [note for note in self.notes if note["id"] == wanted]
-        note["body"] = self._body()
-        self._answer(note)
-
-    def _body(self) -> str:
-        return parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())["body"][0]
-
-    def _answer(self, value: object) -> None:
-        assert self.path.startswith("/api/v4/projects/5/merge_requests/7/notes")
-        self.send_response(200 if self.headers["PRIVATE-TOKEN"] == "t0ken" else 401)
-        self.end_headers()
-        self.wfile.write(json.dumps(value).encode())
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Silent."""
-
-
-@pytest.fixture
-def api() -> Iterator[str]:
-    Notes.notes = [{"id": 3, "body": "A person's note."}]
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Notes)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/api/v4"
-    server.shutdown()
-
-
 def test_render_proposes_and_goes_quiet_when_merged(service: GitLab, store: Store) -> None:
     done = service.render()
     assert done.returncode == 0, done.stdout + done.stderr
@@ -157,19 +113,14 @@ def test_a_commit_of_a_person_on_the_branch_is_not_lost(service: GitLab, store: 
     assert service.remote.head("m2g/render") == theirs
 
 
-def test_check_describes_and_comments_in_one_place(service: GitLab, api: str) -> None:
+def test_check_describes_the_change_in_its_artifact(service: GitLab) -> None:
     service.render()
     clone = service.remote.clone("m2g/render")
-    where = {
-        "CI_API_V4_URL": api, "CI_PROJECT_ID": "5", "CI_MERGE_REQUEST_IID": "7", "M2G_COMMENT_TOKEN": "t0ken",
-    }  # fmt: skip
-    for _ in range(2):
-        done = service.check(clone, **where)
-        assert done.returncode == 0, done.stdout + done.stderr
-    assert [note["id"] for note in Notes.notes] == [3, 41]
-    text = (clone / "m2g-diff.md").read_text()
-    assert "wine" in text
-    assert Notes.notes[1]["body"] == f"<!-- m2g diff -->\n{text}"
+    done = service.check(clone)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (pipeline,) = documents(clone / ".gitlab-ci.yml")
+    (artifact,) = sequence(pipeline, "check", "artifacts", "paths")
+    assert "wine" in (clone / str(artifact)).read_text()
     assert git(clone, "status", "--porcelain") == ""
 
 

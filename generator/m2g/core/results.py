@@ -167,7 +167,9 @@ class Walls(Value, frozen=True, kw_only=True, omit_defaults=False):
     limits: bool = True
     """Limits on memory, processes, files, log and time; no program can get more rights."""
     problem: str = ""
+    """Why a wall is missing. Empty if none is."""
     hint: str = ""
+    """What to do about it."""
 
     @property
     def complete(self) -> bool:
@@ -180,6 +182,7 @@ class SmokeResult(Value, frozen=True, kw_only=True, omit_defaults=False):
 
     tests: tuple[SmokeTest, ...] = ()
     walls: Walls = Walls()
+    """What separated the model's code from this machine."""
 
 
 class SampleRequest(Value, frozen=True, kw_only=True, omit_defaults=False):
