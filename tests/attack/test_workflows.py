@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from m2g.commands.init import init
+from tests.support.fake_github import GitHub
 from tests.support.paths import ROOT
-from tests.support.pipelines import Job, Remote, Store, bash, scaffolded
+from tests.support.pipelines import Job, Remote, Store, bash, gitlab, scaffolded
 from tests.support.scaffolded import commit, documents, git, mapping, scaffold, sequence
 
 pytestmark = [pytest.mark.attack, pytest.mark.slow, pytest.mark.usefixtures("kustomize")]
@@ -250,3 +251,45 @@ def test_a_merge_queue_is_checked(tmp_path: Path, store: Store) -> None:
     job = Job(Remote(tmp_path, root).clone(), "check", queue).run()
     assert not job.failed, job.said
     assert {"Validate", "Compare the tree with its records", "Describe the change"} <= set(job.ran)
+
+
+SMOKE = """#!/bin/sh
+[ "$1" = smoke ] || exec {m2g} "$@"
+echo "$*" >> {calls}
+git rev-parse --quiet --verify origin/m2g/render && echo proposed >> {calls}
+printf 'FAILED  wine\\n::add-mask::prod\\n~~~~\\n```\\n##[error]x\\n@everyone\\n'
+exit 1
+"""
+
+
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+def test_what_is_proposed_was_served_before(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, ci: str
+) -> None:
+    """The report is shown, and none of its words acts: not in the log of the runner, not in the proposal."""
+    main = scaffolded(tmp_path / "models", store, f"ci={ci}", "smoke_test=true")
+    calls = tmp_path / "calls"
+    github = GitHub(tmp_path, main)
+    github.use(monkeypatch)
+    real = Path(sys.executable).with_name("m2g")
+    for name, text in {"m2g": SMOKE.format(m2g=real, calls=calls), "sudo": "#!/bin/sh\n", "uv": "#!/bin/sh\n"}.items():
+        (tmp_path / "bin" / name).write_text(text)
+        (tmp_path / "bin" / name).chmod(0o755)
+    if ci == "gitlab":
+        git(github.remote.bare, "config", "receive.advertisePushOptions", "true")
+        clone = github.remote.clone()
+        done = gitlab(clone, "render", "git remote set-url", {})
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert (clone / "m2g-smoke.txt").read_text().startswith("FAILED  wine\n")
+    else:
+        job = github.render()
+        assert job.failed == ["Report models that do not serve"], job.said
+        assert (
+            "    FAILED  wine\n    ::add-mask::prod\n    ~~~~\n    ```\n    ##[error]x\n    @everyone\n" in github.body
+        )
+        before, _, after = job.said.partition("FAILED  wine\n")
+        end = before.rpartition("::stop-commands::")[2].strip()
+        assert len(end) == 36
+        assert f"@everyone\n::{end}::\n" in after
+    assert github.remote.log("main..m2g/render"), "the others are proposed"
+    assert calls.read_text() == "smoke --changed-against origin/main --require-isolation --timeout 600\n"
