@@ -167,7 +167,7 @@ def test_isolation_that_is_required_is_refused_or_there(wine: Path) -> None:
         "--map-root-user",
         "sh",
         "-c",
-        f'{WITHOUT_NAMESPACES[5].partition(";")[0]}; PATH=$PATH:/usr/sbin:/sbin {hint}; exec "$@"',
+        f'{WITHOUT_NAMESPACES[5].partition(";")[0]}; PATH=$PATH:/usr/sbin:/sbin {hint} >&2; exec "$@"',
         "sh",
     )
     done = smoke(*command, "--timeout", "1", under=again)
