@@ -256,6 +256,45 @@ def test_a_download_imports_nothing_of_the_repository(tmp_path: Path, store: Sto
     assert not owned.exists()
 
 
+class Server(http.server.BaseHTTPRequestHandler):
+    """A server that wants to know who asks."""
+
+    asked: list[tuple[str | None, str | None]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append((self.headers["Authorization"], self.headers["X-Amz-Security-Token"]))
+        self.send_error(404)
+
+    def log_message(self, *_: object) -> None:
+        """Silent."""
+
+
+@pytest.mark.parametrize("distrust", ["", "m2g.yaml names another server"])
+def test_a_download_sends_no_credentials_to_a_server_of_a_branch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, distrust: str
+) -> None:
+    """Row 8, by MLflow's own command: neither those of the variables nor those of the home folder."""
+    Server.asked.clear()
+    (tmp_path / ".mlflow").mkdir()
+    (tmp_path / ".mlflow/credentials").write_text(
+        "[mlflow]\nmlflow_tracking_username = a\nmlflow_tracking_password = b\n"
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "s3cret")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    wanted = ModelDownload(name="wine", number="1", distrust=distrust)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        (tmp_path / "to").mkdir()
+        with pytest.raises((InputError, OutsideError)) as refused:
+            download_version(wanted, f"http://127.0.0.1:{server.server_address[1]}", tmp_path / "to", root=tmp_path)
+        server.shutdown()
+    assert Server.asked
+    assert any(authorization for authorization, _ in Server.asked) is not bool(distrust)
+    assert distrust in refused.value.message
+    assert ("export MLFLOW_TRACKING_URI=" in refused.value.hint) is bool(distrust)
+
+
 class Index(http.server.BaseHTTPRequestHandler):
     """An index that only settings files name."""
 

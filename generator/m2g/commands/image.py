@@ -21,9 +21,9 @@ from m2g.image.lock import lock_requirements
 from m2g.image.package_index import check_indexes
 from m2g.image.pending import PendingImage, find_pending_image, list_pending
 from m2g.registry import Progress, Registry, download
-from m2g.repository import config as configuration
 from m2g.repository import layout
 from m2g.repository.state import Scope
+from m2g.repository.trusted_registry import choose_registry
 from m2g.resolution.resolve import open_configured_registry
 from m2g.serving.decide import choose_serving, resolve_serving
 
@@ -232,9 +232,9 @@ def _find_model_files(root: Path, pending: PendingImage, options: ImageOptions, 
     release = pending.release
     source = options.model_dir
     if source is None:
-        uri = configuration.find_registry_uri(pending.repository.config)
-        version = download.ModelDownload(name=release.model, number=release.version)
-        source = download.download_version(version, uri, download_dir, root=root)
+        chosen = choose_registry(root, pending.repository.config)
+        version = download.ModelDownload(name=release.model, number=release.version, distrust=chosen.distrust)
+        source = download.download_version(version, chosen.uri, download_dir, root=root)
     files = output_folder.list_files(source)
     digest = hashlib.sha256(files["MLmodel"].read_bytes()).hexdigest() if "MLmodel" in files else "no MLmodel"
     if release.mlmodel is None or digest != release.mlmodel.sha256:

@@ -112,8 +112,9 @@ def _model_folder(target: Target, place: Path, notify: Notify) -> Path:
     notify(f"downloading {target.named} …")
     to = place / "model"
     to.mkdir()
-    version = downloads.ModelDownload(name=target.model, number=target.version)
-    return downloads.download_version(version, target.registry, to, root=target.root)
+    chosen = target.registry
+    version = downloads.ModelDownload(name=target.model, number=target.version, distrust=chosen.distrust)
+    return downloads.download_version(version, chosen.uri, to, root=target.root)
 
 
 def install(plan: StagePlan, notify: Notify, keep: contextlib.ExitStack) -> StagePlan:

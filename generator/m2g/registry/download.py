@@ -12,6 +12,7 @@ from m2g.core.process.environment import NETWORK, clean_environment
 from m2g.core.redact import redact
 from m2g.registry import artifacts
 from m2g.registry.address import StoreKind, parse_address
+from m2g.registry.errors import explain_distrust
 
 _SECONDS = 3600.0
 _HINT = "download the model yourself and pass --model-dir DIR"
@@ -24,10 +25,11 @@ _PASSED = (
 
 
 class ModelDownload(Value, frozen=True, kw_only=True):
-    """A version to download."""
+    """A version to download. If `distrust` says why credentials are not for its server, MLflow gets none at all."""
 
     name: str
     number: str
+    distrust: str = ""
 
 
 def download_version(wanted: ModelDownload, tracking_uri: str, to: Path, *, root: Path) -> Path:
@@ -41,13 +43,18 @@ def download_version(wanted: ModelDownload, tracking_uri: str, to: Path, *, root
         [*_find_mlflow(), "artifacts", "download", f"--artifact-uri=models:/{name}/{number}", f"--dst-path={to}"],
         cwd=to,
         timeout=_SECONDS,
-        environment=clean_environment(_PASSED)
-        | {"MLFLOW_TRACKING_URI": _make_absolute(tracking_uri, root), "MLFLOW_DISABLE_TELEMETRY": "true"},
+        environment={
+            **(clean_environment(NETWORK) | {"HOME": str(to)} if wanted.distrust else clean_environment(_PASSED)),
+            "MLFLOW_TRACKING_URI": _make_absolute(tracking_uri, root),
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        },
     )
     found = sorted(to.rglob("MLmodel"), key=lambda path: len(path.parts))
     if ran.code != 0 or not found:
         last = (ran.stderr.splitlines() or ["it gave no reason"])[-1]
         message = f"mlflow cannot download version {number} of {name!r}: {redact(last)[:500]}"
+        if wanted.distrust:
+            raise explain_distrust(tracking_uri, OutsideError(message), wanted.distrust)
         raise OutsideError(message, hint=_HINT)
     return found[0].parent
 

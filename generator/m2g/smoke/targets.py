@@ -20,6 +20,7 @@ from m2g.registry import download
 from m2g.repository import config as configuration
 from m2g.repository import layout, load
 from m2g.repository.state import Repository, find_records
+from m2g.repository.trusted_registry import ChosenRegistry, choose_registry
 from m2g.serving.decide import choose_serving, resolve_serving
 from m2g.serving.spec import RUNTIMES
 
@@ -55,7 +56,7 @@ class Target(Value, frozen=True, kw_only=True):
     runtime_name: str = RUNTIMES["mlserver"]
     limits: Mapping[str, str] = {}
     folder: Path | None = None
-    registry: str = ""
+    registry: ChosenRegistry = ChosenRegistry(uri="")
     root: Path
 
     @property
@@ -126,9 +127,9 @@ def _target_of_release(
                 hint="name the directory of that version (--model-dir DIR), or remove --model-dir to download it",
             )
         mlmodel = on_disk
-    uri = "" if options.folder is not None else configuration.find_registry_uri(repository.config)
+    chosen = ChosenRegistry(uri="") if options.folder is not None else choose_registry(root, repository.config)
     if options.folder is None and version != release.version:
-        mlmodel = _download_mlmodel(root, release.model, version, uri)
+        mlmodel = _download_mlmodel(root, release.model, version, chosen)
     if mlmodel is None:
         hint = "log the model with MLflow and register that version"
         raise InputError(f"{release.model} version {version} has no MLmodel file", hint=hint)
@@ -146,17 +147,16 @@ def _target_of_release(
         runtime_name=name,
         limits=serving.limits,
         folder=options.folder,
-        registry=uri,
+        registry=chosen,
         root=root,
     )
 
 
-def _download_mlmodel(root: Path, name: str, version: str, uri: str) -> Mlmodel:
+def _download_mlmodel(root: Path, name: str, version: str, chosen: ChosenRegistry) -> Mlmodel:
     """The facts of a version that is in no release record."""
+    wanted = download.ModelDownload(name=name, number=version, distrust=chosen.distrust)
     with tempdirs.open_folder() as place:
-        return _read_mlmodel(
-            download.download_version(download.ModelDownload(name=name, number=version), uri, place, root=root)
-        )
+        return _read_mlmodel(download.download_version(wanted, chosen.uri, place, root=root))
 
 
 def _read_mlmodel(folder: Path) -> Mlmodel:
