@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 from m2g.core.errors import InputError
+from m2g.core.results import SmokeResult, SmokeTest, Walls
 from m2g.image.context import image_requirements
 from m2g.image.package_index import check_indexes, installer_environment
+from m2g.report.smoke import render
 from m2g.smoke import environment as environments
 from m2g.smoke.install import EnvironmentSpec
 from m2g.smoke.seal import digest_folder
@@ -320,3 +322,19 @@ def test_an_installer_reads_no_settings(tmp_path: Path, monkeypatch: pytest.Monk
     }
     assert given["PIP_CONFIG_FILE"] == os.devnull
     assert given["UV_NO_CONFIG"] == "1"
+
+
+def test_the_report_says_what_a_model_could_reach() -> None:
+    """It says so in words, and neither the reason nor the next step can contain a command to a terminal."""
+    tests = (
+        SmokeTest(model="wine", slug="wine", version="7", environments=("prod",), profile="mlserver", passed=True),
+    )
+    text = render(SmokeResult(tests=tests, walls=Walls(network=True, processes=True, files=True)), "text")
+    assert "  the model's code had no credentials, no network, no other processes, no other files, limits\n" in text
+    text = render(SmokeResult(tests=tests, walls=Walls(problem="\x1b[2Jno namespaces", hint="allow them")), "text")
+    assert (
+        "  the model's code had no credentials, limits; it could reach the network, the variables of your other "
+        "processes, such as your shell, your files: " in text
+    )
+    assert "\x1b" not in text
+    assert "  → allow them\n" in text

@@ -28,17 +28,18 @@ def render(done: SmokeResult, form: str) -> str:
 
 def _walls(walls: Walls) -> Iterator[str]:
     """One line that says what separated the model's code from this machine, and one with the next step."""
-    words = {
-        "no credentials": walls.environment,
-        "no network": walls.network,
-        "no other processes": walls.processes,
-        "no other files": walls.files,
-        "limits": walls.limits,
-    }
-    had = ", ".join(word for word, up in words.items() if up)
-    lacked = ", ".join(word for word, up in words.items() if not up)
-    yield f"  the model's code had {had}" + (f"; not isolated by: {lacked}, because {walls.problem}" if lacked else "")
-    if lacked:
+    words = [
+        (walls.environment, "no credentials", "m2g's credentials"),
+        (walls.network, "no network", "the network"),
+        (walls.processes, "no other processes", "the variables of your other processes, such as your shell"),
+        (walls.files, "no other files", "your files"),
+        (walls.limits, "limits", "memory without a limit"),
+    ]
+    had = ", ".join(had for up, had, _ in words if up)
+    open_to = ", ".join(reached for up, _, reached in words if not up)
+    reason = f"; it could reach {open_to}: {make_visible(walls.problem, 300)}" if open_to else ""
+    yield f"  the model's code had {had}{reason}"
+    if open_to:
         yield f"  → {make_visible(walls.hint, 500)}"
 
 
