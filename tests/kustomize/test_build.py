@@ -84,7 +84,7 @@ def test_error_in_a_component_names_it(tmp_path: Path, monkeypatch: pytest.Monke
     if logged:
         program, real = tmp_path / "kustomize", kustomize.find_command()
         program.write_text(
-            f'#!/bin/sh\nout=$("{real[0]}" {real[1]} . 2>&1 | sed \'s/"/\\\\"/g; s/^Error: //\')\n'
+            f'#!/bin/sh\nout=$("{real[0]}" "$@" 2>&1 | sed \'s/"/\\\\"/g; s/^Error: //\')\n'
             'printf \'E1120 18:41:55.9 1 run.go:72] "command failed" err="%s"\\n\' "$out" >&2\nexit 1\n'
         )
         program.chmod(0o755)
