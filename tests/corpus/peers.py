@@ -29,6 +29,7 @@ from tests.support.rule_objects import answers
 PAGE = ROOT / "docs/reference/validation-compared.md"
 KUBECONFORM = ROOT / ".tools/bin/kubeconform"
 SERVER = ROOT / ".tools/apiserver/corpus.json"
+KSERVE = ROOT / "tests/corpus/kserve.json"
 KUBERNETES = "1.37"
 
 
@@ -103,6 +104,20 @@ def api_server(found: Sequence[Case]) -> Verdicts:
     return {case.name: _refused(not taken[case.name]) for case in found}
 
 
+def kserve(found: Sequence[Case]) -> Verdicts:
+    """What KServe's own CRDs and webhook said, recorded (tests/tools/kserve). A pruned field counts as taken."""
+    said = read_kserve()
+    return {
+        case.name: _refused(said[case.name] == "refuses") if case.name in said else Verdict.UNKNOWN for case in found
+    }
+
+
+def read_kserve() -> dict[str, str]:
+    """Case → takes, prunes or refuses; only KServe's kinds, and only the versions that were built."""
+    recorded: dict[str, str] = json.loads(KSERVE.read_text())
+    return recorded
+
+
 def peers() -> list[Peer]:
     """The columns, in order."""
     listed = [
@@ -124,9 +139,18 @@ def peers() -> list[Peer]:
             judge=kubernetes_only,
         ),
     ]
+    listed.append(
+        Peer(
+            name="KServe",
+            about="KServe's own CRDs, defaults and admission code, recorded (`tests/tools/kserve`): 0.19.0 for 0.19, "
+            "0.20.0 for 0.20 and 0.21; nothing of Kubernetes around them, and no other object",
+            judge=kserve,
+        )
+    )
     server = Peer(
         name="API server",
-        about="a real kube-apiserver, server-side dry run, with CRDs made of m2g's schemas; no KServe webhook",
+        about="a real kube-apiserver, server-side dry run; m2g's schemas stand in for KServe's CRDs, and nothing for "
+        "its webhook",
         judge=api_server,
     )
     return [*listed, server] if _asked_all() else listed
@@ -165,6 +189,7 @@ def page(found: Sequence[Case], verdicts: Mapping[str, Verdicts], columns: Seque
         "",
         *_table("manifests", groups, names, verdicts),
         "",
+        *_stand_ins(found),
         "## By rule",
         "",
         "`schema` stands for everything in the schema of one field: names, types, ranges, choices.",
@@ -172,6 +197,18 @@ def page(found: Sequence[Case], verdicts: Mapping[str, Verdicts], columns: Seque
         *_table("rule", by_rule, names, verdicts),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _stand_ins(found: Sequence[Case]) -> list[str]:
+    """What the real CRDs do where the row says that the API server finds the fault."""
+    said = Counter(read_kserve().get(case.name, "") for case in found if case.by == "schema")
+    return [
+        "The row **schema** means m2g's schemas, which are derived from KServe's SDK and stricter than its CRDs. Of",
+        f"its manifests of KServe's kinds, the real CRDs refuse {said['refuses']}, take {said['takes']}, and silently",
+        f"drop an unknown field of {said['prunes']}. `kubectl apply` refuses unknown fields by default; Argo CD and",
+        "Flux do not ask for that.",
+        "",
+    ]
 
 
 def _table(

@@ -61,6 +61,17 @@ def test_the_server_s_verdicts_are_read_from_its_file(tmp_path: Path, monkeypatc
     assert found["wrong/missing-spec"] is Verdict.REFUSES
 
 
+def test_what_kserve_s_own_code_refuses_m2g_refuses_too() -> None:
+    """And it takes what is right; `prunes` are fields that only another version has."""
+    said, by_name = peers.read_kserve(), {case.name: case for case in CASES}
+    assert set(said) <= set(by_name)
+    assert [name for name, answer in said.items() if answer == "refuses" and by_name[name].right] == []
+    refused = [name for name, answer in said.items() if answer == "refuses"]
+    assert len(refused) > 100
+    found = peers.m2g([by_name[name] for name in refused])
+    assert {found[name] for name in refused} == {Verdict.REFUSES}
+
+
 def _starts(text: str) -> list[list[str]]:
     """The first four cells of every row: what is counted, of how many, m2g, m2g's schemas."""
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]

@@ -235,10 +235,11 @@ def test_contradictions_are_named_by_their_setting() -> None:
         ],
         "scaleTarget": [Serving(kserve=standard, scale_target=101, scale_metric="memory")],
         "containerConcurrency": [Serving(kserve=standard, container_concurrency=5)],
+        "deploymentStrategy": [Serving(kserve=knative, scale_metric="rps", deployment_strategy="Recreate")],
         "resources.requests.cpu": [Serving(kserve=standard, requests={"cpu": "2"}, limits={"cpu": "1500m"})],
         "resources.gpu": [Serving(kserve=standard, limits={"gpu": "1"})],
         "env.PYTHONPATH": [Serving(kserve=standard, env={"PYTHONPATH": "/x"})],
-        "env.EMPTY": [Serving(kserve=standard, env={"EMPTY": ""})],
+        "env.EMPTY": [Serving(kserve=Kserve(version="0.19"), env={"EMPTY": ""})],
         "labels.a": [Serving(kserve=standard, labels={"a": "-x-"})],
         "annotations.m2g.dev/run-id": [Serving(kserve=standard, annotations={"m2g.dev/run-id": "x"})],
     }
@@ -247,4 +248,5 @@ def test_contradictions_are_named_by_their_setting() -> None:
             found = [*KSERVE.contradictions(serving), *find_contradictions(serving)]
             assert [finding.path for finding in found] == [path]
             assert all(finding.hint for finding in found)
+    assert list(find_contradictions(Serving(kserve=standard, env={"EMPTY": ""}))) == []
     assert list(find_contradictions(Serving(kserve=knative, min_replicas=0, scale_metric="rps"))) == []

@@ -227,5 +227,5 @@ def test_kustomize_s_keys_are_read_in_any_case(tmp_path: Path) -> None:
         "    fieldpaths: ['metadata.annotations.[example.com/served]']\n    options: {create: true}\n"
     )
     assert found(fleet(tmp_path, {CUSTOM: f"{COMPONENT}{replacement}"})) == []
-    write(tmp_path, {CUSTOM: f"{COMPONENT}Resources: [other.yaml]\n"})
-    assert {item.rule for item in found(tmp_path)} >= {"schema"}, "a key that names a file is as documented"
+    write(tmp_path, {CUSTOM: f"{COMPONENT}{replacement}Resources: [other.yaml]\n"})
+    assert found(tmp_path) != [], "a key that names a file is written as it is documented"

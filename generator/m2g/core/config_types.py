@@ -142,6 +142,10 @@ class Settings(Value, frozen=True, kw_only=True):
     scale_target: Annotated[int, Meta(ge=1, le=2**31 - 1)] | UnsetType = UNSET
     container_concurrency: Count | UnsetType = UNSET
     """Knative only: the number of concurrent requests per replica. 0 means no limit."""
+    deployment_strategy: Literal["RollingUpdate", "Recreate"] | UnsetType = UNSET
+    """Standard mode only: how pods are replaced. `RollingUpdate` starts a new pod first, so it needs room for one more.
+    `Recreate` stops all pods first. The default is `RollingUpdate`; for a model that requests a GPU or another extended
+    resource, pods are stopped one by one before they are replaced, because a spare one is rare."""
     timeout_seconds: Seconds | UnsetType = UNSET
     startup_seconds: Seconds | UnsetType = UNSET
     """The time that a model may take to load before Kubernetes restarts it."""

@@ -22,6 +22,7 @@ _SETTINGS: dict[Place, str] = {
     **{(*_PREDICTOR, name): name for name in ("minReplicas", "maxReplicas", "scaleMetric", "scaleTarget")},
     **{(*_PREDICTOR, name): name for name in ("containerConcurrency", "serviceAccountName", "nodeSelector")},
     (*_PREDICTOR, "timeout"): "timeoutSeconds",
+    (*_PREDICTOR, "deploymentStrategy"): "deploymentStrategy",
     (*_PREDICTOR, "containers"): "image",
     **{(*_MODEL, name): name for name in ("runtime", "resources", "env")},
     (*_MODEL, "modelFormat"): "profile",
@@ -134,6 +135,12 @@ def _check_scaling(serving: Serving) -> Iterator[Problem]:
 
 
 def _check_knative(serving: Serving) -> Iterator[Problem]:
+    if serving.deployment_strategy:
+        yield (
+            "deploymentStrategy",
+            "deploymentStrategy works only in Standard mode: Knative replaces revisions",
+            "remove it, or set kserve.mode: Standard for this environment",
+        )
     if serving.scale_metric in ("cpu", "memory"):
         yield (
             "scaleMetric",

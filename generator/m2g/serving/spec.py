@@ -49,6 +49,7 @@ class Serving(Value, frozen=True, kw_only=True):
     scale_metric: Literal["cpu", "memory", "concurrency", "rps"] = "cpu"
     scale_target: int = 80
     container_concurrency: int = 0
+    deployment_strategy: Literal["", "RollingUpdate", "Recreate"] = ""
     timeout_seconds: int | None = None
     startup_seconds: int = 600
     requests: dict[str, str] = {}

@@ -85,6 +85,13 @@ def _scaling(serving: Serving) -> Object:
         target: Object = {"type": "Utilization", "averageUtilization": serving.scale_target}
         metric: Object = {"type": "Resource", "resource": {"name": serving.scale_metric, "target": target}}
         scaling["autoScaling"] = {"metrics": [metric]}
-    return scaling | {
-        "deploymentStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
-    }
+    return scaling | {"deploymentStrategy": _strategy(serving)}
+
+
+def _strategy(serving: Serving) -> Object:
+    if serving.deployment_strategy == "Recreate":
+        return {"type": "Recreate"}
+    # Without a spare GPU, a pod that is started before the old one stops waits for ever (kserve#4618).
+    first = serving.deployment_strategy == "" and any("/" in name for name in (*serving.requests, *serving.limits))
+    surge = {"maxSurge": 0, "maxUnavailable": 1} if first else {"maxSurge": 1, "maxUnavailable": 0}
+    return {"type": "RollingUpdate", "rollingUpdate": surge}
