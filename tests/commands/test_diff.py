@@ -96,7 +96,8 @@ def test_a_new_version_with_its_facts_and_objects(root: Path) -> None:
     assert [fact.name for fact in change.params] == ["alpha"]
     assert change.contract is not None
     assert change.contract.verdict is Compatibility.COMPATIBLE
-    (item,) = change.objects
+    item = next(item for item in change.objects if item.object_kind == "InferenceService")
+    assert {item.object_kind for item in change.objects} == {"InferenceService", "Kustomization"}
     assert (item.object_kind, item.namespace, item.name, item.kind) == (
         "InferenceService",
         "models-prod",
@@ -232,7 +233,7 @@ def test_an_overlay_that_does_not_build_is_breaking_and_the_rest_is_shown(root: 
     found = compare(root)
     assert [(item.risk, item.slug, len(item.objects)) for item in found.changes] == [
         (Risk.BREAKING, "wine", 0),
-        (Risk.ROUTINE, "beer", 1),
+        (Risk.ROUTINE, "beer", 2),
     ]
     assert "nothing.yaml" in found.changes[0].concerns[0].message
     commit(root)

@@ -72,6 +72,7 @@ def test_moving_one_alias_touches_only_that_environment(tmp_path: Path) -> None:
     registry.known[0] = model(champion="1", challenger="2")
     outcome = run(root, registry)
     assert {file.path for file in outcome.files} == {
+        "fleet/dev/wine.yaml",  # the health check waits for the pods of this version
         "models/wine/README.md",
         "models/wine/overlays/dev/patch.yaml",
         "models/wine/releases/dev.json",
