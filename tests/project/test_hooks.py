@@ -35,10 +35,7 @@ def repository(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pre_commit(*arguments: str, cwd: Path, store: Path) -> subprocess.CompletedProcess[str]:
-    """Run pre-commit with an empty store.
-
-    pip installs the clone as it would for a person; only the dependencies come from here, not from a registry.
-    """
+    """Run pre-commit with a store of its own. pip installs the clone as it would for a person, without dependencies."""
     environment = {
         "PRE_COMMIT_HOME": str(store),
         "PIP_NO_DEPS": "1",
@@ -55,6 +52,11 @@ def pre_commit(*arguments: str, cwd: Path, store: Path) -> subprocess.CompletedP
 @pytest.mark.usefixtures("kustomize")
 def test_a_repository_runs_the_hooks(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     store = tmp_path_factory.mktemp("store")
+    done = pre_commit("install-hooks", cwd=repository, store=store)
+    assert done.returncode == 0, done.stdout + done.stderr
+    # The dependencies come from here, not from a registry. m2g starts programs that ignore PYTHONPATH.
+    (packages,) = store.glob("repo*/py_env-*/lib/python*/site-packages")
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     done = pre_commit("run", "--all-files", "--verbose", cwd=repository, store=store)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.findall(r"^(m2g \w+)\.+(\w+)$", done.stdout, re.MULTILINE) == [
