@@ -28,7 +28,7 @@ from tests.support.smoke_runs import SERVERS, WITHOUT_NAMESPACES, models, smoke,
 pytestmark = [pytest.mark.attack, pytest.mark.slow]
 SECRET = "s3cret-of-the-registry"
 CREDENTIALS = {"MLFLOW_TRACKING_TOKEN": SECRET, "AWS_SECRET_ACCESS_KEY": SECRET, "GH_TOKEN": SECRET, "UV_INDEX": SECRET}
-OURS = ("--environment", str(SERVERS), "--requests", "1", "--rest-only", "--format", "json")
+OURS = ("--venv", str(SERVERS), "--requests", "1", "--rest-only", "--format", "json")
 SPY = """
 import glob, json, os, socket, subprocess, sys
 found = {"environ": "", "secrets": [], "files": [], "network": [], "written": []}

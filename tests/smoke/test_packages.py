@@ -215,6 +215,6 @@ def test_a_repository_that_must_be_mended_is_told_with_file_and_reason(world: Wo
 
 
 def test_environment_and_packages_contradict_each_other(world: World) -> None:
-    done = smoke("--model-dir", str(world.models / "wine"), "--environment", sys.prefix, "--packages", "model")
+    done = smoke("--model-dir", str(world.models / "wine"), "--venv", sys.prefix, "--packages", "model")
     assert done.returncode == 2
-    assert "--environment and --packages exclude each other" in done.stderr
+    assert "--venv and --packages exclude each other" in done.stderr

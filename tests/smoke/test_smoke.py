@@ -19,7 +19,7 @@ from tests.support.machine import seconds, whole_seconds
 from tests.support.smoke_runs import SERVERS, WITHOUT_NAMESPACES, models, smoke, started_by
 
 pytestmark = pytest.mark.slow
-OURS = ("--timeout", whole_seconds(120), "--environment", str(SERVERS), "--requests", "3", "--format", "json")
+OURS = ("--timeout", whole_seconds(120), "--venv", str(SERVERS), "--requests", "3", "--format", "json")
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_requirements_that_cannot_be_installed_are_named(saved: Path, tmp_path: 
     assert done.returncode == 2
     assert "the requirement " in done.stdout
     assert "of wine cannot be installed" in done.stdout
-    assert "--environment PATH" in done.stdout
+    assert "--venv PATH" in done.stdout
     assert [path.suffix for path in (cache / "environments").iterdir()] == [".lock"]
 
 
@@ -152,7 +152,7 @@ def test_no_room_for_an_environment_is_said(saved: Path, tmp_path: Path) -> None
 
 
 def test_a_folder_that_is_no_environment_and_one_that_is_no_model(saved: Path, tmp_path: Path) -> None:
-    done = smoke("--model-dir", str(saved / "wine"), "--environment", str(tmp_path))
+    done = smoke("--model-dir", str(saved / "wine"), "--venv", str(tmp_path))
     assert done.returncode == 2
     assert "has no bin/python" in done.stdout
     done = smoke("--model-dir", str(tmp_path))

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 OURS = (
     "--timeout",
     whole_seconds(120),
-    "--environment",
+    "--venv",
     str(SERVERS),
     "--requests",
     "1",

@@ -22,7 +22,7 @@ from tests.support.machine import whole_seconds
 from tests.support.smoke_runs import SERVERS, deploy, models, smoke
 
 pytestmark = pytest.mark.slow
-OURS = ("--environment", str(SERVERS), "--requests", "1", "--timeout", whole_seconds(60), "--version", "7")
+OURS = ("--venv", str(SERVERS), "--requests", "1", "--timeout", whole_seconds(60), "--version", "7")
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
 

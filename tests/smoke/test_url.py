@@ -14,7 +14,7 @@ from tests.support.machine import whole_seconds
 from tests.support.smoke_runs import SERVERS, deploy, models, smoke
 
 pytestmark = pytest.mark.slow
-OURS = ("--environment", str(SERVERS), "--requests", "2", "--timeout", whole_seconds(60))
+OURS = ("--venv", str(SERVERS), "--requests", "2", "--timeout", whole_seconds(60))
 
 
 @pytest.fixture(scope="module")

@@ -30,9 +30,7 @@ PROFILES = ("mlserver", "mlserver-image", "mlflow-image")
     type=click.Choice(("runtime", "model")),
     help="Install the packages of the cluster's runtime, or those that the model requires. Default: see above.",
 )
-@click.option(
-    "--environment", type=click.Path(path_type=Path), metavar="PATH", help="Use this Python environment instead."
-)
+@click.option("--venv", type=click.Path(path_type=Path), metavar="PATH", help="Use this Python environment instead.")
 @click.option("--requests", type=click.IntRange(0, 10_000), default=20, show_default=True, help="Requests to time.")
 @click.option(
     "--timeout",
@@ -80,7 +78,7 @@ def smoke(
     model_dir: Path | None,
     profile: str | None,
     packages: Literal["runtime", "model"] | None,
-    environment: Path | None,
+    venv: Path | None,
     requests: int,
     timeout: float,
     rest_only: bool,
@@ -125,8 +123,8 @@ def smoke(
             "--host, --token-env, --ca, --insecure and --any-version work only with --url",
             hint="name the deployed endpoint: --url URL",
         )
-    if packages and environment is not None:
-        raise InputError("--environment and --packages exclude each other", hint="remove one of them")
+    if packages and venv is not None:
+        raise InputError("--venv and --packages exclude each other", hint="remove one of them")
     options = command.SmokeOptions(
         serve=ServeOptions(
             requests=requests,
@@ -137,7 +135,7 @@ def smoke(
             rest_only=rest_only,
             any_version=any_version,
         ),
-        environment=None if environment is None else folder / environment,
+        environment=None if venv is None else folder / venv,
         packages=packages or "",
         passed=tuple(passed),
         endpoint=Endpoint(url=url, host=host, token_env=token_env, ca=ca, insecure=insecure, seconds=timeout)

@@ -44,7 +44,7 @@ def existing_environment(path: Path) -> Environment:
     if not python.is_file():
         raise InputError(
             f"{path} is not a Python environment: it has no bin/python",
-            hint=f"create one (python -m venv {shlex.quote(str(path))}), or remove --environment",
+            hint=f"create one (python -m venv {shlex.quote(str(path))}), or remove --venv",
         )
     return Environment(python=Path(os.path.abspath(python)), version=_read_version(path))
 
@@ -127,7 +127,7 @@ def _find_python(spec: EnvironmentSpec) -> tuple[Path, str, tuple[str, ...]]:
 
 
 def _cache_folder() -> Path:
-    hint = "set M2G_CACHE_DIR to a directory that you may write to, or use your own environment: --environment PATH"
+    hint = "set M2G_CACHE_DIR to a directory that you may write to, or use your own environment: --venv PATH"
     base = cache.find_folder()
     if base is None:
         raise OutsideError("there is no cache folder: this user has no home directory", hint=hint)

@@ -21,7 +21,7 @@ from m2g.image.package_index import installer_environment
 
 SPACE_HINT = (
     "free disk space there, set M2G_CACHE_DIR to a directory on another disk, or use your own environment: "
-    "--environment PATH"
+    "--venv PATH"
 )
 _FULL = re.compile(r"No space left|Disk quota exceeded|File too large|os error 28|Errno 28|Errno 27", re.IGNORECASE)
 _MISSING = re.compile(r"No matching distribution found for ([^\s(]+)|Because ([A-Za-z0-9._-]+) was not found")
@@ -128,7 +128,7 @@ class Installer:
         if code is None:
             raise OutsideError(
                 f"the environment of {self._spec.model} was not built within {self._spec.seconds:g} s",
-                hint="try again if the package index was slow, or use your own environment: --environment PATH",
+                hint="try again if the package index was slow, or use your own environment: --venv PATH",
             )
         if code:
             raise _explain(self._spec, text, self._folder)
@@ -168,7 +168,7 @@ def _explain(spec: EnvironmentSpec, output: str, folder: Path) -> M2gError:
     if _UNREACHABLE.search(output) or "NewConnectionError" in output:
         hint = (
             "check the network and the package index (PIP_INDEX_URL, UV_INDEX_URL), or use your own environment: "
-            "--environment PATH"
+            "--venv PATH"
         )
         return OutsideError(f"the packages of {spec.model} cannot be downloaded: {reason}", hint=hint)
     if missing:
@@ -178,11 +178,11 @@ def _explain(spec: EnvironmentSpec, output: str, folder: Path) -> M2gError:
     if spec.runtime:
         hint = (
             f"the versions are those of {spec.runtime}; use the model's own: --packages model "
-            "(or your own environment: --environment PATH)"
+            "(or your own environment: --venv PATH)"
         )
         return InputError(f"{what} cannot be installed in the versions of {spec.runtime}: {reason}", hint=hint)
     return InputError(
         f"{what} cannot be installed: {reason}",
         hint="log the model again with pip_requirements that exist as wheels, or use an environment that has them: "
-        "--environment PATH",
+        "--venv PATH",
     )

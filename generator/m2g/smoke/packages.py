@@ -74,7 +74,7 @@ def make_spec(target: Target, choice: PackageChoice) -> tuple[EnvironmentSpec, t
     """What to install, and notes for the user. Raises InputError if the requirements are missing or refused."""
     mlmodel, runtime = target.mlmodel, target.runtime
     if mlmodel.requirements is None:
-        hint = "read them from the registry (m2g render), or use your own environment: --environment PATH"
+        hint = "read them from the registry (m2g render), or use your own environment: --venv PATH"
         raise InputError(f"the release record of {target.model} does not have the model's requirements", hint=hint)
     if choice.packages == "runtime" and runtime is not None:
         required = runtime_requirements(runtime, mlmodel)

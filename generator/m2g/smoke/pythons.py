@@ -36,7 +36,7 @@ def find_nearest(model: str, wanted: str, newest: str) -> tuple[Path, str, tuple
         return *python, (f"{note}; an image would have {wanted}",)
     raise OutsideError(
         f"there is no Python on this machine for {model}, which needs {wanted or 'Python 3'}",
-        hint=f"install it (uv python install {wanted or '3.12'}), or use your own environment: --environment PATH",
+        hint=f"install it (uv python install {wanted or '3.12'}), or use your own environment: --venv PATH",
     )
 
 
