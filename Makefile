@@ -68,6 +68,8 @@ cluster: $(READY) $(KUSTOMIZE) ## what real Argo CD, Flux and Gitea do with a sc
 	@PYTHON="$(PYTHON)" tests/tools/apiserver/build "$(CURDIR)/.tools"
 	@PYTHON="$(PYTHON)" tests/tools/cluster/build "$(CURDIR)/.tools"
 	$(IN_VENV) .venv/bin/python -m pytest -m cluster tests/cluster $(ARGS)
+	.venv/bin/python -m tests.support.cluster.outcome
+	$(IN_VENV) .venv/bin/python docs/generate.py
 
 .PHONY: golden
 golden: $(READY) $(KUSTOMIZE) ## rewrite the golden directories; read the diff before you commit it

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))  # as a script, Python finds only modules in docs/
 
-from docs._generate import findings, json_output, proof, types, words  # noqa: E402  # after the line above
+from docs._generate import cluster, findings, json_output, proof, types, words  # noqa: E402  # after the line above
 
 from m2g import cli  # noqa: E402  # as above
 from m2g.commands import explain  # noqa: E402  # as above
@@ -39,6 +39,7 @@ def pages() -> dict[Path, str]:
     found = {
         "cli.md": _cli(),
         "exit-codes.md": _exit_codes(given),
+        "cluster-proved.md": cluster.page(),
         "gate-proof.md": proof.page(),
         "findings.md": findings.page(explain.read_finding_texts()),
         "json-output.md": json_output.page(fields),

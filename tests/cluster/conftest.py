@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.cluster import outcome
 from tests.support.cluster.forge import Forge, gitea
+from tests.support.cluster.git_server import git_server
 from tests.support.cluster.programs import ASSETS
 
 ENGINES = {"flux": "Flux", "argocd": "Argo CD", "both": "both"}
@@ -30,7 +31,7 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
 @pytest.fixture(scope="session", autouse=True)
 def programs() -> Path:
     """The folder with the programs; never a skip."""
-    wanted = "kubectl kube-controller-manager source-controller kustomize-controller argocd redis gitea".split()
+    wanted = "kubectl kube-controller-manager source-controller kustomize-controller argocd redis".split()
     missing = [name for name in wanted if not os.access(ASSETS / "bin" / name, os.X_OK)]
     if missing:
         pytest.fail(f"{', '.join(missing)} not in .tools/cluster/bin; `make cluster` builds them", pytrace=False)
@@ -39,8 +40,10 @@ def programs() -> Path:
 
 @pytest.fixture(scope="session")
 def forge() -> Iterator[Forge]:
-    """One Gitea for all tests; each has a repository of its own."""
-    with gitea() as found:
+    """One forge for all tests; each has a repository of its own. Without Gitea it is Git's own server."""
+    built = (ASSETS / "bin/gitea").exists()
+    outcome.start("Gitea 1.26" if built else "a Git server")
+    with gitea() if built else git_server() as found:
         yield found
 
 

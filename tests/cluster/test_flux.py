@@ -61,15 +61,7 @@ def engine(plane: Cluster) -> Iterator[Flux]:
     """Flux as its installation starts it, with nothing in it."""
     with flux(plane) as found:
         yield found
-        _clear(found)
-
-
-def _clear(engine: Flux) -> None:
-    """Remove all Kustomizations and keep what they applied."""
-    for name in engine.names():
-        patch = '{"spec": {"deletionPolicy": "Orphan", "suspend": true}}'
-        engine.cluster.kubectl("-n", "flux-system", "patch", "kustomization", name, "--type=merge", "-p", patch)
-    engine.cluster.kubectl("-n", "flux-system", "delete", "kustomizations,gitrepositories", "--all", "--timeout=60s")
+        found.clear()
 
 
 def install(scene: Scene, cluster: Cluster, environment: str = "dev") -> None:
@@ -88,10 +80,10 @@ def installed(forge: Forge, cluster: Cluster, engine: Flux, folder: Path) -> Sce
     scene.render()
     commit = scene.push()
     install(scene, cluster)
-    wait(lambda: engine.applied("fleet-dev", commit), "the fleet to be applied", 120)
+    wait(lambda: engine.healthy("fleet-dev", commit), "the fleet to be applied", 120)
     for slug in ("churn", "fraud", "wine"):
         serve(scene, cluster, slug)
-    wait(lambda: all(engine.applied(name, commit) for name in DEV), "all models to be ready", 120)
+    wait(lambda: all(engine.healthy(name, commit) for name in DEV), "all models to be ready", 120)
     return scene
 
 
@@ -167,7 +159,7 @@ def test_one_alias_changes_one_object(forge: Forge, plane: Cluster, engine: Flux
     took = time.monotonic() - begun
     kserve.roll_out(plane, namespace, "fraud")
     kserve.report(plane, namespace, "fraud", ready=True)
-    wait(lambda: all(engine.applied(name, commit) for name in DEV), "all models to be ready", 120)
+    wait(lambda: all(engine.healthy(name, commit) for name in DEV), "all models to be ready", 120)
     after = versions(scene, plane)
     assert {slug for slug in before if before[slug] != after[slug]} == {"fraud"}
     note("one alias moves: one InferenceService changes", seconds=took, objects_changed="1")
@@ -192,14 +184,14 @@ def test_health_waits_for_the_new_version(
     wait(lambda: kserve.version(plane, namespace, "wine") == "3", "version 3", 120)
     time.sleep(5)
     assert engine.ready("wine.dev")[0] == "Unknown", "nothing has rolled out"
-    assert not engine.applied("wine.dev", commit)
+    assert not engine.healthy("wine.dev", commit)
     kserve.roll_out(plane, namespace, "wine")
     kserve.report(plane, namespace, "wine", ready=False)
     time.sleep(5)
     assert engine.ready("wine.dev")[0] == "Unknown", "its pods are not ready"
     kserve.report(plane, namespace, "wine", ready=True)
     begun = time.monotonic()
-    wait(lambda: engine.applied("wine.dev", commit), "version 3 to be ready", 120)
+    wait(lambda: engine.healthy("wine.dev", commit), "version 3 to be ready", 120)
     note("a version is healthy when its own pods are ready, not while those of the old one are",
          seconds_after_ready=time.monotonic() - begun)  # fmt: skip
 
@@ -317,7 +309,7 @@ def test_models_that_load_slowly(
         engine.fetch()
         wait(lambda: kserve.version(plane, namespace, "quick"), "the sixth model", 400)
         took = time.monotonic() - begun
-        _clear(engine)
+        engine.clear()
     if flags:
         assert took < 60
         note("models that load slowly do not hold up another, with the flags of the how-to", seconds=took)

@@ -37,13 +37,26 @@ class Flux:
                 return condition["status"], f"{condition['reason']}: {condition['message']}"
         return "", ""
 
-    def applied(self, name: str, commit: str) -> bool:
-        """Whether a Kustomization has applied a commit."""
-        return str(self.status(name).get("lastAppliedRevision", "")).endswith(commit)
+    def healthy(self, name: str, commit: str) -> bool:
+        """Whether a Kustomization has applied a commit, and its health check has passed."""
+        status, message = self.ready(name)
+        return status == "True" and message.endswith(commit)
 
     def attempted(self, name: str, commit: str) -> bool:
         """Whether a Kustomization has tried a commit."""
         return str(self.status(name).get("lastAttemptedRevision", "")).endswith(commit)
+
+    def clear(self) -> None:
+        """Remove all Kustomizations and sources at once, and keep what they applied."""
+        own = ("-n", "flux-system")
+        for name in self.names():
+            patch = '{"spec": {"deletionPolicy": "Orphan"}}'
+            self.cluster.kubectl(*own, "patch", "kustomization", name, "--type=merge", "-p", patch)
+        self.cluster.kubectl(*own, "delete", "kustomizations,gitrepositories", "--all", "--wait=false")
+        for name in self.names():  # a running health check would hold them until its timeout
+            free, merge = '{"metadata": {"finalizers": null}}', {"Content-Type": "application/merge-patch+json"}
+            self.cluster.server.client.patch(f"{_KUSTOMIZATIONS}/{name}", content=free, headers=merge)
+        wait(lambda: not self.names(), "the Kustomizations to be gone")
 
     def fetch(self) -> None:
         """Do not wait for the source's interval. A new artifact wakes the Kustomizations."""

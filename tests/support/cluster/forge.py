@@ -85,14 +85,17 @@ class Forge:
         }
         self._client.post(f"/repos/{_USER}/{name}/hooks", json=body).raise_for_status()
 
+    def remote(self, name: str) -> str:
+        """Where to push to."""
+        return f"http://{_USER}:{_PASSWORD}@{self._host}/{_USER}/{name}.git"
+
     def push(self, root: Path, name: str) -> str:
         """Commit all that changed in a folder, and push it; the new commit."""
-        url = f"http://{_USER}:{_PASSWORD}@{self._host}/{_USER}/{name}.git"
         if not (root / ".git").exists():
             _git(root, "init", "-q", "-b", "main")
         _git(root, "add", "-A")
         _git(root, "commit", "-q", "--allow-empty", "-m", "change")
-        _git(root, "push", "-q", url, "HEAD:main")
+        _git(root, "push", "-q", self.remote(name), "HEAD:main")
         return _git(root, "rev-parse", "HEAD").strip()
 
 

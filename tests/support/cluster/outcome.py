@@ -5,8 +5,11 @@ python -m tests.support.cluster.outcome      gather the records of the last `mak
 
 from __future__ import annotations
 
+import os
+
 import msgspec
 
+from tests.support.cluster.programs import ASSETS
 from tests.support.paths import ROOT
 
 RECORDS = ROOT / ".tools/cluster-records"
@@ -22,17 +25,34 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     figures: dict[str, str] = {}
 
 
+def start(git: str) -> None:
+    """Keep what serves the repositories."""
+    RECORDS.mkdir(parents=True, exist_ok=True)
+    (RECORDS / "git").write_text(git)
+
+
 def write(test: str, record: Record) -> None:
     """Keep what a test found."""
     RECORDS.mkdir(parents=True, exist_ok=True)
-    (RECORDS / f"{test}.json").write_bytes(msgspec.json.encode(record))
+    (RECORDS / f"{test.replace('/', '-')}.json").write_bytes(msgspec.json.encode(record))
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """All records, what served the repositories, and whose CRDs were used."""
+
+    git: str
+    kserve: str
+    records: list[Record]
 
 
 def gather() -> None:
     """The records of all tests as one file."""
     found = [msgspec.json.decode(path.read_bytes(), type=Record) for path in sorted(RECORDS.glob("*.json"))]
     ordered = sorted(found, key=lambda record: (record.engine, record.scenario))
-    OUTCOME.write_bytes(msgspec.json.format(msgspec.json.encode(ordered), indent=1) + b"\n")
+    given = os.environ.get("KSERVE_CRDS")
+    own = "CRDs of somebody's own" if given else f"the CRDs of KServe {(ASSETS / 'kserve.version').read_text().strip()}"
+    outcome = Outcome(git=(RECORDS / "git").read_text(), kserve=own, records=ordered)
+    OUTCOME.write_bytes(msgspec.json.format(msgspec.json.encode(outcome), indent=1) + b"\n")
 
 
 if __name__ == "__main__":
