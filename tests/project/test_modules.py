@@ -34,8 +34,11 @@ def test_imports_follow_the_design() -> None:
 
 def test_every_lock_pins_by_hash_and_names_no_address() -> None:
     locks = sorted(ROOT.glob("requirements/*.txt"))
-    assert [lock.stem for lock in locks] == sorted(source.stem for source in ROOT.glob("requirements/*.in"))
-    for lock in locks:
+    scaffolded = sorted(ROOT.glob("template/ci/*requirements*"))
+    sources = sorted(source.stem for source in ROOT.glob("requirements/*.in"))
+    assert sorted([lock.stem for lock in locks] + ["ci", "ci-models"]) == sources
+    assert len(scaffolded) == 2, "of ci and ci-models"
+    for lock in [*locks, *scaffolded]:
         text = lock.read_text()
         assert "://" not in text
         assert _PINS.fullmatch(text), lock.name
