@@ -20,8 +20,7 @@ from m2g.core.sanitize import make_visible
 from m2g.image.package_index import installer_environment
 
 SPACE_HINT = (
-    "free disk space there, set M2G_CACHE_DIR to a directory on another disk, or use your own environment: "
-    "--venv PATH"
+    "free disk space there, set M2G_CACHE_DIR to a directory on another disk, or use your own environment: --venv PATH"
 )
 _FULL = re.compile(r"No space left|Disk quota exceeded|File too large|os error 28|Errno 28|Errno 27", re.IGNORECASE)
 _MISSING = re.compile(r"No matching distribution found for ([^\s(]+)|Because ([A-Za-z0-9._-]+) was not found")
