@@ -20,7 +20,7 @@ from tests.support.git_repository import commit, git, start
 from tests.support.handmade_fleet import write
 from tests.support.scaffolded import fleet, scaffold
 
-pytestmark = pytest.mark.attack
+pytestmark = [pytest.mark.attack, pytest.mark.slow]
 
 _COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
 _CUSTOM = "models/wine/custom/prod/kustomization.yaml"

@@ -89,6 +89,7 @@ CLOSED = {
 
 
 @pytest.mark.attack
+@pytest.mark.slow
 @pytest.mark.usefixtures("kustomize")
 @pytest.mark.parametrize("closed", CLOSED.values(), ids=CLOSED)
 def test_a_stream_that_is_gone_loses_its_text_and_never_the_work(tmp_path: Path, closed: str) -> None:

@@ -124,6 +124,7 @@ def test_any_bytes_are_a_finding(tmp_path: Path, content: bytes) -> None:
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_no_hint_names_a_file_that_only_a_repository_has(tmp_path: Path) -> None:
     for case in corpus.cases():
         (tmp_path / "case.yaml").write_text(case.path.read_text())
