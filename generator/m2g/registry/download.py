@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from m2g.core import process
-from m2g.core.errors import OutsideError
+from m2g.core.errors import InputError, OutsideError
 from m2g.core.model import Value
 from m2g.core.process.environment import NETWORK, clean_environment
 from m2g.core.redact import redact
 from m2g.registry import artifacts
 from m2g.registry.address import StoreKind, parse_address
-from m2g.registry.errors import explain_distrust
+from m2g.registry.auth import resolve_workspace
+from m2g.registry.errors import RequestFailed, explain_distrust, to_one_line
 
 _SECONDS = 3600.0
+_PATIENCE = 60.0
+_RESOLVED = ("models", "runs")
+"""Schemes of URIs that MLflow resolves to another one, which nobody has looked at."""
 _HINT = "download the model yourself and pass --model-dir DIR"
 _PASSED = (
     *NETWORK,
@@ -36,9 +41,11 @@ def download_version(wanted: ModelDownload, tracking_uri: str, to: Path, *, root
     """Download a version into `to`, and return the folder that contains its MLmodel.
 
     A relative tracking URI is relative to `root`. MLflow runs in `to`, so that it imports nothing from the repository.
-    Raises OutsideError if MLflow is missing or fails.
+    Raises OutsideError if MLflow is missing or fails, and the errors of `check_host`.
     """
     name, number = wanted.name, wanted.number
+    if not wanted.distrust:
+        check_host(wanted, tracking_uri)
     ran = process.run(
         [*_find_mlflow(), "artifacts", "download", f"--artifact-uri=models:/{name}/{number}", f"--dst-path={to}"],
         cwd=to,
@@ -52,11 +59,61 @@ def download_version(wanted: ModelDownload, tracking_uri: str, to: Path, *, root
     found = sorted(to.rglob("MLmodel"), key=lambda path: len(path.parts))
     if ran.code != 0 or not found:
         last = (ran.stderr.splitlines() or ["it gave no reason"])[-1]
-        message = f"mlflow cannot download version {number} of {name!r}: {redact(last)[:500]}"
+        message = _describe_failure(wanted, redact(last)[:500])
         if wanted.distrust:
             raise explain_distrust(tracking_uri, OutsideError(message), wanted.distrust)
         raise OutsideError(message, hint=_HINT)
     return found[0].parent
+
+
+def check_host(wanted: ModelDownload, tracking_uri: str) -> None:
+    """Raise InputError if the files of a version are on another web server than its registry.
+
+    MLflow sends the registry's credentials to whatever server the author of a version names, and lets that author ask
+    any address of the network with the machine's own.
+    """
+    address = parse_address(tracking_uri)
+    if address.kind is not StoreKind.SERVER:
+        return
+    from m2g.registry.facts_api import FactsReader  # httpx takes 0.1 s to import
+    from m2g.registry.rest import RestClient
+
+    with RestClient(address, workspace=resolve_workspace(""), patience=_PATIENCE) as client:
+        try:
+            uri = FactsReader(client, lambda what, done, total: None).find_artifacts(wanted.name, wanted.number)
+        except RequestFailed as error:
+            raise OutsideError(_describe_failure(wanted, error.message), hint=error.hint or _HINT) from error
+    if not _is_here(uri, address.identity):
+        place = to_one_line(uri.partition("?")[0])
+        raise InputError(
+            f"the files of version {wanted.number} of {wanted.name!r} are at {place}, and MLflow would go there with "
+            f"the credentials for {address.identity}",
+            hint=_HINT,
+        )
+
+
+def _is_here(uri: str, server: str) -> bool:
+    """Whether MLflow asks no web server but this one for the artifacts at a URI.
+
+    Hosts are compared as texts: what one program reads as a user's name is a host for another.
+    """
+    try:
+        here, there = urlsplit(server), urlsplit(uri)
+    except ValueError:
+        return False
+    port = here.port or {"http": 80, "https": 443}[here.scheme]
+    same = {here.netloc, f"{here.netloc.removesuffix(f':{port}')}:{port}"}
+    match there.scheme:
+        case "mlflow-artifacts":
+            return there.netloc in {"", *same}
+        case "http" | "https":
+            return there.scheme == here.scheme and there.netloc in same
+        case scheme:
+            return scheme not in _RESOLVED
+
+
+def _describe_failure(wanted: ModelDownload, reason: str) -> str:
+    return f"mlflow cannot download version {wanted.number} of {wanted.name!r}: {reason}"
 
 
 def _find_mlflow() -> list[str]:

@@ -63,6 +63,14 @@ class _Error(msgspec.Struct):
     message: str = ""
 
 
+def _decode_error(response: Response) -> _Error | None:
+    """The error in MLflow's own form; None if something else than MLflow's handlers responded."""
+    try:
+        return msgspec.json.decode(response.content, type=_Error)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 def to_one_line(text: str) -> str:
     """Text from outside for a message: one printable line of limited length, without secrets that the limit could
     cut."""
@@ -80,7 +88,8 @@ def explain_error_response(response: Response, *, only_this: bool) -> M2gError:
     """
     error = _explain(response)
     if only_this and not isinstance(error, ErrorResponse):
-        return ErrorResponse(error.message, status=response.status, code=_ABOUT_SERVER, hint=error.hint)
+        code = _ABOUT_SERVER if _decode_error(response) else ""
+        return ErrorResponse(error.message, status=response.status, code=code, hint=error.hint)
     return error
 
 
@@ -106,9 +115,8 @@ def _explain(response: Response) -> M2gError:
             "rebinding, since 3.5)",
             hint=f"start the server with --allowed-hosts '{host}', or use a host name that it accepts",
         )
-    try:
-        error = msgspec.json.decode(response.content, type=_Error)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    error = _decode_error(response)
+    if error is None:
         return _explain_other(response)
     if error.error_code == "FEATURE_DISABLED" and "orkspace" in error.message:
         return InputError(

@@ -83,6 +83,12 @@ class FactsReader:
         gc.collect(0)  # each request leaves 20 KiB of reference cycles
         return {(version.name, version.version): facts[version.name, version.version] for version in versions}
 
+    def find_artifacts(self, name: str, number: str) -> str:
+        """The URI of a version's artifacts. Raises RequestFailed if the server does not say it."""
+        uri = self._download_uri({"name": name, "version": number})
+        location = self._resolve_run_uri(uri)
+        return uri if location is None else location.uri
+
     def _search(self, versions: Sequence[ModelVersion]) -> None:
         """Read runs and logged models in chunks.
 
