@@ -599,6 +599,10 @@ def test_what_people_wrote_is_not_forgotten_where_a_model_gets_another_slug(tmp_
         assert [(f.rule, f.file, f.severity) for f in findings] == [
             ("model-unused", "models/wine/model.yaml", Severity.WARNING)
         ]
+    path.write_text("settings: {profile: mlflow-image}\n")
+    (finding,) = validate(root, ValidateOptions()).findings
+    assert "m2g image --missing" in finding.hint
+    path.write_text("settings: {minReplicas: 2, maxReplicas: 3}\n")
     path.rename(root / "models/vino/model.yaml")
     assert run(root, registry).findings == validate(root, ValidateOptions()).findings == ()
     assert b"maxReplicas: 3" in (root / "models/vino/base/inferenceservice.yaml").read_bytes()

@@ -1,5 +1,7 @@
 """`make proof`: save models with several MLflows, load and ask each in the runtimes' environments, record the outcome.
 
+`make proof` does all of them; `python -m tests.proof KIND…` does only some kinds and keeps the other rows.
+
 `m2g smoke` is asked, too: it must say of KServe's newest MLServer what its library did.
 
 Takes minutes and the network the first time (uv, PyPI); the quick tests read what it wrote: outcome.json.
@@ -12,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -38,8 +41,8 @@ RUNTIMES: dict[str, tuple[str, str, str, str]] = {
 """Which runtime is emulated by which environment: its packages are those of the runtime's description."""
 
 
-def main() -> int:
-    """Everything anew but the environments."""
+def main(kinds: Sequence[str]) -> int:
+    """Everything anew but the environments; with names of kinds, only their rows."""
     pythons = {version: _python(version) for version in ("3.10", "3.11")}
     for name, version in {*((name, version) for name, version, *_ in RUNTIMES.values()), *LOGGERS.values()}:
         _environment(name, pythons[version])
@@ -48,14 +51,16 @@ def main() -> int:
     rows: list[dict[str, object]] = []
     for logger, (environment, _) in LOGGERS.items():
         folder = models / environment
-        _run(environment, "log_models.py", str(folder))
-        kinds = sorted(path for path in folder.iterdir() if (path / "request.json").is_file())
+        _run(environment, "log_models.py", str(folder), *kinds)
+        saved = sorted(path for path in folder.iterdir() if (path / "request.json").is_file())
         outcomes = {
-            runtime: json.loads(_run(name, script, *map(str, kinds)).splitlines()[-1])
+            runtime: json.loads(_run(name, script, *map(str, saved)).splitlines()[-1])
             for runtime, (name, _, script, _) in RUNTIMES.items()
         }
-        rows += ({**row(logger, kind, outcomes), "smoke": smoked(kind)} for kind in kinds)
-    write(rows)
+        rows += ({**row(logger, kind, outcomes), "smoke": smoked(kind)} for kind in saved)
+    known = json.loads((HERE / "outcome.json").read_text())["rows"] if kinds else []
+    rows += (one for one in known if one["kind"] not in kinds)
+    write(sorted(rows, key=lambda one: (str(one["logger"]), str(one["kind"]))))
     return 0
 
 
@@ -138,4 +143,4 @@ def _run(environment: str, script: str, *arguments: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

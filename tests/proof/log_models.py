@@ -1,4 +1,4 @@
-"""Save a model of each kind with the MLflow of this Python: `python log_models.py FOLDER`.
+"""Save a model of each kind with the MLflow of this Python: `python log_models.py FOLDER [KIND…]`.
 
 Runs under MLflow 2.22 and 3.x alike; beside each model goes request.json, the V2 request that a caller would send.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import mlflow
@@ -22,7 +22,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
-MAJOR = int(mlflow.__version__.split(".")[0])
+VERSION = tuple(map(int, mlflow.__version__.split(".")[:2]))
 X = np.arange(60, dtype=np.float64).reshape(20, 3)
 Y = X[:, 0] * 2 + 1
 TENSOR = {"inputs": [{"name": "input-0", "shape": [1, 3], "datatype": "FP64", "data": [1.0, 2.0, 3.0]}]}
@@ -155,6 +155,19 @@ def lightgbm(booster: bool) -> Callable[[Path], object]:
     return save
 
 
+def type_hints(path: Path) -> object:
+    """A pyfunc logged as code whose signature MLflow takes from the type hints of `predict`."""
+    folder = path.parent / f"{path.name}-code"
+    folder.mkdir(exist_ok=True)
+    (folder / "hinted.py").write_text(
+        "import mlflow\nfrom mlflow.pyfunc.model import PythonModel\n\n\nclass Own(PythonModel):\n"
+        "    def predict(self, model_input: list[str], params=None) -> list[str]:\n"
+        "        return [text.upper() for text in model_input]\n\n\nmlflow.models.set_model(Own())\n"
+    )
+    mlflow.pyfunc.save_model(str(path), python_model=str(folder / "hinted.py"), input_example=["a"])
+    return {"inputs": [column("input-0", "BYTES", "a", "str")]}
+
+
 def missing(path: Path) -> object:
     """A pyfunc logged as code that imports what no serving image has."""
     folder = path.parent / f"{path.name}-code"
@@ -196,15 +209,20 @@ def kinds() -> dict[str, Callable[[Path], object]]:
         "pyfunc-no-outputs": python_model(Scaled(), FRAME[["amount"]], None, AMOUNT),
         "pyfunc-missing-package": missing,
     }
-    if MAJOR >= 3:
+    if VERSION >= (2, 20):
+        found["pyfunc-type-hints"] = type_hints
+    if VERSION >= (3,):
         found["sklearn-skops"] = sklearn("skops", linear, X, Y, TENSOR)
     return found
 
 
-def main(folder: Path) -> None:
-    """Save them all; a kind that this MLflow cannot save says so and is left out."""
+def main(folder: Path, chosen: Sequence[str]) -> None:
+    """Save them all, or the chosen ones; a kind that this MLflow cannot save says so and is left out."""
     warnings.simplefilter("ignore")
+    folder.mkdir(parents=True, exist_ok=True)
     for name, save in kinds().items():
+        if chosen and name not in chosen:
+            continue
         path = folder / name / "model"
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -216,4 +234,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])

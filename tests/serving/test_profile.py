@@ -26,6 +26,7 @@ STOCK, SKLEARN, XGBOOST = "kserve-mlserver", "kserve-sklearnserver", "kserve-xgb
 PICKLE = Flavor(name="sklearn", version="1.5.2", serialization_format="cloudpickle", file="model.pkl")
 SKOPS = Flavor(name="sklearn", version="1.9.1", serialization_format="skops", file="model.skops")
 UBJ = Flavor(name="xgboost", version="3.2.0", file="model.ubj", model_class="xgboost.sklearn.XGBRegressor")
+PROPHET = Flavor(name="prophet", version="1.1.5")
 TRANSFORMERS = Flavor(name="transformers", version="4.57.1")
 
 
@@ -194,6 +195,14 @@ def test_auto_takes_what_fits_and_says_why(
         (release(), "huggingface", "hf://a/b:main", "model-not-pinned", "40 digits"),
         (release(), "oci", "s3://b/m/", "profile-unfit", "oci://REGISTRY/NAME@sha256"),
         (release(), "oci", "oci://r/x:1.0", "model-not-pinned", "crane digest"),
+        (release(mlmodel=saved(PROPHET)), "mlserver-image", "", "profile-unfit", "mlflow-image"),
+        (
+            release(mlmodel=saved(PROPHET), image=Image(name="r/x" + DIGEST, profile="mlserver-image")),
+            "mlserver-image",
+            "",
+            "profile-unfit",
+            "mlflow-image",
+        ),
     ],
 )
 def test_a_profile_that_cannot_be_is_a_finding_with_the_way_out(

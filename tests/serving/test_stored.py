@@ -48,6 +48,13 @@ def test_nothing_right_in_the_corpus_differs() -> None:
         assert not case.right or stored.find_differences(case.manifest, case.given.kserve) == [], case.name
 
 
+def test_annotations_of_another_form_are_the_schemas_concern() -> None:
+    """A hostile or broken file reaches the fixed point before the schema's finding is shown."""
+    for value in ([], ["Standard"], {"a": "b"}, 1, None):
+        manifest = {"metadata": {"annotations": {"serving.kserve.io/deploymentMode": value}}}
+        assert stored.settle(manifest, "0.21")["metadata"] == manifest["metadata"]
+
+
 def _plain(found: stored.Difference) -> dict[str, object]:
     sides = {"given": found.given, "stored": found.stored}
     return {"place": list(found.place), **{key: value for key, value in sides.items() if value is not msgspec.UNSET}}

@@ -11,10 +11,11 @@ import msgspec
 from msgspec import UNSET
 
 from m2g.changes.update import RenderOptions, update
+from m2g.compat.signature import explain_no_answer
 from m2g.core import tempdirs
 from m2g.core.config_types import Config, Profile
 from m2g.core.errors import InputError
-from m2g.core.model import Image, Mlmodel, Value
+from m2g.core.model import Image, Mlmodel, Release, Value
 from m2g.core.results import PreparedImage, RenderResult
 from m2g.image import context, output_folder
 from m2g.image.lock import lock_requirements
@@ -76,6 +77,7 @@ def prepare(root: Path, options: ImageOptions, to: Path, open_registry: Open) ->
             hint="choose one that does: --profile mlserver-image or --profile mlflow-image "
             f"(or set profile in {layout.model_yaml(pending.slug)})",
         )
+    _check_server(release, profile)
     output_folder.check_folder(to, context.MARKER, _files_in_marker(to))
     mlmodel = _check_requirements(release.mlmodel, release.model)
     config = pending.repository.config
@@ -115,6 +117,13 @@ def prepare(root: Path, options: ImageOptions, to: Path, open_registry: Open) ->
         notes=(*notes, *(f"{path} had a user and a password; m2g removed them" for path in cleaned)),
         written=not options.dry_run,
     )
+
+
+def _check_server(release: Release, profile: Profile) -> None:
+    refused = explain_no_answer(release.mlmodel) if profile == "mlserver-image" and release.mlmodel else None
+    if refused is not None:
+        text = f"an image for MLServer would not answer for {release.model}: {refused.text}"
+        raise InputError(text, hint=refused.fix)
 
 
 def record(root: Path, options: ImageOptions, name: str, built_of: Path | str, open_registry: Open) -> RenderResult:

@@ -11,6 +11,9 @@ _CODE_MODEL = "mlflow.pyfunc.loaders.code_model"
 _CODE_MODEL_SINCE = (2, 12, 2)
 _TYPES = {"any": (2, 20), "map<": (2, 13), "object{": (2, 10), "array<": (2, 10)}
 """The first mlflow that supports a type in signatures. An older one rejects the whole model (from its wheels)."""
+_OTHER_TYPE = "give the column another type, or set profile: mlserver-image (`m2g image` prepares an image)"
+_TYPE_HINTS_SINCE = (2, 20)
+"""The first mlflow that converts the input of `predict` to the type in its hint (its changelog)."""
 _AS_CODE = "log the class as code (mlflow.pyfunc.log_model(python_model='model.py')), which is not pickled"
 
 
@@ -19,6 +22,7 @@ def check_code(case: ModelOnRuntime) -> Iterator[CheckResult]:
     if case.runtime.loads == "pyfunc":
         yield from _loader(case)
         yield from _types(case)
+        yield from _type_hints(case)
     if case.runtime.loads != "hub":
         yield from _bytecode(case)
     if case.runtime.loads == "file" and case.mlmodel.code:
@@ -42,7 +46,20 @@ def _types(case: ModelOnRuntime) -> Iterator[CheckResult]:
             name = prefix.rstrip("<{")
             text = f"the signature has the type {name}, which needs mlflow {since[0]}.{since[1]}"
             text += f"; {case.runtime.name} has an older one"
-            yield CheckResult(answer="fails", text=text, fix="give the column another type")
+            yield CheckResult(answer="fails", text=text, fix=_OTHER_TYPE if case.written_by_author else "")
+
+
+def _type_hints(case: ModelOnRuntime) -> Iterator[CheckResult]:
+    """An older mlflow neither converts the input to the hinted type nor calls `predict` without `context`."""
+    has = parse_version(case.runtime.version("mlflow"))
+    if not case.mlmodel.type_hints or has >= _TYPE_HINTS_SINCE:
+        return
+    text = "predict has type hints, which need mlflow 2.20"
+    if has:
+        version = ".".join(map(str, has))
+        yield CheckResult(answer="fails", text=f"{text} to answer; {case.runtime.name} has {version}")
+    else:
+        yield CheckResult(answer="unknown", text=f"{text}; the mlflow version of {case.runtime.name} is unknown")
 
 
 def _bytecode(case: ModelOnRuntime) -> Iterator[CheckResult]:

@@ -13,6 +13,13 @@ from m2g.compat.runtime import Runtime
 from m2g.core.model import Flavor, Mlmodel
 
 PYFUNC = "python_function"
+_PICKLED_CLASS = (
+    "mlflow.pyfunc.model",
+    "mlflow.pyfunc.loaders.chat_model",
+    "mlflow.pyfunc.loaders.chat_agent",
+    "mlflow.pyfunc.loaders.responses_agent",
+)
+"""The loaders of python_model.pkl."""
 _OWN_FILES = (".lgb", ".ubj", ".json")
 """Files in a library's own format. MLflow records a serialization format even for LightGBM's own files."""
 
@@ -44,7 +51,12 @@ class ModelOnRuntime(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def python_model(self) -> bool:
         """Whether the model is a pickled class of the author."""
-        return self.library is None and self.mlmodel.loader_module == "mlflow.pyfunc.model"
+        return self.library is None and self.mlmodel.loader_module in _PICKLED_CLASS
+
+    @property
+    def written_by_author(self) -> bool:
+        """Whether the author wrote `predict`, so that the types of its answer can be changed."""
+        return self.library is None and not self.mlmodel.task.startswith("agent/")
 
     @property
     def other_python(self) -> bool:

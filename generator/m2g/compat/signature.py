@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from m2g.compat.reason import CheckResult, ModelOnRuntime
-from m2g.core.model import Field
+from m2g.compat.runtime import Runtime
+from m2g.core.model import Field, Mlmodel
 
 _NO_V2 = {"prophet": "data frames with datetimes", "statsmodels": "a pandas Series"}
 """Flavors whose answers MLServer cannot encode (tested with 1.7.1)."""
 _SERVER = "mlserver"
-_INVOCATIONS = "set profile: mlflow-image, because MLflow's own server can encode them"
+_INVOCATIONS = "set profile: mlflow-image (`m2g image` prepares it), because MLflow's own server can encode them"
+_ANY_MLSERVER = Runtime(name="MLServer", packages={_SERVER: ""})
 
 
 def check_signature(case: ModelOnRuntime) -> Iterator[CheckResult]:
@@ -29,6 +31,12 @@ def check_signature(case: ModelOnRuntime) -> Iterator[CheckResult]:
         )
     elif case.library is None:
         yield from _outputs(signature.outputs)
+
+
+def explain_no_answer(mlmodel: Mlmodel) -> CheckResult | None:
+    """Why no MLServer answers for the model, whatever packages its image has; None if nothing is known against it."""
+    case = ModelOnRuntime(mlmodel=mlmodel, runtime=_ANY_MLSERVER)
+    return next((result for result in check_signature(case) if result.answer == "fails"), None)
 
 
 def _flavors(case: ModelOnRuntime) -> Iterator[CheckResult]:

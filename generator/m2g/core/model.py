@@ -94,7 +94,8 @@ class Mlmodel(Value, frozen=True, kw_only=True):
     `predict_fn` is empty for `predict`. `size_bytes` is None if MLflow did not write it. `sha256` is the digest of the
     file. `requirements` is None if they are unknown: an older m2g did not read them, or the registry did not answer.
     `example` is the first row of serving_input_example.json, as compact JSON text. `with_example` is true if the model
-    has files of an input example, even if the record has no `example`.
+    has files of an input example, even if the record has no `example`. `type_hints` is true if MLflow took the
+    signature from the type hints of `predict`. `packed_environment` is true if environment.tar.gz lies beside MLmodel.
     """
 
     sha256: str
@@ -111,6 +112,8 @@ class Mlmodel(Value, frozen=True, kw_only=True):
     requirements: tuple[str, ...] | None = None
     example: str = ""
     with_example: bool = False
+    type_hints: bool = False
+    packed_environment: bool = False
 
     @property
     def has_example(self) -> bool:

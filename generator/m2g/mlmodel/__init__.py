@@ -53,6 +53,7 @@ class _File(msgspec.Struct):
     signature: _Signature | None = None
     metadata: dict[str, object] | None = None
     saved_input_example_info: object = None
+    is_signature_from_type_hint: object = False
 
 
 class _Tensor(msgspec.Struct):
@@ -105,6 +106,7 @@ def parse(content: bytes) -> Mlmodel:
         code=any(bool((options or {}).get(key)) for options in file.flavors.values() for key in _CODE_KEYS),
         source_model=_reference(transformers),
         with_example=bool(file.saved_input_example_info),
+        type_hints=file.is_signature_from_type_hint is True,
     )
 
 
@@ -119,6 +121,7 @@ def read(files: Mapping[str, bytes], unread: Collection[str] = ()) -> Mlmodel:
         python_version=mlmodel.python_version or requirements.read_python_version(files),
         requirements=None if "requirements.txt" in unread else requirements.read_requirements(files),
         example=example.compact_example(files.get("serving_input_example.json", b""), mlmodel.signature),
+        packed_environment="environment.tar.gz" in files,
     )
 
 

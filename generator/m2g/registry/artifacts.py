@@ -6,8 +6,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from m2g.registry.errors import RequestFailed
+from m2g.registry.errors import RequestFailed, TooLarge
 from m2g.registry.model_files import LIMITS
+
+_START = 16
+"""How many more bytes than the limit are read, so that a file that is too large is known by its start."""
 
 
 def find_local_path(uri: str) -> Path | None:
@@ -23,11 +26,11 @@ def read(folder: Path, name: str) -> bytes | None:
     path = folder / name
     try:
         with path.open("rb") as file:
-            content = file.read(LIMITS[name] + 1)
+            content = file.read(LIMITS[name] + _START)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise RequestFailed(f"{path}: {error.strerror}") from error
     if len(content) > LIMITS[name]:
-        raise RequestFailed(f"{path}: larger than {LIMITS[name] >> 10} KiB")
+        raise TooLarge(f"{path}: larger than {LIMITS[name] >> 10} KiB", start=content)
     return content

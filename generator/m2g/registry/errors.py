@@ -31,6 +31,9 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
         return "html" in self.kind or self.content[:200].lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
 
 
+_MAX_START = 16
+
+
 class RequestFailed(OutsideError):
     """One request failed, but the server as a whole works."""
 
@@ -56,6 +59,14 @@ class ErrorResponse(RequestFailed):
 
 class NoRoute(RequestFailed):
     """The server has no route to the files of models, which concerns all versions and not one of them."""
+
+
+class TooLarge(RequestFailed):
+    """A file exists and is larger than m2g reads. `start` are its first bytes."""
+
+    def __init__(self, message: str, *, start: bytes) -> None:
+        super().__init__(message)
+        self.start = start[:_MAX_START]
 
 
 class _Error(msgspec.Struct):

@@ -19,8 +19,8 @@ from m2g.registry.address import Address, StoreKind, parse_address
 from m2g.registry.auth import is_tracking_server
 from m2g.registry.database import Snapshot, check_schema
 from m2g.registry.deadline import Worker
-from m2g.registry.errors import NOT_FOUND, ErrorResponse, RequestFailed, to_one_line
-from m2g.registry.model_files import LIMITS
+from m2g.registry.errors import NOT_FOUND, ErrorResponse, RequestFailed, TooLarge, to_one_line
+from m2g.registry.model_files import ENVIRONMENT, GZIP, LIMITS
 from m2g.registry.normalize import (
     is_prompt,
     join_path,
@@ -254,6 +254,8 @@ class LocalRegistry:
             return artifacts.read(folder, name)
         if uri.startswith(("http://", "https://")):
             return self._read_http(uri, name)
+        if name == ENVIRONMENT:
+            return self._list_file(uri, name)
         from mlflow.artifacts import download_artifacts
 
         with tempdirs.open_folder() as target:
@@ -261,6 +263,16 @@ class LocalRegistry:
                 lambda: download_artifacts(artifact_uri=join_path(uri, name), dst_path=str(target)), uri, name
             )
             return artifacts.read(target, name)
+
+    def _list_file(self, uri: str, name: str) -> bytes | None:
+        """None if the folder does not have the file, which m2g does not download. Raises TooLarge if it has."""
+        from mlflow.artifacts import list_artifacts
+
+        listed: list[str] = []
+        self._download(lambda: listed.extend(file.path for file in list_artifacts(artifact_uri=uri)), uri, name)
+        if any(path.rpartition("/")[2] == name for path in listed):
+            raise TooLarge(f"{join_path(uri, name)} is not downloaded", start=GZIP)
+        return None
 
     def _download(self, function: Callable[[], object], uri: str, name: str) -> None:
         """Download in time. A store that did not answer once gets little time for the next versions."""

@@ -6,19 +6,23 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from m2g.registry.errors import RequestFailed
+from m2g.registry.errors import RequestFailed, TooLarge
 
 MLMODEL = "MLmodel"
 REQUIREMENTS = "requirements.txt"
 CONDA = "conda.yaml"
 PYTHON_ENV = "python_env.yaml"
 EXAMPLE = "serving_input_example.json"
+ENVIRONMENT = "environment.tar.gz"
+"""A packed environment, which MLServer's image unpacks and uses in place of its own. m2g asks whether it exists."""
+GZIP = b"\x1f\x8b"
 LIMITS: Mapping[str, int] = {
     MLMODEL: 1 << 20,
     REQUIREMENTS: 256 << 10,
     CONDA: 256 << 10,
     PYTHON_ENV: 64 << 10,
     EXAMPLE: 1 << 20,
+    ENVIRONMENT: 64 << 10,  # it is larger, so it is never read whole; an error message is not
 }
 """The maximum size of each file in bytes. An MLmodel with five thousand columns has 320 KiB."""
 
@@ -57,4 +61,17 @@ def read(read_file: Callable[[str], bytes | None]) -> ModelFiles:
         add(CONDA)
     if EXAMPLE.encode() in mlmodel:
         add(EXAMPLE)
+    if b"python_function" in mlmodel and _is_packed(read_file):
+        files[ENVIRONMENT] = b""
     return ModelFiles(files, tuple(unread))
+
+
+def _is_packed(read_file: Callable[[str], bytes | None]) -> bool:
+    """Whether there is a packed environment. Some servers answer for every file, so its first bytes decide."""
+    try:
+        read_file(ENVIRONMENT)
+    except TooLarge as error:
+        return error.start.startswith(GZIP)
+    except RequestFailed:
+        return False
+    return False

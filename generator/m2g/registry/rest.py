@@ -21,6 +21,7 @@ from m2g.registry.deadline import BoundedBackend, Clock
 from m2g.registry.errors import (
     RequestFailed,
     Response,
+    TooLarge,
     explain_distrust,
     explain_error_response,
     explain_invalid_response,
@@ -203,7 +204,9 @@ class RestClient:
                 content += chunk
                 self.received += len(chunk)
                 if len(content) > request.limit:
-                    raise RequestFailed(f"{url}: the response is larger than {request.limit >> 10} KiB")
+                    raise TooLarge(
+                        f"{url}: the response is larger than {request.limit >> 10} KiB", start=bytes(content)
+                    )
                 if time.monotonic() > deadline:
                     raise httpx.ReadTimeout("the response is too slow")
         return Response(

@@ -38,13 +38,25 @@ def find_unused(repository: Repository, records: Iterable[Key]) -> list[Finding]
                 file=file,
                 model=slug,
                 message="this model has no release, so nothing uses this file",
-                hint=f"if the slug changed, move the folder: git mv {layout.model(slug)} {layout.MODELS}/NEW_SLUG; "
-                "else remove the file, or wait for a release",
+                hint=_explain_next(repository, slug),
             )
             for slug, file in sorted(files.items())
             if slug not in released
         ),
     ]
+
+
+def _explain_next(repository: Repository, slug: str) -> str:
+    moved = f"if the slug changed, move the folder: git mv {layout.model(slug)} {layout.MODELS}/NEW_SLUG"
+    if _waits_for_image(repository, slug):
+        return f"if it waits for its image, see which: m2g image --missing; {moved}"
+    return f"if it waits for a release, see for what: m2g explain --model {slug}; {moved}; else remove the file"
+
+
+def _waits_for_image(repository: Repository, slug: str) -> bool:
+    intent = repository.find_intent(slug)
+    settings = [intent.settings, *(one.settings for one in intent.environments.values())]
+    return any(one.profile in ("mlserver-image", "mlflow-image") for one in settings)
 
 
 def _component(slug: str, environment: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from m2g.compat.signature import explain_no_answer
 from m2g.compat.verdict import Verdict
 from m2g.core.config_types import Profile, Protocol
 from m2g.core.finding import Finding, Severity
@@ -213,11 +214,17 @@ def _check_nothing(_choice: ServingChoice, _inputs: ProfileInput) -> Iterator[Fi
 
 
 def _check_image(choice: ServingChoice, inputs: ProfileInput) -> Iterator[Finding]:
-    if choice.image:
-        return
-    release = inputs.release
+    mlmodel = inputs.release.mlmodel
+    refused = explain_no_answer(mlmodel) if choice.profile == "mlserver-image" and mlmodel is not None else None
+    if refused is not None:
+        yield _unfit(choice, refused.text, refused.fix)
+    elif not choice.image:
+        yield _explain_missing_image(choice, inputs.release)
+
+
+def _explain_missing_image(choice: ServingChoice, release: Release) -> Finding:
     built = f"; the image that was built is for {release.image.profile}" if release.image is not None else ""
-    yield Finding(
+    return Finding(
         rule="image-missing",
         severity=Severity.WARNING,  # not an error: CI builds the image after the setting is merged
         message=f"version {release.version} has no image for the profile {choice.profile} yet{built}",

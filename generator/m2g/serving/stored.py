@@ -164,9 +164,9 @@ def _to_text(amount: object) -> object:
 def _rename_mode(metadata: Manifest) -> Manifest:
     annotations = metadata.get("annotations")
     place = "serving.kserve.io/deploymentMode"
-    if not isinstance(annotations, dict) or annotations.get(place) not in _RENAMED:
+    if not isinstance(annotations, dict) or (renamed := _RENAMED.get(str(annotations.get(place)))) is None:
         return metadata
-    return {**metadata, "annotations": {**annotations, place: _RENAMED[annotations[place]]}}
+    return {**metadata, "annotations": {**annotations, place: renamed}}
 
 
 def _default_components(spec: object) -> object:

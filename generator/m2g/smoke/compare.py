@@ -16,6 +16,9 @@ RELATIVE, ABSOLUTE = 1e-5, 1e-8
 """The tolerance for numbers: float32 and another order of additions may change that much."""
 _MAX_DIFFERENCES = 5
 """How many differences of one answer are reported."""
+_CHAT_ANSWERS = ("output", "choices", "messages")
+"""What the answer of a ResponsesAgent, of a ChatModel and of a ChatAgent has."""
+_VOLATILE = frozenset({"id", "created", "created_at"})
 _NOT_MODEL = "check that the address is that of the model, and that --profile names its server"
 
 
@@ -52,10 +55,34 @@ def _decode(cell: Json) -> Json:
 
 
 def read_invocations(answer: Json) -> list[Column]:
-    """The predictions of MLflow's scoring server. Raises OutsideError if there are none."""
+    """The predictions of MLflow's scoring server. Raises OutsideError if there are none.
+
+    MLflow puts no `predictions` around an answer in the form of a chat API (unwrapped_predictions_to_json).
+    """
+    if is_chat(answer):
+        return to_columns(answer)
     if not isinstance(answer, dict) or "predictions" not in answer:
         raise OutsideError(f"the answer has no predictions: {json.dumps(answer)[:300]}", hint=_NOT_MODEL)
     return to_columns(answer["predictions"])
+
+
+def is_chat(answer: Json) -> bool:
+    """Whether an answer has the form of a chat API."""
+    return isinstance(answer, dict) and "predictions" not in answer and any(key in answer for key in _CHAT_ANSWERS)
+
+
+def drop_volatile(columns: Sequence[Column]) -> list[Column]:
+    """A chat answer without what is new in each answer, ids and times, and without empty fields."""
+    kept = (column for column in columns if column.name not in _VOLATILE and column.data != (None,))
+    return [Column(name=column.name, data=tuple(map(_drop_volatile, column.data))) for column in kept]
+
+
+def _drop_volatile(value: Json) -> Json:
+    if isinstance(value, list):
+        return [_drop_volatile(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: _drop_volatile(part) for key, part in value.items() if key not in _VOLATILE and part is not None}
 
 
 def to_columns(value: Json) -> list[Column]:

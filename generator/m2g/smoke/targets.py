@@ -17,6 +17,7 @@ from m2g.core.naming import slugify as slug_of
 from m2g.git import read
 from m2g.mlmodel import read as read_mlmodel
 from m2g.registry import download
+from m2g.registry.model_files import ENVIRONMENT
 from m2g.repository import config as configuration
 from m2g.repository import layout, load
 from m2g.repository.state import Repository, find_records
@@ -165,6 +166,8 @@ def _read_mlmodel(folder: Path) -> Mlmodel:
         path = folder / name
         if path.is_file() and path.stat().st_size <= _MAX_BYTES:
             contents[name] = path.read_bytes()
+    if (folder / ENVIRONMENT).is_file():
+        contents[ENVIRONMENT] = b""
     if "MLmodel" not in contents:
         hint = "name the directory that MLflow wrote: --model-dir DIR"
         raise InputError(f"{folder} is not an MLflow model: it has no MLmodel file", hint=hint)
