@@ -119,9 +119,26 @@ def test_kubectl_applies_json_too(root: Path) -> None:
     assert (found.rule, found.file) == ("outside-bounds", "platform/argocd/prod.json")
 
 
-def test_a_list_hides_nothing(root: Path) -> None:
-    items = _ADMIN.replace("\n", "\n  ")
-    write(root, {"fleet/prod/namespace/x.yaml": f"apiVersion: v1\nkind: List\nitems:\n- {items}"})
+_ITEM = _ADMIN.replace("\n", "\n  ")
+_CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n"
+HIDDEN = {
+    "a list": f"apiVersion: v1\nkind: List\nitems:\n- {_ITEM}",
+    "a list of its kind": f"{_RBAC}kind: ClusterRoleBindingList\nitems:\n- {_ITEM}",
+    "a list of another kind": f"apiVersion: v1\nkind: ConfigMapList\nitems:\n- {_ITEM}",
+    "a list in a list": "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: List\n  items:\n  - "
+    + _ADMIN.replace("\n", "\n    "),
+    "a second document": f"{_CONFIG_MAP}---\n{_ADMIN}",
+    "after the end": f"{_CONFIG_MAP}...\n---\n{_ADMIN}",
+    "a merge": f"x: &a {{kind: ClusterRoleBinding}}\n<<: *a\n{_RBAC}metadata: {{name: x}}\n",
+    "a key that is written in another way": _ADMIN.replace("kind: C", '"ki\\u006ed": C'),
+    "a tag": _ADMIN.replace("kind: C", "kind: !!str C"),
+    "a group in capital letters": _ADMIN.replace("rbac.", "RBAC."),
+}
+
+
+@pytest.mark.parametrize("text", HIDDEN.values(), ids=HIDDEN)
+def test_nothing_hides_an_object(root: Path, text: str) -> None:
+    write(root, {"fleet/prod/namespace/x.yaml": text})
     assert "outside-bounds" in rules(check(root))
 
 
@@ -140,6 +157,11 @@ PATCHES = {
     "host processes": "{op: add, path: /spec/predictor/hostPID, value: true}",
     "privileged": "{op: add, path: /spec/predictor/model/securityContext, value: {privileged: true}}",
     "a capability": "{op: add, path: /spec/predictor/model/securityContext, value: {capabilities: {add: [BPF]}}}",
+    "files": "{op: add, path: /metadata/annotations/container.apparmor.security.beta.kubernetes.io~1kserve-container, "
+    "value: unconfined}",
+    "a container before": "{op: add, path: /spec/predictor/initContainers, value: [{name: a, image: 'x@sha256:0', "
+    "securityContext: {privileged: true}}]}",
+    "a port of the node": "{op: add, path: /spec/predictor/model/ports, value: [{containerPort: 1, hostPort: 80}]}",
     "system calls": "{op: add, path: /spec/predictor/securityContext, value: {seccompProfile: {type: Unconfined}}}",
 }
 
@@ -152,6 +174,17 @@ def test_a_patch_gives_a_pod_no_power(root: Path, patch: str) -> None:
     assert [item.file for item in found] == [_CUSTOM]
 
 
+@pytest.mark.parametrize("place", ["fleet/prod/namespace/x.yaml", "platform/install/x.yaml"])
+def test_a_namespace_keeps_its_pod_security(root: Path, place: str) -> None:
+    """Without it, the cluster itself would refuse no pod."""
+    labels = "{pod-security.kubernetes.io/enforce: privileged}"
+    write(root, {place: f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: models-prod, labels: {labels}}}\n"})
+    (found,) = errors(check(root))
+    assert found.rule == "outside-bounds"
+    follow_hint(root, found)
+    assert errors(check(root)) == []
+
+
 @pytest.mark.parametrize("uri", ["s3://elsewhere/x/", "s3://mlflow-2/x/", "s3://mlflow/../x/"])
 def test_a_patch_reads_no_other_storage(root: Path, uri: str) -> None:
     patch = f"{{op: replace, path: /spec/predictor/model/storageUri, value: '{uri}'}}"
@@ -159,6 +192,14 @@ def test_a_patch_reads_no_other_storage(root: Path, uri: str) -> None:
     run(root, FakeRegistry(), RenderOptions(locked=True))
     found = [item for item in errors(check(root)) if item.rule == "outside-bounds"]
     assert [(item.file, item.path) for item in found] == [(_CUSTOM, "spec.predictor.model.storageUri")]
+
+
+def test_a_patch_names_no_storage_by_a_key(root: Path) -> None:
+    patch = "{op: add, path: /spec/predictor/model/storage, value: {key: x, path: y}}"
+    write(root, {_CUSTOM: f"{_COMPONENT}patches:\n- target: {{kind: InferenceService}}\n  patch: |-\n    - {patch}\n"})
+    run(root, FakeRegistry(), RenderOptions(locked=True))
+    (found,) = (item for item in errors(check(root)) if item.rule == "outside-bounds")
+    assert (found.path, found.hint) == ("spec.predictor.model.storage", "use storageUri")
 
 
 def test_a_change_cannot_use_the_bounds_that_it_widens(root: Path) -> None:

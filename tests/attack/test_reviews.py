@@ -107,6 +107,28 @@ PATCHES = {
         "storageUri",
     ),
     "another account": ("{op: add, path: /spec/predictor/serviceAccountName, value: admin}", "serviceAccountName"),
+    "a secret of another": (
+        "{op: add, path: /spec/predictor/model/env, value: [{name: A, valueFrom: {secretKeyRef: {name: b, key: c}}}]}",
+        "env",
+    ),
+    "a role of the cloud": (
+        "{op: add, path: /metadata/annotations/iam.amazonaws.com~1role, value: admin}",
+        "iam.amazonaws.com/role",
+    ),
+    "annotations of the pods": (
+        "{op: add, path: /spec/predictor/annotations, value: {sidecar.istio.io/proxyImage: evil}}",
+        "sidecar.istio.io/proxyImage",
+    ),
+    "a service before the model": (
+        "{op: add, path: /spec/transformer, value: {containers: [{name: kserve-container, image: evil}]}}",
+        "image",
+    ),
+    "another node": ("{op: add, path: /spec/predictor/nodeName, value: control-plane}", "nodeName"),
+    "another address of the storage": (
+        "{op: add, path: /spec/predictor/hostAliases, value: [{ip: 1.2.3.4, hostnames: [s3.amazonaws.com]}]}",
+        "hostAliases",
+    ),
+    "other storage": ("{op: add, path: /spec/predictor/model/storage, value: {key: a, path: b}}", "storage"),
     "other code": ("{op: add, path: /spec/predictor/model/args, value: [x]}", "args"),
 }
 

@@ -41,11 +41,14 @@ IN_URLS = {
     "a token in a query": f"https://host/x?access_token={HUSH}",
     "a token in a matrix parameter": f"https://host/x;token={HUSH}",
     "a signature in an encoded URL": f"https://sso/?next=https%3A%2F%2Fhost%2Fx%3Fsig%3D{HUSH}%26se%3D1",
+    "Oracle": f"jdbc:oracle:thin:ada/{HUSH}@host:1521:x",
     "JDBC": f"jdbc:postgresql://host/db?user=ada&password={HUSH}",
 }
 IN_TEXT = {
     "an option": f"train.py --password {HUSH} --lr 0.1",
     "an option with =": f"train.py --db-password={HUSH}",
+    "a variable of PostgreSQL": f"PGPASSWORD={HUSH} psql -h host",
+    "an option of curl": f"curl -s -u ada:{HUSH} https://host/x",
     "a property": f"spring.datasource.password={HUSH}",
     "YAML": f"db_password: '{HUSH}'",
     "JSON": f'{{"clientSecret": "{HUSH}", "x": 1}}',

@@ -57,5 +57,9 @@ def _gives_access(key: str, value: object) -> bool:
             return bool(get_at(value, "user") or get_at(value, "role")) or kind not in _SELINUX
         case "sysctls":
             return isinstance(value, list) and any(str(get_at(entry, "name")) not in _SYSCTLS for entry in value)
+        case "pod-security.kubernetes.io/enforce":  # of a namespace: no standard at all
+            return value == "privileged"
+        case annotation if annotation.startswith("container.apparmor.security.beta.kubernetes.io/"):
+            return not str(value).startswith(("runtime/default", "localhost/"))
         case _:
             return key in _FLAGS and bool(value)

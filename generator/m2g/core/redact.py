@@ -53,7 +53,7 @@ _QUERY_ENDS = (
 )
 """How the names that `_QUERY` matches end."""
 _ASSIGNED = (
-    r"(?:[a-z0-9]{1,30}[_.-]){0,4}(?:pass(?:word|wd|phrase)|pwd|client[_-]?secret|(?:secret|private)[_-]?access[_-]?key|"
+    r"(?:[a-z0-9]{1,30}[_.-]){0,4}(?:(?:pg|db|user|root|admin)?pass(?:word|wd|phrase)|pwd|client[_-]?secret|(?:secret|private)[_-]?access[_-]?key|"
     r"(?:shared[_-]?)?a(?:ccount|pi|ccess)[_-]?key|(?:access|auth|private|bearer)[_-]?token|shared[_-]?access[_-]?signature)"
 )
 _ASSIGNED_ENDS = (
@@ -98,6 +98,14 @@ _SHAPES = (
         ("@",),
     ),
     _Shape("a password in a URL", r"(?i:%3a%2f%2f)(?P<secret>[^\s/?#&\"<>]+?)(?i:%40)(?![^\s/?#&\"<>]*%40)", ("%40",)),
+    _Shape(
+        "a password in a URL", r"(?i:\bjdbc:oracle:[a-z]{1,9}:)(?P<secret>[^\s/@\"]+/[^\s@\"]+)@", ("jdbc:oracle:",)
+    ),
+    _Shape(
+        "a password for curl",
+        rf"\bcurl\s(?:[^\n]{{0,200}}\s)?(?:-u|--user)[\s=]{{0,8}}[\"']?[^\s:\"'/]{{0,100}}:{_VALUE}",
+        ("curl",),
+    ),
     _Shape(
         "a signature or token in a URL",
         rf"(?i:(?:[?&;]|%3f|%26)(?:{_QUERY})(?:=|%3d))(?P<secret>[^&;\s\"'<>#`%\\]+(?:%(?!26)[^&;\s\"'<>#`%\\]*)*)",
@@ -168,7 +176,7 @@ _SHAPES = (
 
 _MARKS = tuple((mark, index) for index, shape in enumerate(_SHAPES) for mark in shape.marks)
 
-_PASSWORD_NAME = re.compile(r"(.*_)?(PASSWORD|PASSWD|PASSPHRASE|PWD)")
+_PASSWORD_NAME = re.compile(r"(.*_)?(PG|DB|USER|ROOT|ADMIN)?(PASSWORD|PASSWD|PASSPHRASE|PWD)")
 _SECRET_NAME = re.compile(
     r"(.*_)?(SECRETS?|TOKEN|API_?KEY|(SECRET|PRIVATE)_(ACCESS_)?KEY|(STORAGE_)?(ACCESS|ACCOUNT)_KEY|CONNECTION_STRING)"
 )

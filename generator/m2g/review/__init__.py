@@ -46,7 +46,8 @@ __all__ = [
 _RISKS = list(Risk)
 _DECIDING = frozenset(
     "image command args env envFrom serviceAccountName storageUri volumes volumeMounts securityContext initContainers "
-    "imagePullSecrets runtime".split()
+    "imagePullSecrets runtime storage lifecycle nodeName priorityClassName runtimeClassName schedulerName hostAliases "
+    "dnsConfig dnsPolicy automountServiceAccountToken shareProcessNamespace".split()
 )
 _FROM_RECORD = frozenset({"image", "storageUri"})
 _FROM_VERSION = frozenset({*_FROM_RECORD, "env", "runtime", "args"})
@@ -235,14 +236,32 @@ def _compare_fields(
     for item in changed:
         if item.kind is not ChangeKind.CHANGED:
             continue
-        paths = power.find_changes(_object(overlays[0], item), _object(overlays[1], item))
-        names = {str(step) for path in paths for step in path} & (_DECIDING - expected)
+        was, now = _object(overlays[0], item), _object(overlays[1], item)
+        paths = power.find_changes(was, now)
+        changed_names = (power.list_names(path, was, now) for path in paths)
+        names = {name for found in changed_names for name in found} & (_DECIDING - expected)
+        if obeyed := sorted({key for path in paths for key in _annotations(path, was, now)}):
+            yield Concern(
+                risk=Risk.CAUTION,
+                message=f"{item.object_kind} {item.name}: {', '.join(obeyed)} changed, an annotation that programs of "
+                "the cluster may obey",
+            )
         if names:
             yield Concern(
                 risk=Risk.CAUTION,
                 message=f"{item.object_kind} {item.name}: {', '.join(sorted(names))} changed, "
-                "which decides what runs or as whom",
+                "which decides what runs, where or as whom",
             )
+
+
+def _annotations(path: power.FieldSteps, was: Manifest, now: Manifest) -> Iterator[str]:
+    """The annotations that differ at a path. Keys without a prefix are for people, and m2g's own only for m2g."""
+    if "annotations" not in path:
+        return
+    place = path.index("annotations") + 1
+    both = (get_at(item, *path[:place]) for item in (was, now))
+    keys = path[place : place + 1] or {key for value in both if isinstance(value, dict) for key in value}
+    yield from (str(key) for key in keys if "/" in str(key) and not str(key).startswith("m2g.dev/"))
 
 
 def _object(overlay: Overlay | None, item: ObjectChange) -> Manifest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from m2g.core.manifest import Manifest, name_kind
+from m2g.core.manifest import Manifest, get_at, name_kind
 from m2g.core.node_access import find_node_access
 
 _GROUPS = (
@@ -25,6 +25,19 @@ def is_powerful(item: Manifest) -> bool:
 def find_changes(before: object, after: object) -> list[FieldSteps]:
     """The fields that differ, from the root."""
     return list(_compare(before, after, ()))
+
+
+def list_names(path: FieldSteps, *items: Manifest) -> Iterator[str]:
+    """The names of the fields on a path, and of those that the objects have below it."""
+    yield from (str(step) for step in path)
+    waiting: list[object] = [get_at(item, *path) for item in items]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Mapping):
+            yield from (str(key) for key in node)
+            waiting += node.values()
+        elif isinstance(node, list):
+            waiting += node
 
 
 def _compare(before: object, after: object, where: FieldSteps) -> Iterator[FieldSteps]:

@@ -122,6 +122,13 @@ def _check_namespace(item: Manifest, namespaces: Collection[str], bounds: Bounds
 
 def _check_storage(item: Manifest, allow: Sequence[str]) -> Iterator[Violation]:
     """`storage.allow` holds for what is built, too: a component can replace the URI that m2g wrote."""
+    for part in ("predictor", "transformer", "explainer") if allow else ():
+        if get_at(item, "spec", part, "model", "storage") is not None:
+            yield Violation(
+                where=("spec", part, "model", "storage"),
+                message="names storage by a key, so m2g cannot tell whether m2g.yaml allows it",
+                hint="use storageUri",
+            )
     for where, text in list_texts(item):
         if where[-1:] in (("storageUri",), ("uri",)) and not is_allowed(text, allow):
             yield Violation(
