@@ -28,6 +28,17 @@ _COMMANDS = """# Command line
 
 This page shows the output of `--help`. See [exit-codes.md](exit-codes.md) for exit codes and
 [json-output.md](json-output.md) for `--format json`.
+
+The shell completes commands and options after one of these lines, which belong into its start file:
+
+```sh
+eval "$(_M2G_COMPLETE=bash_source m2g)"       # bash 4.4 or newer
+eval "$(_M2G_COMPLETE=zsh_source m2g)"        # zsh
+_M2G_COMPLETE=fish_source m2g | source        # fish
+```
+
+On a terminal, findings are as wide as the terminal (60 to 120 columns) and severities have colors. `NO_COLOR=1` turns
+colors off.
 """
 _HEAD = "<!-- Written by docs/generate.py from the package; do not edit. -->\n"
 

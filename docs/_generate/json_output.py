@@ -23,6 +23,9 @@ appear; if a field is removed or changes its meaning, the number changes. The te
 escaped.
 
 Fields that a schema does not require are left out if they are empty.
+
+If a verb ends with exit code 2 or 3, the object is the one of `failure`, or of `validate` if findings say what is
+wrong.
 """
 
 
@@ -51,6 +54,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 _SHAPES: dict[str, tuple[type[msgspec.Struct], Mapping[str, Any]]] = {
     "render": (results.RenderResult, {}),
     "validate": (Validation, {}),
+    "failure": (results.Failure, {}),
     "explain": (Explanation, {}),
     "explain-model": (results.ModelReasons, {}),
     "image": (results.PreparedImage, {}),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from m2g.core import manifest, naming, process, quantity
@@ -49,6 +49,20 @@ def test_slugs_that_people_expect() -> None:
     long = [naming.slugify("a" * 50 + tail) for tail in "xy"]
     assert len(set(long)) == 2
     assert naming.slugify("модель") != naming.slugify("моделъ")
+    assert naming.slugify("модель оттока").startswith("model-ottoka-")
+    assert naming.slugify("客户流失").startswith("kehuliushi-")
+    assert naming.slugify("Größe") == "grosse-" + naming.slugify("Größe")[-8:]
+    assert naming.slugify("fraud 😀") == "fraud"  # as before there were transliterations: no letter is lost
+
+
+@given(_NAMES, st.text(alphabet="abcxyz-", max_size=20))
+def test_a_slug_of_another_transliteration_is_known_as_the_models_own(name: str, other: str) -> None:
+    made = naming.slugify(name)
+    assert naming.is_slug_of(made, name)
+    assume(not name.isascii() and made[-9:-8] == "-")
+    earlier = f"m{other}{made[-9:]}"
+    assert naming.is_slug_of(earlier, name) is naming.is_slug(earlier)
+    assert not naming.is_slug_of(earlier, f"{name}x")
 
 
 @given(st.text(alphabet=string.printable, max_size=400), st.sampled_from(["a.yaml", "a.md"]))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from m2g.core import naming
 from m2g.core.model import ModelVersion, RegisteredModel
 from m2g.repository.layout import Key
 from m2g.repository.selection import matches_name
@@ -76,3 +77,31 @@ def test_laws_of_every_plan(
     assert {key: target for key, target in again.targets.items() if target.version.name not in stuck} == {
         key: target for key, target in made.targets.items() if target.version.name not in stuck
     }
+
+
+FOREIGN = st.text(alphabet="абвгдеёжзийклмноп日本語客户流失ßüñé -", min_size=1, max_size=40)
+
+
+@given(
+    name=FOREIGN.filter(lambda name: not name.isascii() and any(map(str.isalnum, name))),
+    earlier=st.text(alphabet="abcxyz0-", max_size=20),
+    moved=st.integers(1, 2),
+)
+def test_the_slug_of_a_record_wins_over_a_better_transliteration(name: str, earlier: str, moved: int) -> None:
+    """Another version of m2g, or of the library that it asks, wrote the record: its service is never renamed."""
+    slug = f"m{earlier}{naming.slugify(name)[-9:]}"
+    assume(naming.is_slug(slug) and naming.is_slug_of(slug, name))
+    models = [RegisteredModel(name=name, aliases={"champion": str(moved)})]
+    listed = [version(name, 1), version(name, 2)]
+    before = {(slug, "prod"): release(name, "prod", "1")}
+    made = plan(config({"dev": "alias=champion", "prod": "alias=champion"}, {}), models, listed, {}, before)
+    assert made.targets.keys() == {(slug, "dev"), (slug, "prod")}
+    assert (made.removals, made.findings) == ((), ())
+
+
+@given(name=FOREIGN)
+def test_a_slug_in_m2g_yaml_wins_over_all(name: str) -> None:
+    models, listed = [RegisteredModel(name=name, aliases={"champion": "1"})], [version(name, 1)]
+    before = {(naming.slugify(name), "prod"): release(name, "prod", "1")}
+    made = plan(config({"prod": "alias=champion"}, {"slugs": {name: "mine"}}), models, listed, {}, before)
+    assert made.targets.keys() == {("mine", "prod")}

@@ -152,3 +152,22 @@ def test_a_gpu_that_is_only_requested_is_named_where_it_is_set() -> None:
     assert finding.hint == "set the limit of nvidia.com/gpu to 1, too"
     intent = msgspec.yaml.decode("settings: {resources: {limits: {nvidia.com/gpu: 1}}}", type=ModelIntent)
     assert settled(msgspec.yaml.decode(text, type=Config), intent)[1] == []
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        Settings(min_replicas=0),
+        Settings(scale_metric="rps"),
+        Settings(resources=Resources(requests={"nvidia.com/gpu": 1})),
+        Settings(profile="oci", image=f"registry.example/wine@sha256:{'0' * 64}"),
+    ],
+)
+def test_a_contradiction_points_at_what_people_wrote_and_not_at_the_defaults(written: Settings) -> None:
+    environment = msgspec.structs.replace(_CONFIG.environments["prod"], settings=written)
+    config = msgspec.structs.replace(
+        _CONFIG, defaults=Settings(), environments={**_CONFIG.environments, "prod": environment}
+    )
+    _, findings = settled(config)
+    assert findings
+    assert all(finding.path.startswith("environments.prod.settings.") for finding in findings)

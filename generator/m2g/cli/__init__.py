@@ -6,6 +6,7 @@ import contextlib
 import errno
 import gc
 import io
+import itertools
 import os
 import sys
 from collections.abc import Callable
@@ -15,8 +16,8 @@ import click
 
 from m2g.cli import diff, explain, image, init, render, request, runtimes, schemas, smoke, validate
 from m2g.cli.signals import Terminated, handle_sigterm
-from m2g.cli.terminal import CONTEXT, discard_unwritten, open_closed_streams, print_message
-from m2g.core.errors import Exit, InputError, M2gError
+from m2g.cli.terminal import CONTEXT, discard_unwritten, open_closed_streams, print_message, print_result
+from m2g.core.errors import Exit, InputError, M2gError, OutsideError
 
 
 @click.group(context_settings=CONTEXT)
@@ -66,18 +67,15 @@ for _verb in (
 
 def run(call: Callable[[], object]) -> Exit:
     """Call a verb and return its exit code. An error is printed to stderr."""
-    from m2g.core.sanitize import make_visible
-
     try:
         answer = call()
     except M2gError as error:
-        print_message("m2g: " + "\n".join(make_visible(line, 2000) for line in error.message.splitlines()))
-        if error.hint:
-            print_message(f"  → {make_visible(error.hint, 2000)}")
+        _print_error(error.message, error.hint, error.exit_code)
         return error.exit_code
     except click.exceptions.Exit as error:
         return Exit(error.exit_code)
     except click.ClickException as error:
+        _print_json_error(error.format_message(), "", Exit.INPUT)
         with contextlib.suppress(OSError):  # a stderr that cannot be written changes nothing
             error.show()
         return Exit.INPUT
@@ -97,6 +95,28 @@ def run(call: Callable[[], object]) -> Exit:
     except Exception:
         return _report_bug()
     return answer if isinstance(answer, Exit) else Exit.DONE
+
+
+def _print_error(message: str, hint: str, code: Exit) -> None:
+    """Print message and hint to stderr, and with `--format json` also as the result."""
+    from m2g.core.sanitize import make_visible
+
+    lines = [make_visible(line.expandtabs(4), 2000) for line in message.splitlines()]
+    print_message("m2g: " + "\n".join(lines))
+    if hint:
+        print_message(f"  → {make_visible(hint.expandtabs(4), 2000)}")
+    _print_json_error("\n".join(lines), hint, code)
+
+
+def _print_json_error(message: str, hint: str, code: Exit) -> None:
+    """A reader of JSON gets an object in any case. Errors come before a verb prints its result."""
+    given = sys.argv[1:]
+    if not any(pair == ("--format", "json") for pair in itertools.pairwise(given)) and "--format=json" not in given:
+        return
+    from m2g.report.failure import render_json
+
+    with contextlib.suppress(OutsideError):
+        print_result(render_json(message, hint, code))
 
 
 def _report_bug() -> Exit:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORMAT, print_message, print_result
 from m2g.core.errors import Exit, InputError
+
+if TYPE_CHECKING:
+    from m2g.core.results import RenderResult
 
 PROFILES = ("mlserver-image", "mlflow-image")
 
@@ -78,37 +81,36 @@ def image(
     _check_options(missing, name, output, number)
     root = config.find_root(folder)
     context_dir = None if output is None else Path(os.path.normpath(folder / output))
-    with progress.show_progress("image") as tell:
-        try:
-            registry = command.registry_opener(root, tell)
-            if missing:
-                scope = Scope(models=frozenset([model] if model else []), environments=frozenset(environments))
-                pending = command.list_pending(root, scope, registry, locked=locked)
-                print_result(report.render_missing(pending, output_format))
-                return Exit.DONE
-            options = command.ImageOptions(
-                model=_exactly_one([model] if model else [], "MODEL"),
-                environment=_exactly_one(environments, "--env NAME"),
-                profile=profile,
-                base=base,
-                model_dir=None if model_dir is None else folder / model_dir,
-                before=before,
-                locked=locked,
-                dry_run=dry_run,
-            )
-            if name:
-                built_of = number if context_dir is None else context_dir
-                outcome = command.record(root, options, name, built_of, registry)
-            elif context_dir is None:
-                raise InputError("a directory for the build context is required", hint="name a new directory: -o DIR")
-            else:
-                print_result(
-                    report.render_prepared(command.prepare(root, options, context_dir, registry), output_format)
-                )
-                return Exit.DONE
-        except load.InvalidRepository as error:
-            print_result(findings.render(error.findings, output_format))
-            return Exit.INPUT
+
+    def work(registry: command.Open) -> RenderResult | str:
+        if missing:
+            scope = Scope(models=frozenset([model] if model else []), environments=frozenset(environments))
+            return report.render_missing(command.list_pending(root, scope, registry, locked=locked), output_format)
+        options = command.ImageOptions(
+            model=_exactly_one([model] if model else [], "MODEL"),
+            environment=_exactly_one(environments, "--env NAME"),
+            profile=profile,
+            base=base,
+            model_dir=None if model_dir is None else folder / model_dir,
+            before=before,
+            locked=locked,
+            dry_run=dry_run,
+        )
+        if name:
+            return command.record(root, options, name, number if context_dir is None else context_dir, registry)
+        if context_dir is None:
+            raise InputError("a directory for the build context is required", hint="name a new directory: -o DIR")
+        return report.render_prepared(command.prepare(root, options, context_dir, registry), output_format)
+
+    try:
+        with progress.show_progress("image") as tell:  # it clears its line before anything is printed
+            outcome = work(command.registry_opener(root, tell))
+    except load.InvalidRepository as error:
+        print_result(findings.render(error.findings, output_format))
+        return Exit.INPUT
+    if isinstance(outcome, str):
+        print_result(outcome)
+        return Exit.DONE
     if outcome.findings and output_format != "json":
         print_message(findings.render(outcome.findings, "text"))
     print_result(render.render_json(outcome) if output_format == "json" else render.render_text(outcome))

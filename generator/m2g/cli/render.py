@@ -14,6 +14,7 @@ from m2g.cli.terminal import (
     MODELS,
     NO_CACHE,
     cache_folder,
+    find_width,
     print_message,
     print_result,
 )
@@ -86,7 +87,7 @@ def render(
         print_result(render.render_json(outcome))
     else:
         if outcome.findings:
-            print_message(report.render(outcome.findings, "text"))
+            print_message(report.render_text(outcome.findings, width=find_width()))
         print_result(render.render_text(outcome))
     errors = any(finding.severity == "error" for finding in outcome.findings)
     return Exit.NO if errors or (check and outcome.files) else Exit.DONE

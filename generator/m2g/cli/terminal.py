@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +22,9 @@ ENVIRONMENTS = click.option(
     "--env", "environments", multiple=True, metavar="NAME", help="Only this environment. Repeatable."
 )
 NO_CACHE = click.option("--no-cache", is_flag=True, help="Neither read nor write the cache of earlier runs.")
+_COLORS = {"error": "red", "warning": "yellow", "m2g:": "red"}
+_SEVERITY = re.compile(r"^(?:  (?:error|warning)\b|m2g:)", re.MULTILINE)
+"""How `report.findings` and `cli.run` begin a finding and an error. Text from outside never begins a line like that."""
 FORMAT = click.option(
     "--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
@@ -100,7 +104,7 @@ def print_result(text: str) -> None:
 
     Raises OutsideError if stdout cannot be written. A closed pipe (`| head`) is not an error.
     """
-    error = _put(sys.stdout, disarm_inline_commands(text))
+    error = _put(sys.stdout, _colorize(sys.stdout, disarm_inline_commands(text)))
     if error is not None and not isinstance(error, BrokenPipeError):
         hint = "check where stdout is redirected to"
         raise OutsideError(f"the result cannot be printed: {error.strerror}", hint=hint) from error
@@ -108,7 +112,22 @@ def print_result(text: str) -> None:
 
 def print_message(text: str) -> None:
     """Print a message to stderr. A closed stderr changes nothing."""
-    _put(sys.stderr, disarm_commands(text.rstrip("\n") + "\n"))
+    _put(sys.stderr, _colorize(sys.stderr, disarm_commands(text.rstrip("\n") + "\n")))
+
+
+def find_width() -> int:
+    """The columns of the terminal on stdout, within limits that can be read; 80 if stdout is none."""
+    try:
+        return min(max(os.get_terminal_size(sys.stdout.fileno()).columns, 60), 120)
+    except (OSError, ValueError):
+        return 80
+
+
+def _colorize(stream: TextIO, text: str) -> str:
+    """Severities in color, on a terminal and unless NO_COLOR is set (https://no-color.org)."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
+        return text
+    return _SEVERITY.sub(lambda match: click.style(match[0], fg=_COLORS[match[0].strip()], bold=True), text)
 
 
 def _put(stream: TextIO, text: str) -> OSError | None:

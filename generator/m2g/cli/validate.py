@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, MODELS, NO_CACHE, cache_folder, outputs, write_report
+from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, MODELS, NO_CACHE, cache_folder, find_width, outputs, write_report
 from m2g.core.errors import Exit, InputError
 
 FORMATS = ("text", "json", "github", "gitlab", "sarif", "junit")
@@ -86,7 +86,7 @@ def validate(
     with progress.show_progress("validate") as tell:
         options = command.ValidateOptions(scope=scope, against=base, cache=cache_folder(root, disabled=no_cache))
         report = command.validate(root, options, progress=tell)
-    write_report(folder, output_format, outputs, lambda chosen: findings.render_report(report, chosen))
+    write_report(folder, output_format, outputs, lambda chosen: findings.render_report(report, chosen, find_width()))
     return Exit.NO if any(finding.severity == "error" for finding in report.findings) else Exit.DONE
 
 
@@ -105,5 +105,5 @@ def _validate_manifests(
         hint = f"remove {refused[0]}, or remove PATH to check the repository"
         raise InputError(f"{refused[0]} does not work with PATH", hint=hint)
     report = manifests.check_manifests(folder, paths, manifests.parse_version(kserve))
-    write_report(folder, output_format, outputs, lambda chosen: findings.render_report(report, chosen))
+    write_report(folder, output_format, outputs, lambda chosen: findings.render_report(report, chosen, find_width()))
     return Exit.NO if any(finding.severity == "error" for finding in report.findings) else Exit.DONE

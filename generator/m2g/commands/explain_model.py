@@ -17,7 +17,7 @@ from m2g.core.model import ModelVersion, RegisteredModel, Release
 from m2g.core.results import ChangeKind, EnvironmentReason, ModelReasons, RenderResult
 from m2g.registry import Registry
 from m2g.repository import layout, load
-from m2g.repository.selection import explain_selection, find_slug
+from m2g.repository.selection import explain_selection, find_slug, hold_slugs
 from m2g.repository.state import Repository, Scope, check_environments
 from m2g.resolution.targets import find_near_alias
 from m2g.serving.decide import choose_serving
@@ -66,7 +66,8 @@ def explain_model(
 
 def _find(repository: Repository, registry: Registry, name: str) -> _Model:
     models = registry.list_models()
-    slugs = {model.name: find_slug(repository.config, model.name) for model in models}
+    held = hold_slugs(repository.records)
+    slugs = {model.name: find_slug(repository.config, model.name, held) for model in models}
     recorded = {record.model: slug for (slug, _), record in repository.records.items()}
     slugs |= {model: slug for model, slug in recorded.items() if model in slugs}  # a record keeps its slug
     registered = next((model for model in models if model.name == name), None) or next(

@@ -34,19 +34,36 @@ def is_slug(text: str) -> bool:
 def slugify(name: str) -> str:
     """The name of a registered model's folder and InferenceService: DNS-1035, at most `SLUG_MAX` characters.
 
-    A name that fits is kept. Upper case becomes lower case; spaces and punctuation become hyphens. If letters are lost
-    (too long, not ASCII, no leading letter), a hash of the whole name is added, so that the result does not depend on
-    other models.
+    A name that fits is kept. Upper case becomes lower case; spaces and punctuation become hyphens; letters of other
+    scripts are transliterated. If letters are lost (too long, not ASCII, no leading letter), a hash of the whole name
+    is added, so that the result does not depend on other models.
     """
-    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    text = re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")
-    lost = not text or text in RESERVED or (not name.isascii() and any(ord(c) > 127 and c.isalnum() for c in name))
+    foreign = not name.isascii() and any(ord(c) > 127 and c.isalnum() for c in name)
+    ascii_name = _transliterate(name) if foreign else unicodedata.normalize("NFKD", name)
+    text = re.sub(r"[^a-z0-9]+", "-", ascii_name.encode("ascii", "ignore").decode().lower()).strip("-")
+    lost = foreign or not text or text in RESERVED
     if text and not text[0].isalpha():
         text, lost = f"m-{text}", True
     if not lost and len(text) <= SLUG_MAX:
         return text
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{(text or 'model')[: SLUG_MAX - 9].rstrip('-')}-{digest}"
+    return f"{(text or 'model')[: SLUG_MAX - 9].rstrip('-')}-{_digest(name)}"
+
+
+def is_slug_of(slug: str, name: str) -> bool:
+    """Whether this or another version of m2g gives the model this slug: its hash stays, its transliteration may not."""
+    return slug == slugify(name) or (not name.isascii() and is_slug(slug) and slug.endswith(f"-{_digest(name)}"))
+
+
+def _transliterate(name: str) -> str:
+    """The name in Latin letters, without the apostrophes that stand for signs of other scripts."""
+    from anyascii import anyascii  # imported here because few names need it
+
+    return re.sub("['`\"]", "", anyascii(name))
+
+
+@functools.lru_cache(maxsize=1 << 10)
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 def find_unprintable(text: str) -> str:

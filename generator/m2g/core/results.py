@@ -243,3 +243,11 @@ class RuntimeImport(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The number of Python packages in the description."""
     python: str
     """The Python version of the image. Empty if neither the file nor `--python` has it."""
+
+
+class Failure(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """What `--format json` prints instead of a result if a verb ends with exit code 2 or 3."""
+
+    message: str
+    hint: str = ""
+    exit_code: int

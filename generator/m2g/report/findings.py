@@ -15,12 +15,12 @@ _LONG = 2000
 NOTHING = Checked()
 
 
-def render_report(report: Report, form: str) -> str:
+def render_report(report: Report, form: str, width: int = WIDTH) -> str:
     """A report in one of FORMATS."""
     if form == "json":
         return render_json(report)
     if form == "text":
-        return render_text(report.findings, report.checked, report.heading)
+        return render_text(report.findings, report.checked, report.heading, width)
     return render(report.findings, form, report.checked, report.built)
 
 
@@ -47,8 +47,10 @@ def render(findings: Sequence[Finding], form: str, checked: Checked = NOTHING, b
             return render_text(findings, checked)
 
 
-def render_text(findings: Sequence[Finding], checked: Checked = NOTHING, heading: str = "repository") -> str:
-    """The findings by model, at most 80 columns wide and without color; the last line is the summary.
+def render_text(
+    findings: Sequence[Finding], checked: Checked = NOTHING, heading: str = "repository", width: int = WIDTH
+) -> str:
+    """The findings by model, at most `width` columns wide and without color; the last line is the summary.
 
     Findings about no model come first, below `heading`.
     """
@@ -58,8 +60,8 @@ def render_text(findings: Sequence[Finding], checked: Checked = NOTHING, heading
     lines: list[str] = []
     for owner in sorted(groups, key=lambda name: (name != heading, name)):
         lines += [
-            clip(make_visible(owner), WIDTH),
-            *(line for item in groups[owner] for line in _paragraph(item)),
+            clip(make_visible(owner), width),
+            *(line for item in groups[owner] for line in _paragraph(item, width)),
             "",
         ]
     return join_lines([*lines, summarize(findings, checked)])
@@ -120,15 +122,15 @@ def summarize(findings: Sequence[Finding], checked: Checked = NOTHING) -> str:
     return f"{verdict}; bounds: {make_visible(checked.bounds)}" if checked.bounds else verdict
 
 
-def _paragraph(item: Finding) -> list[str]:
+def _paragraph(item: Finding, width: int) -> list[str]:
     line = f":{item.line}" if item.line else ""
     location = f" {make_visible(item.file, _LONG)}{line}" if item.file else ""
     labels = ", ".join(label for label in (item.environment, item.rule) if label)
     return [
         f"  {item.severity}{location}",
-        *wrap(make_visible(format_message(item), _LONG), "    ", "    "),
-        *(wrap(make_visible(item.hint, _LONG), "    → ", "      ") if item.hint else []),
-        f"    [{clip(make_visible(labels), WIDTH - 6)}]",
+        *wrap(make_visible(format_message(item), _LONG), "    ", "    ", width),
+        *(wrap(make_visible(item.hint, _LONG), "    → ", "      ", width) if item.hint else []),
+        f"    [{clip(make_visible(labels), width - 6)}]",
     ]
 
 

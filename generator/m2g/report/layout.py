@@ -56,12 +56,12 @@ def clip(text: str, limit: int) -> str:
     return text if count_columns(text) <= limit else text[: _fitting(text, limit - 1)] + "…"
 
 
-def wrap(words: str, first: str, rest: str) -> list[str]:
-    """The words on lines of at most WIDTH columns that start with `first`, then `rest`; a word too long is split."""
+def wrap(words: str, first: str, rest: str, width: int = WIDTH) -> list[str]:
+    """The words on lines of at most `width` columns that start with `first`, then `rest`; a word too long is split."""
     lines: list[str] = []
     line, empty = first, True
-    for word in _pieces(words, WIDTH - max(len(first), len(rest))):
-        if not empty and count_columns(line) + 1 + count_columns(word) > WIDTH:
+    for word in _pieces(words, width - max(len(first), len(rest))):
+        if not empty and count_columns(line) + 1 + count_columns(word) > width:
             lines.append(line)
             line, empty = rest, True
         line += word if empty else f" {word}"

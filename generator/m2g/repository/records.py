@@ -17,7 +17,7 @@ from m2g.core.stamp import StampState, check_stamp, strip_stamp
 from m2g.repository import layout
 from m2g.repository.layout import Key
 from m2g.repository.model_folder import ModelFolder, list_slugs, read_part
-from m2g.repository.selection import find_slug
+from m2g.repository.selection import find_slug, hold_slugs
 
 _DECODER = msgspec.json.Decoder(Release)
 
@@ -101,16 +101,17 @@ def _explain(state: StampState, file: str, slug: str) -> tuple[str, str]:
 
 def find_misplaced(config: Config, records: Mapping[Key, Release]) -> list[Finding]:
     """A finding for each record in another model's folder. It would be served under the name of that model."""
+    held = hold_slugs(records)
     return [
         Finding(
             rule="record-misplaced",
             file=layout.release(slug, environment),
             model=record.model,
             environment=environment,
-            message=f"is the record of {record.model!r}, which has the slug {find_slug(config, record.model)!r}",
+            message=f"is the record of {record.model!r}, which has the slug {find_slug(config, record.model, held)!r}",
             hint="remove it; or, if the slug was changed, move the folder: "
-            f"git mv {layout.model(slug)} {layout.model(find_slug(config, record.model))}",
+            f"git mv {layout.model(slug)} {layout.model(find_slug(config, record.model, held))}",
         )
         for (slug, environment), record in sorted(records.items())
-        if slug not in (find_slug(config, record.model), naming.slugify(record.model))
+        if slug != find_slug(config, record.model, held) and not naming.is_slug_of(slug, record.model)
     ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Mapping
 
 from m2g.core import naming
 from m2g.core.config_types import Config
-from m2g.core.model import RegisteredModel
+from m2g.core.model import RegisteredModel, Release
+from m2g.repository.layout import Key
 
 
 def matches_name(config: Config, name: str) -> bool:
@@ -24,9 +26,18 @@ def is_selected(config: Config, model: RegisteredModel) -> bool:
     )
 
 
-def find_slug(config: Config, name: str) -> str:
-    """The slug of a registered model: the one in m2g.yaml, else the default slug."""
-    return config.models.slugs.get(name) or naming.slugify(name)
+def find_slug(config: Config, name: str, held: Mapping[str, str]) -> str:
+    """The slug of a registered model: that in m2g.yaml, else that of its records (`hold_slugs`), else the default."""
+    return config.models.slugs.get(name) or held.get(name) or naming.slugify(name)
+
+
+def hold_slugs(records: Mapping[Key, Release]) -> dict[str, str]:
+    """Registered name → the slug of its records, if another m2g chose it: a better slug never renames a service."""
+    return {
+        record.model: slug
+        for (slug, _), record in sorted(records.items(), reverse=True)
+        if slug != naming.slugify(record.model) and naming.is_slug_of(slug, record.model)
+    }
 
 
 def explain_selection(config: Config, model: RegisteredModel) -> str:

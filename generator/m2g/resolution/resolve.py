@@ -21,7 +21,7 @@ from m2g.registry import Progress, Registry, open_registry
 from m2g.registry.errors import RequestFailed
 from m2g.repository import layout
 from m2g.repository.layout import Key
-from m2g.repository.selection import find_slug, is_selected, matches_name
+from m2g.repository.selection import find_slug, hold_slugs, is_selected, matches_name
 from m2g.repository.state import Repository, Scope
 from m2g.repository.trusted_registry import choose_registry
 from m2g.resolution import reasons
@@ -112,7 +112,8 @@ def _ask_registry(repository: Repository, registry: Registry, scope: Scope, cach
     targets = {key: t for key, t in sorted(decided.targets.items()) if scope.includes(key, t.version.name)}
     tags = {model.name: model.tags for model in listing.models}
     fresh, unreadable = _build_records(repository, registry, targets, tags, cache)
-    findings = (finding for finding in decided.findings if _concerns(finding, scope, repository.config))
+    held = hold_slugs(repository.records)
+    findings = (finding for finding in decided.findings if _concerns(finding, scope, repository.config, held))
     return _Answer(
         fresh=fresh,
         removals=decided.removals,
@@ -283,10 +284,10 @@ def _allowed_tags(config: Config, model: Mapping[str, str], version: Mapping[str
     return {key: text for key, text in sorted({**model, **version}.items()) if key in config.tags}
 
 
-def _concerns(finding: Finding, scope: Scope, config: Config) -> bool:
+def _concerns(finding: Finding, scope: Scope, config: Config, held: Mapping[str, str]) -> bool:
     """Whether the finding is about a model in the scope, which names it by its registered name or by its slug."""
     location = layout.parse_path(finding.file)
-    names = {finding.model, find_slug(config, finding.model), "" if location is None else location.slug}
+    names = {finding.model, find_slug(config, finding.model, held), "" if location is None else location.slug}
     return not scope.models or not names.isdisjoint(scope.models)
 
 
@@ -294,8 +295,8 @@ def find_unknown_models(repository: Repository, models: Iterable[RegisteredModel
     """A finding for each `--model` that matches neither a selected registered model nor a record."""
     if not scope.models:
         return []
-    config = repository.config
-    names = {text for m in models if is_selected(config, m) for text in (m.name, find_slug(config, m.name))}
+    config, held = repository.config, hold_slugs(repository.records)
+    names = {text for m in models if is_selected(config, m) for text in (m.name, find_slug(config, m.name, held))}
     names |= {text for (slug, _), record in repository.records.items() for text in (slug, record.model)}
     return [
         Finding(

@@ -15,7 +15,7 @@ from m2g.core.model import ModelVersion, RegisteredModel, Release, Value
 from m2g.core.redact import find_secrets, redact
 from m2g.repository import layout
 from m2g.repository.layout import Key
-from m2g.repository.selection import find_slug, is_selected, matches_name
+from m2g.repository.selection import find_slug, hold_slugs, is_selected, matches_name
 
 
 class Target(Value, frozen=True, kw_only=True):
@@ -47,7 +47,7 @@ def plan(
 ) -> Plan:
     """Decide for every selected model and environment. The order of the input does not matter."""
     by_model, by_slug = _group_by_model(versions), _group_by_slug(records)
-    claims, findings = _claims(config, models)
+    claims, findings = _claims(config, models, hold_slugs(records))
     fleet: dict[str, RegisteredModel] = {}
     collided: set[str] = set()
     for slug, claimants in claims.items():
@@ -123,7 +123,7 @@ def _group_by_slug(records: Mapping[Key, Release]) -> dict[str, dict[str, Releas
 
 
 def _claims(
-    config: Config, models: Iterable[RegisteredModel]
+    config: Config, models: Iterable[RegisteredModel], held: Mapping[str, str]
 ) -> tuple[dict[str, list[RegisteredModel]], list[Finding]]:
     """Slug → the selected models that map to it, sorted by name."""
     by_slug: dict[str, list[RegisteredModel]] = defaultdict(list)
@@ -137,7 +137,7 @@ def _claims(
         elif bad:
             findings.append(_unprintable(model.name, bad))
         else:
-            by_slug[find_slug(config, model.name)].append(model)
+            by_slug[find_slug(config, model.name, held)].append(model)
     return by_slug, findings
 
 

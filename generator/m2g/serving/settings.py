@@ -150,14 +150,19 @@ def _unknown_backend(name: str) -> Finding:
 
 
 def _locate(finding: Finding, layers: Sequence[Layer]) -> Finding:
-    """The finding at the last layer that has its setting, which is where people can fix it."""
-    for layer in reversed(layers):
-        if _get_at(layer.settings, finding.path) is None:
-            continue
-        if layer.tag:
-            return _tag_finding(layer.tag, str(_get_at(layer.settings, finding.path)), finding.message)
-        return msgspec.structs.replace(finding, file=layer.file, path=f"{layer.place}.{finding.path}")
-    return msgspec.structs.replace(finding, file=layout.CONFIG, path=f"defaults.{finding.path}")
+    """The finding at the last layer that has its setting, or else one around it or any other: there people fix it."""
+    parts = finding.path.split(".")
+    for length in range(len(parts), 0, -1):
+        for layer in reversed(layers):
+            value = _get_at(layer.settings, ".".join(parts[:length]))
+            if value is None:
+                continue
+            if layer.tag:
+                return _tag_finding(layer.tag, str(value), finding.message)
+            return msgspec.structs.replace(finding, file=layer.file, path=f"{layer.place}.{finding.path}")
+    written = [layer for layer in layers if layer.settings != _NOTHING and not layer.tag]
+    last = written[-1] if written else layers[0]
+    return msgspec.structs.replace(finding, file=last.file, path=f"{last.place}.{finding.path}")
 
 
 def _check_quantities(layer: Layer) -> Iterator[Finding]:
