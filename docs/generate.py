@@ -31,7 +31,7 @@ This page shows the output of `--help`. See [exit-codes.md](exit-codes.md) for e
 
 The shell completes commands and options after one of these lines, which belong into its start file:
 
-```sh
+```text
 eval "$(_M2G_COMPLETE=bash_source m2g)"       # bash 4.4 or newer
 eval "$(_M2G_COMPLETE=zsh_source m2g)"        # zsh
 _M2G_COMPLETE=fish_source m2g | source        # fish

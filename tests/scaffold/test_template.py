@@ -225,7 +225,7 @@ def test_quotes_and_signs_arrive_as_they_were_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "question",
     "repository_name environments namespace_prefix tracking_uri storage_bucket artifact_root kserve_version "
-    "deployment_mode service_account sync ci repository_url default_branch owners m2g_source".split(),
+    "deployment_mode service_account sync ci repository_url default_branch runner owners m2g_source".split(),
 )
 @pytest.mark.parametrize("answer", ["a\nb: c", "x\u0085y", "' #", '"', "$(id)", "-rf", "@", "${{ x }}", "[[ 7*7 ]]"])
 def test_what_no_file_could_hold_is_refused(tmp_path: Path, question: str, answer: str) -> None:

@@ -153,6 +153,8 @@ def test_one_bad_model_does_not_stop_the_others_and_is_not_forgotten(fresh: GitH
     store.remove("broken")
     assert job.failed == ["Report models that were left out"]
     assert "broken" in job.said
+    for told in (job.summary, fresh.body):
+        assert told.startswith("What m2g render found:\n\n    broken\n")
     assert "models/wine/overlays/prod/kustomization.yaml" in git(
         fresh.remote.bare, "ls-tree", "-r", "--name-only", "m2g/render"
     )
@@ -235,3 +237,22 @@ def test_a_workflow_has_few_rights_and_pinned_actions(tmp_path: Path, file: str)
     assert "pull_request_target" not in set(strings(workflow))
     assert sorted(path.name for path in (tmp_path / "r/.github/workflows").iterdir()) == ["check.yml", "render.yml"]
     assert str(ROOT) not in text
+
+
+def test_the_authority_and_the_workspace_reach_m2g(fresh: GitHub) -> None:
+    (workflow,) = documents(fresh.remote.clone() / ".github/workflows/render.yml")
+    assert at(workflow, "jobs", "render", "env", "MLFLOW_WORKSPACE") == "${{ vars.MLFLOW_WORKSPACE }}"
+    assert at(workflow, "on", "repository_dispatch", "types") == ["m2g-render"]
+    job = fresh.render({"vars.MLFLOW_CA_CERTIFICATE": "-----BEGIN CERTIFICATE-----\nAAAA"})
+    assert not job.failed, job.said
+    assert (job.temp / "mlflow-ca.pem").read_text() == "-----BEGIN CERTIFICATE-----\nAAAA\n"
+    assert (job.temp / "variables").read_text() == f"MLFLOW_TRACKING_SERVER_CERT_PATH={job.temp}/mlflow-ca.pem\n"
+
+
+@pytest.mark.parametrize(("ci", "file"), [("github", ".github/workflows/render.yml"), ("gitlab", ".gitlab-ci.yml")])
+def test_a_runner_of_ones_own(tmp_path: Path, ci: str, file: str) -> None:
+    (pipeline,) = documents(scaffold(tmp_path / "r", f"ci={ci}", "runner=our-runner") / file)
+    if ci == "github":
+        assert at(pipeline, "jobs", "render", "runs-on") == "our-runner"
+    else:
+        assert at(pipeline, "default", "tags") == ["our-runner"]

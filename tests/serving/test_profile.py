@@ -14,6 +14,7 @@ from m2g.core import manifest, process
 from m2g.core.config_types import Kserve
 from m2g.core.finding import Finding, Severity
 from m2g.core.model import Flavor, Image, Mlmodel, ModelVersion, Release, VersionFacts
+from m2g.report.render import render_text
 from m2g.repository import records as releases
 from m2g.serving import profile
 from m2g.serving.profile import ProfileInput
@@ -331,6 +332,16 @@ def test_a_version_that_its_runtime_cannot_load_stays_out_and_the_others_go_on(t
     records = [f"{r.model} {r.environment} {r.version}" for r in releases.read_all(root)[0].values()]
     assert records == ["beer prod 2", "wine dev 2", "wine prod 1"]
     assert validate(root, ValidateOptions()).findings == ()
+    # Somebody says that the version is known: it stays out, and the scheduled run is green.
+    (root / "models/port").mkdir(exist_ok=True)
+    for slug in ("wine", "port"):
+        (root / f"models/{slug}/model.yaml").write_text("environments: {prod: {knownBad: [3]}}\n")
+    outcome = run(root, registry)
+    known = [f for f in outcome.findings if f.rule == "runtime-fails"]
+    assert {(f.model, f.severity) for f in known} == {("wine", Severity.WARNING), ("port", Severity.WARNING)}
+    assert all("says that it is known" in f.message for f in known)
+    assert "left out: 2 releases (runtime-fails 2)" in render_text(outcome)
+    (root / "models/port/model.yaml").unlink()
     # A person who has another server for it says so, and then it goes out.
     (root / "models/wine/model.yaml").write_text("settings: {runtime: ours}\n")
     assert ("prod", "3") in [(change.environment, change.after) for change in run(root, registry).releases]

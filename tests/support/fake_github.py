@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,9 @@ class GitHub:
     def body(self) -> str:
         return (self.state / "body").read_text()
 
-    def render(self) -> Job:
-        return Job(self.remote.clone(), "render", {"github.token": "t", "github.actor": "ada"}).run()
+    def render(self, context: Mapping[str, str] | None = None) -> Job:
+        known = {"github.token": "t", "github.actor": "ada", **(context or {})}
+        return Job(self.remote.clone(), "render", known).run()
 
     def check(self, clone: Path, base: str = "main") -> Job:
         context = {

@@ -106,6 +106,8 @@ class Job:
         self._context = dict(context)
         self.temp = clone.with_name(f"{clone.name}-{file}-temp")  # all jobs of a run have it, instead of artifacts
         self.temp.mkdir(exist_ok=True)
+        self._variables = self.temp / "variables"
+        self._variables.write_text("")
         self.ran: list[str] = []
         self.skipped: list[str] = []
         self.failed: list[str] = []
@@ -139,12 +141,14 @@ class Job:
             for key, value in {
                 **self._always,
                 **mapping(dict(self._job).get("env", {})),
+                **dict(line.split("=", 1) for line in self._variables.read_text().splitlines()),
                 **mapping(dict(step).get("env", {})),
             }.items()
         } | {
             "CI": "true",
             "GITHUB_ACTIONS": "true",
             "GITHUB_OUTPUT": str(output),
+            "GITHUB_ENV": str(self._variables),
             "GITHUB_REPOSITORY": "acme/models",
             "GITHUB_STEP_SUMMARY": str(self.temp / "summary"),
             "RUNNER_TEMP": str(self.temp),

@@ -361,8 +361,10 @@ class Pin(Value, frozen=True, kw_only=True):
 
     version: Annotated[int, Meta(ge=1, le=2**31 - 1)] | UnsetType = UNSET
     reason: Text | UnsetType = UNSET
-    """Why the version is pinned. m2g asks for a reason, so that the next person knows when to remove the pin."""
+    """Why the version is pinned, so that the next person knows when to remove the pin. Records and reviews show it."""
     settings: Settings = Settings()
+    known_bad: tuple[Annotated[int, Meta(ge=1, le=2**31 - 1)], ...] = ()
+    """Versions that are known not to be servable here. They stay out, and what m2g says of them is only a warning."""
 
 
 class ModelIntent(Value, frozen=True, kw_only=True):
@@ -370,3 +372,7 @@ class ModelIntent(Value, frozen=True, kw_only=True):
 
     settings: Settings = Settings()
     environments: dict[str, Pin] = {}
+
+    def find_pin(self, environment: str) -> Pin:
+        """What the file says of an environment, or nothing."""
+        return self.environments.get(environment, Pin())

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-from m2g.core.finding import Finding
+from m2g.core.finding import Finding, Severity
 from m2g.core.model import Release
 from m2g.rendering.model import ModelFiles, RenderedModels, render_model
+from m2g.repository import layout
 from m2g.repository.layout import Key
 from m2g.repository.state import Repository
 from m2g.resolution.resolve import Resolved
@@ -47,7 +48,7 @@ def admit(repository: Repository, resolved: Resolved) -> Admission:
     for slug, releases in moved.items():
         all_releases = {**recorded.get(slug, {}), **releases}
         model = render_model(repository, slug, all_releases)
-        refused = _find_refused(repository, slug, releases, model)
+        refused = _acknowledge(repository, slug, releases, _find_refused(repository, slug, releases, model))
         findings += (finding for errors in refused.values() for finding in errors)
         for environment in refused:
             key = (slug, environment)
@@ -63,6 +64,24 @@ def admit(repository: Repository, resolved: Resolved) -> Admission:
         rendered=rendered,
         choices=choices,
     )
+
+
+def _acknowledge(
+    repository: Repository, slug: str, releases: Mapping[str, Release], refused: Mapping[str, list[Finding]]
+) -> dict[str, list[Finding]]:
+    """What is said of versions that people call known bad is a warning, so that a scheduled run is not red for ever."""
+    return {
+        environment: [_soften(one, slug) for one in findings]
+        if int(releases[environment].version) in repository.find_intent(slug).find_pin(environment).known_bad
+        else findings
+        for environment, findings in refused.items()
+    }
+
+
+def _soften(finding: Finding, slug: str) -> Finding:
+    place = layout.model_yaml(slug)
+    message = f"{finding.message}; {place} says that it is known"
+    return msgspec.structs.replace(finding, severity=Severity.WARNING, message=message)
 
 
 def _find_refused(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 
+from m2g.core.finding import Severity
 from m2g.core.results import ChangeKind, ReleaseChange, RenderResult, Served
 from m2g.core.sanitize import make_visible
 from m2g.report.layout import count, encode_json
 
 _SIGNS = {ChangeKind.ADDED: "+", ChangeKind.CHANGED: "~", ChangeKind.REMOVED: "-"}
 _DIFF_LINES = 60
+_LEAVE_OUT = frozenset({"image-missing", "release-withheld", "runtime-fails"})
+"""Warnings that leave a release out."""
 
 
 def render_text(outcome: RenderResult) -> str:
@@ -35,7 +40,7 @@ def render_json(outcome: RenderResult) -> str:
 
 def summarize(outcome: RenderResult) -> str:
     """The last line: what was written, or that everything is up to date."""
-    findings = f"; {count(len(outcome.findings), 'finding')}" if outcome.findings else ""
+    findings = f"{_left_out(outcome)}; {count(len(outcome.findings), 'finding')}" if outcome.findings else ""
     models = count(outcome.models, "model")
     if not outcome.files:
         return f"up to date: {models}{findings}"
@@ -43,6 +48,20 @@ def summarize(outcome: RenderResult) -> str:
     counts = ", ".join(f"{number} {kind}" for number, kind in kinds if number)
     verb = "written" if outcome.written else "out of date" if outcome.check else "would be written"
     return f"{verb}: {counts} file{'s' * (len(outcome.files) != 1)} of {models}{findings}"
+
+
+def _left_out(outcome: RenderResult) -> str:
+    """How many releases were left out, and by which rules: `; left out: 2 releases (image-missing 1, …)`."""
+    changed = {(change.model, change.environment) for change in outcome.releases}
+    why: dict[tuple[str, str], str] = {}
+    for finding in outcome.findings:
+        place = (finding.model, finding.environment)
+        if all(place) and place not in changed and (finding.severity is Severity.ERROR or finding.rule in _LEAVE_OUT):
+            why.setdefault(place, finding.rule)
+    if not why:
+        return ""
+    rules = ", ".join(f"{rule} {number}" for rule, number in sorted(Counter(why.values()).items()))
+    return f"; left out: {count(len(why), 'release')} ({rules})"
 
 
 def _release(change: ReleaseChange) -> str:
