@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import platform
 import select
 import shutil
 import socket
@@ -30,7 +32,7 @@ SECRET = "s3cret-of-the-registry"
 CREDENTIALS = {"MLFLOW_TRACKING_TOKEN": SECRET, "AWS_SECRET_ACCESS_KEY": SECRET, "GH_TOKEN": SECRET, "UV_INDEX": SECRET}
 OURS = ("--venv", str(SERVERS), "--requests", "1", "--rest-only", "--format", "json")
 SPY = """
-import glob, json, os, socket, subprocess, sys
+import ctypes, glob, json, os, platform, socket, subprocess, sys
 found = {"environ": "", "secrets": [], "files": [], "network": [], "written": []}
 for path in glob.glob("/proc/[0-9]*/environ"):
     try:
@@ -49,6 +51,18 @@ for host, port in TARGETS:
         found["network"].append([host, port])
     except OSError:
         pass
+for name in SOCKETS:
+    try:
+        socket.socket(socket.AF_UNIX).connect("\\0" + name)
+        found["network"].append(name)
+    except OSError:
+        pass
+try:
+    os.close(os.open("/dev/tty", os.O_RDWR))
+    found["files"].append("/dev/tty")
+except OSError:
+    pass
+found["key"] = ctypes.CDLL(None).syscall(KEYCTL, 10, -3, b"user", b"m2g-test", 0)
 for folder in WRITABLE:
     try:
         open(os.path.join(folder, "planted.pth"), "w").write("import os")
@@ -59,7 +73,7 @@ status = open("/proc/self/status").read()
 found["rights"] = [line for line in status.splitlines() if line.startswith(("CapEff", "NoNewPrivs"))]
 found["namespace"] = subprocess.run(["unshare", "--user", "true"], capture_output=True).returncode
 print("SPY " + json.dumps(found), flush=True)
-"""
+""".replace("KEYCTL", '{"x86_64": 250, "aarch64": 219}[platform.machine()]')
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +117,33 @@ def listener() -> Iterator[socket.socket]:
         yield server
 
 
+@pytest.fixture
+def abstract() -> Iterator[str]:
+    """A server of this machine whose address is no file."""
+    name = f"m2g-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"\0{name}")
+        server.listen()
+        yield name
+
+
+@pytest.fixture
+def session_key() -> Iterator[None]:
+    """A secret in the kernel's keyring of this session, such as a Kerberos ticket."""
+    add, keyctl = {"x86_64": (248, 250), "aarch64": (217, 219)}[platform.machine()]
+    kernel = ctypes.CDLL(None).syscall
+    key = kernel(add, b"user", b"m2g-test", SECRET.encode(), len(SECRET), -3)
+    yield
+    if key > 0:
+        kernel(keyctl, 3, key)
+
+
 def port_of(server: socket.socket) -> int:
     return int(server.getsockname()[1])
 
 
-def test_a_model_sees_and_reaches_nothing(wine: Path, tmp_path: Path, listener: socket.socket) -> None:
+@pytest.mark.usefixtures("session_key")
+def test_a_model_sees_and_reaches_nothing(wine: Path, tmp_path: Path, listener: socket.socket, abstract: str) -> None:
     """Row 3: no credential in its variables or those of any process that it sees; no file, no network, no right."""
     home = tmp_path / "home"
     for name in (".aws/credentials", ".mlflow/credentials", ".netrc", ".ssh/id_ed25519"):
@@ -119,12 +155,14 @@ def test_a_model_sees_and_reaches_nothing(wine: Path, tmp_path: Path, listener: 
     code = code.replace("SECRET", repr(SECRET.encode())).replace(
         "TARGETS", f"[['127.0.0.1', {port_of(listener)}], ['192.0.2.1', 80]]"
     )
+    code = code.replace("SOCKETS", repr([abstract]))
     report, log, exit_code = served(hostile(wine, tmp_path / "spy", code), HOME=str(home))
     assert exit_code == 0, report
     spied = [json.loads(line[4:]) for line in log.splitlines() if line.startswith("SPY ")]
     assert len(spied) == 2, "the server and pyfunc"
     for found in spied:
         assert found["secrets"] == found["files"] == found["network"] == []
+        assert found["key"] == -1
         assert not [name for name in found["environ"] if name in CREDENTIALS]
         assert found["environ"]["HOME"] != str(home)
         assert len(found["processes"]) <= 3, found["processes"]
@@ -136,11 +174,16 @@ def test_a_model_sees_and_reaches_nothing(wine: Path, tmp_path: Path, listener: 
     assert walls["problem"] == walls["hint"] == ""
 
 
+@pytest.mark.usefixtures("session_key")
 def test_without_namespaces_no_process_of_m2g_has_a_credential(wine: Path, tmp_path: Path) -> None:
     """Row 3 where the walls cannot be built: the report says so, and no process that m2g controls has a credential."""
     code = SPY.replace("FILES", "[]").replace("WRITABLE", "[]").replace("TARGETS", "[]")
-    code = code.replace("SECRET", repr(SECRET.encode())).replace(
-        'found["secrets"].append(path)', 'found["secrets"].append(open(path.replace("environ", "cmdline")).read())'
+    code = (
+        code.replace("SOCKETS", "[]")
+        .replace("SECRET", repr(SECRET.encode()))
+        .replace(
+            'found["secrets"].append(path)', 'found["secrets"].append(open(path.replace("environ", "cmdline")).read())'
+        )
     )
     report, log, exit_code = served(hostile(wine, tmp_path / "spy", code), under=WITHOUT_NAMESPACES)
     assert exit_code == 0, report
@@ -151,6 +194,7 @@ def test_without_namespaces_no_process_of_m2g_has_a_credential(wine: Path, tmp_p
     assert len(spied) == 2
     for found in spied:
         assert not [name for name in found["environ"] if name in CREDENTIALS]
+        assert found["key"] == -1
         assert not found["secrets"], "m2g, its supervisors and its other programs"
         assert found["rights"][1] == "NoNewPrivs:\t1"
 
@@ -201,6 +245,20 @@ def test_a_model_chooses_no_index_and_no_option(wine: Path, tmp_path: Path, list
     refused = LINES[name].startswith(("-i", "-f", "--", "cellar @"))
     assert ("building the environment" in done.stderr) != refused, "other options are left out"
     assert not select.select([listener], [], [], 0)[0], "nobody asked for anything there"
+
+
+ODD = (
+    *("cellar@http://h/x.whl", "cellar[a]@ http://h/x.whl", "cellar @\\\nhttp://h/x.whl", "cellar @ git+ssh://h/x"),
+    *("http://h/x.whl", "file:///tmp/x", "./cellar", "-e .", "@http://h/r.txt", "${X}", "cellar==${PIP_INDEX_URL}"),
+    *("--index-\\\nurl http://h", "cellar==1 -i http://h", "cellar==1 ; --index-url=http://h", "--INDEX-URL http://h"),
+    *(f"cellar{end}--index-url http://h" for end in ("\r", "\x0b", "\u2028", "==1 #\n")),
+)
+
+
+@pytest.mark.parametrize("line", ODD)
+def test_a_line_that_only_some_installers_understand_is_refused(line: str) -> None:
+    with pytest.raises(InputError, match="is not a released package"):
+        image_requirements((line, "mlflow==3.17.2"), "mlflow-image", "")
 
 
 def test_an_index_that_a_person_names_may_be_in_the_requirements(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,6 +191,19 @@ def test_jobs_that_run_a_branch_have_no_secret(tmp_path: Path, ci: str) -> None:
     assert "merge_request_event" not in str(mapping(pipeline, "render")["rules"])
 
 
+def test_a_comment_of_somebody_else_is_not_taken_for_m2g_s(tmp_path: Path) -> None:
+    """Nor is a pull request of a fork whose branch has the name of m2g's. GitLab's jobs look for neither."""
+    root = scaffold(tmp_path / "models", *ANSWERS)
+    queries = re.findall(r"--jq '(.*?)'", "".join(path.read_text() for path in (root / ".github/workflows").iterdir()))
+    assert sorted(queries) == [
+        ".[] | select(.isCrossRepository | not) | .headRefOid",
+        '.[] | select(.user.login == "github-actions[bot]" and (.body | startswith("<!-- m2g diff -->"))) | .id',
+        "[.[] | select(.isCrossRepository | not)][0].number // empty",
+    ]
+    pipeline = (scaffold(tmp_path / "gitlab", "ci=gitlab", *ANSWERS) / ".gitlab-ci.yml").read_text()
+    assert not re.search(r"/notes|/merge_requests|/discussions", pipeline)
+
+
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template in a Git repository, as `copier copy URL` and `copier update` get it."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
+from m2g.commands.validate import ValidateOptions, validate
+from m2g.core.finding import Severity
 from tests.support.fleet import tree
 from tests.support.paths import ROOT
 from tests.support.scaffolded import at, commit, documents, fleet, git, program, scaffold
@@ -145,3 +148,55 @@ def test_a_template_without_trust(template: Path, tmp_path: Path) -> None:
     (questions,) = documents(template / "copier.yml")
     assert isinstance(questions, dict)
     assert not {"_tasks", "_migrations", "_jinja_extensions"} & set(questions)
+
+
+def weaken(source: Path) -> None:
+    """The template as it was before the walls of tests/attack/test_walls.py stood."""
+    (source / "CODEOWNERS.jinja").write_text(
+        "/models/*/overlays/[[ protected ]]/ [[ owners ]]\n/m2g.yaml [[ owners ]]\n"
+    )
+    shutil.rmtree(source / "ci")
+    for path in (*source.glob("*github*/workflows/*"), *source.glob("platform/*/*yield*"), *source.glob("*gitlab*")):
+        text = re.sub(r"@[0-9a-f]{40} # (v[0-9.]+)", r"@\1", path.read_text())
+        text = re.sub(r"(?m)^( *)(merge_group:|serviceAccountName: ).*\n", "", text)
+        text = text.replace("clusterResourceWhitelist: []", "clusterResourceWhitelist: [{group: '*', kind: '*'}]")
+        path.write_text(text.replace("--require-hashes", "--quiet"))
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+def test_an_older_repository_gets_the_walls(template: Path, tmp_path: Path, ci: str) -> None:
+    """CODEOWNERS of every path, impersonation, the project, installs by hash, the merge queue: as in a new one."""
+    walls = git(template, "rev-parse", "HEAD").strip()
+    weaken(template / "template")
+    commit(template, "Without walls")
+    git(template, "tag", "--force", "v0.1.0")
+    git(template, "checkout", "-q", walls, "--", ".")
+    edit(template / "copier.yml", 'default: "0.1.0"', 'default: "0.2.0"')
+    commit(template, "With walls")
+    git(template, "tag", "v0.2.0")
+    data = [f"--data={name}={answer}" for name, answer in {**ANSWERS, "owners": "@acme/ml", "ci": ci}.items()]
+    root, new = tmp_path / "root", tmp_path / "new"
+    copier(tmp_path, "copy", "--defaults", "--vcs-ref=v0.1.0", *data, str(template), str(root))
+    commit(fleet(root), "Scaffold and render")
+    assert "platform-bounds" in validated(root)
+
+    copier(root, "update", "--defaults")
+    copier(tmp_path, "copy", "--defaults", *data, str(template), str(new))
+    after, fresh = tree(root), tree(new)
+    assert {path for path, content in fresh.items() if after.get(path) != content} <= {".copier-answers.yml"}
+    assert validated(root) == set()
+    for wall in ("* @acme/ml", "/** @acme/ml"):
+        assert wall in after["CODEOWNERS"].decode()
+    commands = "".join(after[path].decode() for path in after if path.startswith((".github/", ".gitlab-ci.yml")))
+    assert "--require-hashes" in commands
+    assert ("merge_group:" in commands) is (ci == "github")
+    (account, *_) = {at(item, "spec", "serviceAccountName") for item in documents(root / "platform/flux/prod.yaml")
+                     if at(item, "kind") == "Kustomization"}  # fmt: skip
+    assert account == "fleet-prod"
+    assert b"clusterResourceWhitelist: []" in after["platform/argocd/prod.yaml"]
+
+
+def validated(root: Path) -> set[str]:
+    """The rules of the errors that m2g finds."""
+    return {item.rule for item in validate(root, ValidateOptions()).findings if item.severity is Severity.ERROR}

@@ -11,6 +11,7 @@ from typing import TypeAlias, get_args
 import pytest
 
 from m2g import kustomize, mlmodel
+from m2g.changes.update import RenderOptions
 from m2g.commands import schemas as verb
 from m2g.commands.validate import ValidateOptions, validate
 from m2g.core import yaml_reader
@@ -26,6 +27,7 @@ from m2g.review import Review
 from m2g.review.outside import describe_changes
 from m2g.validation.policies import load
 from m2g.validation.schemas import repository_schemas
+from tests.support.fleet import FakeRegistry, release, run, write_record
 
 Target: TypeAlias = Callable[[Path, bytes], object]
 """Reads the bytes, as a file below the folder where it needs one."""
@@ -155,6 +157,17 @@ def _outside(root: Path, content: bytes) -> object:
     return [diff.render(review, form) for form in diff.FORMATS]
 
 
+def _render(root: Path, content: bytes) -> object:
+    """`m2g render --locked`, with the bytes as settings and as a component of a model."""
+    put(root, layout.CONFIG, _WORLD)
+    write_record(root, "wine", release("wine", "dev"))
+    put(root, "models/wine/model.yaml", b"")
+    put(root, "models/wine/custom/dev/kustomization.yaml", content)
+    run(root, FakeRegistry(), RenderOptions(locked=True))
+    put(root, "models/wine/model.yaml", content)
+    return run(root, FakeRegistry(), RenderOptions(locked=True))
+
+
 def _policy(root: Path, content: bytes) -> object:
     put(root, "policies/x.yaml", content)
     return load.read_policies(root)
@@ -187,6 +200,7 @@ TARGETS: Mapping[str, Target] = {
     "plain": _plain,
     "object": _object,
     "outside": _outside,
+    "render": _render,
     "policy": _policy,
     "schema": _schema,
     "crd": _crd,

@@ -28,6 +28,7 @@ SEEDS = {
     "kind: AppProject\nmetadata: {name: a}\nspec: {destinations: [{namespace: models-dev}], sourceRepos: [a],\n"
     "  namespaceResourceWhitelist: [{group: '', kind: Pod}]}\n",
     "outside": CONFIG,
+    "render": "settings: {minReplicas: 1, env: [{name: A, value: b}]}\nenvironments: {dev: {settings: {}}}\n",
     "policy": "policies: [{id: a, expression: 'object.kind == \"A\"', severity: warning}]\noverrides: []\n",
     "schema": '{"x-kinds": {"example.com/v1 Thing": "v1.Thing"}, "$defs": {"v1.Thing": {"type": "object"}}}',
     "crd": CRDS["huge bounds"].decode(),

@@ -15,6 +15,7 @@ import contextlib
 import ctypes
 import json
 import os
+import platform
 import resource
 import shutil
 import signal
@@ -28,6 +29,9 @@ from typing import IO
 _GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 _DEATH_SIGNAL, _SUBREAPER, _NO_NEW_RIGHTS = 1, 36, 38
+_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "ppc64le": 271, "s390x": 280}
+"""The number of the call on Linux; the C library has no function for it."""
+_JOIN_SESSION = 1
 _WATCH = 0.5
 """Seconds between two looks at the memory and the number of the processes."""
 
@@ -36,6 +40,13 @@ def _control(option: int, value: int) -> None:
     """prctl. Only Linux has it; on other systems the process group must suffice."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def _forget_keys() -> None:
+    """Leave the kernel's keyring of the session, which may hold tickets and tokens. See keyrings(7)."""
+    if (call := _KEYCTL.get(platform.machine())) is not None:
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).syscall(call, _JOIN_SESSION, None)
 
 
 def _left() -> list[int]:
@@ -138,6 +149,7 @@ def main() -> None:
             signal.signal(name, signal.SIG_DFL)
         _control(_DEATH_SIGNAL, signal.SIGKILL)
         _control(_NO_NEW_RIGHTS, 1)
+        _forget_keys()
         if spec["file_bytes"]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (spec["file_bytes"],) * 2)
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

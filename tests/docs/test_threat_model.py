@@ -1,0 +1,27 @@
+"""The threat model names a test for each control, and each of them exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+
+from tests.support.docs_pages import DOCS
+from tests.support.paths import ROOT
+
+PAGE = (DOCS / "explanation/safety.md").read_text()
+NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE)))
+ROWS = [line for line in PAGE.splitlines() if line.startswith("| ") and not line.startswith(("| |", "| **", "| asset"))]
+
+
+@pytest.mark.parametrize(("file", "name"), NAMED, ids=["::".join(named) for named in NAMED])
+def test_a_named_test_exists(file: str, name: str) -> None:
+    tree = ast.parse((ROOT / file).read_text())
+    assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+def test_each_control_has_a_test() -> None:
+    controls = [row for row in ROWS if row != "| what | what stops it | test |"]
+    assert len(controls) > 30
+    assert [row for row in controls if not re.search(r"`tests/[\w/]+\.py::test_\w+` \|$", row)] == []
