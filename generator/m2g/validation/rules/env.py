@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from m2g.core.schema_errors import Violation
 from m2g.validation.rules.containers import INFERENCE_SERVICE, RUNTIMES
-from m2g.validation.rules.rule import WEBHOOK_SOURCE, CheckedObject, Rule, at_least
+from m2g.validation.rules.rule import WEBHOOK_SOURCE, CheckedObject, Rule, at_least, issue_url
 
 _TRANSFORMER = "transformer-container"
+_MLSERVER = "kserve-mlserver"
+_OF_RUNTIME = {"MLSERVER_MODEL_URI": "/mnt/models", "MLSERVER_HTTP_PORT": "8080"}
 
 
 def _check_pythonpath(obj: CheckedObject) -> Iterator[Violation]:
@@ -28,7 +30,30 @@ def _check_storage_uri(obj: CheckedObject) -> Iterator[Violation]:
                     yield Violation(where=(*place, "name"), message=message)
 
 
+def _check_mlserver(obj: CheckedObject) -> Iterator[Violation]:
+    """Only where the stock runtime serves: an image of one's own may listen and load where it wants."""
+    for here in obj.predictors:
+        model = (*here, "model")
+        if obj.text(*model, "runtime") != _MLSERVER and obj.text(*model, "modelFormat", "name") != "mlflow":
+            continue
+        expected = {**_OF_RUNTIME, "MLSERVER_MODEL_NAME": obj.text("metadata", "name")}
+        for place in obj.places(*model, "env"):
+            name, value = obj.text(*place, "name"), obj.text(*place, "value")
+            if name in expected and value != expected[name]:
+                message = f"sets {name} to {value[:60]!r}, and KServe needs {expected[name]!r}"
+                yield Violation(where=(*place, "value"), message=message)
+
+
 RULES = (
+    Rule(
+        id="env-mlserver",
+        summary="A model on MLServer keeps the name, the folder and the port that KServe gives it.",
+        why="KServe sets MLSERVER_MODEL_NAME, MLSERVER_MODEL_URI and the port only if the object does not. With other "
+        "values MLServer loads nothing, answers under another name, or listens where nobody asks.",
+        fix="remove the variable",
+        link=issue_url(642, "SeldonIO/MLServer"),
+        check=_check_mlserver,
+    ),
     Rule(
         id="env-pythonpath",
         covers=("V13", "L10"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from m2g.core.manifest import get_at
@@ -19,6 +20,8 @@ _POD_KEYS = {
     "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
 }
 _CONTAINER_KEYS = {"env": ("name",), "volumeMounts": ("mountPath",), "ports": ("containerPort", "protocol")}
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_SUBDOMAIN_MAX = 253
 _DEFAULTS = {"protocol": "TCP"}
 
 
@@ -60,7 +63,25 @@ def _check_unique(obj: CheckedObject) -> Iterator[Violation]:
             seen.add(identity)
 
 
+def _check_account(obj: CheckedObject) -> Iterator[Violation]:
+    for pod in obj.pods:
+        account = obj.text(*pod, "serviceAccountName")
+        if account and (len(account) > _SUBDOMAIN_MAX or not _SUBDOMAIN.fullmatch(account)):
+            message = f"is {account[:80]!r}, which cannot be the name of a ServiceAccount"
+            yield Violation(where=(*pod, "serviceAccountName"), message=message)
+
+
 RULES = (
+    Rule(
+        id="account-name",
+        kinds=KINDS,
+        summary="A pod's ServiceAccount has a name that Kubernetes accepts.",
+        why="KServe takes any text, and then Kubernetes refuses the pods. The usual cause is a variable such as "
+        "`${account}` that nothing replaces.",
+        fix="write the name of the ServiceAccount: lower-case letters, digits, hyphens and dots",
+        link=issue_url(1543, "fluxcd/kustomize-controller"),
+        check=_check_account,
+    ),
     Rule(
         id="name-budget",
         covers=("V1b", "L01"),
