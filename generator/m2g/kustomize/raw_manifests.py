@@ -18,6 +18,8 @@ from m2g.core.yaml_reader import MAX_BYTES
 
 _SEPARATOR = re.compile(rb"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _LINE = re.compile(r"at line ([0-9]+)")
+_MAX_DOCUMENTS = 10_000
+"""In one file or stream. A megabyte could hold 90,000, each with findings."""
 
 
 class RawFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,12 +37,18 @@ class RawFile(msgspec.Struct, frozen=True, kw_only=True):
     line: int = 0
 
     def find_line(self, index: int, path: FieldPath) -> int:
-        """The line of a field in an object; 0 if unknown. Slow, so use it only for findings."""
+        """The line of a field in an object, or of the nearest parent that the file has; 0 if unknown.
+
+        Slow for fields, so use it only for findings.
+        """
         number, before = self.places[index]
+        where = [*before, *path]
         try:
-            return _read_document(self.file, _list_documents(self.content)[number]).find_line([*before, *path])
+            first, lines_before, text = _list_documents(self.content)[number]
+            line = _read_document(self.file, text).find_line(where) if where else 1
         except (InputError, IndexError):
             return 0
+        return max(first, lines_before + line)
 
 
 def read_folder(root: Path, folder: str, wanted: Callable[[str], bool] = lambda file: True) -> list[RawFile]:
@@ -76,6 +84,8 @@ def parse_stream(file: str, content: bytes) -> RawFile:
     except ValueError as error:
         match = _LINE.search(str(error))
         return RawFile(file=file, error=f"is not valid YAML: {error}", line=int(match[1]) if match else 0)
+    if len(documents) > _MAX_DOCUMENTS:
+        return RawFile(file=file, error=f"has {len(documents)} documents; m2g reads at most {_MAX_DOCUMENTS} of one file")
     found = [
         (item, (number, path)) for number, document in enumerate(documents) for item, path in _expand_list(document)
     ]
@@ -94,8 +104,18 @@ def _expand_list(document: object) -> Iterator[tuple[object, FieldPath]]:
 
 
 @functools.lru_cache(maxsize=1)
-def _list_documents(content: bytes) -> tuple[bytes, ...]:
-    return tuple(chunk for chunk in _split_documents(content) if _has_content(chunk))
+def _list_documents(content: bytes) -> tuple[tuple[int, int, bytes], ...]:
+    """The documents that are not empty: the first line with content, the number of lines before the text, the text."""
+    starts = [0, *(match.end() for match in _SEPARATOR.finditer(content))]
+    documents = []
+    before = 0
+    for start, end in zip(starts, [*starts[1:], len(content)], strict=True):
+        text = content[start:end].removesuffix(b"---")
+        first = next((number for number, line in enumerate(text.splitlines(), 1) if _has_content(line)), 0)
+        if first:
+            documents.append((before + first, before, text))
+        before += content.count(b"\n", start, end)
+    return tuple(documents)
 
 
 @functools.lru_cache(maxsize=1)
@@ -103,12 +123,5 @@ def _read_document(file: str, content: bytes) -> yaml_reader.Document:
     return yaml_reader.read(file, content)
 
 
-def _split_documents(content: bytes) -> Iterator[bytes]:
-    """The documents of a stream. Empty lines before each keep its line numbers."""
-    starts = [0, *(match.end() for match in _SEPARATOR.finditer(content))]
-    for start, end in zip(starts, [*starts[1:], len(content)], strict=True):
-        yield b"\n" * content.count(b"\n", 0, start) + content[start:end].removesuffix(b"---")
-
-
-def _has_content(chunk: bytes) -> bool:
-    return any(line.strip() and not line.lstrip().startswith(b"#") for line in chunk.splitlines())
+def _has_content(line: bytes) -> bool:
+    return bool(line.strip()) and not line.lstrip().startswith(b"#")

@@ -94,11 +94,11 @@ def _check(config: Config, file: str, item: Manifest, environment: str) -> Itera
 
 def _check_kind(item: Manifest, allowed: Collection[str], field: str, listed: Collection[str]) -> Iterator[Violation]:
     kind = name_kind(item)
-    if kind not in allowed:
+    if isinstance(item.get("kind"), str) and kind not in allowed:  # else it is no object, which the schema says
         everything = ", ".join((*listed, kind))
         yield Violation(
             where=("kind",),
-            message=f"is {make_visible(kind, _SHOWN)}, which is outside the bounds",
+            message=f"is {make_visible(kind, _SHOWN) or 'empty'}, which is outside the bounds",
             hint=f"remove it, or write to {layout.CONFIG}: "
             f"sync: {{bounds: {{{field}: [{make_visible(everything, 2 * _SHOWN)}]}}}}",
         )
