@@ -22,7 +22,7 @@ BUCKET = "s3://mlflow-demo/"
 MODEL = "wine-quality"
 CHECKOUT = Path(__file__).absolute().parents[1]
 SERVERS = CHECKOUT / ".venv-mlserver"
-"""`make demo` installs this environment. Without --environment, m2g would build one from the model's requirements."""
+"""`make demo` installs this environment. Without --venv, m2g would build one from the model's requirements."""
 
 
 def main() -> int:
@@ -160,7 +160,7 @@ def move_alias(alias: str, version: str) -> None:
 def serve(repository: Path) -> None:
     """Serve the version in Git with the same server as in a cluster."""
     _chapter("6. A real MLServer serves the version on this machine and answers like MLflow")
-    shell(repository, "m2g", "smoke", MODEL, "--env", "prod", "--environment", str(SERVERS))
+    shell(repository, "m2g", "smoke", MODEL, "--env", "prod", "--venv", str(SERVERS))
 
 
 def commit(repository: Path, message: str) -> None:
