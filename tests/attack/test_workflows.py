@@ -236,7 +236,7 @@ def test_everything_that_is_installed_has_a_hash(tmp_path: Path, template: Path,
     for line in lines:
         assert "--require-hashes" in line or line.endswith('--no-deps --no-build-isolation "$M2G"'), line
     sources = {str(variables["M2G"]) for _, _, variables in steps if "M2G" in variables}
-    assert sources == {f"m2g @ git+https://github.com/m2g-dev/m2g@{head}"}
+    assert sources == {f"mlflow-gitops @ git+https://github.com/m2g-dev/m2g@{head}"}
     assert f'rev: "{head}"' in (root / ".pre-commit-config.yaml").read_text()
 
 

@@ -1,4 +1,4 @@
-"""The built wheel, in an environment of its own: what a person gets from `pip install m2g`."""
+"""The built wheel, in an environment of its own: what a person gets from `pip install mlflow-gitops`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def m2g(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_package_schemas_and_template(dist: Path, clone: Path) -> None:
     (wheel,) = dist.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {name.split("/")[0] for name in names} == {"m2g", f"m2g-{_version(clone)}.dist-info"}
+    assert {name.split("/")[0] for name in names} == {"m2g", f"mlflow_gitops-{_version(clone)}.dist-info"}
     assert "m2g/py.typed" in names
     assert "m2g/_data/copier.yml" in names
     for folder in ("schemas", "template"):

@@ -128,7 +128,7 @@ def test_the_mlflow_package_is_missing(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WITHOUT, str(tmp_path / "mlruns")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "the mlflow package is not installed" in done.stdout, done.stderr
-    assert "pip install 'm2g[local]'" in done.stdout
+    assert "pip install 'mlflow>=2.22,<4'" in done.stdout
 
 
 def test_reading_a_server_needs_neither_mlflow_nor_its_friends() -> None:

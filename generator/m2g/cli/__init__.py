@@ -22,7 +22,7 @@ from m2g.core.errors import Exit, InputError, M2gError, OutsideError
 
 @click.group(context_settings=CONTEXT)
 @click.option("-C", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Run as if started in DIR.")
-@click.version_option(package_name="m2g", prog_name="m2g")
+@click.version_option(package_name="mlflow-gitops", prog_name="m2g")
 @click.pass_context
 def group(context: click.Context, folder: Path | None) -> None:
     """Turn the models of an MLflow registry into a Git repository that Argo CD or Flux deploys.

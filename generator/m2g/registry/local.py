@@ -119,7 +119,7 @@ class LocalRegistry:
         except ImportError as error:
             raise InputError(
                 f"{self.identity} is a local store, but the mlflow package is not installed ({error.name})",
-                hint="pip install 'm2g[local]', or set registry.uri to an MLflow server",
+                hint="pip install 'mlflow>=2.22,<4', or set registry.uri to an MLflow server",
             ) from error
 
     def _open(self) -> MlflowClient:

@@ -28,7 +28,7 @@ def render(findings: Sequence[Finding], checked: Checked) -> str:
         "tool": {
             "driver": {
                 "name": "m2g",
-                "version": version("m2g"),
+                "version": version("mlflow-gitops"),
                 "informationUri": _PROJECT,
                 "rules": [_described(rule, known.get(rule)) for rule in rules],
             }

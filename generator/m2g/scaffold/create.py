@@ -61,7 +61,7 @@ def create_repository(
 
 def find_commit() -> str:
     """The commit that this m2g was installed from, if pip installed it from Git; else empty."""
-    text = importlib.metadata.distribution("m2g").read_text("direct_url.json")
+    text = importlib.metadata.distribution("mlflow-gitops").read_text("direct_url.json")
     try:
         return msgspec.json.decode(text or "{}", type=_Origin).vcs_info.commit_id
     except msgspec.MsgspecError:
