@@ -179,7 +179,11 @@ def test_jobs_that_run_a_branch_have_no_secret(tmp_path: Path, ci: str) -> None:
             steps = str(sequence(mapping(job), "steps"))
             assert ("github.token" in steps) != ("actions/checkout" in steps), "a token and a checkout never meet"
         (render,) = documents(root / ".github/workflows/render.yml")
-        assert set(mapping(render, "on")) == {"schedule", "workflow_dispatch", "repository_dispatch"}  # none runs a branch
+        assert set(mapping(render, "on")) == {
+            "schedule",
+            "workflow_dispatch",
+            "repository_dispatch",
+        }  # none runs a branch
         assert mapping(render, "jobs", "render")["environment"] == "m2g"
         return
     (pipeline,) = documents(root / ".gitlab-ci.yml")

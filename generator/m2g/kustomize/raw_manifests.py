@@ -85,7 +85,9 @@ def parse_stream(file: str, content: bytes) -> RawFile:
         match = _LINE.search(str(error))
         return RawFile(file=file, error=f"is not valid YAML: {error}", line=int(match[1]) if match else 0)
     if len(documents) > _MAX_DOCUMENTS:
-        return RawFile(file=file, error=f"has {len(documents)} documents; m2g reads at most {_MAX_DOCUMENTS} of one file")
+        return RawFile(
+            file=file, error=f"has {len(documents)} documents; m2g reads at most {_MAX_DOCUMENTS} of one file"
+        )
     found = [
         (item, (number, path)) for number, document in enumerate(documents) for item, path in _expand_list(document)
     ]
