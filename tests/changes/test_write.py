@@ -196,6 +196,7 @@ def test_a_read_only_folder_leaves_the_tree(tmp_path: Path) -> None:
     assert tree(tmp_path) == OLD
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("place", ["models/a/base", "models/a", "models", "models/a/base/x.yaml", "fleet/prod"])
 def test_nothing_is_written_through_a_symbolic_link(tmp_path: Path, place: str) -> None:
     outside = tmp_path / "outside"
@@ -209,6 +210,7 @@ def test_nothing_is_written_through_a_symbolic_link(tmp_path: Path, place: str) 
     assert list(outside.iterdir()) == []
 
 
+@pytest.mark.attack
 def test_a_journal_that_somebody_committed_cannot_write_outside(tmp_path: Path) -> None:
     root = tmp_path / "root"
     (root / ".m2g/write").mkdir(parents=True)
@@ -220,6 +222,7 @@ def test_a_journal_that_somebody_committed_cannot_write_outside(tmp_path: Path) 
     assert not (tmp_path / "evil").exists()
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "journal",
     [

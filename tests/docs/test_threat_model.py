@@ -15,10 +15,19 @@ NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE)))
 ROWS = [line for line in PAGE.splitlines() if line.startswith("| ") and not line.startswith(("| |", "| **", "| asset"))]
 
 
+HOSTILE = set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE.partition("## Accidents")[0]))
+
+
 @pytest.mark.parametrize(("file", "name"), NAMED, ids=["::".join(named) for named in NAMED])
-def test_a_named_test_exists(file: str, name: str) -> None:
-    tree = ast.parse((ROOT / file).read_text())
-    assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+def test_a_named_test_exists_and_make_attack_runs_it(file: str, name: str) -> None:
+    module = ast.parse((ROOT / file).read_text())
+    found = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef) and node.name == name]
+    assert found
+    marks = [
+        node for node in module.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"
+    ]
+    if (file, name) in HOSTILE:
+        assert "pytest.mark.attack" in "".join(map(ast.unparse, (*found[0].decorator_list, *marks)))
 
 
 def test_each_control_has_a_test() -> None:

@@ -61,6 +61,7 @@ FOUND = {
 }
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("case", FOUND.values(), ids=FOUND)
 def test_what_fuzzing_found(tmp_path: Path, case: tuple[str, bytes]) -> None:
     """Each was a traceback once."""
@@ -128,6 +129,7 @@ NAMES = st.text(min_size=1, max_size=30) | st.sampled_from(
 )
 
 
+@pytest.mark.attack
 @settings(max_examples=40)
 @given(name=NAMES, version=NAMES, text=NAMES, slug=st.sampled_from(["wine", "w.x", "a" * 63]))
 def test_a_hostile_record_writes_nothing_elsewhere(name: str, version: str, text: str, slug: str) -> None:

@@ -19,6 +19,8 @@ from tests.support.examples import SHARED_FIXTURES
 from tests.support.handmade_fleet import component, model, write
 from tests.support.machine import seconds
 
+pytestmark = pytest.mark.attack
+
 COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
 FOLDER = "models/wine/overlays/dev"
 

@@ -115,6 +115,7 @@ def test_no_model_can_take_the_name_of_a_parent(root: Path) -> None:
     assert names == ["fleet-dev", "fleet-staging", "fleet-prod"]
 
 
+@pytest.mark.attack
 def test_a_kustomization_of_somebodys_gets_no_rights(root: Path, kustomize: Path) -> None:
     """Whatever its file says, it runs as the models' account, from this repository, in this cluster."""
     text = (root / "fleet/dev/wine.yaml").read_text()

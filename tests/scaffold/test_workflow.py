@@ -213,6 +213,7 @@ def test_size_never_fails_a_check(github: GitHub, tmp_path: Path) -> None:
         assert set(text.splitlines()[2:]) == {line}
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("file", ["check", "render"])
 def test_a_workflow_has_few_rights_and_pinned_actions(tmp_path: Path, file: str) -> None:
     (workflow,) = documents(scaffold(tmp_path / "r") / f".github/workflows/{file}.yml")

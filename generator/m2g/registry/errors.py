@@ -52,11 +52,6 @@ class ErrorResponse(RequestFailed):
         return self.code == NOT_FOUND
 
     @property
-    def is_from_mlflow(self) -> bool:
-        """Whether MLflow's handlers wrote the error, and not a gateway's sign-in page or the like."""
-        return bool(self.code) and not (self.code == _ABOUT_SERVER and self.status == 401)
-
-    @property
     def is_no_route(self) -> bool:
         """Whether something else than MLflow's handlers says that there is nothing at this address."""
         return self.status == 404 and not self.code

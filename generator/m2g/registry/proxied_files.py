@@ -41,7 +41,7 @@ class ProxiedFiles:
         except ErrorResponse as error:
             if error.is_missing or (error.status == 500 and not self._is_listed(path, name)):
                 return None
-            self._is_off = self._is_off or (not self._answered and error.status in _OFF and not error.is_from_mlflow)
+            self._is_off = self._is_off or (not self._answered and error.status in _OFF and not error.code)
             raise
         self._answered = True
         return content
