@@ -21,6 +21,7 @@ KUBECONFORM := .tools/bin/kubeconform
 FUZZ := .tools/fuzz/.locked-$(VERSION)
 RUNS ?= 5000
 UV := .tools/uv-venv/.locked
+STORAGE := .tools/storage-venv/.locked
 PIP := -m pip --disable-pip-version-check --no-input install --quiet
 ARGS ?=
 JOBS ?= 2
@@ -64,7 +65,7 @@ apiserver: $(READY) $(KUSTOMIZE) ## our schemas against a real Kubernetes API se
 	$(PYTEST) -m apiserver tests/apiserver $(ARGS)
 
 .PHONY: cluster
-cluster: $(READY) $(KUSTOMIZE) ## what real Argo CD, Flux and Gitea do with a scaffold; builds them once (half an hour)
+cluster: $(READY) $(KUSTOMIZE) $(STORAGE) ## what real Argo CD, Flux and Gitea do with a scaffold; builds them once (half an hour)
 	@PYTHON="$(PYTHON)" tests/tools/apiserver/build "$(CURDIR)/.tools"
 	@PYTHON="$(PYTHON)" tests/tools/cluster/build "$(CURDIR)/.tools"
 	$(IN_VENV) .venv/bin/python -m pytest -m cluster tests/cluster $(ARGS)
@@ -88,7 +89,7 @@ lock: $(UV) ## rewrite requirements/*.txt and template/ci (ARGS=--upgrade for ne
 	$(COMPILE) --no-annotate pyproject.toml requirements/ci.in --output-file template/ci/requirements.txt
 	$(COMPILE) --no-annotate requirements/ci-models.in -c template/ci/requirements.txt \
 	  --output-file 'template/ci/[% if smoke_test or image_registry %]requirements-models.txt[% endif %]'
-	for name in mlflow2 mlserver uv go fuzz; do \
+	for name in mlflow2 mlserver uv go fuzz storage; do \
 	  $(COMPILE) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
 
 # make fuzz RUNS=100000 ARGS="MLmodel crd": fuzz everything that reads untrusted bytes; only on Linux.
@@ -171,6 +172,12 @@ $(UV): requirements/uv.txt | python
 	@echo "installing uv into .tools/uv-venv …"
 	@$(call fresh,.tools/uv-venv)
 	@.tools/uv-venv/bin/python $(PIP) --require-hashes -r requirements/uv.txt
+	@touch $@
+
+$(STORAGE): requirements/storage.txt | python
+	@echo "installing KServe's storage initializer into .tools/storage-venv …"
+	@$(call fresh,.tools/storage-venv)
+	@.tools/storage-venv/bin/python $(PIP) --require-hashes -r requirements/storage.txt
 	@touch $@
 
 # Create the environment $1 with the chosen Python, unless it exists with that Python.

@@ -12,9 +12,13 @@ import pytest
 from tests.support.cluster import outcome
 from tests.support.cluster.forge import Forge, gitea
 from tests.support.cluster.git_server import git_server
+from tests.support.cluster.kubernetes import Cluster, control_plane
 from tests.support.cluster.programs import ASSETS
+from tests.support.cluster.webhook import mutating
+from tests.support.paths import ROOT
 
-ENGINES = {"flux": "Flux", "argocd": "Argo CD", "both": "both"}
+ENGINES = {"flux": "Flux", "argocd": "Argo CD"}
+"""Folder of the tests → what they run, where its name is another one."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -24,11 +28,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_ignore_collect(config: pytest.Config) -> bool | None:
     """Whether this folder is left out: neither `-m cluster` nor its path was given."""
-    asked = [str(config.getoption("markexpr", "")), *(str(one) for one in config.args)]
-    return None if any("cluster" in one for one in asked) else True
+    here = Path(__file__).parent
+    given = [(ROOT / str(one).partition("::")[0]).is_relative_to(here) for one in config.args]
+    return None if "cluster" in str(config.getoption("markexpr", "")) or any(given) else True
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def programs() -> Path:
     """The folder with the programs; never a skip."""
     wanted = "kubectl kube-controller-manager source-controller kustomize-controller argocd redis".split()
@@ -39,12 +44,17 @@ def programs() -> Path:
 
 
 @pytest.fixture(scope="session")
-def forge() -> Iterator[Forge]:
+def forge(programs: Path) -> Iterator[Forge]:
     """One forge for all tests; each has a repository of its own. Without Gitea it is Git's own server."""
-    built = (ASSETS / "bin/gitea").exists()
-    outcome.start("Gitea 1.26" if built else "a Git server")
-    with gitea() if built else git_server() as found:
+    with gitea() if (programs / "bin/gitea").exists() else git_server() as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def plane(programs: Path) -> Iterator[Cluster]:
+    """One cluster for all tests; each has namespaces of its own. A webhook does what KServe's does."""
+    with control_plane() as cluster, mutating(cluster):
+        yield cluster
 
 
 class Note(Protocol):
@@ -55,15 +65,16 @@ class Note(Protocol):
 
 @pytest.fixture
 def note(request: pytest.FixtureRequest) -> Note:
-    """Write the record of this test."""
-    module, name = request.node.path.stem.removeprefix("test_"), request.node.name
+    """Write the record of this test. The one of an earlier run goes first, so that a failure leaves none."""
+    folder, name = request.node.path.parent.name, request.node.name
+    engine = ENGINES.get(folder, folder)
+    outcome.forget(engine, name)
 
     def keep(scenario: str, result: str = "as promised", **figures: float | str) -> None:
         texts = {
             key.replace("_", " "): f"{value:.1f}" if isinstance(value, float) else str(value)
             for key, value in figures.items()
         }
-        record = outcome.Record(scenario=scenario, engine=ENGINES[module], result=result, figures=texts)
-        outcome.write(f"{module}-{name}", record)
+        outcome.write(engine, name, outcome.Record(scenario=scenario, result=result, figures=texts))
 
     return keep

@@ -24,6 +24,7 @@ PROXY = (Rewrite(from_="mlflow-artifacts:/", to="s3://mlflow/root"),)
         ("hdfs://nn/x", (), "hdfs://nn/x"),
         ("wasbs://c@acct.blob.core.windows.net/p/q", (), "https://acct.blob.core.windows.net/c/p/q/"),
         ("abfss://fs@acct.dfs.core.windows.net/p", (), "https://acct.blob.core.windows.net/fs/p/"),
+        ("https://acct.file.core.windows.net/share", (), "https://acct.file.core.windows.net/share/"),
         ("https://acct.blob.core.windows.net/c/p", (), "https://acct.blob.core.windows.net/c/p/"),
         ("hf://owner/model:abc", (), "hf://owner/model:abc"),
         ("oci://reg/x@sha256:00", (), "oci://reg/x@sha256:00"),
@@ -105,6 +106,8 @@ FOREIGN = {
     "Azure Government, Data Lake": "abfss://c@acme.dfs.core.usgovcloudapi.net/1/m",
     "Azure Government, https": "https://acme.blob.core.usgovcloudapi.net/c/1/m",
     "Azure China": "abfss://c@acme.dfs.core.chinacloudapi.cn/1/m",
+    "Azure file share": "https://acme.file.core.windows.net/c/1/m",
+    "Azure file share, partitioned": "https://acme.z12.file.storage.azure.net/c/1/m",
     "Cloudflare R2": "r2://models@0a1b.r2.cloudflarestorage.com/1/m",
 }
 

@@ -1,6 +1,7 @@
 """Turn an artifact URI of MLflow into a URI that KServe's storage initializer can read, or refuse it.
 
 Source of the rules: kserve-storage 0.15 to 0.21 (`Storage.download`): schemes, raw prefix listing on S3 and Azure.
+tests/cluster/storage runs it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ _OTHER_AZURE = re.compile(
     r"(?P<prefix>(?:https|wasbs?|abfss?)://(?:[^@/]+@)?[a-z0-9]+\.(?:blob|dfs)\.core\.(?P<cloud>usgovcloudapi\.net|chinacloudapi\.cn)(?:/|$)).*",
     re.DOTALL,
 )
+_AZURE_SHARE = re.compile(
+    r"(?P<share>https://[a-z0-9]+\.(?:file\.core\.windows\.net|z[0-9]+\.file\.storage\.azure\.net)/[^/]+/)[^/].*",
+    re.DOTALL,
+)
+"""A folder inside of an Azure file share."""
 _CLOUDS = {"usgovcloudapi.net": "Azure Government", "chinacloudapi.cn": "Azure China"}
 _R2 = re.compile(r"(?P<prefix>r2://(?P<bucket>[^@:/]+)@(?P<host>[^@:/]+)(?:/|$)).*", re.DOTALL)
 _PROXIED = re.compile(r"mlflow-artifacts:(?://[^/]*)?/+(.*)", re.DOTALL)
@@ -101,6 +107,13 @@ def _check_cloud(uri: str) -> None:
             f"{uri[:200]!r} is in {_CLOUDS[azure['cloud']]}; KServe reads Azure Blob Storage at core.windows.net only",
             hint="mount the container as a volume claim (Blob CSI driver), and add to m2g.yaml: storage: {rewrites: "
             f'[{{from: "{azure["prefix"]}", to: "pvc://CLAIM/"}}]}}',
+        )
+    if share := _AZURE_SHARE.fullmatch(uri):
+        raise InputError(
+            f"{uri[:200]!r} is a folder of an Azure file share; KServe keeps the folder's path when it copies "
+            "the model, and the server does not find it",
+            hint="mount the share as a volume claim (Azure Files CSI driver), and add to m2g.yaml: storage: {rewrites: "
+            f'[{{from: "{share["share"]}", to: "pvc://CLAIM/"}}]}}',
         )
     if r2 := _R2.fullmatch(uri):
         raise InputError(

@@ -24,6 +24,15 @@ class Flux:
         """The names of all Kustomizations."""
         return self.cluster.names(_KUSTOMIZATIONS)
 
+    def spec(self, name: str) -> dict[str, Any]:
+        """What a Kustomization says; empty if there is none."""
+        spec: dict[str, Any] = (self.cluster.get(f"{_KUSTOMIZATIONS}/{name}") or {}).get("spec", {})
+        return spec
+
+    def uid(self, name: str) -> str:
+        """What tells a Kustomization from another one with its name."""
+        return str((self.cluster.get(f"{_KUSTOMIZATIONS}/{name}") or {"metadata": {"uid": ""}})["metadata"]["uid"])
+
     def status(self, name: str) -> dict[str, Any]:
         """The status of a Kustomization; empty if it has none."""
         found = self.cluster.get(f"{_KUSTOMIZATIONS}/{name}") or {}

@@ -29,6 +29,19 @@ def version(cluster: Cluster, namespace: str, slug: str) -> str:
     return str(found["metadata"]["annotations"]["m2g.dev/model-version"]) if found else ""
 
 
+def mode(cluster: Cluster, namespace: str, slug: str) -> str:
+    """The deployment mode that an InferenceService asks for; empty if there is none."""
+    found = cluster.get(service(namespace, slug))
+    return str(found["metadata"]["annotations"].get("serving.kserve.io/deploymentMode", "")) if found else ""
+
+
+def generations(cluster: Cluster, namespace: str) -> dict[str, str]:
+    """Each InferenceService of a namespace → its uid and generation, which tell whether it was made anew or changed."""
+    services = cluster.get(f"/apis/serving.kserve.io/v1beta1/namespaces/{namespace}/inferenceservices")
+    found = [one["metadata"] for one in (services or {"items": []})["items"]]
+    return {one["name"]: f"{one['uid']} {one['generation']}" for one in found}
+
+
 def roll_out(cluster: Cluster, namespace: str, slug: str) -> None:
     """Write the Deployment of what the InferenceService says now. KServe copies the annotations of the service."""
     served = cluster.get(service(namespace, slug))

@@ -6,6 +6,7 @@ python -m tests.support.cluster.outcome      gather the records of the last `mak
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import msgspec
 
@@ -14,45 +15,89 @@ from tests.support.paths import ROOT
 
 RECORDS = ROOT / ".tools/cluster-records"
 OUTCOME = ROOT / "tests/cluster/outcome.json"
+_FLUX = {
+    "source-controller": (ASSETS / "flux.mod", "github.com/fluxcd/source-controller"),
+    "kustomize-controller": (ASSETS / "flux.mod", "github.com/fluxcd/kustomize-controller"),
+}
+_ARGOCD = {"Argo CD": (ASSETS / "argocd.mod", "github.com/argoproj/argo-cd/v3")}
+_CLUSTER = {
+    "Kubernetes": (ASSETS / "apiserver.mod", "k8s.io/kubernetes"),
+    "Gitea": (ASSETS / "gitea.mod", "code.gitea.io/gitea"),
+}
+_PROGRAMS = {
+    "Flux": {**_FLUX, **_CLUSTER},
+    "Argo CD": {**_ARGOCD, **_CLUSTER},
+    "both": {**_FLUX, **_ARGOCD, **_CLUSTER},
+    "storage": {"kserve-storage": (ROOT / "requirements/storage.txt", "kserve-storage")},
+}
+"""What ran → its programs, each with the list that has its version, and its name there."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One scenario on one engine. `figures` are what was measured, such as `seconds to apply`: `2.1`."""
+    """One scenario. `figures` are what was measured, such as `seconds to apply`: `2.1`."""
 
     scenario: str
-    engine: str
     result: str
     figures: dict[str, str] = {}
 
 
-def start(git: str) -> None:
-    """Keep what serves the repositories."""
-    RECORDS.mkdir(parents=True, exist_ok=True)
-    (RECORDS / "git").write_text(git)
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """The records of one engine, the versions of what was built, whose CRDs of which kinds were used, and the cores."""
 
-
-def write(test: str, record: Record) -> None:
-    """Keep what a test found."""
-    RECORDS.mkdir(parents=True, exist_ok=True)
-    (RECORDS / f"{test.replace('/', '-')}.json").write_bytes(msgspec.json.encode(record))
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """All records, what served the repositories, and whose CRDs were used."""
-
-    git: str
-    kserve: str
+    versions: dict[str, str]
+    crds: str
+    kinds: list[str]
+    cores: int
     records: list[Record]
 
 
+def write(engine: str, test: str, record: Record) -> None:
+    """Keep what a test found."""
+    place = _place(engine, test)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(msgspec.json.encode(record))
+
+
+def forget(engine: str, test: str) -> None:
+    """Drop what an earlier run of a test found."""
+    _place(engine, test).unlink(missing_ok=True)
+
+
+def _place(engine: str, test: str) -> Path:
+    return RECORDS / engine / f"{test.replace('/', '-')}.json"
+
+
 def gather() -> None:
-    """The records of all tests as one file."""
-    found = [msgspec.json.decode(path.read_bytes(), type=Record) for path in sorted(RECORDS.glob("*.json"))]
-    ordered = sorted(found, key=lambda record: (record.engine, record.scenario))
+    """The records of all tests as one file. What another run found about an engine that did not run now stays."""
+    runs = msgspec.json.decode(OUTCOME.read_bytes(), type=dict[str, Run])
+    for folder in sorted(RECORDS.iterdir()):
+        found = [msgspec.json.decode(path.read_bytes(), type=Record) for path in sorted(folder.glob("*.json"))]
+        programs = _PROGRAMS[folder.name]
+        crds, kinds = _describe_crds() if "Kubernetes" in programs else ("", [])
+        runs[folder.name] = Run(
+            versions={name: version for name, place in programs.items() if (version := _version(*place))},
+            crds=crds,
+            kinds=kinds,
+            cores=os.cpu_count() or 1,
+            records=sorted(found, key=lambda record: record.scenario),
+        )
+    OUTCOME.write_bytes(msgspec.json.format(msgspec.json.encode(dict(sorted(runs.items()))), indent=1) + b"\n")
+
+
+def _describe_crds() -> tuple[str, list[str]]:
+    """Whose CRDs of KServe were used, and of which kinds."""
     given = os.environ.get("KSERVE_CRDS")
-    own = "CRDs of somebody's own" if given else f"the CRDs of KServe {(ASSETS / 'kserve.version').read_text().strip()}"
-    outcome = Outcome(git=(RECORDS / "git").read_text(), kserve=own, records=ordered)
-    OUTCOME.write_bytes(msgspec.json.format(msgspec.json.encode(outcome), indent=1) + b"\n")
+    folder = Path(given or ASSETS / "kserve-crds")
+    kinds = sorted(path.stem.removeprefix("serving.kserve.io_") for path in folder.glob("*.yaml"))
+    if given:
+        return "somebody's own KServe", kinds
+    return f"KServe {(ASSETS / 'kserve.version').read_text().strip().removeprefix('v')}", kinds
+
+
+def _version(path: Path, name: str) -> str:
+    """The version of a module in the go.mod of what was built, or of a package in a lock; empty if there is none."""
+    lines = [line.replace("==", " ").split() for line in path.read_text().splitlines()] if path.exists() else []
+    return next((words[1] for words in lines if words[:1] == [name]), "")
 
 
 if __name__ == "__main__":

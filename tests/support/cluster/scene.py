@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import shutil
+import sys
 from pathlib import Path
 
 import msgspec
 
 from m2g.changes.update import RenderOptions
 from tests.support.cluster.forge import Forge
+from tests.support.cluster.hostile import COMPONENT
 from tests.support.fleet import FakeRegistry, model, run
-from tests.support.scaffolded import git, scaffold
+from tests.support.scaffolded import git, program, scaffold
 
 _NUMBER = itertools.count(1)
 
@@ -59,9 +62,37 @@ class Scene:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
 
+    def pin(self, slug: str, environment: str, version: int) -> None:
+        """Hold a version, as the how-to says."""
+        text = f"environments:\n  {environment}:\n    version: {version}\n    reason: answers too slowly\n"
+        self.write(f"models/{slug}/model.yaml", text)
+
+    def add(self, slug: str, environment: str, **files: str) -> None:
+        """Give a model a component that adds objects: `pod="…"` is the file pod.yaml. Includes it by a render."""
+        folder = f"models/{slug}/custom/{environment}"
+        for name, text in files.items():
+            self.write(f"{folder}/{name}.yaml", text)
+        listed = ", ".join(f"{name}.yaml" for name in files)
+        self.write(f"{folder}/kustomization.yaml", COMPONENT.format(files=listed))
+        self.render()
+
+    def remove(self, path: str) -> None:
+        """Delete a file or folder as a person would."""
+        gone = self.root / path
+        if gone.is_dir():
+            shutil.rmtree(gone)
+        else:
+            gone.unlink()
+
     def push(self) -> str:
         """Merge what changed, whatever the checks would say; the new commit."""
         return self.forge.push(self.root, self.prefix)
+
+    def force(self) -> str:
+        """Merge a change that `m2g validate` refuses; the new commit."""
+        done = program([sys.executable, "-P", "-m", "m2g", "validate"], self.root)
+        assert done.returncode == 1, done.stdout + done.stderr
+        return self.push()
 
     def revert(self) -> str:
         """Revert the last commit; the new commit."""

@@ -8,21 +8,15 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import datetime
 import http.server
-import ipaddress
 import json
 import ssl
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from m2g.core.quantity import canonicalize
+from tests.support.cluster.certificates import make_certificate
 from tests.support.cluster.kubernetes import Cluster, Manifest
 from tests.support.cluster.programs import folder
 
@@ -73,7 +67,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 def mutating(cluster: Cluster) -> Iterator[None]:
     """Serve the webhook to a cluster until the block ends."""
     with folder("webhook") as place:
-        certificate = _make_certificate(place)
+        certificate = make_certificate(place)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(place / "certificate.pem", place / "key.pem")
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
@@ -111,26 +105,3 @@ def mutating(cluster: Cluster) -> Iterator[None]:
             cluster.kubectl("delete", "mutatingwebhookconfiguration", "inferenceservice.serving.kserve.io")
             server.shutdown()
             server.server_close()
-
-
-def _make_certificate(place: Path) -> bytes:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "webhook")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=12))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    text = made.public_bytes(serialization.Encoding.PEM)
-    (place / "certificate.pem").write_bytes(text)
-    (place / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return text
