@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -34,24 +33,14 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
 
 
 @pytest.fixture(scope="session")
-def programs() -> Path:
-    """The folder with the programs; never a skip."""
-    wanted = "kubectl kube-controller-manager source-controller kustomize-controller argocd redis".split()
-    missing = [name for name in wanted if not os.access(ASSETS / "bin" / name, os.X_OK)]
-    if missing:
-        pytest.fail(f"{', '.join(missing)} not in .tools/cluster/bin; `make cluster` builds them", pytrace=False)
-    return ASSETS
-
-
-@pytest.fixture(scope="session")
-def forge(programs: Path) -> Iterator[Forge]:
+def forge() -> Iterator[Forge]:
     """One forge for all tests; each has a repository of its own. Without Gitea it is Git's own server."""
-    with gitea() if (programs / "bin/gitea").exists() else git_server() as found:
+    with gitea() if (ASSETS / "bin/gitea").exists() else git_server() as found:
         yield found
 
 
 @pytest.fixture(scope="session")
-def plane(programs: Path) -> Iterator[Cluster]:
+def plane() -> Iterator[Cluster]:
     """One cluster for all tests; each has namespaces of its own. A webhook does what KServe's does."""
     with control_plane() as cluster, mutating(cluster):
         yield cluster

@@ -31,7 +31,7 @@ _SECONDS = 90
 _NOT_HERE = "NamespaceLifecycle,ServiceAccount"
 """Admission that asks for objects which a dry run never makes: the namespace, its default service account."""
 _ALONE = (f"--disable-admission-plugins={_NOT_HERE}", "--authorization-mode=AlwaysAllow")
-_IN_A_CLUSTER = ("--disable-admission-plugins=ServiceAccount", "--authorization-mode=RBAC")
+_IN_A_CLUSTER = ("--disable-admission-plugins=ServiceAccount", "--authorization-mode=RBAC", "--request-timeout=5m")
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _REFUSALS = ("failed to create typed patch object", "failed to convert new object")
 """What server-side apply says to a wrong type, with code 500."""

@@ -82,7 +82,7 @@ def control_plane() -> Iterator[Cluster]:
         ]
         stack.enter_context(running("kube-controller-manager", controllers))
         for path in (KSERVE, ASSETS / "flux-crds", ASSETS / "argocd-crds"):
-            cluster.kubectl("apply", "--server-side", "-f", path)
+            cluster.kubectl("apply", "--server-side", "--request-timeout=5m", "-f", path)
         wait(lambda: _established(cluster), "the CRDs to be served")
         yield cluster
 

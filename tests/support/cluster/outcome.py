@@ -97,7 +97,7 @@ def _describe_crds() -> tuple[str, list[str]]:
 def _version(path: Path, name: str) -> str:
     """The version of a module in the go.mod of what was built, or of a package in a lock; empty if there is none."""
     lines = [line.replace("==", " ").split() for line in path.read_text().splitlines()] if path.exists() else []
-    return next((words[1] for words in lines if words[:1] == [name]), "")
+    return next((words[1] for words in lines if len(words) > 1 and words[0] == name), "")
 
 
 if __name__ == "__main__":

@@ -23,8 +23,11 @@ _LOOPBACK = "127.0.0.1"
 
 
 def program(name: str) -> str:
-    """The path of one of the programs that `make cluster` builds."""
-    return str(ASSETS / "bin" / name)
+    """The path of one of the programs that `make cluster` builds. Raises FileNotFoundError if it did not."""
+    path = ASSETS / "bin" / name
+    if not path.exists():
+        raise FileNotFoundError(f"{name} is not in .tools/cluster/bin; `make cluster` builds it")
+    return str(path)
 
 
 def address() -> str:
@@ -85,7 +88,7 @@ def call(command: list[str], given: str = "", *, code: int = 0, more: Mapping[st
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=seconds(120),
+        timeout=seconds(300),
         check=False,
     )
     assert done.returncode == code, f"{' '.join(command)}\n{done.stdout}"
