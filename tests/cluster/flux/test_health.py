@@ -89,8 +89,8 @@ def test_a_version_that_loads_too_long_is_reported(
     wait(lambda: engine.ready("wine.dev")[0] == "False", "the timeout", 120)
     message = engine.ready("wine.dev")[1]
     assert message.startswith("HealthCheckFailed: ")
-    named = "wine-predictor" in message
-    note("a version that is not ready within sync.flux.timeout is reported as failed", message_names_the_object=named)
+    assert "wine-predictor" in message
+    note("a version that is not ready within sync.flux.timeout is reported with the name of its Deployment")
 
 
 def test_a_stopped_model_is_reported_after_the_timeout(
