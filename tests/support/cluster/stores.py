@@ -61,10 +61,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         else:
             self._s3(path, query)
 
-    def _send(self, body: bytes = b"", kind: str = "application/xml", code: int = 200, **headers: str) -> None:
+    def _send(
+        self,
+        body: bytes = b"",
+        kind: str = "application/xml",
+        code: int = 200,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self.send_response(code)
-        named = {key.replace("_", "-"): value for key, value in headers.items()}
-        for key, value in {"Content-Type": kind, "Content-Length": str(len(body)), **named}.items():
+        named = {"Content-Type": kind, "Content-Length": str(len(body)), **(headers or {})}
+        for key, value in named.items():
             self.send_header(key, value)
         self.end_headers()
         if self.command != "HEAD":
@@ -79,15 +85,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self._send(code=404)
         body = self.files[name]
         etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
-        common = {"ETag": etag, "Last_Modified": _DATE, "Accept_Ranges": "bytes", **headers}
+        named = {key.replace("_", "-"): value for key, value in headers.items()}
+        common = {"ETag": etag, "Last-Modified": _DATE, "Accept-Ranges": "bytes", **named}
         wanted = self.headers.get("x-ms-range") or self.headers.get("Range")
         if not wanted or not body:
-            return self._send(body, "application/octet-stream", **common)
+            return self._send(body, "application/octet-stream", headers=common)
         first, _, last = wanted.removeprefix("bytes=").partition("-")
         end = min(int(last or len(body) - 1), len(body) - 1)
         part = body[int(first) : end + 1]
-        common["Content_Range"] = f"bytes {first}-{end}/{len(body)}"
-        return self._send(part, "application/octet-stream", 206, **common)
+        common["Content-Range"] = f"bytes {first}-{end}/{len(body)}"
+        return self._send(part, "application/octet-stream", 206, common)
 
     def _s3(self, path: str, query: Mapping[str, str]) -> None:
         _, _, key = path.lstrip("/").partition("/")
