@@ -11,7 +11,7 @@ from tests.support.apiserver import crd
 from tests.support.apiserver.objects import SCHEMAS, Case
 from tests.support.apiserver.server import ApiServer, serve
 
-_NO_CRDS = {"common", "lock", "kustomize.config.k8s.io"}
+_NO_CRDS = {"common", "declared-runtimes", "lock", "kustomize.config.k8s.io"}
 
 
 class Difference(NamedTuple):
