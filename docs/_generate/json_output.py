@@ -57,6 +57,7 @@ _SHAPES: dict[str, tuple[type[msgspec.Struct], Mapping[str, Any]]] = {
     "failure": (results.Failure, {}),
     "explain": (Explanation, {}),
     "explain-model": (results.ModelReasons, {}),
+    "assess": (results.Assessment, {}),
     "image": (results.PreparedImage, {}),
     "image-missing": (results.MissingImages, {}),
     "request": (results.SampleRequest, {}),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from m2g.cli import diff, explain, image, init, render, request, runtimes, schemas, smoke, validate
+from m2g.cli import assess, diff, explain, image, init, render, request, runtimes, schemas, smoke, validate
 from m2g.cli.signals import Terminated, handle_sigterm
 from m2g.cli.terminal import CONTEXT, discard_unwritten, open_closed_streams, print_message, print_result
 from m2g.core.errors import Exit, InputError, M2gError, OutsideError
@@ -51,6 +51,7 @@ def group(context: click.Context, folder: Path | None) -> None:
 
 for _verb in (
     init.init,
+    assess.assess,
     render.render,
     validate.validate,
     diff.diff,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from m2g.core.finding import Finding
 from m2g.core.model import Value
@@ -251,3 +251,58 @@ class Failure(Value, frozen=True, kw_only=True, omit_defaults=False):
     message: str
     hint: str = ""
     exit_code: int
+
+
+class AssessedProblem(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """Something about a version that does not depend on its server: its storage, its signature or its slug."""
+
+    kind: Literal["storage", "signature", "slug"]
+    message: str
+    step: str = ""
+
+
+Outcome: TypeAlias = Literal["serves", "unsure", "mlserver-image", "mlflow-image", "log-again", "unreadable"]
+"""What becomes of a version: a stock runtime loads it, or may; an image with its own packages does; it must change."""
+
+
+class AssessedVersion(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """How one version can be served. `wanted` says who wants it: an alias, or nobody but this assessment.
+
+    `packages` is the id of the `PackageSet` that an image for it needs; empty if it needs no image.
+    """
+
+    model: str
+    slug: str
+    version: str
+    wanted: tuple[str, ...]
+    outcome: Outcome
+    server: str = ""
+    python: str = ""
+    flavor: str = ""
+    packages: str = ""
+    why: str = ""
+    step: str = ""
+    log_again: str = ""
+    problems: tuple[AssessedProblem, ...] = ()
+
+
+class PackageSet(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """One Python with one set of requirements, and the versions (`model/version`) that were logged with exactly it."""
+
+    id: str
+    python: str
+    requirements: tuple[str, ...]
+    versions: tuple[str, ...]
+
+
+class Assessment(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """The result of `m2g assess`: what an m2g repository could serve of a registry. `models` counts those that are
+    selected; `idle` are those without a version that is READY."""
+
+    registry: str
+    kserve: str
+    models: int
+    idle: tuple[str, ...]
+    versions: tuple[AssessedVersion, ...]
+    packages: tuple[PackageSet, ...]
+    next: str
