@@ -27,6 +27,7 @@ from m2g.repository.layout import Key
 from m2g.repository.locate import add_lines
 from m2g.repository.state import Repository, Scope, check_environments
 from m2g.repository.unused_files import find_unused
+from m2g.resolution.release_image import remember_images
 from m2g.resolution.resolve import resolve, resolve_from_records
 from m2g.serving import gate
 
@@ -77,6 +78,7 @@ def update(
         )
         difference = compare_with_disk(root, loaded, resolved, rendered, permissions)
         kept = _write(root, difference) if writes else ()
+        remember_images(state if writes else loaded.repository, resolved.records, cache)
         for digest in difference.up_to_date:
             known_folders.add_up_to_date(digest)
         findings = [*resolved.findings, *add_lines(root, rendered.findings), *difference.notes]
@@ -108,7 +110,8 @@ def _resolve(
     """The releases that the repository should have, from the committed records or from the registry."""
     if options.locked:
         return Admission(resolved=resolve_from_records(state, options.scope))
-    return admit(state, resolve(state, open_registry(state.config), options.scope, cache))
+    resolved = resolve(state, open_registry(state.config), options.scope, cache, verify=bool(options.images))
+    return admit(state, resolved)
 
 
 def _records_after(

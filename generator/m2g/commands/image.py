@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
-from msgspec import UNSET
 
 from m2g.changes.update import RenderOptions, update
 from m2g.compat.signature import explain_no_answer
@@ -22,9 +21,10 @@ from m2g.image.lock import lock_requirements
 from m2g.image.package_index import check_indexes
 from m2g.image.pending import PendingImage, find_pending_image, list_pending
 from m2g.registry import Progress, Registry, download
-from m2g.repository import layout
+from m2g.repository import cache_location, layout
 from m2g.repository.state import Scope
 from m2g.repository.trusted_registry import choose_registry
+from m2g.resolution.release_image import may_record
 from m2g.resolution.resolve import open_configured_registry
 from m2g.serving.decide import choose_serving, resolve_serving
 
@@ -157,6 +157,7 @@ def record(root: Path, options: ImageOptions, name: str, built_of: Path | str, o
         dry_run=options.dry_run,
         scope=Scope(models=frozenset([pending.slug]), environments=pending.others | {options.environment}),
         images={(release.model, version): image},
+        cache=cache_location.find_cache_folder(root),
     )
     return update(root, render, open_registry=open_registry)
 
@@ -172,10 +173,10 @@ def _check_name(config: Config, name: str) -> None:
             hint="write REGISTRY/NAME@sha256:…; `docker build --metadata-file FILE` and `buildah push --digestfile "
             "FILE` write the digest to FILE",
         )
-    registry = "" if config.images.registry is UNSET else config.images.registry.rstrip("/")
-    if registry and not name.startswith(f"{registry}/"):
+    if not may_record(config, name):
         raise InputError(
-            f"{name[:200]!r} is not in {registry}", hint="push it there, or change images.registry in m2g.yaml"
+            f"{name[:200]!r} is not in {config.images.registry}",
+            hint="push it there, or change images.registry in m2g.yaml",
         )
 
 

@@ -30,6 +30,7 @@ from m2g.validation.models import ModelChecks, ModelInputs, ModelResult
 from m2g.validation.overlays import CheckInputs, OverlayResult, OverlayResults, check_overlays, check_raw_file
 from m2g.validation.platform_bounds import check_platform
 from m2g.validation.platform_files import Fleet, uses_substitution
+from m2g.validation.record_images import check_images
 from m2g.validation.schemas import Catalogue, repository_schemas
 
 
@@ -85,6 +86,7 @@ def validate(
         unverified = {model.slug for model in fleet if model.unverified}
         findings += unknown_files.find_unverified(unverified, base.changed)
         if config is not None:
+            findings += check_images(root, config, base)
             findings += check_platform(config, fleet.platform_files.files)
         return _make_report(fleet, scope, results, findings, inputs.bounds)
 

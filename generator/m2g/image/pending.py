@@ -38,7 +38,8 @@ def find_pending_image(root: Path, model: str, environment: str, open_registry: 
     repository = load.read_repository(root)
     state.check_environments(repository.config, Scope(environments=frozenset([environment])))
     scope = Scope(models=frozenset([model]))
-    all_releases, findings = _find_releases(root, repository, scope, open_registry, locked=locked)
+    # Packages come from these facts: they are the registry's, also if somebody changed the record.
+    all_releases, findings = _find_releases(repository, scope, open_registry, locked=locked, verify=True)
     releases = {key: release for key, release in all_releases.items() if model in (key[0], release.model)}
     for finding in findings:
         if finding.environment in ("", environment) and finding.rule != IMAGE_MISSING and finding.severity == "error":
@@ -65,7 +66,7 @@ def list_pending(root: Path, scope: Scope, open_registry: Open, *, locked: bool)
     """
     repository = load.read_repository(root)
     state.check_environments(repository.config, scope)
-    releases, findings = _find_releases(root, repository, scope, open_registry, locked=locked)
+    releases, findings = _find_releases(repository, scope, open_registry, locked=locked)
     unknown = next((finding for finding in findings if finding.rule == "model-unknown"), None)
     if unknown is not None:
         raise InputError(f"{unknown.model}: {unknown.message}", hint=unknown.hint)
@@ -82,7 +83,7 @@ def list_pending(root: Path, scope: Scope, open_registry: Open, *, locked: bool)
 
 
 def _find_releases(
-    root: Path, repository: Repository, scope: Scope, open_registry: Open, *, locked: bool
+    repository: Repository, scope: Scope, open_registry: Open, *, locked: bool, verify: bool = False
 ) -> tuple[dict[Key, Release], Collection[Finding]]:
     """The version that each environment follows, and the findings about those that cannot be rendered."""
     if locked:
@@ -95,8 +96,9 @@ def _find_releases(
             and matches_name(config, record.model)
         }
         return recorded, ()
-    with Cache(cache_location.find_cache_folder(root)) as cache:
-        resolved = resolve(repository, open_registry(repository.config), scope, cache)
+    folder = None if repository.root is None else cache_location.find_cache_folder(repository.root)
+    with Cache(folder) as cache:
+        resolved = resolve(repository, open_registry(repository.config), scope, cache, verify=verify)
     findings = list(resolved.findings)
     records: dict[Key, Release] = {}
     for key, release in resolved.records.items():

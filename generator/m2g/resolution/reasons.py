@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding, Severity
@@ -24,6 +24,21 @@ def other_registry(key: Key, record: Release, registry: str) -> Finding:
         environment=key[1],
         message=f"the model came from {record.registry}, and {registry} does not have it; m2g keeps it",
         hint=f"if the model is really gone, delete it yourself: git rm -r {shlex.quote(layout.model(key[0]))}",
+    )
+
+
+def record_differs(key: Key, record: Release, different: Sequence[str]) -> Finding:
+    """The committed record is not what the registry says of the version."""
+    file = layout.release(*key)
+    return Finding(
+        rule="record-differs",
+        severity=Severity.WARNING,
+        file=file,
+        model=record.model,
+        environment=key[1],
+        message=f"the record of version {record.version} is not what the registry says: {', '.join(different)}; m2g "
+        "writes what the registry says",
+        hint=f"find out who changed it: git log -p -- {shlex.quote(file)}",
     )
 
 

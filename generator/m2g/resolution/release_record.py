@@ -46,6 +46,17 @@ def build_record(version: ModelVersion, facts: VersionFacts, registry: str) -> R
     )
 
 
+def find_differences(record: Release, said: Release) -> tuple[str, ...]:
+    """What a record says of its version and the registry does not. What one of them does not know is no difference."""
+    pairs = {"artifactUri": (record.artifact_uri, said.artifact_uri)}
+    if record.mlmodel is not None and said.mlmodel is not None:
+        pairs["mlmodel.sha256"] = (record.mlmodel.sha256, said.mlmodel.sha256)
+        needs, said_needs = record.mlmodel.requirements, said.mlmodel.requirements
+        if needs is not None and said_needs is not None:
+            pairs["mlmodel.requirements"] = ("\n".join(needs), "\n".join(said_needs))
+    return tuple(name for name, (one, other) in pairs.items() if one != other)
+
+
 def _mlmodel(facts: VersionFacts) -> Mlmodel | None:
     if "MLmodel" not in facts.files:
         return None

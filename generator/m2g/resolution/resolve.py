@@ -15,7 +15,7 @@ from m2g.core.config_types import Config
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.interning import Interner
-from m2g.core.model import ModelVersion, RegisteredModel, Release, Value, VersionFacts
+from m2g.core.model import ModelVersion, RegisteredModel, Release, Value
 from m2g.core.redact import find_secrets
 from m2g.registry import Progress, Registry, open_registry
 from m2g.registry.errors import RequestFailed
@@ -26,12 +26,14 @@ from m2g.repository.state import Repository, Scope
 from m2g.repository.trusted_registry import choose_registry
 from m2g.resolution import reasons
 from m2g.resolution.release_image import keep_image, restore_image
-from m2g.resolution.release_record import build_record
+from m2g.resolution.release_record import build_record, find_differences
 from m2g.resolution.targets import Plan, Target, find_stale_pins, plan
 from m2g.resolution.version_facts import read_version_facts
 
 Identity: TypeAlias = tuple[str, str]
 """(registered model, version)."""
+_REFERENCES = ("models", "runs", "dbfs")
+"""Schemes of sources for which a registry answers with another URI."""
 
 
 class Resolved(Value, frozen=True, kw_only=True):
@@ -53,14 +55,17 @@ class Listing(Value, frozen=True, kw_only=True):
     versions: list[ModelVersion]
 
 
-def resolve(repository: Repository, registry: Registry, scope: Scope, cache: Cache) -> Resolved:
+def resolve(
+    repository: Repository, registry: Registry, scope: Scope, cache: Cache, *, verify: bool = False
+) -> Resolved:
     """Read from the registry which version each environment follows now.
 
-    If a version cannot be read, its environment keeps the old record, with a finding.
+    If a version cannot be read, its environment keeps the old record, with a finding. `verify` compares also the
+    records that do not change with the registry.
     Raises OutsideError if the registry's answers are incomplete: then nothing may change.
     """
     records = repository.records
-    answer = _ask_registry(repository, registry, scope, cache)
+    answer = _ask_registry(repository, registry, scope, cache, verify=verify)
     removed = tuple(key for key in answer.removals if scope.includes(key, records[key].model))
     result = {**records, **answer.fresh}
     for key in removed:
@@ -107,11 +112,11 @@ class _Answer(Value, frozen=True, kw_only=True):
     empty: bool
 
 
-def _ask_registry(repository: Repository, registry: Registry, scope: Scope, cache: Cache) -> _Answer:
+def _ask_registry(repository: Repository, registry: Registry, scope: Scope, cache: Cache, *, verify: bool) -> _Answer:
     listing, decided = _list_and_plan(repository, registry)
     targets = {key: t for key, t in sorted(decided.targets.items()) if scope.includes(key, t.version.name)}
-    tags = {model.name: model.tags for model in listing.models}
-    fresh, unreadable = _build_records(repository, registry, targets, tags, cache)
+    asked = _Asked(tags={model.name: model.tags for model in listing.models}, verify=verify)
+    fresh, unreadable = _build_records(repository, registry, targets, asked, cache)
     held = hold_slugs(repository.records)
     findings = (finding for finding in decided.findings if _concerns(finding, scope, repository.config, held))
     return _Answer(
@@ -173,43 +178,48 @@ def _plan(repository: Repository, listing: Listing) -> Plan:
 
 
 def _build_records(
-    repository: Repository,
-    registry: Registry,
-    targets: Mapping[Key, Target],
-    tags: Mapping[str, Mapping[str, str]],
-    cache: Cache,
+    repository: Repository, registry: Registry, targets: Mapping[Key, Target], asked: _Asked, cache: Cache
 ) -> tuple[dict[Key, Release], list[Finding]]:
-    """A record for each target. Versions are immutable: m2g does not read again what a record already has."""
-    config, records = repository.config, repository.records
-    # An image belongs to the version: if one environment has it, the others get it too.
-    known: dict[Identity, Release] = {
-        (record.model, record.version): record
-        for record in sorted(records.values(), key=lambda record: record.image is not None)
-        if record.registry == registry.identity
+    """A record for each target. Versions are immutable: m2g does not read again what an environment's own record has.
+
+    What enters an environment is what the registry says. The record of another environment is no evidence: whoever may
+    change dev would so write to prod.
+    """
+    own = {key: record for key, target in targets.items() if (record := _find_own(repository, registry, key, target))}
+    missing = {
+        _identify(target): target.version
+        for key, target in targets.items()
+        if asked.verify or key not in own or _must_be_read(own[key])
     }
-    missing: dict[tuple[str, str], ModelVersion] = {}
-    for target in targets.values():
-        version = target.version
-        record = known.get((version.name, version.version))
-        if record is None or not _is_same(record, version) or _lacks_facts(record) or _holds_secret(record):
-            missing[version.name, version.version] = version
-    read = _read_records(registry, list(missing.values()), known, cache)
+    read = _read_records(registry, list(missing.values()), cache)
+    entering = {_identify(target) for key, target in targets.items() if key not in own}
+    findings = reasons.no_route({identity: text for identity, text in read.no_route.items() if identity in entering})
     fresh: dict[Key, Release] = {}
-    findings = reasons.no_route(read.no_route)
     for key, target in targets.items():
-        identity = (target.version.name, target.version.version)
-        if identity in read.no_route:
+        identity, before = _identify(target), own.get(key)
+        said = read.records.get(identity)
+        if before is not None:
+            said, different = _compare(before, said)
+            findings += [reasons.record_differs(key, before, different)] if different else []
+        elif said is not None:
+            findings += [reasons.run_unreadable(key, target, note) for note in read.notes.get(identity, ())]
+        else:
+            findings += [
+                reasons.version_unreadable(key, target, error) for error in (read.unreadable.get(identity),) if error
+            ]
             continue
-        if identity in read.unreadable:
-            findings.append(reasons.version_unreadable(key, target, read.unreadable[identity]))
-            continue
-        findings += [reasons.run_unreadable(key, target, note) for note in read.notes.get(identity, ())]
-        allowed = _allowed_tags(config, tags.get(target.version.name, {}), target.version.tags)
-        release = read.records[identity]
-        release = msgspec.structs.replace(release, environment=key[1], follows=target.follows, tags=allowed)
+        allowed = _allowed_tags(repository.config, asked.tags.get(target.version.name, {}), target.version.tags)
+        release = msgspec.structs.replace(said, environment=key[1], follows=target.follows, tags=allowed)
         release = apply_options(repository, keep_image(repository, key[0], release))
-        fresh[key] = restore_image(repository, key[0], release)
+        fresh[key] = restore_image(repository, key[0], release, cache)
     return fresh, findings
+
+
+class _Asked(Value, frozen=True, kw_only=True):
+    """`tags` are those of registered models, by name. `verify` reads every version again, also what records have."""
+
+    tags: Mapping[str, Mapping[str, str]]
+    verify: bool
 
 
 class _Read(msgspec.Struct, frozen=True, kw_only=True):
@@ -218,22 +228,17 @@ class _Read(msgspec.Struct, frozen=True, kw_only=True):
     `no_route` are those that no version of this server could avoid: they are one problem together.
     """
 
-    records: dict[Identity, Release]
+    records: dict[Identity, Release] = {}
     unreadable: dict[Identity, InputError] = {}
     no_route: dict[Identity, str] = {}
     notes: dict[Identity, tuple[str, ...]] = {}
 
 
-def _read_records(
-    registry: Registry, versions: Sequence[ModelVersion], known: Mapping[Identity, Release], cache: Cache
-) -> _Read:
-    """The records of versions; those in `known` stay, also where the registry knows less by now."""
-    read = _Read(records=dict(known))
+def _read_records(registry: Registry, versions: Sequence[ModelVersion], cache: Cache) -> _Read:
+    read = _Read()
     interner = Interner()
     for version, facts in read_version_facts(registry, versions, cache):
         identity = (version.name, version.version)
-        if _is_better(known.get(identity), version, facts):
-            continue
         try:
             read.records[identity] = interner.intern(build_record(version, facts, registry.identity))
         except InputError as error:
@@ -244,6 +249,33 @@ def _read_records(
         else:
             read.notes[identity] = facts.notes
     return read
+
+
+def _identify(target: Target) -> Identity:
+    return target.version.name, target.version.version
+
+
+def _find_own(repository: Repository, registry: Registry, key: Key, target: Target) -> Release | None:
+    """The environment's own record, if it is of the version that the environment follows now."""
+    record, version = repository.records.get(key), target.version
+    if record is None or (record.registry, record.model, record.version) != (registry.identity, *_identify(target)):
+        return None
+    return record if _is_same(record, version) else None
+
+
+def _compare(before: Release, said: Release | None) -> tuple[Release, tuple[str, ...]]:
+    """The record to write, of the environment's own and what the registry says, and what is wrong in the own one."""
+    if said is None or (said.mlmodel is None and said.artifact_uri == before.artifact_uri):
+        return before, ()  # the registry knows less by now: the version's files may have been deleted since
+    different = find_differences(before, said)
+    if _holds_secret(before):
+        return said, ()
+    return (said if different or _must_be_read(before) else before), different
+
+
+def _must_be_read(record: Release) -> bool:
+    """Whether to read the version again, although the environment has a record of it."""
+    return _lacks_facts(record) or _holds_secret(record) or _is_elsewhere(record)
 
 
 def apply_options(repository: Repository, release: Release) -> Release:
@@ -267,16 +299,17 @@ def _lacks_facts(record: Release) -> bool:
     return record.mlmodel is not None and record.mlmodel.requirements is None
 
 
+def _is_elsewhere(record: Release) -> bool:
+    """Whether a record names another place than the registry's list. A registry resolves references only."""
+    scheme = record.source.partition(":")[0]
+    return scheme not in _REFERENCES and record.artifact_uri != record.source
+
+
 def _holds_secret(record: Release) -> bool:
     """Whether an older m2g wrote a secret of the registry into the record: reading the version again removes it."""
     texts = (record.source, record.artifact_uri, *(record.mlmodel.requirements or () if record.mlmodel else ()))
     example = record.mlmodel.example if record.mlmodel else ""
     return bool(find_secrets("\n".join((*texts, example, msgspec.json.encode(record.run).decode()))))
-
-
-def _is_better(record: Release | None, version: ModelVersion, facts: VersionFacts) -> bool:
-    """Whether the old record knows more than the new facts: the version's files may have been deleted since."""
-    return record is not None and _is_same(record, version) and (bool(facts.problem) or "MLmodel" not in facts.files)
 
 
 def _allowed_tags(config: Config, model: Mapping[str, str], version: Mapping[str, str]) -> dict[str, str]:
