@@ -19,15 +19,34 @@ from m2g.cli.signals import Terminated, handle_sigterm
 from m2g.cli.terminal import CONTEXT, discard_unwritten, open_closed_streams, print_message, print_result
 from m2g.core.errors import Exit, InputError, M2gError, OutsideError
 
+_SECTIONS = {
+    "Set up": (assess.assess, init.init),
+    "Every day": (render.render, validate.validate, diff.diff, explain.explain),
+    "Serve and call": (request.request, smoke.smoke, image.image),
+    "Describe your cluster": (runtimes.runtimes, schemas.schemas),
+}
 
-@click.group(context_settings=CONTEXT)
+
+class _Group(click.Group):
+    """The verbs in the sections of `m2g --help`."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, verbs in _SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(verb.name or "", verb.get_short_help_str(60)) for verb in verbs])
+
+
+@click.group(cls=_Group, context_settings=CONTEXT, invoke_without_command=True)
 @click.option("-C", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Run as if started in DIR.")
 @click.version_option(package_name="mlflow-gitops", prog_name="m2g")
 @click.pass_context
 def group(context: click.Context, folder: Path | None) -> None:
     """Turn the models of an MLflow registry into a Git repository that Argo CD or Flux deploys.
 
+    `m2g` alone says what to do next in this folder.
+
     \b
+    m2g assess                     see what of your registry can be served
     m2g init my-models             create a GitOps repository
     m2g render                     read the registry and write the manifests
     m2g validate                   build every overlay and check every object
@@ -47,23 +66,23 @@ def group(context: click.Context, folder: Path | None) -> None:
         except OSError as error:
             raise InputError(f"{folder}: {error.strerror}", hint="give -C an existing directory") from error
     context.obj = Path.cwd()
+    if context.invoked_subcommand is None:
+        _print_next_steps(context.obj)
 
 
-for _verb in (
-    init.init,
-    assess.assess,
-    render.render,
-    validate.validate,
-    diff.diff,
-    image.image,
-    request.request,
-    smoke.smoke,
-    smoke.smoke_stage,
-    explain.explain,
-    schemas.schemas,
-    runtimes.runtimes,
-):
-    group.add_command(_verb)
+def _print_next_steps(folder: Path) -> None:
+    from m2g.commands.next_steps import find_next_steps
+    from m2g.report.layout import format_table
+
+    steps = find_next_steps(folder)
+    rows = [(f"  {command}", why) for command, why in (*steps.commands, ("m2g --help", "all commands"))]
+    print_result(f"{steps.where}\n\n{format_table(rows)}")
+
+
+for _verbs in _SECTIONS.values():
+    for _verb in _verbs:
+        group.add_command(_verb)
+group.add_command(smoke.smoke_stage)
 
 
 def run(call: Callable[[], object]) -> Exit:
