@@ -18,19 +18,23 @@ import pytest
 
 from m2g.cli import run
 from m2g.core.errors import Exit, InputError
-from tests.support.fleet import CONFIG
+from tests.support.fleet import CONFIG, release, repository, write_record
 from tests.support.machine import seconds
 
 M2G = (sys.executable, "-m", "m2g")
 
 
-def on_terminal(root: Path, columns: int, **settings: str) -> str:
-    """What `m2g validate` prints on a terminal with this many columns."""
+def on_terminal(root: Path, columns: int, *arguments: str, code: int = 1, **settings: str) -> str:
+    """What m2g prints on a terminal with this many columns, on both streams."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     own = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TERM")}
     with subprocess.Popen(
-        [*M2G, "validate"], cwd=root, stdout=theirs, stderr=subprocess.DEVNULL, env={**own, "TERM": "xterm", **settings}
+        [*M2G, *(arguments or ("validate",))],
+        cwd=root,
+        stdout=theirs,
+        stderr=theirs,
+        env={**own, "TERM": "xterm", **settings},
     ) as running:
         os.close(theirs)
         shown = b""
@@ -41,7 +45,7 @@ def on_terminal(root: Path, columns: int, **settings: str) -> str:
             pass
         finally:
             os.close(ours)
-        assert running.wait(seconds(60)) == 1
+        assert running.wait(seconds(60)) == code
     return shown.decode().replace("\r\n", "\n")
 
 
@@ -56,6 +60,16 @@ def test_findings_use_the_width_of_the_terminal_and_colors(tmp_path: Path) -> No
         assert on_terminal(tmp_path, columns, NO_COLOR="1") == plain
     assert longest[70] <= 70 < longest[110] <= 110
     assert longest[400] <= 120
+
+
+def test_the_line_of_progress_is_cleared_before_the_result(tmp_path: Path) -> None:
+    root = repository(tmp_path)
+    write_record(root, "wine", release())
+    shown = on_terminal(root, 100, "image", "--missing", "--locked", code=0)
+    _, clear, result = shown.rpartition("\r\x1b[K")
+    assert clear
+    assert result.strip()
+    assert "\x1b" not in result
 
 
 @pytest.mark.parametrize(

@@ -71,3 +71,21 @@ def test_a_web_server_that_redirects_or_wants_a_login_is_that_versions_problem(t
     with fake(lambda asked: Answer(status=302, headers={"Location": "http://127.0.0.1:9/x"})) as server:
         (one,) = facts(tmp_path, f"{server.url}/model")
     assert "redirects to http://127.0.0.1:9/x" in one.problem
+
+
+@pytest.mark.parametrize(
+    ("store", "module", "extra"),
+    [
+        ("s3://bucket/model", "botocore", "s3"),
+        ("gs://bucket/model", "google.cloud", "gcs"),
+        ("wasbs://box@account.blob.core.windows.net/model", "azure", "azure"),
+    ],
+)
+def test_a_store_whose_package_is_missing_is_led_to_the_extra_that_has_it(
+    tmp_path: Path, store: str, module: str, extra: str
+) -> None:
+    (found,) = facts(tmp_path, store)
+    assert f"No module named {module!r}" in found.problem
+    assert f"m2g[local,{extra}]" in found.hint
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    assert f"\n{extra} = [" in text

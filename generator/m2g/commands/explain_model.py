@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from m2g.changes.update import RenderOptions, update
-from m2g.core.config_types import Config, Environment, Pin
+from m2g.core.config_types import Config, Environment
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding, Severity
 from m2g.core.model import ModelVersion, RegisteredModel, Release
@@ -144,7 +144,7 @@ def _describe(finding: Finding) -> str:
 
 def _describe_follow(repository: Repository, model: _Model, environment: str) -> tuple[str, str]:
     """What decides about the version, and what to do if it finds none."""
-    pin = repository.find_intent(model.slug).environments.get(environment, Pin())
+    pin = repository.find_intent(model.slug).find_pin(environment)
     if pin.version is not UNSET:
         reason = "" if pin.reason is UNSET else f" ({pin.reason})"
         place = layout.model_yaml(model.slug)

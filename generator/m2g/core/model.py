@@ -163,8 +163,8 @@ class VersionFacts(Value, frozen=True, kw_only=True):
     `files` are the files of `registry.model_files` that exist, by name: MLmodel, requirements.txt and others.
     `unread` names files that may exist but could not be read. `notes` say what else is missing. `mlmodel_sha256` is the
     digest of the MLmodel that the registry has, if `files` has it without a secret that was in it. A non-empty
-    `problem` tells the user why this version cannot be released (no artifacts, no run, no access). Other versions are
-    not affected, unless the server has `no_route` to the files of any version.
+    `problem` tells the user why this version cannot be released (no artifacts, no run, no access), and `hint` what to
+    do. Other versions are not affected, unless the server has `no_route` to the files of any version.
     """
 
     artifact_uri: str = ""
@@ -174,4 +174,5 @@ class VersionFacts(Value, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     mlmodel_sha256: str = ""
     problem: str = ""
+    hint: str = ""
     no_route: bool = False

@@ -53,6 +53,9 @@ _TOTAL = 3600.0
 """Seconds for all calls of a run."""
 _T = TypeVar("_T")
 
+_EXTRAS = {"s3:": "s3", "gs:": "gcs", "wasbs:": "azure", "abfss:": "azure"}
+"""Scheme of a store to the extra of m2g with the package that reads it."""
+
 
 class LocalRegistry:
     """Implements `m2g.registry.Registry`. It writes nothing: a SQLite database is copied first, others are checked.
@@ -101,7 +104,7 @@ class LocalRegistry:
             try:
                 facts[version.name, version.version] = self._read(version)
             except RequestFailed as error:
-                facts[version.name, version.version] = VersionFacts(problem=error.message)
+                facts[version.name, version.version] = VersionFacts(problem=error.message, hint=error.hint)
             self._progress("facts of versions", done, len(versions))
         return facts
 
@@ -285,6 +288,9 @@ class LocalRegistry:
             if time.monotonic() > self._end:
                 raise
             raise RequestFailed(error.message, hint=f"check that {store} can be reached from here") from None
+        except ImportError as error:
+            text, hint = _explain_missing_package(place, error)
+            raise RequestFailed(text, hint=hint) from error
         except Exception as error:  # every artifact store has its own exceptions
             raise RequestFailed(f"{place} cannot be read: {to_one_line(str(error))}") from error
 
@@ -303,6 +309,16 @@ class LocalRegistry:
         except M2gError as error:
             self._slow.add(store)
             raise RequestFailed(error.message, hint=error.hint) from error
+
+
+def _explain_missing_package(place: str, error: ImportError) -> tuple[str, str]:
+    """Message and hint: MLflow reads each store with a package that it does not install."""
+    extra = next((extra for scheme, extra in _EXTRAS.items() if place.startswith(scheme)), "")
+    text = f"{place} cannot be read here: {to_one_line(str(error))}"
+    hint = "or set registry.uri to an MLflow server that reads the store itself"
+    if not extra:
+        return text, f"install the package that MLflow needs for this store, {hint}"
+    return text, f"install m2g with the extras that read it: 'm2g[local,{extra}]', {hint}"
 
 
 def _find_store(uri: str) -> str:

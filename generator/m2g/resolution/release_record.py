@@ -25,7 +25,7 @@ def build_record(version: ModelVersion, facts: VersionFacts, registry: str) -> R
     """The record of one version, without an environment. Raises InputError if the version cannot be released."""
     elsewhere = version.source.startswith(_UNREADABLE)
     if facts.problem and not elsewhere:
-        raise InputError(facts.problem)  # the caller adds a hint for the environment
+        raise InputError(facts.problem, hint=facts.hint)  # without one, the caller adds a hint for the environment
     if "MLmodel" not in facts.files and not elsewhere:
         raise InputError(
             f"there is no MLmodel file at {facts.artifact_uri}",
