@@ -96,8 +96,8 @@ def test_a_service_beside_the_model_s_is_not_routine(root: Path) -> None:
     render(root)
     (change,) = compare(root).changes
     assert (change.risk, change.concerns[0].message) == (
-        Risk.CAUTION,
-        "adds InferenceService models-prod/other",
+        Risk.POWERFUL,
+        "adds InferenceService models-prod/other, which m2g does not write",
     )
 
 
@@ -139,8 +139,8 @@ def test_what_decides_what_runs_is_not_routine(root: Path, case: tuple[str, str]
     write(root, {_CUSTOM: f"{_COMPONENT}patches:\n- target: {{kind: InferenceService}}\n  patch: |-\n    - {patch}\n"})
     render(root)
     (change,) = compare(root).changes
-    assert change.risk is Risk.CAUTION
-    assert any(field in concern.message for concern in change.concerns)
+    assert change.risk is Risk.POWERFUL
+    assert field in change.concerns[0].message
 
 
 OUTSIDE = {
@@ -190,7 +190,7 @@ FIELDS = {
     "registry: {uri": ("http://mlflow.test", "https://evil.test", "registry.uri: http://mlflow.test → https://evil.test"),
     "namespace": ("models-prod", "kube-system", "environments.prod.namespace: models-prod → kube-system"),
     "bounds": ("sync: {argocd: {}", "sync: {bounds: {podSecurity: privileged}, argocd: {}", "sync.bounds"),
-    "storage": ("version: 1\n", "version: 1\nstorage: {allow: ['s3://x/']}\n", "storage: none → "),
+    "storage": ("version: 1\n", "version: 1\nstorage: {allow: ['s3://x/']}\n", "storage.allow: none → "),
 }  # fmt: skip
 
 
@@ -212,7 +212,7 @@ def test_a_default_is_caution_and_a_page_is_nothing(root: Path) -> None:
     assert (review.outside, review.files) == ((), ("docs/notes.md",))
     write(root, {"m2g.yaml": (root / "m2g.yaml").read_text() + "defaults: {maxReplicas: 3}\n"})
     (concern,) = compare(root).outside
-    assert (concern.risk, concern.message) == (Risk.CAUTION, "m2g.yaml: defaults: none → {'maxReplicas': 3}")
+    assert (concern.risk, concern.message) == (Risk.CAUTION, "m2g.yaml: defaults.maxReplicas: none → 3")
 
 
 def test_hostile_text_in_a_summary_is_data(root: Path) -> None:

@@ -140,7 +140,9 @@ def test_a_model_that_uses_anothers_folder_did_build_before(root: Path) -> None:
     committed(root, {custom("a"): uses_it})
     write(root, {custom("a"): uses_it + "commonAnnotations: {team: a}\n"})
     (change,) = compare(root).changes
-    assert (change.slug, change.risk, change.concerns) == ("a", Risk.ROUTINE, ())
+    (concern,) = change.concerns
+    assert (change.slug, change.risk) == ("a", Risk.CAUTION)
+    assert "metadata.annotations.team" in concern.message
 
 
 def test_links(root: Path) -> None:
@@ -182,7 +184,7 @@ def test_a_component_that_was_missing_is_there(root: Path) -> None:
     committed(root, {custom("a"): uses("../../../../platform/shared")})
     write(root, {"platform/shared/kustomization.yaml": mode("Standard")})
     (change,) = compare(root).changes
-    assert (change.slug, change.risk) == ("a", Risk.CAUTION)
+    assert (change.slug, change.risk) == ("a", Risk.POWERFUL)  # it replaces all annotations, also those of m2g
 
 
 @pytest.mark.parametrize(

@@ -151,8 +151,8 @@ def _outside(root: Path, content: bytes) -> object:
     for file in changed:
         put(root / "new", file, content)
         put(root / "old", file, _WORLD)
-    made = describe_changes(root / "old", root / "new", dict.fromkeys(changed, False))
-    made += describe_changes(root / "new", root / "old", dict.fromkeys(changed, False))
+    made = describe_changes(root / "old", root / "new", dict.fromkeys(changed, False), ())
+    made += describe_changes(root / "new", root / "old", dict.fromkeys(changed, False), ())
     review = Review(against="main", outside=tuple(made))
     return [diff.render(review, form) for form in diff.FORMATS]
 

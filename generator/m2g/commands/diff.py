@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from m2g import kustomize
-from m2g.repository import model_folder, records
+from m2g.repository import layout, model_folder, records
 from m2g.repository.state import Scope, refuse_unknown
 from m2g.review import Review, review
 from m2g.review.compare import Comparison, build_comparison
@@ -23,7 +24,17 @@ def diff(
     states = build_comparison(root, against, scope, progress=progress)
     _check_scope(root, scope, states)
     found = review(states.old, states.new, against=states.against, files=states.files, notes=states.notes)
-    return msgspec.structs.replace(found, outside=states.outside)
+    files = {*found.files, *_list_unseen(found, states)} if scope == Scope() else found.files
+    return msgspec.structs.replace(found, outside=states.outside, files=tuple(sorted(files)))
+
+
+def _list_unseen(found: Review, states: Comparison) -> Iterator[str]:
+    """The changed files of models that no change is about."""
+    seen = {change.slug for change in found.changes}
+    for path in states.changed - states.files:
+        place = layout.parse_path(path)
+        if place is not None and place.slug not in seen:
+            yield path
 
 
 def _check_scope(root: Path, scope: Scope, states: Comparison) -> None:

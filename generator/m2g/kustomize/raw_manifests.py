@@ -25,7 +25,7 @@ _MAX_DOCUMENTS = 10_000
 class RawFile(msgspec.Struct, frozen=True, kw_only=True):
     """One file or stream. `error` says why it cannot be read.
 
-    `objects` are its documents that are not empty, with the items of a `List` in its place. `places` tells where each
+    `objects` are its documents that are not empty, with the items of a list in its place. `places` tells where each
     stands: the number of the document, and the path inside it.
     """
 
@@ -97,12 +97,21 @@ def parse_stream(file: str, content: bytes) -> RawFile:
 
 
 def _expand_list(document: object) -> Iterator[tuple[object, FieldPath]]:
-    """The items of a `List`, as `kubectl get` writes it, or the document itself."""
-    items = get_at(document, "items")
-    if get_at(document, "apiVersion") == "v1" and get_at(document, "kind") == "List" and isinstance(items, list):
-        yield from ((item, ("items", number)) for number, item in enumerate(items))
-    else:
-        yield document, ()
+    """The items of a list, as `kubectl get` writes it, or the document itself.
+
+    Kubernetes takes every object with `items` for a list, whatever its kind is, and gives items without a kind that of
+    the list. Source: apimachinery pkg/apis/meta/v1/unstructured/unstructured.go.
+    """
+    waiting: list[tuple[object, tuple[str | int, ...]]] = [(document, ())]
+    while waiting:
+        found, where = waiting.pop()
+        items = get_at(found, "items")
+        if not isinstance(found, dict) or not isinstance(items, list) or not items:
+            yield found, where
+            continue
+        kind = {"apiVersion": found.get("apiVersion"), "kind": str(found.get("kind")).removesuffix("List")}
+        named = ({**kind, **item} if isinstance(item, dict) and kind["kind"] else item for item in items)
+        waiting += reversed([(item, (*where, "items", number)) for number, item in enumerate(named)])
 
 
 @functools.lru_cache(maxsize=1)

@@ -141,12 +141,9 @@ def _render_environment(
     config: Config, model: ModelInput, base: Mapping[str, Object], environment: str
 ) -> dict[str, bytes]:
     deployment = model.deployments[environment]
-    serving = deployment.serving
-    settings = config.environments[environment]
-    namespace = settings.namespace
-    served = _served_model(environment, deployment, flux=config.sync.flux is not msgspec.UNSET)
-    objects = RENDERERS[serving.backend].overlay(model.slug, served, serving)
-    shared = base if serving.backend == model.base.backend else {}
+    namespace = config.environments[environment].namespace
+    objects = render_objects(config, model.slug, deployment)
+    shared = base if deployment.serving.backend == model.base.backend else {}
     overlay = kustomization.render_overlay(shared, objects, namespace, environment, custom=deployment.custom)
     folder = layout.overlay(model.slug, environment)
     files = render_record(model.slug, deployment.release)
@@ -155,10 +152,25 @@ def _render_environment(
     if config.sync.argocd is not msgspec.UNSET:
         app = argocd.render_app(model.slug, environment, namespace, _source_paths(model.slug, deployment))
         files |= _json(f"{folder}/app.json", app)
-    if config.sync.flux is not msgspec.UNSET:
-        child = flux.render_kustomization(model.slug, deployment.release, settings, config.sync.flux, serving)
-        files |= _yaml(layout.flux_file(model.slug, environment), child)
+    for path, child in render_flux_file(config, model.slug, deployment).items():
+        files |= _yaml(path, child)
     return files
+
+
+def render_objects(config: Config, slug: str, deployment: Deployment) -> dict[str, Object]:
+    """The objects of one release by file, without their namespace."""
+    served = _served_model(deployment, flux=config.sync.flux is not msgspec.UNSET)
+    return RENDERERS[deployment.serving.backend].overlay(slug, served, deployment.serving)
+
+
+def render_flux_file(config: Config, slug: str, deployment: Deployment) -> dict[str, Object]:
+    """The Flux Kustomization that applies the overlay, by file, if Flux is used."""
+    release, flux_settings = deployment.release, config.sync.flux
+    if flux_settings is msgspec.UNSET:
+        return {}
+    place = config.environments[release.environment]
+    child = flux.render_kustomization(slug, release, place, flux_settings, deployment.serving)
+    return {layout.flux_file(slug, release.environment): child}
 
 
 def _source_paths(slug: str, deployment: Deployment) -> list[str]:
@@ -169,12 +181,12 @@ def _source_paths(slug: str, deployment: Deployment) -> list[str]:
     return [*paths, layout.custom(slug)] if deployment.custom else paths
 
 
-def _served_model(environment: str, deployment: Deployment, *, flux: bool) -> ServedModel:
+def _served_model(deployment: Deployment, *, flux: bool) -> ServedModel:
     choice = deployment.choice
     return ServedModel(
         model=deployment.release.model,
         profile=choice.profile,
-        environment=environment,
+        environment=deployment.release.environment,
         release=deployment.release,
         model_format=choice.model_format,
         runtime=choice.runtime,

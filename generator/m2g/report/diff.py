@@ -10,7 +10,15 @@ from m2g.core.results import ChangeKind
 from m2g.core.sanitize import make_visible
 from m2g.report.layout import count, encode_json, join_lines
 from m2g.report.review_markdown import render_markdown
-from m2g.report.review_words import format_contract, format_fact, format_heading, format_metric, format_title, summarize
+from m2g.report.review_words import (
+    count_risks,
+    format_contract,
+    format_fact,
+    format_heading,
+    format_metric,
+    format_title,
+    summarize,
+)
 from m2g.review import Change, Review, Risk
 
 FORMATS = ("text", "markdown", "json")
@@ -51,11 +59,11 @@ def render_text(review: Review) -> str:
 
 
 def _list_outside(review: Review) -> Iterator[str]:
-    yield "outside of models:"
+    yield "in other files:"
     for concern in review.outside[:_OUTSIDE]:
         yield f"  ! {str(concern.risk).upper()} {make_visible(concern.message, 700)}"
-    if len(review.outside) > _OUTSIDE:
-        yield f"  … and {len(review.outside) - _OUTSIDE} more"
+    if rest := review.outside[_OUTSIDE:]:
+        yield f"  … and {len(rest)} more: {count_risks([concern.risk for concern in rest])}"
 
 
 def _paragraph(change: Change) -> Iterator[str]:

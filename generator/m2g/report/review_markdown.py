@@ -15,7 +15,7 @@ import msgspec
 from m2g.core import sanitize
 from m2g.core.results import ChangeKind
 from m2g.report.layout import count
-from m2g.report.review_words import find_worst, format_contract, format_metric, format_title, summarize
+from m2g.report.review_words import count_risks, find_worst, format_contract, format_metric, format_title, summarize
 from m2g.review import Change, Concern, FactChange, ObjectChange, Review, Risk
 
 BUDGET = 60_000
@@ -82,8 +82,9 @@ def _head(review: Review) -> str:
     head = f"{_MARKER}\n## {_ICONS[find_worst(review)]} {summarize(review)}\n\nCompared with {_code(review.against)}."
     if review.outside:
         listed = "\n".join(_item(concern) for concern in review.outside[:_ROWS])
-        more = f"\n- … and {len(review.outside) - _ROWS} more" if len(review.outside) > _ROWS else ""
-        head = f"{head}\n\n**Outside of models**\n\n{listed}{more}"
+        rest = [concern.risk for concern in review.outside[_ROWS:]]
+        more = f"\n- … and {len(rest)} more: {count_risks(rest)}" if rest else ""
+        head = f"{head}\n\n**In other files**\n\n{listed}{more}"
     if not review.changes:
         return head
     columns = "| | model | environment | change | signature | metrics | notes |\n|---|---|---|---|---|---|---|"

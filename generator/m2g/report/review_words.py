@@ -12,11 +12,11 @@ from m2g.review import Change, Contract, FactChange, Metric, Review, Risk
 def summarize(review: Review) -> str:
     """The review in one line."""
     outside = [concern.risk for concern in review.outside]
-    parts = [f"{_count_risks(outside)} outside of models"] if outside else []
+    parts = [f"{count_risks(outside)} in other files"] if outside else []
     if review.changes:
         models = len({change.slug for change in review.changes})
         heading = f"{count(len(review.changes), 'change')} in {count(models, 'model')}"
-        parts.append(f"{heading}: {_count_risks([change.risk for change in review.changes])}")
+        parts.append(f"{heading}: {count_risks([change.risk for change in review.changes])}")
     elif not outside:
         others = f"; {count(len(review.files), 'other file')} changed" if review.files else ""
         return f"no model changes{others}"
@@ -29,8 +29,8 @@ def find_worst(review: Review) -> Risk:
     return next((risk for risk in Risk if risk in found), Risk.ROUTINE)
 
 
-def _count_risks(risks: Sequence[Risk]) -> str:
-    """`1 powerful, 2 caution`"""
+def count_risks(risks: Sequence[Risk]) -> str:
+    """`1 powerful, 2 caution`: the risks, the highest first, with their numbers."""
     return ", ".join(f"{risks.count(risk)} {risk}" for risk in Risk if risk in risks)
 
 

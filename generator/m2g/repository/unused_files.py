@@ -11,11 +11,13 @@ from m2g.repository.state import Repository
 
 
 def find_unused(repository: Repository, records: Iterable[Key]) -> list[Finding]:
-    """Findings for files of an unknown environment, or of a model without a record.
+    """Findings for files of an unknown environment, or of a model that has no record, there or anywhere.
 
-    Usual causes are a misspelled folder name, and a model whose slug changed.
+    Usual causes are a misspelled folder name, and a model whose slug changed. A component that waits for a release
+    would be applied without another review.
     """
-    released = {slug for slug, _ in records}
+    keys = frozenset(records)
+    released = {slug for slug, _ in keys}
     files = {slug: _component(slug, environment) for slug, environment in sorted(repository.components)}
     files |= {slug: model_yaml(slug) for slug in repository.intents}
     return [
@@ -30,6 +32,20 @@ def find_unused(repository: Repository, records: Iterable[Key]) -> list[Finding]
             )
             for slug, environment in sorted(repository.components)
             if environment not in repository.config.environments
+        ),
+        *(
+            Finding(
+                rule="component-unused",
+                severity=Severity.WARNING,
+                file=_component(slug, environment),
+                model=next((r.model for (s, _), r in repository.records.items() if s == slug), slug),
+                environment=environment,
+                message=f"the model has no release in {environment}, so nothing uses this component; the first release "
+                "there will",
+                hint=f"see what the release waits for: m2g explain --model {slug}; or remove the component until then",
+            )
+            for slug, environment in sorted(repository.components - keys)
+            if environment in repository.config.environments and slug in released
         ),
         *(
             Finding(

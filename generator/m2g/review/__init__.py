@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from m2g.core.field_path import format_path
-from m2g.core.manifest import Manifest, get_at, identify, name_kind
+from m2g.core.manifest import Manifest, identify
 from m2g.core.model import Release
-from m2g.core.node_access import find_node_access
 from m2g.core.results import ChangeKind
-from m2g.repository import layout
 from m2g.repository.layout import Key
-from m2g.review import facts, objects, power, signature
+from m2g.review import facts, objects, signature
+from m2g.review.judge import judge_objects
 from m2g.review.values import (
     Change,
     Compatibility,
@@ -44,16 +42,6 @@ __all__ = [
 ]
 
 _RISKS = list(Risk)
-_DECIDING = frozenset(
-    "image command args env envFrom serviceAccountName storageUri volumes volumeMounts securityContext initContainers "
-    "imagePullSecrets runtime storage lifecycle nodeName priorityClassName runtimeClassName schedulerName hostAliases "
-    "dnsConfig dnsPolicy automountServiceAccountToken shareProcessNamespace".split()
-)
-_FROM_RECORD = frozenset({"image", "storageUri"})
-_FROM_VERSION = frozenset({*_FROM_RECORD, "env", "runtime", "args"})
-_FLUX_FIELDS = frozenset(
-    "sourceRef serviceAccountName kubeConfig postBuild patches components images targetNamespace decryption".split()
-)
 _LOADS = {"serves": "loads", "fails": "does not load", "unknown": "may not load"}
 
 
@@ -78,20 +66,18 @@ def _change(key: Key, before: Side, after: Side) -> Change | None:
     contract = _contract(old, new)
     # If a side does not build, all of its objects are missing: that is not a change to report.
     reported = () if broken else tuple(changed)
-    concerns = sorted(
-        {
+    new_version = old is None or new is None or old.version != new.version
+    found = dict.fromkeys(
+        [
             *_compare_releases(old, new, contract),
             *_compare_builds(old_overlay, new_overlay),
-            *_compare_objects(old_overlay, new_overlay, reported),
-            *_compare_power(key, old_overlay, new_overlay, reported),
-            *_compare_fields(old, new, (old_overlay, new_overlay), reported),
+            *_compare_services(old_overlay, new_overlay, reported),
+            *_judge(old_overlay, new_overlay, reported, new_version=new_version),
             *_compare_profiles(old_overlay, new_overlay),
-            *_compare_verdicts(
-                old_overlay, new_overlay, new_version=old is None or new is None or old.version != new.version
-            ),
-        },
-        key=_rank,
+            *_compare_verdicts(old_overlay, new_overlay, new_version=new_version),
+        ]
     )
+    concerns = sorted(found, key=lambda concern: _RISKS.index(concern.risk))
     return Change(
         kind=_kind((old, old_overlay), (new, new_overlay)),
         risk=concerns[0].risk if concerns else Risk.ROUTINE,
@@ -107,10 +93,6 @@ def _change(key: Key, before: Side, after: Side) -> Change | None:
         lineage=facts.compare_lineage(old, new),
         objects=reported,
     )
-
-
-def _rank(concern: Concern) -> tuple[int, str]:
-    return _RISKS.index(concern.risk), concern.message
 
 
 def _kind(before: tuple[Release | None, Overlay | None], after: tuple[Release | None, Overlay | None]) -> ChangeKind:
@@ -144,6 +126,16 @@ def _compare_builds(before: Overlay | None, after: Overlay | None) -> Iterator[C
         yield Concern(risk=Risk.CAUTION, message="the overlay did not build before, so its objects are not compared")
 
 
+def _judge(
+    before: Overlay | None, after: Overlay | None, changed: Collection[ObjectChange], *, new_version: bool
+) -> Iterator[Concern]:
+    """Where only the new side builds, all of its objects are judged as new ones."""
+    if after is None or not after.error:
+        if before is not None and before.error and after is not None:
+            before, changed = None, objects.compare((), after.objects)
+        yield from judge_objects(before, after, changed, new_version=new_version)
+
+
 def _compare_profiles(before: Overlay | None, after: Overlay | None) -> Iterator[Concern]:
     old, new = before.chosen if before else None, after.chosen if after else None
     if old is None or new is None or old.profile == new.profile:
@@ -173,95 +165,16 @@ def _compare_verdicts(before: Overlay | None, after: Overlay | None, *, new_vers
     yield Concern(risk=risk, message=f"{new.runtime} {_LOADS[new.answer]} the model{was}: {reasons}")
 
 
-def _compare_objects(
+def _compare_services(
     before: Overlay | None, after: Overlay | None, changed: Collection[ObjectChange]
 ) -> Iterator[Concern]:
-    batch = any(item.kind is not ChangeKind.REMOVED and item.object_kind == "Job" for item in changed)
+    """Updates of a service that the cluster refuses."""
     for item in changed:
-        if batch and item.object_kind == "Job":
-            continue  # a Job is immutable: another version is another Job
-        service = item.object_kind in backends.main_kinds()
-        if item.kind is ChangeKind.REMOVED and after is not None:
-            risk = Risk.BREAKING if service else Risk.CAUTION
-            yield Concern(risk=risk, message=f"{item.object_kind} {item.namespace}/{item.name} is removed")
-        if item.kind is ChangeKind.CHANGED and service:
+        if item.kind is ChangeKind.CHANGED and item.object_kind in backends.main_kinds():
             old, new = _object(before, item), _object(after, item)
             backend = backends.find_backend(old)
             if backend is not None and (message := backend.refused_update(old, new)):
                 yield Concern(risk=Risk.BREAKING, message=message)
-
-
-def _compare_power(
-    key: Key, before: Overlay | None, after: Overlay | None, changed: Collection[ObjectChange]
-) -> Iterator[Concern]:
-    """Objects that m2g does not write itself, and access to nodes."""
-    for item in changed:
-        built = _object(after, item)
-        if get_at(built, "spec", "path") == f"./{layout.overlay(*key)}":  # m2g's own Kustomization of Flux
-            paths = power.find_changes(_object(before, item), built) if item.kind is ChangeKind.CHANGED else []
-            fields = {str(path[1]) for path in paths if len(path) > 1} & _FLUX_FIELDS
-            if fields:
-                message = f"Kustomization {item.name} of Flux: {', '.join(sorted(fields))} changed"
-                yield Concern(risk=Risk.POWERFUL, message=message)
-            continue
-        name = (
-            f"{item.object_kind} {item.namespace}/{item.name}" if item.namespace else f"{item.object_kind} {item.name}"
-        )
-        if built and name_kind(built) not in {*backends.written_kinds(), "ConfigMap"}:
-            risk = Risk.POWERFUL if power.is_powerful(built) else Risk.CAUTION
-            verb = "adds" if item.kind is ChangeKind.ADDED else "changes"
-            yield Concern(risk=risk, message=f"{verb} {name}, a kind that m2g does not write")
-        elif item.kind is ChangeKind.ADDED and not (
-            # Another version is another Job.
-            item.name.startswith(key[0]) and (before is None or item.object_kind == "Job")
-        ):
-            yield Concern(risk=Risk.CAUTION, message=f"adds {name}")
-        known = set(find_node_access(_object(before, item)))
-        for where in find_node_access(built):
-            if where not in known:
-                yield Concern(risk=Risk.POWERFUL, message=f"{name} gets access to its node: {format_path(where)}")
-
-
-def _compare_fields(
-    old: Release | None,
-    new: Release | None,
-    overlays: tuple[Overlay | None, Overlay | None],
-    changed: Collection[ObjectChange],
-) -> Iterator[Concern]:
-    """Fields that decide which code runs, as whom, and with which data, apart from those that a new version changes."""
-    expected = frozenset[str]()
-    if old != new:
-        same = old is not None and new is not None and old.version == new.version
-        expected = _FROM_RECORD if same else _FROM_VERSION
-    for item in changed:
-        if item.kind is not ChangeKind.CHANGED:
-            continue
-        was, now = _object(overlays[0], item), _object(overlays[1], item)
-        paths = power.find_changes(was, now)
-        changed_names = (power.list_names(path, was, now) for path in paths)
-        names = {name for found in changed_names for name in found} & (_DECIDING - expected)
-        if obeyed := sorted({key for path in paths for key in _annotations(path, was, now)}):
-            yield Concern(
-                risk=Risk.CAUTION,
-                message=f"{item.object_kind} {item.name}: {', '.join(obeyed)} changed, an annotation that programs of "
-                "the cluster may obey",
-            )
-        if names:
-            yield Concern(
-                risk=Risk.CAUTION,
-                message=f"{item.object_kind} {item.name}: {', '.join(sorted(names))} changed, "
-                "which decides what runs, where or as whom",
-            )
-
-
-def _annotations(path: power.FieldSteps, was: Manifest, now: Manifest) -> Iterator[str]:
-    """The annotations that differ at a path. Keys without a prefix are for people, and m2g's own only for m2g."""
-    if "annotations" not in path:
-        return
-    place = path.index("annotations") + 1
-    both = (get_at(item, *path[:place]) for item in (was, now))
-    keys = path[place : place + 1] or {key for value in both if isinstance(value, dict) for key in value}
-    yield from (str(key) for key in keys if "/" in str(key) and not str(key).startswith("m2g.dev/"))
 
 
 def _object(overlay: Overlay | None, item: ObjectChange) -> Manifest:

@@ -10,27 +10,25 @@ import msgspec
 from m2g import kustomize
 from m2g.core import tempdirs
 from m2g.core.config_types import Config
-from m2g.core.errors import M2gError
-from m2g.core.manifest import Manifest, read_all
+from m2g.core.manifest import Manifest
 from m2g.core.model import Release, Value
 from m2g.git import read as git
-from m2g.repository import config as configuration
-from m2g.repository import layout, model_folder, runtimes
+from m2g.repository import layout, model_folder
 from m2g.repository import records as releases
 from m2g.repository.layout import Key
-from m2g.repository.state import Repository, Scope
+from m2g.repository.state import Scope
 from m2g.review import reach
 from m2g.review.outside import describe_changes
 from m2g.review.values import Concern, Overlay, Side
-from m2g.serving.decide import choose_serving
-from m2g.serving.spec import ServingChoice
+from m2g.review.written import read_config, write_objects
 
 
 class Comparison(Value, frozen=True, kw_only=True):
     """Both sides, with the overlays that use a changed file. `fleet` is the number of all overlays of the old side.
 
-    `elsewhere` are removed overlays of other shards. `outside` says what changed outside of models. `config` is the
-    valid m2g.yaml of the old side; `changed` are all paths that differ.
+    `elsewhere` are removed overlays of other shards. `files` are the changed files that belong to no model; `outside`
+    says what changed in them, and in those of models that no overlay builds. `config` is the valid m2g.yaml of the old
+    side; `changed` are all paths that differ.
     """
 
     against: str
@@ -75,10 +73,12 @@ def build_comparison(
         keys = {key for key in old.overlays | new.overlays if scope.includes(key, names.get(key, key[0]))}
         whole = msgspec.structs.replace(scope, shard=None)
         lost = {key for key in old.overlays - new.overlays if whole.includes(key, names.get(key, key[0]))} - keys
-        wanted = _find_changed(old, new, keys, changed)
+        wanted, built = _find_changed(old, new, changed)
+        wanted &= keys
         sides = [_build(side, wanted & side.overlays, scope, names, progress) for side in (old, new)]
-        config = _read_config(folder)
-        concerns = describe_changes(folder, root, {path: bool(_find_slug(path, models)) for path in changed})
+        config = read_config(folder)
+        known = {path: _is_of_overlay(path, models, old.overlays | new.overlays) for path in changed}
+        concerns = describe_changes(folder, root, known, built)
     return Comparison(
         against=f"{ref} ({base[:12]})",
         old=sides[0],
@@ -132,19 +132,35 @@ def _read_side(folder: Path, slugs: Collection[str], where: str) -> _Unbuilt:
     return _Unbuilt(folder=folder, records=records, overlays=overlays, notes=tuple(notes))
 
 
-def _find_changed(old: _Unbuilt, new: _Unbuilt, keys: Collection[Key], changed: Collection[str]) -> frozenset[Key]:
-    """The overlays that use a changed file on either side, or cannot be read."""
-    readers = [(side, kustomize.GraphReader(side.folder)) for side in (old, new)]
-    overlays = {key for key in keys if (key in old.overlays) != (key in new.overlays)}
-    for key in set(keys) - overlays:
-        graphs = [reader.read(layout.overlay(*key)) for side, reader in readers if key in side.overlays]
-        if layout.flux_file(*key) in changed or any(_may_differ(graph, changed) for graph in graphs):
-            overlays.add(key)
-    return frozenset(overlays)
+def _is_of_overlay(path: str, models: Collection[str], overlays: Collection[Key]) -> bool:
+    """Whether it is a file of a model, and if it applies an overlay, whether there is one."""
+    place = layout.parse_path(path)
+    if place is not None and place.part == layout.FLEET and (place.slug, place.environment) not in overlays:
+        return False
+    return bool(_find_slug(path, models))
 
 
-def _may_differ(graph: kustomize.Graph, changed: Collection[str]) -> bool:
-    return bool(graph.error) or graph.linked or graph.plugins or not graph.files.keys().isdisjoint(changed)
+def _find_changed(old: _Unbuilt, new: _Unbuilt, changed: Collection[str]) -> tuple[frozenset[Key], frozenset[str]]:
+    """The overlays that use a changed file on either side, or cannot be read; and the changed files that they build.
+
+    A file that still exists is built only if an overlay of the new side uses it.
+    """
+    overlays = set(old.overlays ^ new.overlays)
+    built: set[str] = set()
+    for side in (old, new):
+        reader = kustomize.GraphReader(side.folder)
+        for key in sorted(side.overlays):
+            graph = reader.read(layout.overlay(*key))
+            used = graph.files.keys() & changed
+            built.update(path for path in used if side is new or not (new.folder / path).exists())
+            if layout.flux_file(*key) in changed or used or _may_differ(graph):
+                overlays.add(key)
+    return frozenset(overlays), frozenset(built)
+
+
+def _may_differ(graph: kustomize.Graph) -> bool:
+    """Whether it can build something else although no file that it is known to use has changed."""
+    return bool(graph.error) or graph.linked or graph.plugins
 
 
 def _build(
@@ -152,14 +168,16 @@ def _build(
 ) -> Side:
     folders = {key: layout.overlay(*key) for key in sorted(keys)}
     built = kustomize.build_overlays(side.folder, list(folders.values()), progress=progress)
-    choices = _choose_serving(side.folder, {key: side.records[key] for key in keys if key in side.records})
+    written = write_objects(side.folder, {key: side.records[key] for key in keys if key in side.records})
     return Side(
         releases={key: record for key, record in side.records.items() if scope.includes(key, names.get(key, key[0]))},
         overlays={
             key: Overlay(
                 objects=(*built[folder].objects, *_read_flux_file(side.folder, key)),
                 error=built[folder].error,
-                chosen=choices.get(key),
+                chosen=written[key].choice if key in written else None,
+                written=written[key].objects if key in written else (),
+                custom=(side.folder / layout.component(*key)).exists(),
             )
             for key, folder in folders.items()
         },
@@ -167,39 +185,8 @@ def _build(
 
 
 def _read_flux_file(folder: Path, key: Key) -> list[Manifest]:
-    """The Flux Kustomization that applies the overlay, if there is one."""
-    path = folder / layout.flux_file(*key)
-    if path.is_symlink() or not path.is_file():
+    """The Flux Kustomization that applies the overlay, if there is one, and whatever else is in its file."""
+    path = layout.flux_file(*key)
+    if (folder / path).is_symlink() or not (folder / path).is_file():
         return []
-    try:
-        return [item for item in read_all(path.read_text()) if isinstance(item, dict)]
-    except (OSError, ValueError):
-        return []
-
-
-def _read_config(root: Path) -> Config | None:
-    """The m2g.yaml at `root`; None if there is no valid one."""
-    try:
-        return configuration.load(root).config
-    except (M2gError, FileNotFoundError):
-        return None
-
-
-def _choose_serving(root: Path, records: Mapping[Key, Release]) -> dict[Key, ServingChoice]:
-    """How the files at `root` serve these releases; empty if its m2g.yaml is invalid."""
-    config = _read_config(root)
-    try:
-        intents, _ = configuration.read_intents(root)
-    except (M2gError, FileNotFoundError):
-        return {}
-    if config is None:
-        return {}
-    known, _ = runtimes.read(root)
-    repository = Repository(
-        config=config, records=dict(records), intents=intents, components=frozenset(), runtimes=known
-    )
-    return {
-        key: choose_serving(repository, key[0], record)
-        for key, record in records.items()
-        if key[1] in config.environments
-    }
+    return [item for item in kustomize.read_file(folder, path).objects if isinstance(item, dict)]

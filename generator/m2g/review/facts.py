@@ -35,6 +35,7 @@ def find_concerns(before: Release, after: Release) -> Iterator[Concern]:
     if before.registry != after.registry:
         message = f"the registry changes from {before.registry} to {after.registry}"
         yield Concern(risk=Risk.CAUTION, message=message)
+    yield from _compare_sources(before, after)
     if before.version == after.version:
         old, new = (_digest(before), before.artifact_uri), (_digest(after), after.artifact_uri)
         if old != new:
@@ -49,6 +50,20 @@ def find_concerns(before: Release, after: Release) -> Iterator[Concern]:
         yield Concern(risk=Risk.CAUTION, message="the new version has no MLmodel file")
     elif before.mlmodel is not None and after.mlmodel is not None:
         yield from _compare_mlmodels(before.mlmodel, after.mlmodel)
+
+
+def _compare_sources(before: Release, after: Release) -> Iterator[Concern]:
+    """Another place of the images or the files is unusual, even for a new version."""
+    old, new = ("" if side.image is None else side.image.name for side in (before, after))
+    if old and new and _repository(old) != _repository(new):
+        message = f"the image comes from {_repository(new)} instead of {_repository(old)}"
+        yield Concern(risk=Risk.CAUTION, message=message)
+    elif old and new and old != new and before.version == after.version:
+        yield Concern(risk=Risk.CAUTION, message=f"version {after.version} is the same, but its image changed")
+    old, new = (_store(side.artifact_uri) for side in (before, after))
+    if old != new and before.version != after.version:
+        message = f"the model comes from {new or 'nowhere'} instead of {old or 'nowhere'}"
+        yield Concern(risk=Risk.CAUTION, message=message)
 
 
 def _compare_mlmodels(before: Mlmodel, after: Mlmodel) -> Iterator[Concern]:
@@ -115,6 +130,15 @@ def _run(release: Release | None) -> Run:
 
 def _digest(release: Release) -> str:
     return release.mlmodel.sha256 if release.mlmodel is not None else ""
+
+
+def _repository(image: str) -> str:
+    return image.partition("@")[0]
+
+
+def _store(uri: str) -> str:
+    """The scheme of a URI, and its bucket or host if it has one."""
+    return "/".join(uri.split("/")[:3]) if "://" in uri else uri.partition(":")[0]
 
 
 def _number(version: str) -> int:

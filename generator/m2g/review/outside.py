@@ -1,25 +1,28 @@
-"""Say what changed outside of models: m2g.yaml by field, applied files by object, others by what they decide."""
+"""Say what changed in files that no overlay builds: m2g.yaml and model.yaml by field, what is or may once be applied by
+object, others by what they decide.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
+from m2g import kustomize
 from m2g.core import safe_files, yaml_reader
 from m2g.core.errors import M2gError
-from m2g.core.field_path import format_path
-from m2g.core.manifest import Identity, Manifest, get_at, identify, read_all
+from m2g.core.manifest import Identity, Manifest, get_at, identify
 from m2g.core.redact import redact
 from m2g.repository import layout
 from m2g.repository.trusted_registry import find_server
-from m2g.review import power
+from m2g.review import fields, power
+from m2g.review.judge import find_twins, list_fields
 from m2g.review.values import Concern, Risk
 
-_POWERFUL_FIELDS = frozenset({"bounds", "sync", "registry", "storage", "external", "tags", "namespace", "removals"})
-"""Fields of m2g.yaml, or of an environment in it, that decide where models come from and what others may set."""
 _DECIDES: tuple[tuple[str, Risk, str], ...] = (
     (".github/", Risk.POWERFUL, "what CI runs, with which rights and secrets"),
     (".gitlab-ci.yml", Risk.POWERFUL, "what CI runs, with which rights and secrets"),
+    ("ci/", Risk.POWERFUL, "what CI installs and runs beside its secrets"),
     ("CODEOWNERS", Risk.POWERFUL, "who must approve changes"),
     (".gitlab/CODEOWNERS", Risk.POWERFUL, "who must approve changes"),
     ("docs/CODEOWNERS", Risk.POWERFUL, "who must approve changes"),
@@ -30,20 +33,32 @@ _DECIDES: tuple[tuple[str, Risk, str], ...] = (
     (".copier-answers.yml", Risk.CAUTION, "what copier update writes"),
     (".git", Risk.CAUTION, "which files Git, Argo CD and Flux see"),
 )
-_HARMLESS = (".md", ".txt", ".rst", ".png", ".svg")
-_MOST_FIELDS = 8
+_PAGES = (".md", ".rst", ".png", ".svg")
+_APPLIED = (".yaml", ".yml", ".json")
+_MOST_LINES = 50
 
 
-def describe_changes(old: Path, new: Path, changed: Mapping[str, bool]) -> list[Concern]:
-    """What the changed files mean, the riskiest first. `changed` says for each path whether it belongs to a model."""
-    found = (concern for path, of_model in sorted(changed.items()) for concern in _describe(old, new, path, of_model))
-    ranked = sorted(found, key=lambda concern: list(Risk).index(concern.risk))
-    return [*_describe_registry(old, new), *ranked]
+def describe_changes(old: Path, new: Path, changed: Mapping[str, bool], built: Collection[str]) -> list[Concern]:
+    """What the changed files mean, the riskiest first.
+
+    `changed` says for each path whether it belongs to a model; overlays use the paths in `built`.
+    """
+    found = (
+        concern
+        for path, of_model in sorted(changed.items())
+        for concern in _describe(old, new, path, of_model=of_model, built=path in built)
+    )
+    return [*_describe_registry(old, new), *sorted(found, key=_rank)]
+
+
+def _rank(concern: Concern) -> int:
+    return list(Risk).index(concern.risk)
 
 
 def _describe_registry(old: Path, new: Path) -> Iterator[Concern]:
     """The line before all others: another registry may bring any model, and would like to have the credentials."""
-    before, after = (str(get_at(_read_document(side), "registry", "uri") or "") for side in (old, new))
+    documents = (_read_document(side, layout.CONFIG) for side in (old, new))
+    before, after = (str(get_at(document, "registry", "uri") or "") for document in documents)
     if before != after and find_server(after) not in ("", find_server(before)):
         yield Concern(
             risk=Risk.POWERFUL,
@@ -52,85 +67,122 @@ def _describe_registry(old: Path, new: Path) -> Iterator[Concern]:
         )
 
 
-def _describe(old: Path, new: Path, path: str, of_model: bool) -> Iterator[Concern]:
+def _describe(old: Path, new: Path, path: str, *, of_model: bool, built: bool) -> Iterator[Concern]:
     top = layout.find_top_folder(path)
     if not layout.is_known(path):
         yield Concern(
             risk=Risk.POWERFUL,
             message=f"{path}: neither m2g nor people keep a file here, but Argo CD and Flux may apply it",
         )
-    elif of_model:
-        return
     elif path == layout.CONFIG:
-        yield from _describe_config(_read_document(old), _read_document(new))
+        yield from _describe_fields(old, new, path, power.judge_config)
+    elif of_model:
+        yield from _describe_of_model(old, new, path, built=built)
     elif top in (layout.PLATFORM, layout.FLEET):
-        yield from _describe_objects(path, _read_objects(old, path), _read_objects(new, path))
+        yield from _describe_applied(old, new, path, path)
     else:
-        known = next(((risk, what) for start, risk, what in _DECIDES if path.startswith(start)), None)
-        if known is not None:
-            yield Concern(risk=known[0], message=f"{path}: decides {known[1]}")
-        elif not path.endswith(_HARMLESS):
-            yield Concern(risk=Risk.CAUTION, message=f"{path}: no file of m2g; programs and components may use it")
+        yield from _describe_other(new, path, built=built)
 
 
-def _describe_config(old: object, new: object) -> Iterator[Concern]:
-    paths = power.find_changes(old, new)
-    for path in paths[:50]:
-        risk = Risk.POWERFUL if _POWERFUL_FIELDS & {str(step) for step in (*path[:1], *path[2:3])} else Risk.CAUTION
-        before, after = (_show(side, path) for side in (old, new))
-        yield Concern(risk=risk, message=f"{layout.CONFIG}: {format_path(path) or 'all of it'}: {before} → {after}")
-    if not paths:
-        yield Concern(risk=Risk.ROUTINE, message=f"{layout.CONFIG}: only comments and format")
-
-
-def _describe_objects(
-    path: str, before: dict[Identity, Manifest] | None, after: dict[Identity, Manifest] | None
-) -> Iterator[Concern]:
-    if before is None or after is None:
-        yield Concern(risk=Risk.POWERFUL, message=f"{path}: cannot be read as YAML, so its objects are not compared")
+def _describe_of_model(old: Path, new: Path, path: str, *, built: bool) -> Iterator[Concern]:
+    """What people keep for a model. What m2g keeps is proved by `m2g render --locked --check`."""
+    location = layout.parse_path(path)
+    if location is None or built or layout.is_owned(path):
         return
+    if path == layout.model_yaml(location.slug):
+        yield from _describe_fields(old, new, path, power.judge_intent)
+    else:
+        yield from _describe_applied(old, new, path, f"{path}, which no overlay is known to build yet")
+
+
+def _describe_other(new: Path, path: str, *, built: bool) -> Iterator[Concern]:
+    known = next(((risk, what) for start, risk, what in _DECIDES if path.startswith(start)), None)
+    if known is not None:
+        yield Concern(risk=known[0], message=f"{path}: decides {known[1]}")
+    elif built:
+        yield Concern(risk=Risk.CAUTION, message=f"{path}: overlays build it; see the objects that change")
+    elif not (_is_page(path) and layout.find_top_folder(path) in (path, "docs")) or (new / path).is_symlink():
+        yield Concern(risk=Risk.CAUTION, message=f"{path}: no file of m2g; programs and components may use it")
+
+
+def _is_page(path: str) -> bool:
+    return path.endswith(_PAGES)
+
+
+def _describe_fields(old: Path, new: Path, path: str, judge: Callable[[fields.FieldSteps], Risk]) -> Iterator[Concern]:
+    """One line for each field, the riskiest first. Those that are left out are counted by risk."""
+    before, after = (_read_document(side, path) for side in (old, new))
+    if after is None and (new / path).exists():
+        yield Concern(risk=Risk.POWERFUL, message=f"{path}: cannot be read, so its fields are not compared")
+        return
+    judged = sorted(
+        ((judge(where), where) for where in fields.find_changes(before, after)),
+        key=lambda one: list(Risk).index(one[0]),
+    )
+    for risk, where in judged[:_MOST_LINES]:
+        shown = " → ".join(_show(side, where) for side in (before, after))
+        yield Concern(risk=risk, message=f"{path}: {fields.format_steps(where) or 'all of it'}: {shown}")
+    if rest := judged[_MOST_LINES:]:
+        numbers = Counter(risk for risk, _ in rest)
+        counted = ", ".join(f"{number} {risk}" for risk, number in numbers.items())
+        yield Concern(risk=rest[0][0], message=f"{path}: {len(rest)} more fields changed: {counted}")
+    if not judged:
+        yield Concern(risk=Risk.ROUTINE, message=f"{path}: only comments and format")
+
+
+def _describe_applied(old: Path, new: Path, path: str, title: str) -> Iterator[Concern]:
+    """A file that clusters take, object by object; a page among them is only named."""
+    if not path.endswith(_APPLIED):
+        risk = Risk.CAUTION if _is_page(path) else Risk.POWERFUL
+        yield Concern(risk=risk, message=f"{title}: changed; it has no objects to compare")
+        return
+    before, after = (_read_objects(side, path) for side in (old, new))
+    if before is None or after is None:
+        message = f"{title}: cannot be read as YAML objects, so they are not compared"
+        yield Concern(risk=Risk.POWERFUL, message=message)
+        return
+    for name in find_twins(after):
+        yield Concern(risk=Risk.POWERFUL, message=f"{title}: has {name} twice, and only the last one is compared")
+    found = list(_compare_objects(*({identify(item): item for item in side} for side in (before, after))))
+    yield from (Concern(risk=risk, message=f"{title}: {what}") for risk, what in found)
+    if not found:
+        yield Concern(risk=Risk.ROUTINE, message=f"{title}: only comments and format")
+
+
+def _compare_objects(
+    before: Mapping[Identity, Manifest], after: Mapping[Identity, Manifest]
+) -> Iterator[tuple[Risk, str]]:
     for key in sorted({*before, *after}):
         old, new = before.get(key), after.get(key)
         if old == new:
             continue
         _, kind, namespace, name = key
         shown = f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
-        risk = Risk.POWERFUL if any(power.is_powerful(item) for item in (old, new) if item) else Risk.CAUTION
+        risks = {power.judge_kind(item) for item in (old, new) if item is not None}
         if old is None or new is None:
             what = f"{'adds' if old is None else 'removes'} {shown}"
         else:
-            paths = power.find_changes(old, new)
-            fields = ", ".join(format_path(where) for where in paths[:_MOST_FIELDS])
-            more = f" and {len(paths) - _MOST_FIELDS} more" if len(paths) > _MOST_FIELDS else ""
-            what = f"changes {shown}: {fields}{more}"
-        yield Concern(risk=risk, message=f"{path}: {what}")
+            what = f"changes {shown}: {list_fields(fields.find_changes(old, new))}"
+        yield min(risks, key=list(Risk).index), what
 
 
-def _read_document(root: Path) -> object:
-    """m2g.yaml as plain data; None if there is none that can be read."""
+def _read_document(root: Path, path: str) -> object:
+    """m2g.yaml or a model.yaml as plain data; None if there is none that can be read."""
     try:
-        return yaml_reader.read(layout.CONFIG, safe_files.read(root, layout.CONFIG)).data
+        return yaml_reader.read(path, safe_files.read(root, path)).data
     except (FileNotFoundError, M2gError):
         return None
 
 
-def _read_objects(root: Path, path: str) -> dict[Identity, Manifest] | None:
-    """The objects of a file; none if there is no file, None if it cannot be read."""
-    try:
-        text = safe_files.read(root, path).decode()
-        return {identify(item): item for item in read_all(text) if isinstance(item, dict)}
-    except FileNotFoundError:
-        return {}
-    except (M2gError, ValueError):
-        return None
+def _read_objects(root: Path, path: str) -> list[Manifest] | None:
+    """The objects of a file; none if there is no file, None if it cannot be read or has something else."""
+    if not (root / path).exists() and not (root / path).is_symlink():
+        return []
+    read = kustomize.read_file(root, path)
+    found: list[Manifest] = [item for item in read.objects if isinstance(item, dict)]
+    return None if read.error or len(found) < len(read.objects) else found
 
 
-def _show(data: object, path: power.FieldSteps) -> str:
-    for step in path:
-        if isinstance(data, Mapping):
-            data = data.get(step)
-        elif isinstance(data, list) and isinstance(step, int) and step < len(data):
-            data = data[step]
-        else:
-            return "none"
-    return "none" if data is None else redact(str(data))[:200]
+def _show(data: object, path: fields.FieldSteps) -> str:
+    found = fields.get(data, path)
+    return "none" if found is None else redact(str(found))[:200]

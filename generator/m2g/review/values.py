@@ -13,11 +13,16 @@ from m2g.serving.spec import ServingChoice
 
 
 class Overlay(Value, frozen=True, kw_only=True):
-    """What an overlay builds to, or the `error` if it does not build. `chosen` is how the model is served, if known."""
+    """What an overlay builds to, or the `error` if it does not build. `chosen` is how the model is served, if known.
+
+    `written` is what m2g itself writes; if `custom`, a component of people may change it.
+    """
 
     objects: tuple[Manifest, ...] = ()
     error: str = ""
     chosen: ServingChoice | None = None
+    written: tuple[Manifest, ...] = ()
+    custom: bool = False
 
 
 class Side(Value, frozen=True, kw_only=True):
@@ -31,12 +36,13 @@ class Risk(StrEnum):
     """How much attention a change needs, the most first."""
 
     POWERFUL = "powerful"
-    """The change gives rights or access to nodes, or it decides what others may do or what m2g checks."""
+    """The change can decide what runs, as whom, on what data or for whom, or what others may do, or what m2g checks."""
     BREAKING = "breaking"
     """Callers or the cluster may break."""
     CAUTION = "caution"
     """The change is unusual; a reviewer should look at it."""
     ROUTINE = "routine"
+    """Only what the record of a new version itself wrote changes."""
 
 
 class Compatibility(StrEnum):
@@ -110,8 +116,8 @@ class Change(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class Review(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """All changes, the riskiest first. `outside` says what changed outside of models, and `files` are these files;
-    `notes` say what is not compared."""
+    """All changes, the riskiest first. `outside` says what changed in other files, `files` are all files that belong to
+    no change of a model; `notes` say what is not compared."""
 
     against: str
     outside: tuple[Concern, ...] = ()
