@@ -1,6 +1,4 @@
-"""Say what changed in files that no overlay builds: m2g.yaml and model.yaml by field, what is or may once be applied by
-object, others by what they decide.
-"""
+"""Say what changed in other files: settings by field, applied files by object, others by what they decide."""
 
 from __future__ import annotations
 

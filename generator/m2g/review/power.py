@@ -1,5 +1,6 @@
-"""What is only a matter of size, schedule or words. Everything else can decide what runs, as whom, on what data or for
-whom, so it is powerful: the lists here are of what is not.
+"""What is only a matter of size, schedule or words. Everything else is powerful.
+
+It can decide what runs, as whom, on what data or for whom. So the lists here are of what is not.
 """
 
 from __future__ import annotations
