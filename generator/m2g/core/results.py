@@ -306,3 +306,18 @@ class Assessment(Value, frozen=True, kw_only=True, omit_defaults=False):
     versions: tuple[AssessedVersion, ...]
     packages: tuple[PackageSet, ...]
     next: str
+
+
+class Check(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """One thing that `m2g doctor` looked at. A `problem` breaks something, a `warning` may. `step` is what to do."""
+
+    name: str
+    state: Literal["ok", "warning", "problem"]
+    message: str
+    step: str = ""
+
+
+class Diagnosis(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """The result of `m2g doctor`."""
+
+    checks: tuple[Check, ...]
