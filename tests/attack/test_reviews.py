@@ -119,6 +119,10 @@ PATCHES = {
         "{op: add, path: /spec/predictor/annotations, value: {sidecar.istio.io/proxyImage: evil}}",
         "sidecar.istio.io/proxyImage",
     ),
+    "a label that opens the service": (
+        "{op: add, path: /metadata/labels/networking.kserve.io~1visibility, value: public}",
+        "networking.kserve.io/visibility",
+    ),
     "a service before the model": (
         "{op: add, path: /spec/transformer, value: {containers: [{name: kserve-container, image: evil}]}}",
         "image",
