@@ -17,6 +17,15 @@ from tests.support.cluster.kubernetes import wait
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
+LABEL = """\
+apiVersion: kustomize.config.k8s.io/v1alpha1
+kind: Component
+patches:
+  - target: {kind: InferenceService}
+    patch: |
+      - {op: add, path: /metadata/labels/a, value: b}
+"""
+
 
 def test_the_first_sync_applies_all_and_no_diff_remains(
     forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note
@@ -59,8 +68,7 @@ def test_one_alias_refreshes_one_application(forge: Forge, engine: ArgoCd, tmp_p
 
 def test_a_component_refreshes_its_own_model_only(forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
     scene = prepared(forge, engine, tmp_path)
-    scene.write("models/wine/custom/dev/kustomization.yaml",
-                "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n")  # fmt: skip
+    scene.write("models/wine/custom/dev/kustomization.yaml", LABEL)
     scene.render()
     first = scene.push()
     install(scene, engine.cluster)
@@ -70,9 +78,7 @@ def test_a_component_refreshes_its_own_model_only(forge: Forge, engine: ArgoCd, 
     second = scene.push()
     wait(lambda: engine.synced("fraud.dev.here", second), "fraud to be in sync", 120)
     assert engine.synced("wine.dev.here", first), "a commit elsewhere does not regenerate it"
-    text = (scene.root / "models/wine/custom/dev/kustomization.yaml").read_text()
-    patch = "patches:\n- {target: {kind: InferenceService}, patch: '[{op: add, path: /metadata/labels/a, value: b}]'}\n"
-    scene.write("models/wine/custom/dev/kustomization.yaml", text + patch)
+    scene.write("models/wine/custom/dev/kustomization.yaml", LABEL.replace("value: b", "value: c"))
     third = scene.push()
     wait(lambda: engine.synced("wine.dev.here", third), "wine to be in sync", 120)
     note("a model with a component is refreshed by its own files, not by every commit")

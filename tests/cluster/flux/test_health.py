@@ -18,6 +18,17 @@ from tests.support.fleet import model
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
+STOP = """\
+apiVersion: kustomize.config.k8s.io/v1alpha1
+kind: Component
+patches:
+  - target: {kind: InferenceService}
+    patch: |
+      - op: add
+        path: /metadata/annotations/serving.kserve.io~1stop
+        value: "true"
+"""
+SUSPEND = '{"spec": {"suspend": true}}'
 FLAGS = ("--concurrent=20", "--feature-gates=CancelHealthCheckOnNewRevision=true")
 
 
@@ -93,27 +104,47 @@ def test_a_version_that_loads_too_long_is_reported(
     note("a version that is not ready within sync.flux.timeout is reported with the name of its Deployment")
 
 
-def test_a_stopped_model_is_reported_after_the_timeout(
+def stopped(cluster: Cluster, namespace: str, slug: str) -> bool:
+    """Whether an InferenceService has the annotation with which KServe stops it."""
+    served = cluster.get(kserve.service(namespace, slug))
+    assert served is not None
+    return str(served["metadata"]["annotations"].get("serving.kserve.io/stop")) == "true"
+
+
+def test_a_model_stopped_in_git_is_reported_after_the_timeout(
     forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
 ) -> None:
     """KServe deletes the Deployment of a service with the annotation serving.kserve.io/stop."""
     scene = installed(forge, plane, engine, tmp_path)
     namespace = scene.namespace("dev")
     limit(scene, "20s")
+    scene.write("models/wine/custom/dev/kustomization.yaml", STOP)
     scene.render()
     commit = scene.push()
     engine.fetch()
-    wait(lambda: engine.healthy("wine.dev", commit), "the timeout to be set", 120)
-    stop = '{"metadata": {"annotations": {"serving.kserve.io/stop": "true"}}}'
-    plane.kubectl("-n", namespace, "patch", "inferenceservice", "wine", "--type=merge", "-p", stop)
+    wait(lambda: stopped(plane, namespace, "wine"), "the annotation", 120)
     plane.kubectl("-n", namespace, "delete", "deployment", "wine-predictor", "--timeout=60s")
     engine.reconcile("wine.dev")
-    status, message = engine.ready("wine.dev")
-    assert (status, "wine-predictor" in message) == ("False", True)
-    served = plane.get(kserve.service(namespace, "wine"))
-    assert served is not None
-    assert served["metadata"]["annotations"]["serving.kserve.io/stop"] == "true", "Flux does not own this annotation"
-    note("a model that somebody stopped stays stopped; its health check fails after its timeout and names the object")
+    wait(lambda: engine.attempted("wine.dev", commit) and engine.ready("wine.dev")[0] == "False", "the timeout", 120)
+    assert "wine-predictor" in engine.ready("wine.dev")[1]
+    note("a model that a component stops: its health check fails after its timeout and names the Deployment")
+
+
+def test_a_model_stopped_by_hand_is_started_again(
+    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
+) -> None:
+    """Flux takes away what kubectl added to its objects."""
+    scene = installed(forge, plane, engine, tmp_path)
+    namespace = scene.namespace("dev")
+    stop = "serving.kserve.io/stop=true"
+    plane.kubectl("-n", namespace, "annotate", "inferenceservice", "wine", stop)
+    engine.reconcile("wine.dev")
+    assert not stopped(plane, namespace, "wine")
+    plane.kubectl("-n", "flux-system", "patch", "kustomization", "wine.dev", "--type=merge", "-p", SUSPEND)
+    plane.kubectl("-n", namespace, "annotate", "inferenceservice", "wine", stop)
+    engine.reconcile("fleet-dev")
+    assert stopped(plane, namespace, "wine")
+    note("a model that somebody stops with kubectl is started again, but not while its Kustomization is suspended")
 
 
 @pytest.mark.parametrize("flags", [(), FLAGS], ids=["defaults", "flags"])

@@ -1,11 +1,13 @@
 """What the runs found, one record a scenario, from which docs/reference/cluster-proved.md is made.
 
-python -m tests.support.cluster.outcome      gather the records of the last `make cluster` into the repository
+python -m tests.support.cluster.outcome         gather the records of the last `make cluster` into the repository
+python -m tests.support.cluster.outcome part    after a run of some tests: keep what an earlier run found in others
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import msgspec
@@ -67,11 +69,14 @@ def _place(engine: str, test: str) -> Path:
     return RECORDS / engine / f"{test.replace('/', '-')}.json"
 
 
-def gather() -> None:
+def gather(*, part: bool) -> None:
     """The records of all tests as one file. What another run found about an engine that did not run now stays."""
     runs = msgspec.json.decode(OUTCOME.read_bytes(), type=dict[str, Run])
     for folder in sorted(RECORDS.iterdir()):
         found = [msgspec.json.decode(path.read_bytes(), type=Record) for path in sorted(folder.glob("*.json"))]
+        if part and folder.name in runs:
+            now = {record.scenario for record in found}
+            found += [record for record in runs[folder.name].records if record.scenario not in now]
         programs = _PROGRAMS[folder.name]
         crds, kinds = _describe_crds() if "Kubernetes" in programs else ("", [])
         runs[folder.name] = Run(
@@ -101,4 +106,4 @@ def _version(path: Path, name: str) -> str:
 
 
 if __name__ == "__main__":
-    gather()
+    gather(part="part" in sys.argv[1:])
