@@ -417,3 +417,6 @@ def test_two_objects_of_one_identity_hide_nothing(root: Path, before: str) -> No
     review = compare(root)
     assert any("has ClusterRoleBinding everything twice" in concern.message for concern in review.outside)
     assert {concern.risk for concern in review.outside} == {Risk.POWERFUL}
+    (finding,) = (one for one in validate(root, ValidateOptions()).findings if one.rule == "object-twice")
+    assert (finding.file, finding.line) == ("platform/x.yaml", 3)
+    assert "ClusterRoleBinding everything is in this file twice" in finding.message

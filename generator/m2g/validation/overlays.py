@@ -14,7 +14,7 @@ from m2g.core.cache import Cache, key
 from m2g.core.config_types import Config, External, Knative, Kserve, KserveVersion
 from m2g.core.field_path import format_path, parse_path
 from m2g.core.finding import Finding, Severity
-from m2g.core.manifest import Manifest, get_at
+from m2g.core.manifest import Identity, Manifest, get_at, identify
 from m2g.core.model import Value
 from m2g.repository import layout, locate, model_folder, records
 from m2g.repository.layout import Key
@@ -301,10 +301,25 @@ def check_raw_file(inputs: CheckInputs, file: kustomize.RawFile, kserve: KserveV
     if layout.is_owned(file.file):  # the records decide what m2g's files say
         return
     changed, environment = file.file in inputs.base.changed, layout.find_environment(file.file)
+    yield from _find_twins(file)
     for index, item in enumerate(file.objects):
         if isinstance(item, dict):
             found = _check_bounds(inputs, file.file, _complete(file, item), environment, changed=changed)
             yield from _locate_in_file(file, index, found)
+
+
+def _find_twins(file: kustomize.RawFile) -> Iterator[Finding]:
+    """A finding for each object that has the identity of an earlier one: a cluster keeps only the last one."""
+    seen: set[Identity] = set()
+    for index, item in enumerate(file.objects):
+        if isinstance(item, dict):
+            _, kind, namespace, name = identity = identify(item)
+            if identity in seen:
+                message = f"{kind} {f'{namespace}/{name}' if namespace else name} is in this file twice"
+                hint = "keep one of them; the last one counts"
+                twin = Finding(rule="object-twice", path="metadata.name", message=message, hint=hint)
+                yield from _locate_in_file(file, index, [twin])
+            seen.add(identity)
 
 
 def check_stream(
