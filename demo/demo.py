@@ -38,7 +38,8 @@ def main() -> int:
     repository = folder / "models-gitops"
     _chapter("1. A data scientist trains a model and registers two versions")
     first, second = train(folder)
-    _chapter("2. A platform engineer scaffolds the GitOps repository")
+    _chapter("2. A platform engineer looks what can be served, and scaffolds the GitOps repository")
+    shell(folder, "m2g", "assess")
     # The demo's artifacts are in a local directory. A cluster would read them from a bucket.
     answers = (f"storage_bucket={BUCKET}", f"artifact_root={folder}/artifacts")
     shell(folder, "m2g", "init", repository.name, "--defaults", *(part for a in answers for part in ("--data", a)))

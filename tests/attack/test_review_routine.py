@@ -14,6 +14,7 @@ from m2g.core.model import Image, Release
 from m2g.report import diff as report
 from m2g.repository.state import Scope
 from m2g.review import Review, Risk
+from m2g.review.facts import find_concerns
 from tests.support.fleet import CONFIG, FakeRegistry, release, repository, run, write_record
 from tests.support.git_repository import commit, start
 from tests.support.handmade_fleet import write
@@ -252,6 +253,20 @@ def test_a_record_that_names_another_place_is_not_routine(root: Path) -> None:
         (change,) = compare(root).changes
         assert change.risk is Risk.CAUTION
         assert words in change.concerns[0].message
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["/home/me/artifacts/m-{}", "mlflow-artifacts:/1/models/m-{}/artifacts", "s3://mlflow/1/models/m-{}/artifacts"],
+)
+def test_each_version_has_a_folder_of_its_own_in_one_store(root: Path, place: str) -> None:
+    assert [
+        concern.message
+        for concern in find_concerns(
+            release("wine", "prod", "1", artifact_uri=place.format(1)),
+            release("wine", "prod", "2", artifact_uri=place.format(2)),
+        )
+    ] == []
 
 
 SLEEPING = {

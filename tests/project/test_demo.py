@@ -20,6 +20,7 @@ def test_the_story_ends_with_a_prediction_and_has_no_warning(tmp_path: Path) -> 
     done = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warning" not in (done.stdout + done.stderr).lower()
+    assert "2  KServe's own runtimes load these" in done.stdout
     assert done.stdout.count("served by mlserver: kserve-mlserver loads it") == 3
     assert "~ wine-quality in prod: version 1 → 2" in done.stdout
     assert "REST  equals pyfunc" in done.stdout

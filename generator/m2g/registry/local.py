@@ -53,8 +53,9 @@ _TOTAL = 3600.0
 """Seconds for all calls of a run."""
 _T = TypeVar("_T")
 
-_EXTRAS = {"s3:": "s3", "gs:": "gcs", "wasbs:": "azure", "abfss:": "azure"}
-"""Scheme of a store to the extra of m2g with the package that reads it."""
+_AZURE = "'azure-storage-blob>=12.19,<13' 'azure-identity>=1.15,<2'"
+_PACKAGES = {"s3:": "'boto3>=1.34,<2'", "gs:": "'google-cloud-storage>=2.14,<4'", "wasbs:": _AZURE, "abfss:": _AZURE}
+"""Scheme of a store to the packages that read it, as the extras of m2g have them."""
 
 
 class LocalRegistry:
@@ -313,12 +314,12 @@ class LocalRegistry:
 
 def _explain_missing_package(place: str, error: ImportError) -> tuple[str, str]:
     """Message and hint: MLflow reads each store with a package that it does not install."""
-    extra = next((extra for scheme, extra in _EXTRAS.items() if place.startswith(scheme)), "")
+    packages = next((packages for scheme, packages in _PACKAGES.items() if place.startswith(scheme)), "")
     text = f"{place} cannot be read here: {to_one_line(str(error))}"
     hint = "or set registry.uri to an MLflow server that reads the store itself"
-    if not extra:
+    if not packages:
         return text, f"install the package that MLflow needs for this store, {hint}"
-    return text, f"install m2g with the extras that read it: 'm2g[local,{extra}]', {hint}"
+    return text, f"python -m pip install {packages}, {hint}"
 
 
 def _find_store(uri: str) -> str:

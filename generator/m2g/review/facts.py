@@ -137,8 +137,10 @@ def _repository(image: str) -> str:
 
 
 def _store(uri: str) -> str:
-    """The scheme of a URI, and its bucket or host if it has one."""
-    return "/".join(uri.split("/")[:3]) if "://" in uri else uri.partition(":")[0]
+    """The scheme of a URI, and its bucket or host if it has one; `file` for a local path."""
+    if "://" in uri:
+        return "/".join(uri.split("/")[:3])
+    return uri.partition(":")[0] if ":" in uri.partition("/")[0] else "file" if uri else ""
 
 
 def _number(version: str) -> int:
