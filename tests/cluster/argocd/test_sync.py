@@ -17,6 +17,13 @@ from tests.support.cluster.kubernetes import wait
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
+BAD = """\
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: bad
+data: {"a/b": no key of a ConfigMap has a slash}
+"""
 LABEL = """\
 apiVersion: kustomize.config.k8s.io/v1alpha1
 kind: Component
@@ -153,20 +160,19 @@ def test_a_paused_application_stays_paused(forge: Forge, engine: ArgoCd, tmp_pat
 
 
 def test_a_fix_is_taken_while_a_sync_retries(forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
-    """A commit that the cluster refuses, then its fix."""
+    """A commit that the cluster refuses, then its fix. The comparison makes no object anew, so only the sync fails."""
     scene = installed(forge, engine, tmp_path)
-    good = (scene.root / "models/wine/overlays/dev/patch.yaml").read_text()
-    bad = good + "- {op: add, path: /spec/predictor/minReplicas, value: none}\n"
-    scene.write("models/wine/overlays/dev/patch.yaml", bad)
-    scene.force()
+    scene.add("wine", "dev", bad=BAD)
+    scene.push()
 
     def retrying() -> bool:
         state = engine.find("wine.dev.here")["status"].get("operationState", {})
         return bool(state.get("phase") == "Running" and state.get("retryCount", 0) >= 1)
 
     wait(retrying, "a retry", 120)
+    scene.remove("models/wine/custom")
     scene.move("wine", challenger="3")
-    scene.render_anew()
+    scene.render()
     scene.push()
     begun = time.monotonic()
     namespace = scene.namespace("dev")

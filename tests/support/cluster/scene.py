@@ -52,10 +52,6 @@ class Scene:
         others = [one for one in self.registry.known if one.name != name]
         self.registry.known = [*others, msgspec.structs.replace(old, aliases=wanted)]
 
-    def render_anew(self) -> None:
-        """`m2g render --discard-edits`."""
-        run(self.root, self.registry, RenderOptions(discard_edits=True))
-
     def write(self, path: str, text: str) -> None:
         """Write a file as a person would."""
         file = self.root / path
