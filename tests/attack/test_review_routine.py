@@ -9,13 +9,14 @@ import pytest
 
 from m2g.changes.update import RenderOptions
 from m2g.commands.diff import diff
+from m2g.commands.explain_model import explain_model
 from m2g.commands.validate import ValidateOptions, validate
 from m2g.core.model import Image, Release
 from m2g.report import diff as report
 from m2g.repository.state import Scope
 from m2g.review import Review, Risk
 from m2g.review.facts import find_concerns
-from tests.support.fleet import CONFIG, FakeRegistry, release, repository, run, write_record
+from tests.support.fleet import CONFIG, FakeRegistry, model, release, repository, run, write_record
 from tests.support.git_repository import commit, start
 from tests.support.handmade_fleet import write
 
@@ -325,12 +326,28 @@ def test_a_release_wakes_a_component_and_validate_warns_before(root: Path) -> No
     (finding,) = (one for one in validate(root, ValidateOptions()).findings if one.rule == "component-unused")
     assert (finding.file, finding.environment, str(finding.severity)) == (custom, "prod", "warning")
     assert "m2g explain --model tea;" in finding.hint
+    registry = FakeRegistry([model("tea", challenger="1")])
+    reasons = explain_model(root, "tea", (), open_registry=lambda config: registry)
+    assert any("alias champion" in text for one in reasons.environments for text in one.reasons)
     commit(root)
     render(root, release("tea", "prod"))
     (change,) = compare(root).changes
     assert (change.slug, change.risk) == ("tea", Risk.POWERFUL)
     assert "adds CronJob models-prod/tea-x" in change.concerns[0].message
     assert not [one for one in validate(root, ValidateOptions()).findings if one.rule == "component-unused"]
+
+
+@pytest.mark.parametrize(
+    "addition",
+    ["# a comment\n", "namespace: kube-system\n", "openapi: {path: schema.json}\n", "metadata: {name: x}\n"],
+)
+def test_a_file_of_people_that_changes_no_object_has_a_line(root: Path, addition: str) -> None:
+    write(root, {CUSTOM: (root / CUSTOM).read_text() + addition, "models/wine/custom/prod/schema.json": "{}"})
+    render(root, release("wine", "prod", "2"))
+    review = compare(root)
+    assert [change.risk for change in review.changes] == [Risk.ROUTINE]
+    assert any(concern.message.startswith(f"{CUSTOM}: overlays build it") for concern in review.outside)
+    assert not report.render(review, "text").startswith("1 change")
 
 
 def test_a_file_of_m2g_without_a_change_is_listed(root: Path) -> None:

@@ -85,9 +85,11 @@ def _describe(old: Path, new: Path, path: str, *, of_model: bool, built: bool) -
 def _describe_of_model(old: Path, new: Path, path: str, *, built: bool) -> Iterator[Concern]:
     """What people keep for a model. What m2g keeps is proved by `m2g render --locked --check`."""
     location = layout.parse_path(path)
-    if location is None or built or layout.is_owned(path):
+    if location is None or layout.is_owned(path):
         return
-    if path == layout.model_yaml(location.slug):
+    if built:
+        yield _describe_built(path)
+    elif path == layout.model_yaml(location.slug):
         yield from _describe_fields(old, new, path, power.judge_intent)
     else:
         yield from _describe_applied(old, new, path, f"{path}, which no overlay is known to build yet")
@@ -98,9 +100,13 @@ def _describe_other(new: Path, path: str, *, built: bool) -> Iterator[Concern]:
     if known is not None:
         yield Concern(risk=known[0], message=f"{path}: decides {known[1]}")
     elif built:
-        yield Concern(risk=Risk.CAUTION, message=f"{path}: overlays build it; see the objects that change")
+        yield _describe_built(path)
     elif not (_is_page(path) and layout.find_top_folder(path) in (path, "docs")) or (new / path).is_symlink():
         yield Concern(risk=Risk.CAUTION, message=f"{path}: no file of m2g; programs and components may use it")
+
+
+def _describe_built(path: str) -> Concern:
+    return Concern(risk=Risk.CAUTION, message=f"{path}: overlays build it; see which objects change, if any")
 
 
 def _is_page(path: str) -> bool:
@@ -155,7 +161,7 @@ def _compare_objects(
         if old == new:
             continue
         _, kind, namespace, name = key
-        shown = f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
+        shown = f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}".strip()
         risks = {power.judge_kind(item) for item in (old, new) if item is not None}
         if old is None or new is None:
             what = f"{'adds' if old is None else 'removes'} {shown}"
