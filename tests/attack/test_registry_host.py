@@ -6,15 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from m2g.changes.update import RenderOptions
 from m2g.commands.diff import diff
 from m2g.commands.render import render
+from m2g.core.config_types import Config
 from m2g.core.errors import InputError, M2gError
+from m2g.core.results import RenderResult
 from m2g.registry import open_registry
 from m2g.report import diff as report
+from m2g.repository import config as configuration
 from m2g.repository.state import Scope
-from m2g.repository.trusted_registry import find_server
+from m2g.repository.trusted_registry import choose_registry, find_server
 from tests.support.fake_server import Answer, Asked, Fake, fake, good, no
 from tests.support.fleet import CONFIG, repository
 from tests.support.git_repository import commit, git, start
@@ -66,8 +70,14 @@ def cloned(tmp_path: Path, base: str, branch: str) -> Path:
     return root
 
 
-def ask(root: Path) -> None:
-    render(root, RenderOptions(), progress=lambda what, done, total: None, waiting=lambda: None)
+def read_config(root: Path) -> Config:
+    loaded = configuration.load(root).config
+    assert loaded is not None
+    return loaded
+
+
+def ask(root: Path) -> RenderResult:
+    return render(root, RenderOptions(), progress=lambda what, done, total: None, waiting=lambda: None)
 
 
 def sent(server: Fake) -> list[str]:
@@ -179,6 +189,90 @@ def test_who_works_alone_is_trusted(tmp_path: Path, ours: Fake) -> None:
     commit(root)
     ask(repository(root, config(ours.url)))
     assert len(sent(ours)) == len(ours.asked)
+
+
+LOCAL = [
+    "sqlite:///notes.db",
+    "sqlite:////tmp/notes.db",
+    "./notes",
+    "file:///tmp/notes",
+    "postgresql://evil.example/db",
+]
+
+
+@pytest.mark.parametrize("base", ["", "http://ours.example.com", "sqlite:///mlflow.db"])
+@pytest.mark.parametrize("uri", LOCAL)
+def test_a_store_that_only_the_branch_names_gets_nothing(tmp_path: Path, base: str, uri: str) -> None:
+    """A branch can bring a database whose versions lie on any server."""
+    root = cloned(tmp_path, base, uri)
+    chosen = choose_registry(root, read_config(root))
+    assert f"m2g.yaml names {uri}, but the base branch" in chosen.distrust
+
+
+@pytest.mark.parametrize("uri", LOCAL)
+def test_a_store_that_the_base_branch_names_is_trusted(tmp_path: Path, uri: str) -> None:
+    root = cloned(tmp_path, uri, uri)
+    assert choose_registry(root, read_config(root)).distrust == ""
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize(
+    ("uri", "file"),
+    [
+        ("sqlite:///notes.db", "notes.db"),
+        ("sqlite:///data/notes.db", "data/notes.db"),
+        ("sqlite:///link.db", "notes.db"),
+        ("./notes", "notes/models/wine/meta.yaml"),
+    ],
+)
+def test_a_store_in_git_is_the_branchs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, file: str, named: bool
+) -> None:
+    """Its name is that of the base branch and of the environment, and what it says is not."""
+    root = cloned(tmp_path, uri, uri)
+    (root / file).parent.mkdir(parents=True, exist_ok=True)
+    (root / file).write_text("")
+    (root / "link.db").symlink_to("notes.db")
+    commit(root)
+    if named:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert "every branch may bring its own" in choose_registry(root, read_config(root)).distrust
+
+
+def test_a_store_of_a_branch_leads_nowhere(tmp_path: Path, evil: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the variables of CI: neither to another server, nor to a bucket with the machine's own rights."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", evil.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", TOKEN)
+    root = cloned(tmp_path, "http://ours.example.com", "sqlite:///notes.db")
+    monkeypatch.chdir(root)
+    uri = f"sqlite:///{root}/notes.db"
+    client = MlflowClient(uri, uri)
+    for name, source in {"wine": f"{evil.url}/steal", "beer": "s3://payroll/m"}.items():
+        client.create_registered_model(name)
+        client.create_model_version(name, source)
+        client.set_registered_model_alias(name, "champion", "1")
+    found = [finding for finding in ask(root).findings if finding.rule == "version-unreadable"]
+    assert {finding.model for finding in found} == {"wine", "beer"}
+    assert all("m2g sent no credentials, because m2g.yaml names sqlite:///notes.db" in one.message for one in found)
+    assert evil.asked == []
+
+
+def test_a_clone_without_a_branch_to_compare_with_names_none(tmp_path: Path, evil: Fake) -> None:
+    root = cloned(tmp_path, evil.url, evil.url)
+    git(root, "remote", "set-head", "origin", "--delete")
+    git(root, "branch", "-q", "-D", "main")
+    git(root, "update-ref", "-d", "refs/remotes/origin/main")
+    with pytest.raises(InputError, match="the base branch names none"):
+        ask(root)
+    git(root, "remote", "remove", "origin")
+    git(root, "update-ref", "refs/remotes/fork/x", "HEAD")
+    with pytest.raises(InputError, match="sent no credentials"):
+        ask(root)
+    git(root, "update-ref", "-d", "refs/remotes/fork/x")
+    git(root, "remote", "add", "fork", str(tmp_path / "upstream"))
+    with pytest.raises(InputError, match="sent no credentials"):
+        ask(root)
+    assert sent(evil) == []
 
 
 SAME = ["http://h.example.com", "http://H.example.com:80/", "http://ada:x@h.example.com/ml", "http://h.example.com."]

@@ -39,7 +39,6 @@ environments:
   dev: {namespace: models-dev, follow: {alias: challenger}}
   prod: {namespace: models-prod, follow: {alias: champion}, settings: {minReplicas: 2, maxReplicas: 4}}
 defaults: {backend: plain}
-storage: {allow: ["gs://elsewhere/"]}
 sync: {argocd: {}, flux: {}}
 """
 
@@ -130,7 +129,7 @@ def built(root: Path, path: str) -> object:
 
 def test_it_renders_two_patched_objects_and_its_own_health_check(root: Path) -> None:
     outcome = rendered(root)
-    assert outcome.findings == ()  # storage.allow does not hold for what no cluster reads
+    assert outcome.findings == ()
     assert {(served.profile, served.reason) for served in outcome.served} == {
         ("mlflow-image", "every model has an image")
     }
@@ -250,7 +249,6 @@ def test_it_is_asked_by_its_own_commands(root: Path) -> None:
 def test_two_backends_live_beside_each_other(root: Path) -> None:
     rendered(root)
     (root / "models/wine/model.yaml").write_text("environments: {prod: {settings: {backend: kserve}}}\n")
-    (root / "m2g.yaml").write_text(CONFIG.replace('storage: {allow: ["gs://elsewhere/"]}\n', ""))
     run(root, FakeRegistry(), RenderOptions(locked=True))
     overlay = built(root, "models/wine/overlays/prod/kustomization.yaml")
     assert get_at(overlay, "resources") == ["inferenceservice.yaml"]

@@ -30,7 +30,11 @@ PROXY = (Rewrite(from_="mlflow-artifacts:/", to="s3://mlflow/root"),)
         ("oci://reg/x@sha256:00", (), "oci://reg/x@sha256:00"),
         ("pvc://claim/p", (), "pvc://claim/p"),
         ("mlflow-artifacts:/1/m/artifacts", PROXY, "s3://mlflow/root/1/m/artifacts/"),
-        ("mlflow-artifacts://host:5000/1/m", PROXY, "s3://mlflow/root/1/m/"),
+        (
+            "mlflow-artifacts://host:5000/1/m",
+            (Rewrite(from_="mlflow-artifacts://host:5000/", to="s3://b"),),
+            "s3://b/1/m/",
+        ),
         ("/srv/mlruns/1/m", (Rewrite(from_="/srv/mlruns", to="pvc://models/"),), "pvc://models/1/m"),
         ("file:///srv/mlruns/1", (Rewrite(from_="file:///srv/mlruns", to="pvc://models"),), "pvc://models/1"),
         (

@@ -74,6 +74,15 @@ def find_default_base(root: Path) -> str:
     raise InputError("there is no origin/main, main or master to compare with", hint="pass a ref with --against REF")
 
 
+def is_alone(root: Path) -> bool:
+    """Whether nobody else can have written this repository: there is none, or it has no remote and was not fetched."""
+    if not any(os.path.lexists(folder / ".git") for folder in (root.absolute(), *root.absolute().parents)):
+        return True
+    fetched = _run(root, "for-each-ref", "--count=1", "refs/remotes")
+    remotes = _run(root, "remote")
+    return (fetched.code, fetched.stdout, remotes.code, remotes.stdout) == (0, b"", 0, b"")
+
+
 def find_merge_base(root: Path, ref: str) -> str:
     """The merge base of HEAD and `ref`, which a pull request is compared with.
 

@@ -72,4 +72,4 @@ def open_registry(
         )
     from m2g.registry.local import LocalRegistry
 
-    return LocalRegistry(address, progress=progress)
+    return LocalRegistry(address, progress=progress, distrust=distrust)

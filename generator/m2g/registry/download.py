@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,6 +21,8 @@ _SECONDS = 3600.0
 _PATIENCE = 60.0
 _RESOLVED = ("models", "runs")
 """Schemes of URIs that MLflow resolves to another one, which nobody has looked at."""
+_LOCAL = ("", "file")
+"""Schemes of folders. A server's folder is not on the disk of another machine, such as a runner of CI."""
 _HINT = "download the model yourself and pass --model-dir DIR"
 _PASSED = (
     *NETWORK,
@@ -51,7 +54,7 @@ def download_version(wanted: ModelDownload, tracking_uri: str, to: Path, *, root
         cwd=to,
         timeout=_SECONDS,
         environment={
-            **(clean_environment(NETWORK) | {"HOME": str(to)} if wanted.distrust else clean_environment(_PASSED)),
+            **_make_environment(wanted, tracking_uri, to),
             "MLFLOW_TRACKING_URI": _make_absolute(tracking_uri, root),
             "MLFLOW_DISABLE_TELEMETRY": "true",
         },
@@ -64,6 +67,15 @@ def download_version(wanted: ModelDownload, tracking_uri: str, to: Path, *, root
             raise explain_distrust(tracking_uri, OutsideError(message), wanted.distrust)
         raise OutsideError(message, hint=_HINT)
     return found[0].parent
+
+
+def _make_environment(wanted: ModelDownload, tracking_uri: str, to: Path) -> dict[str, str]:
+    """A store without a server has no use for the credentials of one: MLflow would send them wherever a version is."""
+    if wanted.distrust:
+        return clean_environment(NETWORK) | {"HOME": str(to)}
+    is_server = parse_address(tracking_uri).kind is StoreKind.SERVER
+    passed = clean_environment(_PASSED)
+    return {name: text for name, text in passed.items() if is_server or not name.startswith("MLFLOW_TRACKING_")}
 
 
 def check_host(wanted: ModelDownload, tracking_uri: str) -> None:
@@ -83,7 +95,7 @@ def check_host(wanted: ModelDownload, tracking_uri: str) -> None:
             uri = FactsReader(client, lambda what, done, total: None).find_artifacts(wanted.name, wanted.number)
         except RequestFailed as error:
             raise OutsideError(_describe_failure(wanted, error.message), hint=error.hint or _HINT) from error
-    if not _is_here(uri, address.identity):
+    if not (_is_here(uri, address.identity) or (_is_local(uri) and _is_this_machine(address.identity))):
         place = to_one_line(uri.partition("?")[0])
         raise InputError(
             f"the files of version {wanted.number} of {wanted.name!r} are at {place}, and MLflow would go there with "
@@ -109,7 +121,22 @@ def _is_here(uri: str, server: str) -> bool:
         case "http" | "https":
             return there.scheme == here.scheme and there.netloc in same
         case scheme:
-            return scheme not in _RESOLVED
+            return scheme not in (*_RESOLVED, *_LOCAL)
+
+
+def _is_local(uri: str) -> bool:
+    """Whether MLflow would read the files from the disk of this machine, whoever's they are."""
+    scheme, colon, _ = uri.partition(":")
+    return (scheme.lower() if colon else "") in _LOCAL and not uri.startswith("//")
+
+
+def _is_this_machine(server: str) -> bool:
+    """Whether a person runs the server here: then its files on this disk are the same for both."""
+    name = urlsplit(server).hostname or ""
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _describe_failure(wanted: ModelDownload, reason: str) -> str:

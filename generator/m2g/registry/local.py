@@ -19,7 +19,7 @@ from m2g.registry.address import Address, StoreKind, parse_address
 from m2g.registry.auth import is_tracking_server
 from m2g.registry.database import Snapshot, check_schema
 from m2g.registry.deadline import Worker
-from m2g.registry.errors import NOT_FOUND, ErrorResponse, RequestFailed, TooLarge, to_one_line
+from m2g.registry.errors import NOT_FOUND, ErrorResponse, RequestFailed, TooLarge, explain_distrust, to_one_line
 from m2g.registry.model_files import ENVIRONMENT, GZIP, LIMITS
 from m2g.registry.normalize import (
     is_prompt,
@@ -61,10 +61,15 @@ _PACKAGES = {"s3:": "'boto3>=1.34,<2'", "gs:": "'google-cloud-storage>=2.14,<4'"
 class LocalRegistry:
     """Implements `m2g.registry.Registry`. It writes nothing: a SQLite database is copied first, others are checked.
 
-    The mlflow package would migrate the tables of an older MLflow in place, while a server uses them.
+    The mlflow package would migrate the tables of an older MLflow in place, while a server uses them. If `distrust`
+    says why the credentials of the environment are not for what the store names, nothing but the disk is read.
     """
 
-    def __init__(self, address: Address, *, progress: Progress) -> None:
+    def __init__(self, address: Address, *, progress: Progress, distrust: str = "") -> None:
+        if distrust and address.kind is StoreKind.DATABASE:
+            error = OutsideError(f"{address.identity}: m2g does not connect to this database")
+            raise explain_distrust(address.identity, error, distrust)
+        self._distrust = distrust
         self._address = address
         self._progress = progress
         self._runs: dict[str, MlflowRun | None] = {}
@@ -256,6 +261,9 @@ class LocalRegistry:
         folder = artifacts.find_local_path(uri)
         if folder is not None:
             return artifacts.read(folder, name)
+        if self._distrust:
+            error = OutsideError(f"{join_path(uri, name)} is not on this disk")
+            raise RequestFailed(explain_distrust(self.identity, error, self._distrust).message)
         if uri.startswith(("http://", "https://")):
             return self._read_http(uri, name)
         if name == ENVIRONMENT:

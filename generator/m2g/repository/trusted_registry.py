@@ -12,6 +12,8 @@ from m2g.core.config_types import Config
 from m2g.core.errors import InputError, OutsideError
 from m2g.core.model import Value
 from m2g.git import read
+from m2g.registry.address import StoreKind, parse_address
+from m2g.registry.artifacts import find_local_path
 from m2g.repository import config as configuration
 from m2g.repository.layout import CONFIG
 
@@ -30,20 +32,50 @@ class ChosenRegistry(Value, frozen=True, kw_only=True):
 def choose_registry(root: Path, config: Config) -> ChosenRegistry:
     """The registry that m2g.yaml names, else the environment. Raises InputError if neither does.
 
-    Whoever may push a branch may name another server in its m2g.yaml. The credentials go there only if the environment
-    or m2g.yaml of the base branch names the same server.
+    Whoever may push a branch may name another server in its m2g.yaml, or a database that the branch brings and that
+    names other servers. The credentials go there only if the environment or m2g.yaml of the base branch names the same.
     """
     uri = configuration.find_registry_uri(config)
-    named = os.environ.get("MLFLOW_REGISTRY_URI") or os.environ.get("MLFLOW_TRACKING_URI") or ""
-    server = find_server(uri)
-    if not server or find_server(named) == server:
+    if config.registry.uri is UNSET:
         return ChosenRegistry(uri=uri)
-    base = _read_base(root)
-    if base is None or find_server(base) == server:
+    place, named = (
+        _find_place(uri),
+        _find_place(os.environ.get("MLFLOW_REGISTRY_URI") or os.environ.get("MLFLOW_TRACKING_URI") or ""),
+    )
+    is_server = bool(find_server(uri))
+    if is_server and named == place:
         return ChosenRegistry(uri=uri)
-    others = " or ".join(sorted({find_server(text) for text in (named, base)} - {""}))
+    given = _read_base(root)
+    base = _find_place(given or "")
+    if given is None or (place in (named, base) and (is_server or not _is_in_git(root, uri))):
+        return ChosenRegistry(uri=uri)
+    others = " or ".join(sorted({named, base} - {"", place}))
     instead = f"the base branch and the environment name {others}" if others else "the base branch names none"
-    return ChosenRegistry(uri=uri, distrust=f"{CONFIG} names {server}, but {instead}")
+    if place in (named, base):
+        instead = "every branch may bring its own, because it is in Git"
+    return ChosenRegistry(uri=uri, distrust=f"{CONFIG} names {place}, but {instead}")
+
+
+def _find_place(uri: str) -> str:
+    """What decides where credentials go: a server, or the whole URI of a database or a folder."""
+    text = uri.strip()
+    try:
+        return find_server(text) or (parse_address(text).identity if text else "")
+    except InputError:
+        return ""
+
+
+def _is_in_git(root: Path, uri: str) -> bool:
+    """Whether Git tracks the file or the folder of a local store."""
+    match parse_address(uri).kind:
+        case StoreKind.SQLITE:
+            file = Path(os.path.realpath(root / uri.strip().partition(":///")[2].partition("?")[0]))
+            return file.name in (read.list_tracked(file.parent) or ())
+        case StoreKind.FOLDER:
+            folder = find_local_path(uri.strip())
+            return folder is not None and bool(read.list_tracked(Path(os.path.realpath(root / folder))))
+        case _:
+            return False
 
 
 def find_server(uri: str) -> str:
@@ -62,11 +94,11 @@ def find_server(uri: str) -> str:
 def _read_base(root: Path) -> str | None:
     """The registry in m2g.yaml of the base branch; empty if it names none; None if nothing can be a base.
 
-    In CI, a base that was not fetched names none. A person's repository without a base is trusted, because nobody but
-    that person has written it.
+    In CI and in a clone, a base that was not fetched names none. A repository without a remote is trusted, because
+    nobody but this person has written it.
     """
     target = next((os.environ[name] for name in _TARGETS if os.environ.get(name)), "")
-    missing = "" if target or os.environ.get("CI") else None
+    missing = "" if target or os.environ.get("CI") or not read.is_alone(root) else None
     try:
         commit = read.resolve_ref(root, f"refs/remotes/origin/{target}" if target else read.find_default_base(root))
         entries = read.list_files(root, commit, [CONFIG])

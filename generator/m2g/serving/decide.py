@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import UNSET
 
-from m2g.core.config_types import Config
+from m2g.core.config_types import Config, Rewrite
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.model import Release
@@ -35,27 +37,37 @@ def choose_with_settings(
 ) -> tuple[ServingChoice, list[Finding]]:
     """How a release with these settings is served, with findings.
 
-    A storage URI that a cluster cannot read is a finding only if the profile reads the model from it.
+    A storage URI that a cluster cannot read is a finding only if the profile reads the model from it. One that is
+    forbidden is a finding for each profile: an image contains what was downloaded from it.
     """
     config = repository.config
     refused: list[Finding] = []
     uri = ""
     try:
-        uri = _to_cluster_uri(config, release.environment, release.artifact_uri)
+        uri = _to_cluster_uri(config, release, release.artifact_uri)
     except InputError as error:
         refused = [Finding(rule="storage-refused", message=error.message, hint=error.hint)]
     backend = BACKENDS[serving.backend]
     choice, findings = backend.choose(release, serving, uri, repository.runtimes)
     if choice.storage_uri and choice.storage_uri != uri:  # the target of a saved reference
         try:
-            uri = _to_cluster_uri(config, release.environment, choice.storage_uri)
+            uri = _to_cluster_uri(config, release, choice.storage_uri)
         except InputError as error:
             findings.append(Finding(rule="storage-refused", message=error.message, hint=error.hint))
         return choice, findings
-    return choice, [*refused, *findings] if refused and backend.reads_storage(choice) else findings
+    concerned = refused and (backend.reads_storage(choice) or _is_forbidden(config, release))
+    return choice, [*refused, *findings] if concerned else findings
 
 
-def _to_cluster_uri(config: Config, environment: str, uri: str) -> str:
-    storage = config.environments[environment].storage
-    rewrites = (*storage.rewrites, *config.storage.rewrites)
-    return storage_uri.to_cluster_uri(uri, rewrites, storage.allow or config.storage.allow)
+def _to_cluster_uri(config: Config, release: Release, uri: str) -> str:
+    return storage_uri.to_cluster_uri(uri, *_list_rules(config, release), release.registry)
+
+
+def _is_forbidden(config: Config, release: Release) -> bool:
+    return storage_uri.is_forbidden(release.artifact_uri, *_list_rules(config, release), release.registry)
+
+
+def _list_rules(config: Config, release: Release) -> tuple[Sequence[Rewrite], Sequence[str]]:
+    """The rewrites and the allowed prefixes of the release's environment."""
+    storage = config.environments[release.environment].storage
+    return (*storage.rewrites, *config.storage.rewrites), storage.allow or config.storage.allow

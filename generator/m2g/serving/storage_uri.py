@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from m2g.core.config_types import Rewrite
 from m2g.core.errors import InputError
@@ -32,7 +33,8 @@ _AZURE_SHARE = re.compile(
 """A folder inside of an Azure file share."""
 _CLOUDS = {"usgovcloudapi.net": "Azure Government", "chinacloudapi.cn": "Azure China"}
 _R2 = re.compile(r"(?P<prefix>r2://(?P<bucket>[^@:/]+)@(?P<host>[^@:/]+)(?:/|$)).*", re.DOTALL)
-_PROXIED = re.compile(r"mlflow-artifacts:(?://[^/]*)?/+(.*)", re.DOTALL)
+_PROXIED = re.compile(r"(?i:mlflow-artifacts):(?://(?P<host>[^/]*)(?:/+|$)|/+)(?P<path>.*)", re.DOTALL)
+_PORTS = {"http": 80, "https": 443}
 _HADOOP_S3 = re.compile(r"^s3[an]://")
 _DIRECTORY_SCHEMES = ("s3", "gs", "hdfs", "webhdfs", "pvc")
 _REWRITE = 'add to m2g.yaml: storage: {{rewrites: [{{from: "{}", to: "s3://bucket/prefix/"}}]}}'
@@ -46,13 +48,20 @@ _REFUSALS = {
 }
 
 
-def to_cluster_uri(artifact_uri: str, rewrites: Sequence[Rewrite], allow: Sequence[str]) -> str:
+def to_cluster_uri(artifact_uri: str, rewrites: Sequence[Rewrite], allow: Sequence[str], server: str = "") -> str:
     """The storage URI for a manifest.
 
-    m2g applies the first of `rewrites` whose prefix matches. `allow` is a list of URI prefixes.
+    m2g applies the first of `rewrites` whose prefix matches. `allow` is a list of URI prefixes. `server` is the
+    registry: only its own `mlflow-artifacts://HOST/` is the store behind `mlflow-artifacts:/`.
     Raises InputError with a fix if no cluster can read the URI, or if `allow` excludes it.
     """
-    uri = _rewrite(_normalize(artifact_uri), rewrites)
+    uri = _rewrite(_normalize(artifact_uri, server), rewrites, server)
+    if host := _find_other_host(uri):
+        raise InputError(
+            f"{artifact_uri[:200]!r} is on another server than the registry, {server}",
+            hint="register a model that lies in this registry; or, if both are one server, "
+            + _REWRITE.format(f"mlflow-artifacts://{host}/"),
+        )
     _check_cloud(uri)
     _check_text(uri)
     parts = _URI.fullmatch(uri)
@@ -71,21 +80,52 @@ def to_cluster_uri(artifact_uri: str, rewrites: Sequence[Rewrite], allow: Sequen
     return uri
 
 
-def _normalize(uri: str) -> str:
-    """One form for URIs that MLflow writes in several: `mlflow-artifacts://host/x`, `s3a://`, Azure's Hadoop forms."""
+def is_forbidden(artifact_uri: str, rewrites: Sequence[Rewrite], allow: Sequence[str], server: str) -> bool:
+    """Whether no profile may use these artifacts, also one whose image contains the model.
+
+    They are on another server than the registry, or in a store that `allow` excludes.
+    """
+    uri = _rewrite(_normalize(artifact_uri, server), rewrites, server)
+    is_proxied = _PROXIED.fullmatch(uri) is not None
+    return bool(_find_other_host(uri)) or not (is_proxied or is_allowed(uri, allow))
+
+
+def _find_other_host(uri: str) -> str:
+    """The host of a normalized `mlflow-artifacts:` URI that is not the registry's; else empty."""
+    proxied = _PROXIED.fullmatch(uri)
+    return "" if proxied is None else proxied["host"] or ""
+
+
+def _list_hosts(server: str) -> set[str]:
+    """The ways to write the host of a registry, compared as texts."""
+    try:
+        parts = urlsplit(server)
+        port = parts.port or _PORTS.get(parts.scheme)
+    except ValueError:
+        return {""}
+    name = parts.netloc.removesuffix(f":{port}")
+    return {"", parts.netloc, f"{name}:{port}", *({name} if port == _PORTS.get(parts.scheme) else ())}
+
+
+def _normalize(uri: str, server: str = "") -> str:
+    """One form for URIs that MLflow writes in several: `mlflow-artifacts://host/x`, `s3a://`, Azure's Hadoop forms.
+
+    A host that is not the registry's stays: another server has other models at the same path.
+    """
     proxied = _PROXIED.fullmatch(uri)
     if proxied:
-        return f"mlflow-artifacts:/{proxied[1]}"
+        host = proxied["host"] or ""
+        return f"mlflow-artifacts:{'' if host in _list_hosts(server) else f'//{host}'}/{proxied['path']}"
     azure = _AZURE_FS.fullmatch(uri)
     if azure:
         return f"https://{azure[2]}.blob.core.windows.net/{azure[1]}/{azure[3]}"
     return _HADOOP_S3.sub("s3://", uri)
 
 
-def _rewrite(uri: str, rewrites: Sequence[Rewrite]) -> str:
+def _rewrite(uri: str, rewrites: Sequence[Rewrite], server: str) -> str:
     for rewrite in rewrites:
-        prefix = _normalize(rewrite.from_)
-        if _is_under(uri, prefix):
+        prefix = _normalize(rewrite.from_, server)
+        if _is_under(uri, prefix) and _find_other_host(uri) == _find_other_host(prefix):
             return f"{rewrite.to.rstrip('/')}/{uri[len(prefix) :].lstrip('/')}"
     return uri
 

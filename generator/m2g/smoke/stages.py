@@ -22,6 +22,7 @@ from m2g.core.model import Value
 from m2g.core.process.environment import clean_environment
 from m2g.core.results import SmokeTest, Walls
 from m2g.image.package_index import PASSED as INDEX
+from m2g.repository.trusted_registry import ChosenRegistry
 from m2g.smoke.ask import Asked
 from m2g.smoke.environment import Environment
 from m2g.smoke.install import EnvironmentSpec
@@ -81,6 +82,7 @@ class StagePlan(Value, frozen=True, kw_only=True):
 def start_stage(stage: Stage, plan: StagePlan) -> NoReturn:
     """Replace this process by the next stage. Raises OutsideError if it cannot be started, or if there is no space."""
     file = plan.workspace / _FILE
+    plan = _forget_registry(plan)
     try:
         with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
             stream.write(msgspec.json.encode(plan, enc_hook=str))
@@ -90,6 +92,15 @@ def start_stage(stage: Stage, plan: StagePlan) -> NoReturn:
     if stage == "serve" and plan.walls.network:
         command = (*process.jailed("network"), *command)
     process.become(command, clean_environment((*_OWN, *(INDEX if stage == "install" else ()))))
+
+
+def _forget_registry(plan: StagePlan) -> StagePlan:
+    """The plan without the registry's URI, which may contain a password. Everything is downloaded by now."""
+    trials = (
+        msgspec.structs.replace(one, target=msgspec.structs.replace(one.target, registry=ChosenRegistry(uri="")))
+        for one in plan.trials
+    )
+    return msgspec.structs.replace(plan, trials=tuple(trials))
 
 
 def read_plan(file: Path) -> StagePlan:
