@@ -43,10 +43,16 @@ ELSEWHERE = [
 
 @pytest.mark.parametrize("uri", ELSEWHERE)
 def test_another_server_is_not_this_store(uri: str) -> None:
-    for rewrites in ((REWRITE,), (Rewrite(from_="mlflow-artifacts://mlflow.test/", to="s3://mlflow/root"),), ()):
-        with pytest.raises(InputError, match="on another server than the registry") as raised:
+    ours = Rewrite(from_="mlflow-artifacts://mlflow.test/", to="s3://mlflow/root")
+    for rewrites in ((REWRITE,), (ours,), ()):
+        with pytest.raises(InputError, match="on another server than the registry"):
             to_cluster_uri(uri, rewrites, ("s3://mlflow/",), OURS)
-    # The hint: a person says that it is the same server after all.
+
+
+@pytest.mark.parametrize("uri", ELSEWHERE)
+def test_a_person_may_say_that_both_are_one_server(uri: str) -> None:
+    with pytest.raises(InputError, match="on another server than the registry") as raised:
+        to_cluster_uri(uri, (REWRITE,), (), OURS)
     host = uri.partition("//")[2].partition("/")[0]
     assert f'from: "mlflow-artifacts://{redact(f"x://{host}")[4:]}/"' in raised.value.hint
     known = Rewrite(from_=f"mlflow-artifacts://{host}/", to="s3://mlflow/root")
