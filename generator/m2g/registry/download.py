@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import ipaddress
 import sys
 from pathlib import Path
@@ -30,6 +31,8 @@ _PASSED = (
     *("KRB5*", "HADOOP_*", "JAVA_HOME", "CLASSPATH", "ARROW_LIBHDFS_DIR", "DATABRICKS_*", "OSS_*", "B2_*"),
 )
 """What MLflow needs to find its server and the stores of its artifacts."""
+_OF_SERVER = "MLFLOW_TRACKING_*"
+"""The variables with a server's address and its credentials."""
 
 
 class ModelDownload(Value, frozen=True, kw_only=True):
@@ -73,9 +76,10 @@ def _make_environment(wanted: ModelDownload, tracking_uri: str, to: Path) -> dic
     """A store without a server has no use for the credentials of one: MLflow would send them wherever a version is."""
     if wanted.distrust:
         return clean_environment(NETWORK) | {"HOME": str(to)}
-    is_server = parse_address(tracking_uri).kind is StoreKind.SERVER
     passed = clean_environment(_PASSED)
-    return {name: text for name, text in passed.items() if is_server or not name.startswith("MLFLOW_TRACKING_")}
+    if parse_address(tracking_uri).kind is StoreKind.SERVER:
+        return passed
+    return {name: text for name, text in passed.items() if not fnmatch.fnmatchcase(name, _OF_SERVER)}
 
 
 def check_host(wanted: ModelDownload, tracking_uri: str) -> None:
