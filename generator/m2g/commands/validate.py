@@ -85,6 +85,7 @@ def validate(
         findings += _find_unused_overrides(policies, scope, results)
         unverified = {model.slug for model in fleet if model.unverified}
         findings += unknown_files.find_unverified(unverified, base.changed)
+        findings += unknown_files.find_attributes(root, base.changed)
         if config is not None:
             findings += check_images(root, config, base)
             findings += check_platform(config, fleet.platform_files.files)

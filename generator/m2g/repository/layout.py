@@ -33,6 +33,8 @@ _FOUND_BY_ENGINES = re.compile(
     r"models/.+/overlays/[^/]+/app\.json"
     # Argo CD and Flux read these beside the files that they apply; submodules hold files from elsewhere.
     r"|((models|fleet)/(.+/)?|)(\.argocd-source.*\.yaml|\.sourceignore|\.gitmodules)"
+    # Git changes the files beside it when it checks them out, and Flux's own Git does not.
+    r"|.+/\.gitattributes"
     # Flux takes a kustomization instead of the files of the folder.
     r"|fleet/(.+/)?(kustomization\.ya?ml|kustomization)",
     re.DOTALL | re.IGNORECASE,

@@ -88,6 +88,8 @@ def describe_unknown_file(path: str, *, remove: str = "", others: int = 0) -> Fi
 def _keep_hint(path: str) -> str:
     """How to keep such a file, if there is a place for it."""
     location = layout.parse_path(path)
+    if path.casefold().endswith("/.gitattributes"):
+        return ""
     if layout.find_top_folder(path) == layout.MODELS and location is not None and location.part:
         return f"if a component uses it, run: {_move_command(path, layout.custom(location.slug))}; else "
     if layout.find_top_folder(path) == layout.FLEET and path.endswith(".yaml"):

@@ -10,9 +10,12 @@ import msgspec
 
 from m2g import kustomize
 from m2g.core.config_types import Config, Kserve, Removals
+from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.manifest import Identity, Manifest, identify
 from m2g.core.model import Value
+from m2g.git import read as git
+from m2g.repository import config as configuration
 from m2g.repository.layout import CONFIG, Key
 from m2g.repository.state import Scope
 from m2g.review import Side
@@ -37,7 +40,8 @@ class BaseState(Value, frozen=True, kw_only=True):
 
     `overlays` are the changed ones, `fleet` is the number of all overlays at the merge base. `removed` are
     (environment, namespace, name); the namespace is empty for an overlay that another shard would build. `config` is
-    the valid m2g.yaml at the merge base, which `ref` names; `changed` are the paths that differ from it.
+    the valid m2g.yaml of the branch that `ref` names, as it is now: a change that started before the bounds became
+    narrower does not keep the old ones. `changed` are the paths that differ from the merge base.
     """
 
     objects: Mapping[_ObjectKey, Manifest] = {}
@@ -86,10 +90,20 @@ def read_base(root: Path, against: str, scope: Scope, progress: kustomize.Progre
         overlays=frozenset((*comparison.old.overlays, *comparison.new.overlays)),
         removed=(before - after) | {(environment, "", slug) for slug, environment in comparison.elsewhere},
         fleet=comparison.fleet,
-        config=comparison.config,
+        config=_read_tip(root, against) or comparison.config,
         ref=comparison.against,
         changed=comparison.changed,
     )
+
+
+def _read_tip(root: Path, against: str) -> Config | None:
+    """The valid m2g.yaml at a ref, else None."""
+    commit = git.resolve_ref(root, against or git.find_default_base(root))
+    content = git.read_files(root, git.list_files(root, commit, [CONFIG])).get(CONFIG)
+    try:
+        return None if content is None else configuration.parse(content).config
+    except InputError:
+        return None
 
 
 def _list_services(objects: Collection[_ObjectKey]) -> frozenset[tuple[str, str, str]]:

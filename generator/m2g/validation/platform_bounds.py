@@ -15,6 +15,7 @@ from m2g.kustomize import RawFile
 from m2g.repository import layout
 from m2g.repository.layout import CONFIG
 from m2g.validation.bounds import list_allowed_kinds
+from m2g.validation.platform_flux import check_flux
 
 _PROJECT, _APPLICATIONS = "AppProject.argoproj.io", "ApplicationSet.argoproj.io"
 _RBAC = ".rbac.authorization.k8s.io"
@@ -22,7 +23,6 @@ _ROLES = (f"Role{_RBAC}", f"ClusterRole{_RBAC}")
 _BINDINGS = (f"RoleBinding{_RBAC}", f"ClusterRoleBinding{_RBAC}")
 _FLUX = "Kustomization.kustomize.toolkit.fluxcd.io"
 _SOURCE = "GitRepository.source.toolkit.fluxcd.io"
-_FLEET_FOLDER = re.compile(rf"(\./)?{layout.FLEET}/[a-z0-9-]+/?")
 _READING = frozenset({"get", "list", "watch"})
 _GLOB = re.compile(r"[*?\[\]{}!]")
 _SHOWN = 100
@@ -45,6 +45,11 @@ def check_platform(config: Config, files: Iterable[RawFile]) -> Iterator[Finding
         for _, _, item in objects
         if name_kind(item) == _PROJECT and _find_reached(config, item)
     }
+    accounts = {
+        (str(get_at(item, "metadata", "namespace")), str(get_at(item, "metadata", "name")))
+        for _, _, item in objects
+        if name_kind(item) == "ServiceAccount"
+    }
     for placed in objects:
         item = placed[2]
         match name_kind(item):
@@ -57,7 +62,7 @@ def check_platform(config: Config, files: Iterable[RawFile]) -> Iterator[Finding
             case kind if kind in _BINDINGS:
                 yield from _locate(placed, _check_binding(item, roles))
             case kind if kind == _FLUX:
-                yield from _locate(placed, _check_flux(item))
+                yield from _locate(placed, check_flux(item, accounts))
     yield from _check_sources(config.sync.bounds, objects)
     yield from _check_namespaces(config, objects)
 
@@ -155,6 +160,29 @@ def _check_applications(item: Manifest, projects: Collection[str]) -> Iterator[V
             else "write an AppProject for the environment",
         )
 
+    for place in (("spec", "templatePatch"), *_find_templates(get_at(item, "spec", "generators"))):
+        if get_at(item, *place) is not None:
+            yield Violation(
+                where=place,
+                message="changes the Applications after their template: their project, source and cluster, too",
+                hint="remove it; change spec.template in place of it",
+            )
+
+
+def _find_templates(node: object) -> Iterator[tuple[str | int, ...]]:
+    """Where generators, also nested ones, have a template of their own. Argo CD merges it over the main one."""
+    waiting: list[tuple[object, tuple[str | int, ...]]] = [(node, ("spec", "generators"))]
+    while waiting:
+        node, where = waiting.pop()
+        if isinstance(node, Mapping):
+            for key, value in node.items():
+                if key == "template":
+                    yield (*where, key)
+                elif key not in ("elements", "values"):
+                    waiting.append((value, (*where, str(key))))
+        elif isinstance(node, list):
+            waiting += ((value, (*where, index)) for index, value in enumerate(node))
+
 
 def _check_role(config: Config, item: Manifest) -> Iterator[Violation]:
     rules = get_at(item, "rules")
@@ -222,16 +250,6 @@ def _check_binding(item: Manifest, roles: Collection[tuple[str, str]]) -> Iterat
             message=f"gives the rights of {make_visible(kind, _SHOWN)} {make_visible(name, _SHOWN)}, which is not in "
             "platform/",
             hint="write a Role with the rights into the same file, and name that Role",
-        )
-
-
-def _check_flux(item: Manifest) -> Iterator[Violation]:
-    path = str(get_at(item, "spec", "path") or "")
-    if not _FLEET_FOLDER.fullmatch(path):
-        yield Violation(
-            where=("spec", "path"),
-            message=f"applies {make_visible(path or 'the whole repository', _SHOWN)}",
-            hint=f"name the folder of one environment: ./{layout.FLEET}/<env>",
         )
 
 

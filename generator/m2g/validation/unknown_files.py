@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from m2g.core import safe_files
+from m2g.core.errors import M2gError
 from m2g.core.finding import Finding
 from m2g.core.naming import is_slug
 from m2g.core.stamp import StampState, check_stamp, is_same
 from m2g.repository import layout, model_folder, ownership
-from m2g.repository.layout import FLEET, MODELS
+from m2g.repository.layout import FLEET, MODELS, PLATFORM
 from m2g.repository.model_folder import ModelFolder
+
+ATTRIBUTES = ".gitattributes"
+_CONVERTING = frozenset({"ident", "filter", "working-tree-encoding"})
+_HARMLESS = re.compile(r"\*\.(?!(?:ya?ml|json)$)[A-Za-z0-9]+")
+"""A pattern of files that are no manifests."""
 
 
 def find_in_model(folder: ModelFolder) -> Iterator[Finding]:
@@ -28,6 +36,7 @@ def find_elsewhere(root: Path, slugs: Collection[str]) -> Iterator[Finding]:
     """Findings for the other files in models/ and fleet/, and for those that engines read beside the two folders."""
     unknown = {name for name in os.listdir(root) if not layout.is_known(name)}
     unknown |= {path for path, is_folder in _list(root, MODELS) if not is_folder}
+    unknown |= {path for path in _list_files(root, PLATFORM) if not layout.is_known(path)}
     known: set[str] = set()
     for path in _list_files(root, FLEET):
         location = layout.parse_path(path)
@@ -35,6 +44,34 @@ def find_elsewhere(root: Path, slugs: Collection[str]) -> Iterator[Finding]:
         (known if layout.is_known(path) and not of_no_model and not (root / path).is_symlink() else unknown).add(path)
     linked = set(model_folder.find_symlinks(root))  # each is a finding already
     yield from _describe(unknown - linked, known)
+
+
+def find_attributes(root: Path, changed: Collection[str]) -> Iterator[Finding]:
+    """Findings for Git attributes that change files on checkout: in .gitattributes, and in one that a change adds.
+
+    Git applies them, and Flux's own Git does not: it would apply other bytes than those that were checked.
+    """
+    for path in sorted(changed):
+        known = layout.find_top_folder(path) in (MODELS, FLEET, PLATFORM)  # a finding already
+        if not known and path.casefold().endswith(f"/{ATTRIBUTES}") and os.path.lexists(root / path):
+            yield ownership.describe_unknown_file(path, remove=path, others=0)
+    try:
+        text = safe_files.read(root, ATTRIBUTES).decode(errors="replace")
+    except (M2gError, OSError):
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        pattern, *attributes = line.split() or [""]
+        found = {name for one in attributes if not one.startswith(("-", "!")) for name in [one.partition("=")[0]]}
+        powerful = sorted(found & _CONVERTING)
+        if not powerful or pattern.startswith("#") or (powerful == ["filter"] and _HARMLESS.fullmatch(pattern)):
+            continue
+        yield Finding(
+            rule="git-attributes",
+            file=ATTRIBUTES,
+            line=number,
+            message=f"sets {', '.join(powerful)}, so Git checks out other bytes than Flux applies",
+            hint="remove the line; large files may use Git LFS by their suffix: *.png filter=lfs",
+        )
 
 
 def find_stale(folder: ModelFolder, rendered: Mapping[str, bytes]) -> Iterator[Finding]:
