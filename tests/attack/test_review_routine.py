@@ -350,6 +350,24 @@ def test_a_file_of_people_that_changes_no_object_has_a_line(root: Path, addition
     assert not report.render(review, "text").startswith("1 change")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("models/wine/overlays/prod", "models/tea/overlays/dev"),
+        ('"namespace": "models-prod"', '"namespace": "kube-system"'),
+        ("{", "["),
+    ],
+)
+def test_what_argo_cd_deploys_is_not_hidden_by_a_new_version(root: Path, old: str, new: str) -> None:
+    render(root, release("wine", "prod", "2"))
+    assert compare(root).outside == ()
+    path = root / "models/wine/overlays/prod/app.json"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    (concern,) = compare(root).outside
+    assert (concern.risk, concern.message.split(":")[0]) == (Risk.POWERFUL, "models/wine/overlays/prod/app.json")
+
+
 def test_a_file_of_m2g_without_a_change_is_listed(root: Path) -> None:
     write(root, {"models/wine/README.md": "x\n"})
     assert compare(root).files == ("models/wine/README.md",)

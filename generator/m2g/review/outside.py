@@ -85,14 +85,26 @@ def _describe(old: Path, new: Path, path: str, *, of_model: bool, built: bool) -
 def _describe_of_model(old: Path, new: Path, path: str, *, built: bool) -> Iterator[Concern]:
     """What people keep for a model. What m2g keeps is proved by `m2g render --locked --check`."""
     location = layout.parse_path(path)
-    if location is None or layout.is_owned(path):
+    if location is None:
         return
-    if built:
+    if path.endswith("/app.json"):
+        yield from _describe_application(old, new, path, layout.overlay(location.slug, location.environment))
+    elif layout.is_owned(path):
+        return
+    elif built:
         yield _describe_built(path)
     elif path == layout.model_yaml(location.slug):
         yield from _describe_fields(old, new, path, power.judge_intent)
     else:
         yield from _describe_applied(old, new, path, f"{path}, which no overlay is known to build yet")
+
+
+def _describe_application(old: Path, new: Path, path: str, overlay: str) -> Iterator[Concern]:
+    """What Argo CD deploys, and where. Nothing of it depends on the version."""
+    before, after = (_read_document(side, path) for side in (old, new))
+    moved = before is not None and get_at(before, "namespace") != get_at(after, "namespace")
+    if (new / path).exists() and (moved or get_at(after, "overlay") != overlay):
+        yield Concern(risk=Risk.POWERFUL, message=f"{path}: decides what Argo CD deploys where, and it changed")
 
 
 def _describe_other(new: Path, path: str, *, built: bool) -> Iterator[Concern]:
