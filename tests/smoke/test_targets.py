@@ -74,7 +74,7 @@ class World:
 
     def ask(self, *arguments: str) -> tuple[list[dict[str, Any]], int, str]:
         done = smoke(*arguments, *OURS, place=("-C", str(self.root)))
-        return json.loads(done.stdout)["tests"] if done.stdout else [], done.returncode, done.stderr
+        return json.loads(done.stdout).get("tests", []), done.returncode, done.stderr
 
 
 @pytest.fixture(scope="module")

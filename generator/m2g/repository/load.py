@@ -136,6 +136,10 @@ def _read_all(root: Path, known: KnownFolders) -> Iterator[tuple[ModelFolder, bo
         yield from ((folder, folder.digest in digests) for folder in folders)
 
 
+_SHOWN = 500
+"""Characters of the first finding in the error's own message; a key may have a megabyte."""
+
+
 class InvalidRepository(InputError):
     """The repository has invalid files, so the run stops before it does anything."""
 
@@ -143,7 +147,7 @@ class InvalidRepository(InputError):
         self.findings = tuple(findings)
         first = min(self.findings, default=None)
         where = f"{first.file}:{first.line}" if first and first.line else first.file if first else ""
-        what = f"{first.path} {first.message}".strip() if first else ""
+        what = f"{first.path} {first.message}".strip()[:_SHOWN] if first else ""
         shown = f": {where}: {what}" if first else ""
         others = f", and {len(self.findings) - 1} more" if len(self.findings) > 1 else ""
         hint = first.hint if first and first.hint else "run `m2g validate` to see all findings"

@@ -76,8 +76,8 @@ RULES = (
         covers=("L08",),
         summary="A storage URI has a supported scheme; a directory in S3 or Azure ends with a slash.",
         why="The webhook does not check it: with a wrong scheme the pod fails to start. In S3 and Azure the URI is a "
-        "prefix, so without the slash KServe reads a sibling model_v2 as part of model. (On Azure, newer versions of "
-        "KServe remove the slash again.)",
+        "prefix, so without the slash KServe reads a sibling model_v2 as part of model. On Azure, newer versions of "
+        "KServe remove the slash again.",
         fix="set storage.rewrites in m2g.yaml to what the clusters can read, then run `m2g render`",
         link=issue_url(3899),
         check=_check_storage,
