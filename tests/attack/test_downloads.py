@@ -10,7 +10,7 @@ import pytest
 
 from m2g.core.errors import InputError, OutsideError
 from m2g.registry.download import ModelDownload, download_version
-from tests.support.fake_server import Answer, Fake, fake, good
+from tests.support.fake_server import Answer, Asked, Fake, fake, good
 from tests.support.mlflow_store import PYTHON2, PYTHON3, Server
 
 pytestmark = pytest.mark.attack
@@ -98,6 +98,10 @@ ELSEWHERE: dict[str, Callable[[str, str], str]] = {
     "a server of artifacts": lambda ours, evil: f"mlflow-artifacts://{ours}@{evil}/x",
     "another version": lambda ours, evil: "models:/other/1",
     "a logged model": lambda ours, evil: "models:/m-0123",
+    "ftp": lambda ours, evil: f"ftp://{evil}/x",
+    "sftp": lambda ours, evil: f"sftp://{evil}/x",
+    "hdfs": lambda ours, evil: f"hdfs://{evil}/x",
+    "a bucket with a host": lambda ours, evil: f"r2://bucket@{evil}/x",
     "the metadata of a cloud": lambda ours, evil: "http://169.254.169.254/latest/meta-data",
 }
 
@@ -110,6 +114,22 @@ def test_addresses_that_are_elsewhere(tmp_path: Path, evil: Fake, place: Callabl
         with pytest.raises(InputError, match=REFUSED):
             download("wine", server.url, tmp_path)
         assert [asked.path.rpartition("/")[2] for asked in server.asked] == ["get-download-uri"]
+    assert evil.asked == []
+
+
+def test_an_answer_that_changes_after_the_check_leads_nowhere(tmp_path: Path, evil: Fake) -> None:
+    """What was checked is what is downloaded: the author may create the version again in between."""
+    answers = iter(["mlflow-artifacts:/1/m"])
+
+    def answer(asked: Asked) -> Answer:
+        if asked.path.endswith("get-download-uri"):
+            return good({"artifact_uri": next(answers, f"{evil.url}/api/2.0/mlflow-artifacts/artifacts/steal")})
+        if "mlflow-artifacts" in asked.path and asked.path.endswith("MLmodel"):
+            return Answer(body=b"flavors: {}\n")
+        return good({"files": [{"path": "MLmodel", "is_dir": False, "file_size": 12}]})
+
+    with fake(answer) as server:
+        assert (download("wine", server.url, tmp_path) / "MLmodel").read_text() == "flavors: {}\n"
     assert evil.asked == []
 
 

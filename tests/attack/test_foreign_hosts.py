@@ -14,7 +14,7 @@ from m2g.core.model import Mlmodel
 from m2g.core.process import accept_signals
 from m2g.core.redact import redact
 from m2g.core.results import SmokeTest, Walls
-from m2g.registry.download import ModelDownload, check_host, download_version
+from m2g.registry.download import ModelDownload, download_version, find_place
 from m2g.repository.trusted_registry import ChosenRegistry
 from m2g.serving.storage_uri import to_cluster_uri
 from m2g.smoke.stages import ServeOptions, StagePlan, Trial, start_stage
@@ -120,9 +120,9 @@ def test_a_folder_of_this_disk_is_not_a_servers(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("NO_PROXY", "*")
     wanted = ModelDownload(name="wine", number="1")
     with fake(lambda asked: good({"artifact_uri": place})) as server:
-        check_host(wanted, server.url)
+        find_place(wanted, server.url)
         with pytest.raises(InputError, match="and MLflow would go there"):
-            check_host(wanted, server.url.replace("127.0.0.1", "0.0.0.0"))  # not a loopback address
+            find_place(wanted, server.url.replace("127.0.0.1", "0.0.0.0"))  # not a loopback address
 
 
 @pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD"])

@@ -145,6 +145,19 @@ def test_no_attribute_of_the_root_converts(root: Path, line: str) -> None:
     assert (found.rule, found.file, found.line) == ("git-attributes", ".gitattributes", 4)
 
 
+@pytest.mark.parametrize("content", [b"x ident\n" + b"# padding\n" * 1_800_000, None], ids=["17 MB", "a folder"])
+def test_attributes_that_cannot_be_read_are_a_finding(root: Path, content: bytes | None) -> None:
+    path = root / ".gitattributes"
+    path.unlink(missing_ok=True)
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    (found,) = errors(validate(root, ValidateOptions()))
+    assert (found.rule, found.file) == ("git-attributes", ".gitattributes")
+    assert found.message.startswith("cannot be read: ")
+
+
 def test_other_attributes_are_fine(root: Path) -> None:
     write(
         root, {".gitattributes": "* -ident !filter\n*.bin binary\nmodels/** linguist-generated\n*.zip filter=lfs\n\n"}

@@ -259,6 +259,38 @@ def test_an_image_that_waits_for_a_merge_is_of_the_cache(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("kustomize")
+def test_the_image_of_another_model_is_foreign(tmp_path: Path) -> None:
+    """Whoever registers a model of their own gets an image in images.registry."""
+    root = start(tmp_path / "r")
+    registry = fleet(root)
+    main = commit(root)
+    forge(root, image(f"{PLACE}/mallory{DIGEST}"), "prod")
+    commit(root)
+    found = validate(root, ValidateOptions(against=Against(ref=main))).findings
+    assert [one.file for one in found if one.rule == "image-elsewhere"] == ["models/wine/releases/prod.json"]
+    run(root, registry)
+    assert releases.read_all(root)[0]["wine", "prod"].image is None
+
+
+@pytest.mark.usefixtures("kustomize")
+@pytest.mark.parametrize("change", ["another folder", "another MLmodel", "other packages"])
+def test_records_of_one_version_that_differ_are_an_error_and_the_hint_repairs_them(tmp_path: Path, change: str) -> None:
+    root = repository(tmp_path / "r", WITH_IMAGES)
+    registry = FakeRegistry([model(champion="2", challenger="2")])
+    run(root, registry)
+    before = tree(root)
+    forge(root, FORGED[change], "prod")
+    (found,) = (one for one in validate(root, ValidateOptions()).findings if one.rule == "records-differ")
+    assert (found.severity, found.file) == (Severity.ERROR, "models/wine/releases/prod.json")
+    remove, render = found.hint.partition(": ")[2].split(" && ")
+    assert render == "m2g render --model wine"
+    for path in remove.split()[1:]:
+        (root / path).unlink()
+    run(root, registry, RenderOptions(scope=Scope(models=frozenset({"wine"}))))
+    assert tree(root) == before
+
+
+@pytest.mark.usefixtures("kustomize")
 @pytest.mark.parametrize("widens", [True, False])
 def test_a_change_with_a_foreign_image_is_refused(tmp_path: Path, widens: bool) -> None:
     root = start(tmp_path / "r")

@@ -171,8 +171,8 @@ OUTSIDE = {
     "a policy": ({"policies/overrides.yaml": "overrides: []\n"}, Risk.POWERFUL, "what m2g validate reports"),
     "a runtime": ({"runtimes/x.json": "{}\n"}, Risk.CAUTION, "a runtime is said to load"),
     "a schema": ({"schemas/x.y/z_v1.json": "{}\n"}, Risk.CAUTION, "fields m2g validate accepts"),
-    "hooks": ({".pre-commit-config.yaml": "repos: []\n"}, Risk.CAUTION, "which hooks"),
-    "attributes": ({".gitattributes": "* -text\n"}, Risk.CAUTION, "which files Git"),
+    "hooks": ({".pre-commit-config.yaml": "repos: []\n"}, Risk.POWERFUL, "which programs"),
+    "attributes": ({".gitattributes": "* -text\n"}, Risk.POWERFUL, "which bytes Git"),
     "a module in the root": ({"json.py": "import os\n"}, Risk.CAUTION, "no file of m2g"),
     "a submodule": ({".gitmodules": "[submodule]\n"}, Risk.POWERFUL, "neither m2g nor people"),
 }

@@ -134,7 +134,7 @@ def record(root: Path, options: ImageOptions, name: str, built_of: Path | str, o
     """
     pending = find_pending_image(root, options.model, options.environment, open_registry, locked=options.locked)
     release = pending.release
-    _check_name(pending.repository.config, name)
+    _check_name(pending.repository.config, pending.slug, name)
     if isinstance(built_of, str):
         version, profile = built_of, options.profile
     else:
@@ -166,16 +166,16 @@ def _write_command(pending: PendingImage, options: ImageOptions) -> str:
     return f"m2g image {pending.slug} --env {options.environment} -o DIR"
 
 
-def _check_name(config: Config, name: str) -> None:
+def _check_name(config: Config, slug: str, name: str) -> None:
     if _NAME.fullmatch(name) is None:
         raise InputError(
             f"{name[:200]!r} is not an image name with a digest",
             hint="write REGISTRY/NAME@sha256:…; `docker build --metadata-file FILE` and `buildah push --digestfile "
             "FILE` write the digest to FILE",
         )
-    if not may_record(config, name):
+    if not may_record(config, slug, name):
         raise InputError(
-            f"{name[:200]!r} is not in {config.images.registry}",
+            f"{name[:200]!r} is not in {config.images.registry}/{slug}",
             hint="push it there, or change images.registry in m2g.yaml",
         )
 

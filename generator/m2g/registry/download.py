@@ -20,8 +20,8 @@ from m2g.registry.errors import RequestFailed, explain_distrust, to_one_line
 
 _SECONDS = 3600.0
 _PATIENCE = 60.0
-_RESOLVED = ("models", "runs")
-"""Schemes of URIs that MLflow resolves to another one, which nobody has looked at."""
+_CLOUDS = ("s3", "gs", "wasb", "wasbs", "abfs", "abfss")
+"""Stores whose host no author names. The others lead to any host of the network: ftp, sftp, hdfs, r2."""
 _LOCAL = ("", "file")
 """Schemes of folders. A server's folder is not on the disk of another machine, such as a runner of CI."""
 _HINT = "download the model yourself and pass --model-dir DIR"
@@ -47,13 +47,12 @@ def download_version(wanted: ModelDownload, tracking_uri: str, to: Path, *, root
     """Download a version into `to`, and return the folder that contains its MLmodel.
 
     A relative tracking URI is relative to `root`. MLflow runs in `to`, so that it imports nothing from the repository.
-    Raises OutsideError if MLflow is missing or fails, and the errors of `check_host`.
+    Raises OutsideError if MLflow is missing or fails, and the errors of `find_place`.
     """
-    name, number = wanted.name, wanted.number
-    if not wanted.distrust:
-        check_host(wanted, tracking_uri)
+    place = "" if wanted.distrust else find_place(wanted, tracking_uri)
+    uri = place or f"models:/{wanted.name}/{wanted.number}"
     ran = process.run(
-        [*_find_mlflow(), "artifacts", "download", f"--artifact-uri=models:/{name}/{number}", f"--dst-path={to}"],
+        [*_find_mlflow(), "artifacts", "download", f"--artifact-uri={uri}", f"--dst-path={to}"],
         cwd=to,
         timeout=_SECONDS,
         environment={
@@ -82,15 +81,16 @@ def _make_environment(wanted: ModelDownload, tracking_uri: str, to: Path) -> dic
     return {name: text for name, text in passed.items() if not fnmatch.fnmatchcase(name, _OF_SERVER)}
 
 
-def check_host(wanted: ModelDownload, tracking_uri: str) -> None:
-    """Raise InputError if the files of a version are on another web server than its registry.
+def find_place(wanted: ModelDownload, tracking_uri: str) -> str:
+    """The URI of the files of a version that a server has, and empty for another store.
 
-    MLflow sends the registry's credentials to whatever server the author of a version names, and lets that author ask
-    any address of the network with the machine's own.
+    MLflow gets this URI and looks up nothing again: the author of the version could change the answer in between.
+    Raises InputError if it is on another web server than the registry. MLflow sends the registry's credentials to
+    whatever server the author names, and lets that author ask any address of the network with the machine's own.
     """
     address = parse_address(tracking_uri)
     if address.kind is not StoreKind.SERVER:
-        return
+        return ""
     from m2g.registry.facts_api import FactsReader  # httpx takes 0.1 s to import
     from m2g.registry.rest import RestClient
 
@@ -106,6 +106,7 @@ def check_host(wanted: ModelDownload, tracking_uri: str) -> None:
             f"the credentials for {address.identity}",
             hint=_HINT,
         )
+    return uri
 
 
 def _is_here(uri: str, server: str) -> bool:
@@ -125,7 +126,7 @@ def _is_here(uri: str, server: str) -> bool:
         case "http" | "https":
             return there.scheme == here.scheme and there.netloc in same
         case scheme:
-            return scheme not in (*_RESOLVED, *_LOCAL)
+            return scheme in _CLOUDS
 
 
 def _is_local(uri: str) -> bool:

@@ -1,8 +1,8 @@
 """Which image a release uses: its environment's own, another environment's, one of Git's history, or one built before.
 
-An image of an environment's own record stays if it lies in images.registry. Any other is taken over only if it lies
-there under the model's slug, and if the record that has it says of the version what the registry says. Branches are not
-read: whoever may push one would choose what runs.
+An image of an environment's own record stays if it lies in images.registry under the model's slug. Any other is taken
+over only if, in addition, the record that has it says of the version what the registry says. Branches are not read:
+whoever may push one would choose what runs.
 """
 
 from __future__ import annotations
@@ -33,10 +33,9 @@ _PROFILES: tuple[str, ...] = get_args(msgspec.structs.fields(Image)[1].type)
 _DECODER = msgspec.msgpack.Decoder(Image)
 
 
-def may_record(config: Config, name: str) -> bool:
-    """Whether an image lies in images.registry; every image does if m2g.yaml does not say where images are pushed."""
-    registry = config.images.registry
-    return registry is UNSET or name.startswith(f"{registry.rstrip('/')}/")
+def may_record(config: Config, slug: str, name: str) -> bool:
+    """Whether a record may have an image: one named for the model, or any if m2g.yaml does not name images.registry."""
+    return config.images.registry is UNSET or is_named_for(config, slug, name)
 
 
 def is_named_for(config: Config, slug: str, name: str) -> bool:
@@ -55,7 +54,7 @@ def keep_image(repository: Repository, slug: str, release: Release) -> Release:
     before = repository.records.get((slug, release.environment))
     own = before is not None and before.identity == release.identity
     image = None if before is None or not own else before.image
-    if before is not None and image is not None and _may_keep(repository.config, before, image, release):
+    if before is not None and image is not None and _may_keep(repository.config, slug, before, image, release):
         return msgspec.structs.replace(release, image=image)
     without = msgspec.structs.replace(release, image=None)
     shared = _find_newest(_list_fitting(repository, slug, release, _list_environments(repository, slug)), release)
@@ -101,8 +100,8 @@ def remember_images(repository: Repository, releases: Mapping[Key, Release], cac
             cache.put(place, msgspec.msgpack.encode(image))
 
 
-def _may_keep(config: Config, before: Release, image: Image, release: Release) -> bool:
-    return may_record(config, image.name) and not find_differences(before, release)
+def _may_keep(config: Config, slug: str, before: Release, image: Image, release: Release) -> bool:
+    return may_record(config, slug, image.name) and not find_differences(before, release)
 
 
 def _find_built(repository: Repository, slug: str, release: Release, cache: Cache) -> list[Image]:

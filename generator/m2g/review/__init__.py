@@ -115,6 +115,8 @@ def _compare_releases(old: Release | None, new: Release | None, contract: Contra
         yield Concern(risk=Risk.BREAKING, message=f"removed: version {old.version} is no longer served")
     if old is not None and new is not None:
         yield from facts.find_concerns(old, new)
+    if old is None and new is not None and new.image is not None:
+        yield facts.describe_image(new.image.name)
     if contract is not None and contract.verdict is Compatibility.BREAKING:
         yield Concern(risk=Risk.BREAKING, message=f"signature: {contract.reasons[0]}")
 

@@ -52,6 +52,11 @@ def find_concerns(before: Release, after: Release) -> Iterator[Concern]:
         yield from _compare_mlmodels(before.mlmodel, after.mlmodel)
 
 
+def describe_image(image: str) -> Concern:
+    """A record had no image before. Whoever wrote it chose the program that runs."""
+    return Concern(risk=Risk.CAUTION, message=f"it runs the image {image}, which the release record names")
+
+
 def _compare_sources(before: Release, after: Release) -> Iterator[Concern]:
     """Another place of the images or the files is unusual, even for a new version."""
     old, new = ("" if side.image is None else side.image.name for side in (before, after))
@@ -60,6 +65,8 @@ def _compare_sources(before: Release, after: Release) -> Iterator[Concern]:
         yield Concern(risk=Risk.CAUTION, message=message)
     elif old and new and old != new and before.version == after.version:
         yield Concern(risk=Risk.CAUTION, message=f"version {after.version} is the same, but its image changed")
+    elif new and not old:
+        yield describe_image(new)
     old, new = (_store(side.artifact_uri) for side in (before, after))
     if old != new and before.version != after.version:
         message = f"the model comes from {new or 'nowhere'} instead of {old or 'nowhere'}"

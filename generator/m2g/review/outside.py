@@ -17,9 +17,10 @@ from m2g.review import fields, power
 from m2g.review.judge import find_twins, list_fields
 from m2g.review.values import Concern, Risk
 
+_CI = "what CI runs, with which rights and secrets"
 _DECIDES: tuple[tuple[str, Risk, str], ...] = (
-    (".github/", Risk.POWERFUL, "what CI runs, with which rights and secrets"),
-    (".gitlab-ci.yml", Risk.POWERFUL, "what CI runs, with which rights and secrets"),
+    (".github/", Risk.POWERFUL, _CI),
+    (".gitlab-ci.yml", Risk.POWERFUL, _CI),
     ("ci/", Risk.POWERFUL, "what CI installs and runs beside its secrets"),
     ("CODEOWNERS", Risk.POWERFUL, "who must approve changes"),
     (".gitlab/CODEOWNERS", Risk.POWERFUL, "who must approve changes"),
@@ -27,8 +28,18 @@ _DECIDES: tuple[tuple[str, Risk, str], ...] = (
     (f"{layout.POLICIES}/", Risk.POWERFUL, "what m2g validate reports"),
     (f"{layout.RUNTIMES}/", Risk.CAUTION, "which models a runtime is said to load"),
     (f"{layout.SCHEMAS}/", Risk.CAUTION, "which fields m2g validate accepts"),
-    (".pre-commit-config.yaml", Risk.CAUTION, "which hooks run on the machines of people"),
-    (".copier-answers.yml", Risk.CAUTION, "what copier update writes"),
+    (".pre-commit-config.yaml", Risk.POWERFUL, "which programs run on the machines of people"),
+    (".envrc", Risk.POWERFUL, "which programs run on the machines of people"),
+    (".vscode/", Risk.POWERFUL, "which programs run on the machines of people"),
+    (".copier-answers.yml", Risk.POWERFUL, "what copier update writes, and from which template"),
+    (".forgejo/", Risk.POWERFUL, _CI),
+    (".gitea/", Risk.POWERFUL, _CI),
+    (".woodpecker", Risk.POWERFUL, _CI),
+    (".circleci/", Risk.POWERFUL, _CI),
+    ("azure-pipelines", Risk.POWERFUL, _CI),
+    ("bitbucket-pipelines", Risk.POWERFUL, _CI),
+    ("Jenkinsfile", Risk.POWERFUL, _CI),
+    (".gitattributes", Risk.POWERFUL, "which bytes Git writes to the disk, where Flux reads others"),
     (".git", Risk.CAUTION, "which files Git, Argo CD and Flux see"),
 )
 _PAGES = (".md", ".rst", ".png", ".svg")

@@ -28,6 +28,7 @@ from m2g.repository.model_folder import ModelFolder
 from m2g.repository.records import find_misplaced
 from m2g.repository.state import Repository
 from m2g.repository.unused_files import find_unused
+from m2g.resolution.release_record import find_differences
 from m2g.resolution.targets import find_stale_pins
 from m2g.validation import secrets, unknown_files
 
@@ -165,12 +166,31 @@ def _check_config(
     """
     yield from configuration.find_unknown_environments(repository.config, repository.intents)
     yield from find_misplaced(repository.config, repository.records)
+    yield from _find_contradictions(repository.records)
     wrong = () if rendered is None else rendered.findings
     yield from add_lines(root, (*wrong, *example_findings.check_examples(repository, repository.records)))
     recorded = {environment for _, environment in repository.records}
     if rendered is not None and not wrong and recorded == set(_list_overlays(folder)):
         yield from unknown_files.find_stale(folder, rendered.files)
     yield from find_unused(repository, repository.records)
+
+
+def _find_contradictions(records: Mapping[layout.Key, Release]) -> Iterator[Finding]:
+    """A finding for each record that says something else of its version than the record of another environment."""
+    first: dict[tuple[object, ...], layout.Key] = {}
+    for place, record in sorted(records.items()):
+        other = first.setdefault(record.identity, place)
+        names = find_differences(record, records[other])
+        if names:
+            files = layout.release(*place), layout.release(*other)
+            yield Finding(
+                rule="records-differ",
+                file=files[0],
+                model=record.model,
+                environment=record.environment,
+                message=f"{' and '.join(names)} of version {record.version} differ from those in {files[1]}",
+                hint=f"read both from the registry again: rm {files[0]} {files[1]} && m2g render --model {place[0]}",
+            )
 
 
 def _list_overlays(folder: ModelFolder) -> tuple[str, ...]:

@@ -31,14 +31,15 @@ def check_images(root: Path, config: Config, base: BaseState) -> Iterator[Findin
         if record.image is None or location is None:
             continue
         for place in (config, base.config or config):
-            if may_record(place, record.image.name):
+            if may_record(place, location.slug, record.image.name):
                 continue
+            image = make_visible(record.image.name, _SHOWN)
             yield Finding(
                 rule="image-elsewhere",
                 file=path,
                 model=record.model,
                 environment=record.environment,
-                message=f"the image {make_visible(record.image.name, _SHOWN)} is not in {place.images.registry}",
+                message=f"the image {image} is not in {place.images.registry}/{location.slug}",
                 hint=f"restore the record: git checkout {ref} -- {path}; or, to push images elsewhere, change "
                 f"images.registry in {layout.CONFIG} in a pull request of its own and merge that first",
             )

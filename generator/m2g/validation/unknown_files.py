@@ -57,7 +57,12 @@ def find_attributes(root: Path, changed: Collection[str]) -> Iterator[Finding]:
             yield ownership.describe_unknown_file(path, remove=path, others=0)
     try:
         text = safe_files.read(root, ATTRIBUTES).decode(errors="replace")
-    except (M2gError, OSError):
+    except FileNotFoundError:
+        return
+    except (M2gError, OSError) as error:
+        why = error.message.removeprefix(f"{ATTRIBUTES} ") if isinstance(error, M2gError) else f"{error.strerror}"
+        hint = "make it a small file; large files may use Git LFS by their suffix: *.png filter=lfs"
+        yield Finding(rule="git-attributes", file=ATTRIBUTES, message=f"cannot be read: {why}", hint=hint)
         return
     for number, line in enumerate(text.split("\n"), 1):
         pattern, *attributes = line.split() or [""]
