@@ -12,7 +12,7 @@ from m2g.changes.update import RenderOptions
 from m2g.commands.image import ImageOptions, list_pending, record
 from m2g.commands.validate import ValidateOptions, validate
 from m2g.core.finding import Severity
-from m2g.core.model import Image, Release
+from m2g.core.model import Image, ModelVersion, Release
 from m2g.image.pending import find_pending_image
 from m2g.repository import records as releases
 from m2g.repository.state import Scope
@@ -256,6 +256,23 @@ def test_an_image_that_waits_for_a_merge_is_of_the_cache(tmp_path: Path) -> None
     text = (root / "m2g.yaml").read_text()
     (root / "m2g.yaml").write_text(text.replace(PLACE, f"{PLACE}-2"))
     assert len(list_pending(root, Scope(), lambda _config: registry, locked=False)) == 2
+
+
+@pytest.mark.parametrize("has_prod", [True, False])
+def test_a_record_of_one_environment_gives_no_other_model_the_name(tmp_path: Path, has_prod: bool) -> None:
+    """`Wine` has the slug of `wine`. Whoever may edit the record of dev must not bring it to prod."""
+    root = repository(tmp_path / "r", WITH_IMAGES)
+    registry = FakeRegistry([model(challenger="2", champion="1") if has_prod else model(challenger="2")])
+    run(root, registry)
+    registry.known.append(model("Wine", champion="3", challenger="3"))
+    for number in ("1", "2", "3"):
+        source = f"s3://mlflow/b/m-{number}"
+        registry.changes["Wine", number] = ModelVersion(name="Wine", version=number, source=source, created_at=9)
+    forge(root, of_record(model="Wine"))
+    before = of_prod(root)
+    found = run(root, registry).findings
+    assert {one.model for one in found if one.rule == "slug-collision"} >= {"Wine"}
+    assert of_prod(root) == before
 
 
 @pytest.mark.usefixtures("kustomize")

@@ -180,15 +180,22 @@ def _names(
 ) -> list[str]:
     """The registered names that map to one slug. The first one gets it; it is empty if none does.
 
-    A model that has records keeps its slug. A model that was renamed in MLflow is recognized by its versions, which
-    keep their creation time and source.
+    A model that has records keeps its slug. If others claim it, too, its records must be of its versions and agree in
+    all environments: whoever edits the record of one environment decides nothing for the others. A model that was
+    renamed in MLflow is recognized by its versions, which keep their creation time and source.
     """
     names = [model.name for model in claimants]
-    holder = next((record.model for record in records.values()), None)
-    if holder is None:
-        return names if len(names) == 1 else ["", *names]
-    if holder in names:
-        return [holder, *(name for name in names if name != holder)]
+    holders = {record.model for record in records.values()} & set(names)
+    if len(names) == 1 and (holders or not records):
+        return names
+    proven = {
+        record.model for record in records.values() if record.model in names and _is(record, versions[record.model])
+    }
+    if len(holders) == 1 and proven:
+        return [*holders, *(name for name in names if name not in holders)]
+    if holders or not records:
+        return ["", *names]
+    holder = next(record.model for record in records.values())
     renamed = [name for name in names if any(_is(record, versions[name]) for record in records.values())]
     if len(names) == 1 and renamed:
         return names
