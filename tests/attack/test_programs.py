@@ -111,7 +111,7 @@ def test_a_log_is_bounded_and_keeps_its_ends(tmp_path: Path) -> None:
 FORKS = "import os, time\nfor _ in range({count}):\n    if os.fork() == 0: {do}time.sleep(60)\ntime.sleep(60)"
 GREEDY = {
     "one large process": ("x = b'x' * (1 << 30)\nimport time; time.sleep(60)", "MiB of memory"),
-    "many that are large together": (FORKS.format(count=12, do="x = b'x' * (40 << 20); "), "MiB of memory"),
+    "many that are large together": (FORKS.format(count=24, do="x = b'x' * (40 << 20); "), "MiB of memory"),
     "many": (FORKS.format(count=60, do=""), "processes, and may have 40"),
 }
 
@@ -119,7 +119,7 @@ GREEDY = {
 @pytest.mark.parametrize("jailed", [False, True])
 @pytest.mark.parametrize(("script", "words"), GREEDY.values(), ids=GREEDY)
 def test_memory_and_processes_are_bounded(tmp_path: Path, jailed: bool, script: str, words: str) -> None:
-    limits = process.Limits(memory=300 << 20, processes=40)
+    limits = process.Limits(memory=600 << 20, processes=40)
     code, log = ended(task(tmp_path, script, limits, jailed=jailed), 50)
     assert code is not None
     assert code < 0

@@ -41,7 +41,12 @@ for path in glob.glob("/proc/[0-9]*/environ"):
     except OSError:
         pass
 found["environ"] = dict(os.environ)
-found["processes"] = [open(path).read()[:60] for path in glob.glob("/proc/[0-9]*/cmdline")]
+found["processes"] = []
+for path in glob.glob("/proc/[0-9]*/cmdline"):
+    try:
+        found["processes"].append(open(path).read()[:60])
+    except OSError:  # it has ended
+        pass
 for path in FILES:
     if os.path.exists(path):
         found["files"].append(path)

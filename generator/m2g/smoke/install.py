@@ -5,10 +5,12 @@ Nothing of a package runs: wheels are unpacked, and the byte code is compiled by
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -49,7 +51,17 @@ class _Archive(msgspec.Struct, frozen=True):
 
 
 class _Download(msgspec.Struct, frozen=True):
+    url: str = ""
     archive_info: _Archive = _Archive()
+
+    def find_digest(self) -> str:
+        """The SHA-256 of the wheel. pip before 23.1 does not report that of a file on this machine."""
+        reported = self.archive_info.hashes.get("sha256", "")
+        address = urlsplit(self.url)
+        if reported or address.scheme != "file":
+            return reported
+        with open(unquote(address.path), "rb") as wheel:
+            return hashlib.file_digest(wheel, "sha256").hexdigest()
 
 
 class _Metadata(msgspec.Struct, frozen=True):
@@ -118,7 +130,7 @@ class Installer:
         packages = msgspec.json.decode(self._report.read_bytes(), type=_Report).install
         lines = []
         for package in packages:
-            digest = package.download_info.archive_info.hashes.get("sha256", "")
+            digest = package.download_info.find_digest()
             lines.append(f"{package.metadata.name}=={package.metadata.version} --hash=sha256:{digest}\n")
         return "".join(lines)
 
