@@ -214,7 +214,7 @@ def _check_overlay(inputs: CheckInputs, overlay: BuiltOverlay) -> Iterator[Findi
     for warning in built.warnings:
         message = f"kustomize warns: {warning}"
         hint = (
-            f"run `kustomize build {built.folder}` to see it; mend the file under custom/ or shared/ that it is about"
+            f"run `kustomize build {built.folder}` to see it; fix the file under custom/ or shared/ that it is about"
         )
         yield Finding(
             rule="kustomize-warning",
