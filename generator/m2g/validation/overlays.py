@@ -213,9 +213,7 @@ def _check_overlay(inputs: CheckInputs, overlay: BuiltOverlay) -> Iterator[Findi
         yield Finding(rule="service-missing", file=built.folder, message=message, hint=hint, environment=environment)
     for warning in built.warnings:
         message = f"kustomize warns: {warning}"
-        hint = (
-            f"run `kustomize build {built.folder}` to see it; fix the file under custom/ or shared/ that it is about"
-        )
+        hint = f"run `kustomize build {built.folder}` to see it; fix the file under custom/ or shared/ that it is about"
         yield Finding(
             rule="kustomize-warning",
             severity=Severity.WARNING,
