@@ -25,6 +25,7 @@ from m2g.smoke.program import Plan
 from m2g.smoke.server import NotReady
 from m2g.smoke.walls import list_python_files, make_jail
 from tests.support.machine import seconds
+from tests.support.named_index import Index, named_index
 from tests.support.paths import ROOT
 from tests.support.pipelines import Store
 from tests.support.scaffolded import commit, git
@@ -295,26 +296,10 @@ def test_a_download_sends_no_credentials_to_a_server_of_a_branch(
     assert ("export MLFLOW_TRACKING_URI=" in refused.value.hint) is bool(distrust)
 
 
-class Index(http.server.BaseHTTPRequestHandler):
-    """An index that only settings files name."""
-
-    asked: list[str] = []
-
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
-        self.send_error(404)
-
-    def log_message(self, *_: object) -> None:
-        """Silent."""
-
-
 @pytest.fixture
 def index() -> Iterator[str]:
-    Index.asked.clear()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/simple"
-        server.shutdown()
+    with named_index() as address:
+        yield address
 
 
 @pytest.mark.parametrize("place", ["tmp/uv.toml", "tmp/pyproject.toml", "home/.config/uv/uv.toml", "xdg/uv/uv.toml"])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import http.server
 import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pytest
 
 from m2g.commands.init import init
 from tests.support.fake_github import GitHub
+from tests.support.named_index import Index, named_index
 from tests.support.paths import ROOT
 from tests.support.pipelines import Job, Remote, Store, bash, gitlab, scaffolded
 from tests.support.scaffolded import commit, documents, git, mapping, scaffold, sequence
@@ -29,26 +28,10 @@ FAKES = "gh docker buildah apt-get sudo curl tar sha256sum".split()
 ANSWERS = ("smoke_test=true", "image_registry=ghcr.io/acme/models")
 
 
-class Index(http.server.BaseHTTPRequestHandler):
-    """An index of packages that only a branch's settings name."""
-
-    asked: list[str] = []
-
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
-        self.send_error(404)
-
-    def log_message(self, *_: object) -> None:
-        """Silent."""
-
-
 @pytest.fixture
 def index() -> Iterator[str]:
-    Index.asked.clear()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/simple"
-        server.shutdown()
+    with named_index() as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -45,8 +45,8 @@ def test_a_machine_and_a_repository_that_are_well(tmp_path: Path) -> None:
         "repository": "ok",
         "registry": "ok",
     }
-    assert checks["repository"].message == f"{tmp_path}, 1 models"
-    assert checks["registry"].message == "http://mlflow.test, 1 registered models"
+    assert checks["repository"].message == f"{tmp_path}, models: 1"
+    assert checks["registry"].message == "http://mlflow.test, registered models: 1"
 
 
 def test_programs_that_are_missing_or_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

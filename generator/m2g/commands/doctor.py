@@ -91,7 +91,7 @@ def _check_repository(folder: Path, open_registry: Callable[[Config], Registry])
         yield Check(name="repository", state="warning", message=error.message, step="create one: m2g init my-models")
         return
     models = len({slug for slug, _ in repository.records})
-    yield Check(name="repository", state="ok", message=f"{root}, {models} models")
+    yield Check(name="repository", state="ok", message=f"{root}, models: {models}")
     yield from _check_sync(repository)
     yield _check_registry(repository.config, open_registry)
 
@@ -110,4 +110,4 @@ def _check_registry(settings: Config, open_registry: Callable[[Config], Registry
         models = registry.list_models()
     except M2gError as error:
         return Check(name="registry", state="problem", message=error.message, step=error.hint)
-    return Check(name="registry", state="ok", message=f"{registry.identity}, {len(models)} registered models")
+    return Check(name="registry", state="ok", message=f"{registry.identity}, registered models: {len(models)}")
