@@ -64,9 +64,15 @@ apiserver: $(READY) $(KUSTOMIZE) ## our schemas against a real Kubernetes API se
 	@PYTHON="$(PYTHON)" tests/tools/apiserver/build "$(CURDIR)/.tools"
 	$(PYTEST) -m apiserver tests/apiserver $(ARGS)
 
+.PHONY: forge
+forge: $(READY) $(KUSTOMIZE) ## what meets a real forge: a Gitea, built once (5 minutes; needs a C compiler)
+	@PYTHON="$(PYTHON)" tests/tools/gitea/build "$(CURDIR)/.tools"
+	$(PYTEST) -m forge tests/forge $(ARGS)
+
 .PHONY: cluster
 cluster: $(READY) $(KUSTOMIZE) $(STORAGE) ## what real Argo CD, Flux and Gitea do with a scaffold; builds them once (half an hour)
 	@PYTHON="$(PYTHON)" tests/tools/apiserver/build "$(CURDIR)/.tools"
+	@PYTHON="$(PYTHON)" tests/tools/gitea/build "$(CURDIR)/.tools"
 	@PYTHON="$(PYTHON)" tests/tools/cluster/build "$(CURDIR)/.tools"
 	$(IN_VENV) .venv/bin/python -m pytest -m cluster tests/cluster $(ARGS)
 	.venv/bin/python -m tests.support.cluster.outcome

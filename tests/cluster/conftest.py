@@ -9,11 +9,9 @@ from typing import Protocol
 import pytest
 
 from tests.support.cluster import outcome
-from tests.support.cluster.forge import Forge, gitea
-from tests.support.cluster.git_server import git_server
 from tests.support.cluster.kubernetes import Cluster, control_plane
-from tests.support.cluster.programs import ASSETS
 from tests.support.cluster.webhook import mutating
+from tests.support.gitea import Gitea, gitea
 from tests.support.paths import ROOT
 
 ENGINES = {"flux": "Flux", "argocd": "Argo CD"}
@@ -33,9 +31,9 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
 
 
 @pytest.fixture(scope="session")
-def forge() -> Iterator[Forge]:
-    """One forge for all tests; each has a repository of its own. Without Gitea it is Git's own server."""
-    with gitea() if (ASSETS / "bin/gitea").exists() else git_server() as found:
+def forge() -> Iterator[Gitea]:
+    """One forge for all tests; each has a repository of its own."""
+    with gitea() as found:
         yield found
 
 

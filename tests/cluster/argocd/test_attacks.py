@@ -12,9 +12,9 @@ from tests.cluster.conftest import Note
 from tests.support.cluster import hostile, kserve
 from tests.support.cluster.argocd import ArgoCd
 from tests.support.cluster.argocd_fleet import NAMES, installed
-from tests.support.cluster.forge import Forge
 from tests.support.cluster.kubernetes import wait
 from tests.support.cluster.scene import Scene
+from tests.support.gitea import Gitea
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
@@ -37,7 +37,7 @@ def refused(scene: Scene, engine: ArgoCd, name: str) -> str:
     return shown()
 
 
-def test_files_in_other_folders_are_not_read(forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
+def test_files_in_other_folders_are_not_read(forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
     scene = installed(forge, engine, tmp_path)
     binding = f"{scene.prefix}-zz"
     scene.write("fleet/dev/zz.yaml", hostile.binding(binding, scene.namespace("dev")))
@@ -57,7 +57,7 @@ def test_files_in_other_folders_are_not_read(forge: Forge, engine: ArgoCd, tmp_p
     )
 
 
-def test_an_app_json_cannot_name_another_namespace(forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
+def test_an_app_json_cannot_name_another_namespace(forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
     scene = installed(forge, engine, tmp_path)
     file = "models/wine/overlays/dev/app.json"
     app = json.loads((scene.root / file).read_text())
@@ -75,7 +75,7 @@ def test_an_app_json_cannot_name_another_namespace(forge: Forge, engine: ArgoCd,
 
 
 def test_a_component_with_power_over_the_host_is_refused(
-    forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note
+    forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note
 ) -> None:
     scene = installed(forge, engine, tmp_path, environment="prod")
     namespace = scene.namespace("prod")
@@ -92,7 +92,7 @@ def test_a_component_with_power_over_the_host_is_refused(
 
 @pytest.mark.parametrize("kind", ["ClusterRole", "Secret", "Deployment", "Pod"])
 def test_a_component_outside_of_the_bounds_is_refused(
-    forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note, kind: str
+    forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note, kind: str
 ) -> None:
     scene = installed(forge, engine, tmp_path)
     namespace, role = scene.namespace("dev"), f"{scene.prefix}-zz"
@@ -110,7 +110,7 @@ def test_a_component_outside_of_the_bounds_is_refused(
     note(f"a component with a {kind}, merged by force, is refused, and what runs stays")
 
 
-def test_an_overlay_cannot_write_to_another_namespace(forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
+def test_an_overlay_cannot_write_to_another_namespace(forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
     scene = installed(forge, engine, tmp_path)
     other = f"{scene.prefix}-other"
     engine.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": other}})

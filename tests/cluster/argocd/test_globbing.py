@@ -11,9 +11,9 @@ from tests.cluster.conftest import Note
 from tests.support.cluster import hostile
 from tests.support.cluster.argocd import argocd
 from tests.support.cluster.argocd_fleet import NAMES, clear, install
-from tests.support.cluster.forge import Forge
 from tests.support.cluster.kubernetes import Cluster, wait
 from tests.support.cluster.scene import Scene
+from tests.support.gitea import Gitea
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 @pytest.mark.parametrize("flags", [(), ("--enable-new-git-file-globbing",)], ids=["default", "new"])
 @pytest.mark.parametrize("where", ["notes", "notes/deep", "overlays/dev/more"])
 def test_a_nested_app_json_makes_no_application(
-    forge: Forge, plane: Cluster, tmp_path: Path, note: Note, flags: tuple[str, ...], where: str
+    forge: Gitea, plane: Cluster, tmp_path: Path, note: Note, flags: tuple[str, ...], where: str
 ) -> None:
     scene = Scene(forge, tmp_path, "sync=argocd")
     scene.render()

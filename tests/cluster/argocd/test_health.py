@@ -14,9 +14,9 @@ from tests.support.apiserver.server import NotReady
 from tests.support.cluster import kserve
 from tests.support.cluster.argocd import ArgoCd
 from tests.support.cluster.argocd_fleet import installed
-from tests.support.cluster.forge import Forge
 from tests.support.cluster.kubernetes import wait
 from tests.support.cluster.scene import Scene
+from tests.support.gitea import Gitea
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
@@ -39,7 +39,7 @@ def shows(engine: ArgoCd, verdict: str) -> bool:
 
 
 def test_the_health_patch_keeps_argo_cds_configuration(
-    forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note
+    forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note
 ) -> None:
     """The documented command, on a ConfigMap that `kubectl apply` made."""
     scene = Scene(forge, tmp_path, "sync=argocd")
@@ -64,7 +64,7 @@ def test_the_health_patch_keeps_argo_cds_configuration(
 
 
 @pytest.mark.parametrize("whose", ["Argo CD's own", "m2g's"])
-def test_health_is_what_kserve_says(forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note, whose: str) -> None:
+def test_health_is_what_kserve_says(forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note, whose: str) -> None:
     scene = installed(forge, engine, tmp_path)
     namespace = scene.namespace("dev")
     if whose == "m2g's":

@@ -12,14 +12,14 @@ from tests.cluster.conftest import Note
 from tests.support.cluster import kserve
 from tests.support.cluster.argocd import ArgoCd
 from tests.support.cluster.argocd_fleet import NAMES, install, installed
-from tests.support.cluster.forge import Forge
 from tests.support.cluster.kubernetes import wait
+from tests.support.gitea import Gitea
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
 
 def test_a_deleted_application_set_leaves_its_applications(
-    forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note
+    forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note
 ) -> None:
     """With real garbage collection."""
     scene = installed(forge, engine, tmp_path)
@@ -47,7 +47,7 @@ def lost(engine: ArgoCd, name: str) -> bool:
     return "app path does not exist" in json.dumps(engine.find(name)["status"])
 
 
-def test_one_cluster_serves_two_environments(forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
+def test_one_cluster_serves_two_environments(forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
     scene = installed(forge, engine, tmp_path)
     install(scene, engine.cluster, "prod")
     prod = ["churn.prod.here", "wine.prod.here"]
@@ -61,7 +61,7 @@ def test_one_cluster_serves_two_environments(forge: Forge, engine: ArgoCd, tmp_p
 
 
 def test_a_deleted_folder_keeps_the_service_and_comes_back(
-    forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note
+    forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note
 ) -> None:
     """Somebody deletes models/wine."""
     scene = installed(forge, engine, tmp_path)
@@ -77,7 +77,7 @@ def test_a_deleted_folder_keeps_the_service_and_comes_back(
 
 
 def test_a_retired_model_goes_when_a_person_deletes_it(
-    forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note
+    forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note
 ) -> None:
     """The commands of the how-to: with the service, and without."""
     scene = installed(forge, engine, tmp_path)

@@ -12,8 +12,8 @@ from tests.cluster.conftest import Note
 from tests.support.cluster import kserve
 from tests.support.cluster.argocd import ArgoCd
 from tests.support.cluster.argocd_fleet import NAMES, SLUGS, install, installed, prepared, settle
-from tests.support.cluster.forge import Forge
 from tests.support.cluster.kubernetes import wait
+from tests.support.gitea import Gitea
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
@@ -35,7 +35,7 @@ patches:
 
 
 def test_the_first_sync_applies_all_and_no_diff_remains(
-    forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note
+    forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note
 ) -> None:
     begun = time.monotonic()
     scene = installed(forge, engine, tmp_path)
@@ -54,7 +54,7 @@ def test_the_first_sync_applies_all_and_no_diff_remains(
          seconds=took)  # fmt: skip
 
 
-def test_one_alias_refreshes_one_application(forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
+def test_one_alias_refreshes_one_application(forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
     scene = installed(forge, engine, tmp_path)
     before = kserve.generations(engine.cluster, scene.namespace("dev"))
     scene.move("fraud", challenger="2")
@@ -73,7 +73,7 @@ def test_one_alias_refreshes_one_application(forge: Forge, engine: ArgoCd, tmp_p
     note("one alias moves: one Application is refreshed by the forge's webhook", seconds=took, refreshed="1 of 3")
 
 
-def test_a_component_refreshes_its_own_model_only(forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
+def test_a_component_refreshes_its_own_model_only(forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
     scene = prepared(forge, engine, tmp_path)
     scene.write("models/wine/custom/dev/kustomization.yaml", LABEL)
     scene.render()
@@ -91,7 +91,7 @@ def test_a_component_refreshes_its_own_model_only(forge: Forge, engine: ArgoCd, 
     note("a model with a component is refreshed by its own files, not by every commit")
 
 
-def test_a_revert_brings_the_old_version_back(forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
+def test_a_revert_brings_the_old_version_back(forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
     scene = installed(forge, engine, tmp_path)
     namespace = scene.namespace("dev")
     scene.move("wine", challenger="3")
@@ -104,7 +104,7 @@ def test_a_revert_brings_the_old_version_back(forge: Forge, engine: ArgoCd, tmp_
     note("a revert brings the old version back", seconds=time.monotonic() - begun)
 
 
-def test_a_pin_holds_a_version(forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
+def test_a_pin_holds_a_version(forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
     scene = installed(forge, engine, tmp_path)
     namespace = scene.namespace("dev")
     scene.pin("wine", "dev", 1)
@@ -124,7 +124,7 @@ def test_a_pin_holds_a_version(forge: Forge, engine: ArgoCd, tmp_path: Path, not
     note("a pin holds a version while the alias moves; without the pin, the alias's version comes")
 
 
-def test_a_change_by_hand_is_set_back(forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
+def test_a_change_by_hand_is_set_back(forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
     scene = installed(forge, engine, tmp_path)
     namespace = scene.namespace("dev")
     patch = '{"spec": {"predictor": {"maxReplicas": 9}}}'
@@ -140,7 +140,7 @@ def test_a_change_by_hand_is_set_back(forge: Forge, engine: ArgoCd, tmp_path: Pa
     note("a change by hand in the cluster is set back", seconds=time.monotonic() - begun)
 
 
-def test_a_paused_application_stays_paused(forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
+def test_a_paused_application_stays_paused(forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
     """The ApplicationSet does not turn its automation on again."""
     scene = installed(forge, engine, tmp_path)
     namespace = scene.namespace("dev")
@@ -159,7 +159,7 @@ def test_a_paused_application_stays_paused(forge: Forge, engine: ArgoCd, tmp_pat
     note("an Application is paused (--sync-policy none) and stays so; automated again, it takes what waited")
 
 
-def test_a_fix_is_taken_while_a_sync_retries(forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
+def test_a_fix_is_taken_while_a_sync_retries(forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
     """A commit that the cluster refuses, then its fix. The comparison makes no object anew, so only the sync fails."""
     scene = installed(forge, engine, tmp_path)
     scene.add("wine", "dev", bad=BAD)
@@ -180,7 +180,7 @@ def test_a_fix_is_taken_while_a_sync_retries(forge: Forge, engine: ArgoCd, tmp_p
     note("a fix is pushed while a sync retries: the next retry takes it", seconds=time.monotonic() - begun)
 
 
-def test_a_broken_overlay_does_not_stop_the_others(forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
+def test_a_broken_overlay_does_not_stop_the_others(forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
     scene = installed(forge, engine, tmp_path)
     namespace = scene.namespace("dev")
     scene.move("fraud", challenger="2")

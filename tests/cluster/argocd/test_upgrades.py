@@ -11,8 +11,8 @@ from tests.cluster.conftest import Note
 from tests.support.cluster import kserve
 from tests.support.cluster.argocd import ArgoCd
 from tests.support.cluster.argocd_fleet import NAMES, installed, label, prepared, settle
-from tests.support.cluster.forge import Forge
 from tests.support.cluster.kubernetes import wait
+from tests.support.gitea import Gitea
 from tests.support.scaffolded import documents, mapping, sequence
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
@@ -32,7 +32,7 @@ def make_old(path: Path) -> None:
         YAML().dump_all([project, applications], file)
 
 
-def test_older_platform_files_are_replaced(forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
+def test_older_platform_files_are_replaced(forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
     """The commands of the how-to, in its order."""
     scene = prepared(forge, engine, tmp_path)
     platform = scene.root / "platform/argocd/dev.yaml"
@@ -62,7 +62,7 @@ def test_older_platform_files_are_replaced(forge: Forge, engine: ArgoCd, tmp_pat
 
 
 def test_kserves_new_word_for_the_mode_changes_in_place(
-    forge: Forge, engine: ArgoCd, tmp_path: Path, note: Note
+    forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note
 ) -> None:
     """From KServe 0.15 to 0.16, RawDeployment becomes Standard."""
     scene = installed(forge, engine, tmp_path, "kserve_version=0.15")

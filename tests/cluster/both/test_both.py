@@ -15,9 +15,9 @@ from tests.support.cluster.argocd import ArgoCd, argocd
 from tests.support.cluster.argocd_fleet import NAMES, clear
 from tests.support.cluster.flux import Flux, flux
 from tests.support.cluster.flux_fleet import settle
-from tests.support.cluster.forge import Forge
 from tests.support.cluster.kubernetes import Cluster, wait
 from tests.support.cluster.scene import Scene
+from tests.support.gitea import Gitea
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
@@ -64,11 +64,11 @@ def deployed(scene: Scene, cluster: Cluster) -> dict[tuple[str, str], list[str]]
 
 
 def test_each_engine_has_its_environment(
-    forge: Forge, plane: Cluster, argo: ArgoCd, fluxes: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, argo: ArgoCd, fluxes: Flux, tmp_path: Path, note: Note
 ) -> None:
     scene = Scene(forge, tmp_path, "sync=both")
     for url in argo.hooks:
-        forge.hook(scene.prefix, url)
+        scene.repository.hook(url)
     scene.render()
     commit = scene.push()
     follow(scene, plane, "dev with Argo CD:")
@@ -90,7 +90,7 @@ def test_each_engine_has_its_environment(
 
 
 def test_the_readme_shows_two_tools_on_one_environment(
-    forge: Forge, plane: Cluster, argo: ArgoCd, fluxes: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, argo: ArgoCd, fluxes: Flux, tmp_path: Path, note: Note
 ) -> None:
     scene = Scene(forge, tmp_path, "sync=both")
     scene.render()

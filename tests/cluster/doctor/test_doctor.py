@@ -14,8 +14,8 @@ import pytest
 
 from m2g.repository.edit import edit_file
 from m2g.repository.yaml_edit import Set
+from tests.support.cluster.assets import ASSETS
 from tests.support.cluster.kubernetes import Cluster, control_plane
-from tests.support.cluster.programs import ASSETS
 from tests.support.machine import seconds
 from tests.support.scaffolded import scaffold
 

@@ -11,9 +11,9 @@ from tests.cluster.conftest import Note
 from tests.support.cluster import hostile, kserve
 from tests.support.cluster.flux import Flux
 from tests.support.cluster.flux_fleet import installed
-from tests.support.cluster.forge import Forge
 from tests.support.cluster.kubernetes import Cluster, wait
 from tests.support.cluster.scene import Scene
+from tests.support.gitea import Gitea
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
@@ -32,7 +32,7 @@ def refused(scene: Scene, engine: Flux, name: str) -> str:
 
 
 def test_files_in_other_folders_are_not_read(
-    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
 ) -> None:
     scene = installed(forge, plane, engine, tmp_path)
     for folder in ("models/wine/notes/overlays/dev", "models/stray", "platform/flux"):
@@ -47,7 +47,7 @@ def test_files_in_other_folders_are_not_read(
 
 
 def test_a_stray_binding_in_the_fleet_is_refused(
-    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
 ) -> None:
     scene = installed(forge, plane, engine, tmp_path)
     binding = f"{scene.prefix}-zz"
@@ -58,7 +58,7 @@ def test_a_stray_binding_in_the_fleet_is_refused(
 
 
 def test_a_stray_source_in_the_fleet_is_refused(
-    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
 ) -> None:
     scene = installed(forge, plane, engine, tmp_path)
     scene.write("fleet/dev/zz.yaml", hostile.SOURCE)
@@ -69,7 +69,7 @@ def test_a_stray_source_in_the_fleet_is_refused(
 
 
 def test_a_stray_kustomization_has_the_rights_of_a_model(
-    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
 ) -> None:
     """It names no account, so Flux would apply with its own rights."""
     scene = installed(forge, plane, engine, tmp_path)
@@ -82,7 +82,7 @@ def test_a_stray_kustomization_has_the_rights_of_a_model(
 
 
 def test_a_kustomization_of_dev_cannot_reach_prod(
-    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
 ) -> None:
     scene = installed(forge, plane, engine, tmp_path)
     plane.kubectl("apply", "-f", scene.root / "fleet/prod/namespace/namespace.yaml")
@@ -93,7 +93,7 @@ def test_a_kustomization_of_dev_cannot_reach_prod(
 
 
 def test_a_component_with_power_over_the_host_is_refused(
-    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
 ) -> None:
     scene = installed(forge, plane, engine, tmp_path, environment="prod")
     namespace = scene.namespace("prod")
@@ -109,7 +109,7 @@ def test_a_component_with_power_over_the_host_is_refused(
 
 @pytest.mark.parametrize("kind", ["ClusterRole", "Secret", "Deployment", "Pod"])
 def test_a_component_outside_of_the_bounds_is_refused(
-    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note, kind: str
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note, kind: str
 ) -> None:
     scene = installed(forge, plane, engine, tmp_path)
     namespace, role = scene.namespace("dev"), f"{scene.prefix}-zz"
@@ -127,7 +127,7 @@ def test_a_component_outside_of_the_bounds_is_refused(
 
 
 def test_an_overlay_cannot_write_to_another_namespace(
-    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
 ) -> None:
     scene = installed(forge, plane, engine, tmp_path)
     other = f"{scene.prefix}-other"

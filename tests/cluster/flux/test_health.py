@@ -11,10 +11,10 @@ from tests.cluster.conftest import Note
 from tests.support.cluster import kserve
 from tests.support.cluster.flux import Flux, flux
 from tests.support.cluster.flux_fleet import install, installed
-from tests.support.cluster.forge import Forge
 from tests.support.cluster.kubernetes import Cluster, wait
 from tests.support.cluster.scene import Scene
 from tests.support.fleet import model
+from tests.support.gitea import Gitea
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
@@ -41,7 +41,7 @@ def limit(scene: Scene, timeout: str) -> None:
 
 
 def test_health_waits_for_the_new_version(
-    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
 ) -> None:
     """The Deployment of the old version is still ready, and KServe has not changed it yet."""
     scene = installed(forge, plane, engine, tmp_path)
@@ -66,7 +66,7 @@ def test_health_waits_for_the_new_version(
 
 
 def test_a_version_that_fails_is_reported(
-    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
 ) -> None:
     scene = installed(forge, plane, engine, tmp_path)
     namespace = scene.namespace("dev")
@@ -85,7 +85,7 @@ def test_a_version_that_fails_is_reported(
 
 
 def test_a_version_that_loads_too_long_is_reported(
-    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
 ) -> None:
     scene = installed(forge, plane, engine, tmp_path)
     namespace = scene.namespace("dev")
@@ -112,7 +112,7 @@ def stopped(cluster: Cluster, namespace: str, slug: str) -> bool:
 
 
 def test_a_model_stopped_in_git_is_reported_after_the_timeout(
-    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
 ) -> None:
     """KServe deletes the Deployment of a service with the annotation serving.kserve.io/stop."""
     scene = installed(forge, plane, engine, tmp_path)
@@ -131,7 +131,7 @@ def test_a_model_stopped_in_git_is_reported_after_the_timeout(
 
 
 def test_a_model_stopped_by_hand_is_started_again(
-    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
 ) -> None:
     """Flux takes away what kubectl added to its objects."""
     scene = installed(forge, plane, engine, tmp_path)
@@ -149,7 +149,7 @@ def test_a_model_stopped_by_hand_is_started_again(
 
 @pytest.mark.parametrize("flags", [(), FLAGS], ids=["defaults", "flags"])
 def test_models_that_load_slowly(
-    forge: Forge, plane: Cluster, tmp_path: Path, note: Note, flags: tuple[str, ...]
+    forge: Gitea, plane: Cluster, tmp_path: Path, note: Note, flags: tuple[str, ...]
 ) -> None:
     """Five models of which none becomes ready, then a sixth that would."""
     with flux(plane, flags) as engine:

@@ -11,14 +11,14 @@ from tests.cluster.conftest import Note
 from tests.support.cluster import kserve
 from tests.support.cluster.flux import Flux
 from tests.support.cluster.flux_fleet import install, installed, names, serve
-from tests.support.cluster.forge import Forge
 from tests.support.cluster.kubernetes import Cluster, wait
+from tests.support.gitea import Gitea
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
 
 def test_the_first_sync_applies_all_and_the_second_changes_nothing(
-    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
 ) -> None:
     begun = time.monotonic()
     scene = installed(forge, plane, engine, tmp_path)
@@ -36,7 +36,7 @@ def test_the_first_sync_applies_all_and_the_second_changes_nothing(
     note("first sync applies all, a second one changes nothing, with KServe's mutations in between", seconds=took)
 
 
-def test_one_alias_changes_one_object(forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note) -> None:
+def test_one_alias_changes_one_object(forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note) -> None:
     """Every Kustomization looks at the new commit, since they share a source; only one finds something to do."""
     scene = installed(forge, plane, engine, tmp_path)
     namespace = scene.namespace("dev")
@@ -56,7 +56,7 @@ def test_one_alias_changes_one_object(forge: Forge, plane: Cluster, engine: Flux
 
 
 def test_a_revert_brings_the_old_version_back(
-    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
 ) -> None:
     scene = installed(forge, plane, engine, tmp_path)
     namespace = scene.namespace("dev")
@@ -73,7 +73,7 @@ def test_a_revert_brings_the_old_version_back(
     note("a revert brings the old version back", seconds=time.monotonic() - begun)
 
 
-def test_a_pin_holds_a_version(forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note) -> None:
+def test_a_pin_holds_a_version(forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note) -> None:
     scene = installed(forge, plane, engine, tmp_path)
     namespace = scene.namespace("dev")
     scene.pin("wine", "dev", 1)
@@ -96,7 +96,7 @@ def test_a_pin_holds_a_version(forge: Forge, plane: Cluster, engine: Flux, tmp_p
     note("a pin holds a version while the alias moves; without the pin, the alias's version comes")
 
 
-def test_a_change_by_hand_is_set_back(forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note) -> None:
+def test_a_change_by_hand_is_set_back(forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note) -> None:
     scene = installed(forge, plane, engine, tmp_path)
     patch = '{"spec": {"predictor": {"maxReplicas": 9}}}'
     plane.kubectl("-n", scene.namespace("dev"), "patch", "inferenceservice", "wine", "--type=merge", "-p", patch)
@@ -108,7 +108,7 @@ def test_a_change_by_hand_is_set_back(forge: Forge, plane: Cluster, engine: Flux
 
 
 def test_a_retired_model_is_deleted_where_git_says_so(
-    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
 ) -> None:
     """In dev, what leaves Git leaves the cluster; `keepOnRemoval` is false there."""
     scene = installed(forge, plane, engine, tmp_path)
@@ -125,7 +125,7 @@ def test_a_retired_model_is_deleted_where_git_says_so(
 
 
 def test_a_retired_model_of_prod_stays_and_is_taken_over_again(
-    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
 ) -> None:
     """`keepOnRemoval` is true there."""
     scene = installed(forge, plane, engine, tmp_path, environment="prod")
@@ -146,7 +146,7 @@ def test_a_retired_model_of_prod_stays_and_is_taken_over_again(
 
 
 def test_a_deleted_folder_keeps_the_service_and_comes_back(
-    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
 ) -> None:
     """Somebody deletes models/wine, and not the file in fleet/."""
     scene = installed(forge, plane, engine, tmp_path)
@@ -167,7 +167,7 @@ def test_a_deleted_folder_keeps_the_service_and_comes_back(
 
 
 def test_a_deleted_parent_takes_nothing_with_it(
-    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
 ) -> None:
     scene = installed(forge, plane, engine, tmp_path)
     before = kserve.generations(plane, scene.namespace("dev"))
@@ -182,7 +182,7 @@ def test_a_deleted_parent_takes_nothing_with_it(
 
 
 def test_a_broken_overlay_does_not_stop_the_others(
-    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
 ) -> None:
     scene = installed(forge, plane, engine, tmp_path)
     namespace = scene.namespace("dev")

@@ -11,9 +11,9 @@ from tests.cluster.conftest import Note
 from tests.support.cluster import kserve
 from tests.support.cluster.flux import Flux
 from tests.support.cluster.flux_fleet import install, installed, names, settle
-from tests.support.cluster.forge import Forge
 from tests.support.cluster.kubernetes import Cluster, wait
 from tests.support.cluster.scene import Scene
+from tests.support.gitea import Gitea
 from tests.support.scaffolded import documents, mapping
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
@@ -29,7 +29,7 @@ def make_old(path: Path) -> None:
 
 
 def test_older_platform_files_get_bounds(
-    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
 ) -> None:
     """`copier update`, then the commands of the README again."""
     scene = Scene(forge, tmp_path, "sync=flux")
@@ -60,7 +60,7 @@ def test_older_platform_files_get_bounds(
 
 
 def test_kserves_new_word_for_the_mode_changes_in_place(
-    forge: Forge, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note
 ) -> None:
     """From KServe 0.15 to 0.16, RawDeployment becomes Standard."""
     scene = installed(forge, plane, engine, tmp_path, "kserve_version=0.15")

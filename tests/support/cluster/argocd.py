@@ -12,8 +12,9 @@ from typing import Any
 
 import httpx
 
+from tests.support.cluster.assets import ASSETS, program
 from tests.support.cluster.kubernetes import Cluster, wait
-from tests.support.cluster.programs import ASSETS, address, call, folder, program, running
+from tests.support.programs import address, call, folder, running
 
 _APPLICATIONS = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
 _SETS = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applicationsets"

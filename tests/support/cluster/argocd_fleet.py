@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.support.cluster.argocd import ArgoCd
-from tests.support.cluster.forge import Forge
 from tests.support.cluster.kubernetes import Cluster, wait
 from tests.support.cluster.scene import Scene
+from tests.support.gitea import Gitea
 
 SLUGS = {"dev": ("churn", "fraud", "wine"), "prod": ("churn", "wine")}
 """The models of a scene by environment."""
@@ -35,16 +35,16 @@ def label(cluster: Cluster, environment: str) -> None:
     cluster.kubectl("-n", "argocd", "label", "--overwrite", "secret", "cluster-here", text)
 
 
-def prepared(forge: Forge, engine: ArgoCd, folder: Path, *answers: str) -> Scene:
+def prepared(forge: Gitea, engine: ArgoCd, folder: Path, *answers: str) -> Scene:
     """A rendered repository of which nothing is pushed. Argo CD is told of pushes."""
     scene = Scene(forge, folder, "sync=argocd", *answers)
     for url in engine.hooks:
-        forge.hook(scene.prefix, url)
+        scene.repository.hook(url)
     scene.render()
     return scene
 
 
-def installed(forge: Forge, engine: ArgoCd, folder: Path, *answers: str, environment: str = "dev") -> Scene:
+def installed(forge: Gitea, engine: ArgoCd, folder: Path, *answers: str, environment: str = "dev") -> Scene:
     """A fleet that is in sync in an environment."""
     scene = prepared(forge, engine, folder, *answers)
     commit = scene.push()

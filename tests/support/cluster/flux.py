@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tests.support.cluster.assets import program
 from tests.support.cluster.kubernetes import Cluster, wait
-from tests.support.cluster.programs import address, folder, program, running
+from tests.support.programs import address, folder, running
 
 _KUSTOMIZATIONS = "/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/flux-system/kustomizations"
 _SOURCES = "/apis/source.toolkit.fluxcd.io/v1/namespaces/flux-system/gitrepositories"

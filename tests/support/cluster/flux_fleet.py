@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tests.support.cluster import kserve
 from tests.support.cluster.flux import Flux
-from tests.support.cluster.forge import Forge
 from tests.support.cluster.kubernetes import Cluster, wait
 from tests.support.cluster.scene import Scene
+from tests.support.gitea import Gitea
 
 SLUGS = {"dev": ("churn", "fraud", "wine"), "prod": ("churn", "wine")}
 """The models of a scene by environment."""
@@ -25,7 +25,7 @@ def install(scene: Scene, cluster: Cluster, environment: str = "dev") -> None:
 
 
 def installed(
-    forge: Forge, cluster: Cluster, engine: Flux, folder: Path, *answers: str, environment: str = "dev"
+    forge: Gitea, cluster: Cluster, engine: Flux, folder: Path, *answers: str, environment: str = "dev"
 ) -> Scene:
     """A fleet whose models are all applied and ready in an environment."""
     scene = Scene(forge, folder, "sync=flux", *answers)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.apiserver.server import CERTIFICATE, ApiServer, serve, until
-from tests.support.cluster.programs import ASSETS, call, folder, program, running
+from tests.support.cluster.assets import ASSETS, program
+from tests.support.programs import call, folder, running
 
 Manifest = dict[str, Any]
 KSERVE = Path(os.environ.get("KSERVE_CRDS", ASSETS / "kserve-crds"))

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from tests.support.cluster.programs import ASSETS
+from tests.support import gitea
+from tests.support.cluster.assets import ASSETS
 from tests.support.paths import ROOT
 
 RECORDS = ROOT / ".tools/cluster-records"
@@ -24,7 +25,7 @@ _FLUX = {
 _ARGOCD = {"Argo CD": (ASSETS / "argocd.mod", "github.com/argoproj/argo-cd/v3")}
 _CLUSTER = {
     "Kubernetes": (ASSETS / "apiserver.mod", "k8s.io/kubernetes"),
-    "Gitea": (ASSETS / "gitea.mod", "code.gitea.io/gitea"),
+    "Gitea": (gitea.ASSETS / "go.mod", "code.gitea.io/gitea"),
 }
 _PROGRAMS = {
     "Flux": {**_FLUX, **_CLUSTER},

@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 
 from m2g.changes.update import RenderOptions
-from tests.support.cluster.forge import Forge
 from tests.support.cluster.hostile import COMPONENT
 from tests.support.fleet import FakeRegistry, model, run
+from tests.support.gitea import Gitea
 from tests.support.scaffolded import git, program, scaffold
 
 _NUMBER = itertools.count(1)
@@ -21,10 +21,9 @@ _NUMBER = itertools.count(1)
 class Scene:
     """One repository. `prefix` is its own, so that no two share a namespace of a cluster."""
 
-    def __init__(self, forge: Forge, folder: Path, *answers: str) -> None:
+    def __init__(self, forge: Gitea, folder: Path, *answers: str) -> None:
         self.prefix = f"t{next(_NUMBER)}"
-        self.forge = forge
-        self.url = forge.create(self.prefix)
+        self.repository = forge.user(self.prefix).create("fleet")
         self.registry = FakeRegistry(
             [
                 model("wine", challenger="2", champion="1"),
@@ -33,7 +32,7 @@ class Scene:
             ]
         )
         common = ["environments=dev,prod", "kserve_version=0.20", f"namespace_prefix={self.prefix}"]
-        self.root = scaffold(folder / "repository", *common, f"repository_url={self.url}", *answers)
+        self.root = scaffold(folder / "repository", *common, f"repository_url={self.repository.url}", *answers)
 
     def namespace(self, environment: str) -> str:
         """The namespace of an environment."""
@@ -82,7 +81,7 @@ class Scene:
 
     def push(self) -> str:
         """Merge what changed, whatever the checks would say; the new commit."""
-        return self.forge.push(self.root, self.prefix)
+        return self.repository.push(self.root)
 
     def force(self) -> str:
         """Merge a change that `m2g validate` refuses; the new commit."""

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 from tests.support.cluster.certificates import make_certificate
-from tests.support.cluster.programs import folder
+from tests.support.programs import folder
 
 _DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
 _COMMIT = "0" * 39 + "1"

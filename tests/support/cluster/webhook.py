@@ -18,7 +18,7 @@ from typing import Any
 from m2g.core.quantity import canonicalize
 from tests.support.cluster.certificates import make_certificate
 from tests.support.cluster.kubernetes import Cluster, Manifest
-from tests.support.cluster.programs import folder
+from tests.support.programs import folder
 
 
 def mutate(service: Manifest) -> Manifest:

@@ -16,18 +16,9 @@ from tests.support.apiserver import server
 from tests.support.machine import seconds
 from tests.support.paths import ROOT
 
-ASSETS = ROOT / ".tools/cluster"
-LOGS = ROOT / ".tools/cluster-logs"
+_LOGS = ROOT / ".tools/logs"
 _KEEP = Path(server.__file__).with_name("keep.py")
 _LOOPBACK = "127.0.0.1"
-
-
-def program(name: str) -> str:
-    """The path of one of the programs that `make cluster` builds. Raises FileNotFoundError if it did not."""
-    path = ASSETS / "bin" / name
-    if not path.exists():
-        raise FileNotFoundError(f"{name} is not in .tools/cluster/bin; `make cluster` builds it")
-    return str(path)
 
 
 def address() -> str:
@@ -36,7 +27,7 @@ def address() -> str:
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    """What a program of the cluster sees: a home of its own, and Git that may speak HTTP."""
+    """What a program sees: a home of its own, and little memory."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
@@ -61,7 +52,7 @@ def folder(name: str) -> Iterator[Path]:
 def running(name: str, command: list[str], **more: str) -> Iterator[Path]:
     """Run one program; yields its log. The program ends with the block and with this process, however that ends."""
     place = Path(tempfile.mkdtemp(prefix=f"m2g-{name}-"))
-    LOGS.mkdir(parents=True, exist_ok=True)
+    _LOGS.mkdir(parents=True, exist_ok=True)
     keeper = subprocess.Popen(
         [sys.executable, _KEEP, place, f"{name}={json.dumps(command)}"],
         stdin=subprocess.PIPE,
@@ -73,7 +64,7 @@ def running(name: str, command: list[str], **more: str) -> Iterator[Path]:
         yield log
     finally:
         if log.exists():
-            shutil.copy(log, LOGS / log.name)
+            shutil.copy(log, _LOGS / log.name)
         assert keeper.stdin is not None
         keeper.stdin.close()
         keeper.wait(seconds(30))
