@@ -57,6 +57,11 @@ Profile = Literal["mlserver", "mlserver-image", "mlflow-image", "native", "huggi
 Protocol = Literal["v2", "v1", "invocations"]
 """The inference protocol: Open Inference (v2), KServe's v1, or MLflow's `/invocations`."""
 
+Server = Literal["mlserver", "mlflow"]
+"""MLServer (V2 protocol), or MLflow's own scoring server (`/invocations`)."""
+
+Platform = Literal["linux/amd64", "linux/arm64"]
+
 KserveVersion = Literal["0.15", "0.16", "0.17", "0.18", "0.19", "0.20", "0.21"]
 
 
@@ -290,6 +295,23 @@ class External(Value, frozen=True, kw_only=True):
     secrets: tuple[Text, ...] | UnsetType = UNSET
 
 
+class Sharing(Value, frozen=True, kw_only=True):
+    """Which models may share a serving environment. Without groups, every model has its own."""
+
+    groups: dict[Name, tuple[Text, ...]] = {}
+    """Trust group to patterns of registered models, such as `fraud-*`. Only models of one group share packages."""
+    packages: tuple[Text, ...] = ()
+    """The packages that models may bring into a shared environment. A model that requires another one gets an
+    environment of its own."""
+    indexes: tuple[Text, ...] = ()
+    """The package indexes that the requirements of a model may name and still share."""
+    max_packages: Annotated[int, Meta(ge=1, le=10_000)] = 300
+    """The most packages of one shared environment, with those that they need."""
+    relax: tuple[Text, ...] = ()
+    """Packages whose exact pin becomes `this version or a later one of the same major version`. Test such models with
+    `m2g smoke`: they run with other packages than they were trained with."""
+
+
 class Images(Value, frozen=True, kw_only=True):
     """The images that `m2g image` prepares."""
 
@@ -308,6 +330,9 @@ class Images(Value, frozen=True, kw_only=True):
     bases: dict[str, Text] = {}
     """The base image by digest for each minor Python version (`"3.12"`). The default is `python:<minor>-slim`, a tag
     that moves."""
+    platforms: Annotated[tuple[Platform, ...], Meta(min_length=1)] = ("linux/amd64",)
+    """The platforms of the images of serving environments: those of the cluster's nodes."""
+    sharing: Sharing = Sharing()
 
 
 class Requests(Value, frozen=True, kw_only=True):

@@ -62,11 +62,13 @@ def digest_inputs(root: Path, cache: Cache) -> bytes:
 
 
 def digest_repository(root: Path) -> bytes:
-    """A digest of m2g.yaml and of the repository's policies, runtimes and schemas, as their readers see them."""
+    """A digest of m2g.yaml and of the repository's policies, runtimes, schemas and serving environments,
+    as their readers see them."""
     shared = (
         *shared_files.find_policy_files(root),
         *shared_files.find_runtime_files(root),
         *shared_files.find_schema_files(root),
+        *shared_files.find_environment_files(root),
     )
     return key(
         *_read(root, CONFIG), *(part for path in shared for part in _read(root, path.relative_to(root).as_posix()))

@@ -11,6 +11,8 @@ Key = tuple[str, str]
 
 CONFIG = "m2g.yaml"
 MODELS, FLEET, PLATFORM = "models", "fleet", "platform"
+ENVIRONMENTS = "environments"
+"""The serving environments that models share."""
 POLICIES, RUNTIMES, SCHEMAS = "policies", "runtimes", "schemas"
 STATE = ".m2g"
 """m2g's own folder, which Git ignores. It contains the lock and the journal of a write in progress."""
@@ -95,6 +97,16 @@ def release(slug: str, environment: str) -> str:
 def request(slug: str, environment: str) -> str:
     """The sample request."""
     return f"{MODELS}/{slug}/{REQUESTS}/{environment}.json"
+
+
+def environment_record(name: str) -> str:
+    """The record of a serving environment."""
+    return f"{ENVIRONMENTS}/{name}/environment.json"
+
+
+def environment_lock(name: str) -> str:
+    """The locked requirements of a serving environment."""
+    return f"{ENVIRONMENTS}/{name}/requirements.txt"
 
 
 def flux_file(slug: str, environment: str) -> str:

@@ -17,7 +17,7 @@ from m2g.core.model import Release
 from m2g.kustomize.graph import FILE_NAMES
 from m2g.kustomize.references import read_paths
 from m2g.repository import config as configuration
-from m2g.repository import layout, model_folder, ownership, runtimes
+from m2g.repository import environments, layout, model_folder, ownership, runtimes
 from m2g.repository.known_folders import KnownFolders
 from m2g.repository.layout import Key
 from m2g.repository.model_folder import ModelFolder
@@ -105,6 +105,7 @@ def _read(root: Path, config: Config, known: KnownFolders) -> LoadedRepository:
     findings += configuration.find_unknown_environments(config, intents)
     findings += find_misplaced(config, records)
     described, new_findings = runtimes.read(root)
+    recorded, invalid = environments.read(root)
     repository = Repository(
         config=config,
         records=records,
@@ -112,11 +113,12 @@ def _read(root: Path, config: Config, known: KnownFolders) -> LoadedRepository:
         components=frozenset(components),
         outward=frozenset(outward),
         runtimes=described,
+        environments=recorded,
         root=root,
         slugs=frozenset(slugs),
         up_to_date=frozenset(up_to_date),
     )
-    return LoadedRepository(repository=repository, digests=digests, findings=(*findings, *new_findings))
+    return LoadedRepository(repository=repository, digests=digests, findings=(*findings, *new_findings, *invalid))
 
 
 def read_folders(root: Path, slugs: Collection[str]) -> Iterator[ModelFolder]:

@@ -1,4 +1,4 @@
-"""The files that apply to the whole repository: policies, described runtimes, schemas."""
+"""The files that apply to the whole repository: policies, runtimes, schemas, serving environments."""
 
 from __future__ import annotations
 
@@ -20,3 +20,14 @@ def find_runtime_files(root: Path) -> list[Path]:
 def find_schema_files(root: Path) -> list[Path]:
     """The files that may be schemas."""
     return sorted((root / layout.SCHEMAS).glob("*/*.json"))
+
+
+def find_environment_folders(root: Path) -> list[Path]:
+    """The folders that may hold serving environments."""
+    return sorted(path for path in (root / layout.ENVIRONMENTS).glob("*") if path.is_dir() or path.is_symlink())
+
+
+def find_environment_files(root: Path) -> list[Path]:
+    """The records and locks of the serving environments."""
+    names = [folder.name for folder in find_environment_folders(root)]
+    return [root / path(name) for name in names for path in (layout.environment_record, layout.environment_lock)]

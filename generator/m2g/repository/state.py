@@ -10,6 +10,7 @@ from m2g.compat.runtime import Runtime
 from m2g.core.config_types import Config, ModelIntent
 from m2g.core.errors import InputError
 from m2g.core.model import Image, Release, Value
+from m2g.core.serving_environment import RecordedEnvironment
 from m2g.core.shard import Shard
 from m2g.repository.layout import Key
 
@@ -28,6 +29,8 @@ class Repository(Value, frozen=True, kw_only=True):
     """The slugs of models whose components refer to files outside of the model's folder."""
     runtimes: tuple[Runtime, ...] = ()
     """Described runtimes. The repository's own come first."""
+    environments: dict[str, RecordedEnvironment] = {}
+    """The serving environments by id."""
     slugs: frozenset[str] = frozenset()
     """The slugs of models that have a folder."""
     up_to_date: frozenset[str] = frozenset()

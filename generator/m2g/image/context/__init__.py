@@ -11,8 +11,8 @@ from m2g.core.errors import InputError
 from m2g.core.model import Release, Value
 from m2g.core.stamp import stamp, strip_stamp
 from m2g.image.context.dockerfile import MODEL_DIR, DockerfileOptions, render_dockerfile
-from m2g.image.context.requirements import Requirements, image_requirements, remove_credentials
 from m2g.image.context.stock import runtime_requirements
+from m2g.serving.requirements import Requirements, image_requirements, remove_credentials
 
 __all__ = [
     "MARKER",

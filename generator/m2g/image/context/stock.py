@@ -9,7 +9,7 @@ from packaging.version import Version
 from m2g.compat.requirement import normalize_name, parse_requirement
 from m2g.compat.runtime import Runtime, find_package, resolve_variant
 from m2g.core.model import Mlmodel
-from m2g.image.context.requirements import INDEX, Requirements, find_released, index_option
+from m2g.serving.requirements import INDEX, Requirements, find_released, index_option
 
 _SERVERS = {"mlserver": "1.7.1", "mlserver-mlflow": "1.7.1", "mlflow": ""}
 """The server's packages, with the version to use if the description has none."""
