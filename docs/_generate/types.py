@@ -9,7 +9,7 @@ import msgspec
 import msgspec.inspect as mi
 from docs._generate.words import Fields, table
 
-from m2g.core import config_types, model
+from m2g.core import config_types, model, setting_fields
 from m2g.serving.settings import resolve_settings
 
 _CONFIG = """# m2g.yaml
@@ -69,7 +69,7 @@ def config(fields: Fields) -> str:
 def model_yaml(fields: Fields) -> str:
     """model-yaml.md"""
     return _MODEL_YAML + _sections(
-        config_types.ModelIntent, fields, leave_out=(config_types.Settings, config_types.Resources)
+        config_types.ModelIntent, fields, leave_out=(setting_fields.Settings, setting_fields.Resources)
     )
 
 
@@ -85,7 +85,7 @@ def _sections(root: type[msgspec.Struct], fields: Fields, leave_out: Sequence[ty
         if kind in leave_out:
             continue
         rows = [
-            (f"`{field.encode_name}`", type_(field.type), _default(kind, python, field), fields.text(kind, python))
+            (f"`{field.encode_name}`", type_(field.type), _default(kind, python, field), _meaning(kind, python, fields))
             for python, field in zip(kind.__struct_fields__, struct(kind).fields, strict=True)
         ]
         if kind is not root:
@@ -96,6 +96,15 @@ def _sections(root: type[msgspec.Struct], fields: Fields, leave_out: Sequence[ty
     for kind in leave_out:
         text = text.replace(f"](#{kind.__name__.lower()})", f"](m2g-yaml.md#{kind.__name__.lower()})")
     return text
+
+
+def _meaning(kind: type[msgspec.Struct], python: str, fields: Fields) -> str:
+    """The text of a field, and which mode and version have a setting."""
+    text = fields.text(kind, python)
+    if kind is not setting_fields.Settings:
+        return text
+    row = next(field.row for field in setting_fields.list_fields().values() if field.attribute == python)
+    return f"{text} {setting_fields.describe_limits(row)}".rstrip()
 
 
 def reached(root: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
@@ -165,7 +174,7 @@ def _range(kind: mi.IntType) -> str:
 
 
 def _default(kind: type[msgspec.Struct], python: str, field: mi.Field) -> str:
-    if kind is config_types.Settings:
+    if kind is setting_fields.Settings:
         return _served(python)
     if field.required:
         return "required"
@@ -179,7 +188,7 @@ def _served(python: str) -> str:
     """What a model is served with where no layer of settings says anything, in both modes."""
     names = {"resources": ("requests", "limits")}.get(python, (python,))
     found = []
-    for mode in config_types.Mode:
+    for mode in setting_fields.Mode:
         serving, _ = resolve_settings([], {}, config_types.Kserve(mode=mode))
         given = {name: msgspec.to_builtins(getattr(serving, name)) for name in names}
         found.append(

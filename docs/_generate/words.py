@@ -13,7 +13,7 @@ import msgspec
 import ryaml
 
 from m2g.compat import runtime
-from m2g.core import config_types, finding, model, results
+from m2g.core import config_types, finding, model, results, setting_fields
 from m2g.review import values
 from m2g.validation.rules import page
 
@@ -43,7 +43,7 @@ class Fields:
         self._words = words
         self._used = {name for name in words if name.startswith("Exit.")}
         self._source: dict[str, dict[str, str]] = {}
-        for module in (config_types, model, finding, results, values, page, runtime):
+        for module in (config_types, setting_fields, model, finding, results, values, page, runtime):
             self._source |= literal_texts(module)
 
     def text(self, kind: type[msgspec.Struct], field: str) -> str:

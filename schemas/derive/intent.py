@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from m2g.compat import runtime
-from m2g.core import config_types
+from m2g.core import config_types, setting_fields
 from m2g.validation.policies import policy
 
 FOLDER = Path(__file__).parents[1] / "m2g"
@@ -49,7 +49,7 @@ def documents() -> dict[Path, str]:
 def _field_texts() -> dict[str, dict[str, str]]:
     """Class → field (by its name in the file) → the text below the field in the source."""
     result: dict[str, dict[str, str]] = {}
-    for module in (config_types, policy, runtime):
+    for module in (config_types, setting_fields, policy, runtime):
         for node in ast.parse(inspect.getsource(module)).body:
             kind = getattr(module, getattr(node, "name", ""), None)
             if isinstance(node, ast.ClassDef) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
@@ -68,6 +68,9 @@ def _texts_under(node: ast.ClassDef, kind: type[msgspec.Struct]) -> dict[str, st
             and isinstance(text.value, ast.Constant)
         ):
             found[names[field.target.id]] = " ".join(str(text.value.value).split())
+    if kind is setting_fields.Settings:
+        rows = {name: field.row for name, field in setting_fields.list_fields().items()}
+        found = {name: f"{text} {setting_fields.describe_limits(rows[name])}".rstrip() for name, text in found.items()}
     return found
 
 

@@ -216,7 +216,10 @@ def test_a_default_is_caution_and_a_page_is_nothing(root: Path) -> None:
     assert (review.outside, review.files) == ((), ("docs/notes.md",))
     write(root, {"m2g.yaml": (root / "m2g.yaml").read_text() + "defaults: {maxReplicas: 3}\n"})
     (concern,) = compare(root).outside
-    assert (concern.risk, concern.message) == (Risk.CAUTION, "m2g.yaml: defaults.maxReplicas: none → 3")
+    assert (concern.risk, concern.message) == (
+        Risk.CAUTION,
+        "m2g.yaml: defaults.maxReplicas: none → 3; it decides how many pods run",
+    )
 
 
 def test_hostile_text_in_a_summary_is_data(root: Path) -> None:

@@ -18,7 +18,7 @@ import msgspec
 
 from m2g import mlmodel
 from m2g.commands.image import ImageOptions, prepare
-from m2g.core.config_types import Profile
+from m2g.core.setting_fields import Profile
 from tests.support.fleet import FakeRegistry, release, repository, write_record
 from tests.support.images import SERVERS, TRAIN, Instructions, free_port, instructions, post, started
 from tests.support.paths import ROOT

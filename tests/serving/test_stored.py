@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from m2g.core.config_types import KserveVersion
+from m2g.core.setting_fields import KserveVersion
 from m2g.serving import stored
 from tests.support.corpus import cases
 

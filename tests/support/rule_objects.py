@@ -10,9 +10,10 @@ import ryaml
 
 from m2g.commands import explain
 from m2g.compat import catalogue
-from m2g.core.config_types import External, Knative, KserveVersion
+from m2g.core.config_types import External, Knative
 from m2g.core.manifest import Manifest
 from m2g.core.model import Mlmodel, Release
+from m2g.core.setting_fields import KserveVersion
 from m2g.serving import gate
 from m2g.validation import rules
 from m2g.validation.rules import COMPONENT, FLEET, CheckedObject

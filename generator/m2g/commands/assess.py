@@ -13,11 +13,12 @@ import msgspec
 from m2g.compat.requirement import parse_minor
 from m2g.compat.signature import explain_no_answer
 from m2g.core.cache import Cache
-from m2g.core.config_types import Config, Environment, Kserve, KserveVersion
+from m2g.core.config_types import Config, Environment, Kserve
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.model import Mlmodel, ModelVersion, RegisteredModel, Release, VersionFacts
 from m2g.core.results import AssessedProblem, AssessedVersion, Assessment, Outcome, PackageSet
+from m2g.core.setting_fields import KserveVersion
 from m2g.registry import Registry
 from m2g.repository import layout, load, runtimes
 from m2g.repository.selection import find_slug, hold_slugs, is_selected

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from m2g.core.model import Value
+from m2g.core.setting_fields import Count, KserveVersion, Mode, Name, Scalar, Settings, Text
 
-Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-Seconds = Annotated[int, Meta(ge=1, le=86_400)]
-Name = Annotated[
-    str,
-    Meta(
-        max_length=63,
-        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
-        description="a Kubernetes name; use lower-case letters, digits and '-', with a letter or digit at both ends",
-    ),
-]
 EnvironmentName = Annotated[
     str,
     Meta(
@@ -39,21 +29,6 @@ Slug = Annotated[
         description="a slug; use lower-case letters, digits and '-', starting with a letter, at most 36 characters",
     ),
 ]
-Text = Annotated[str, Meta(min_length=1, max_length=512)]
-Scalar = str | int | float
-"""A quantity or a bound as written in YAML (`2`, `0.5`, `2Gi`)."""
-
-
-class Mode(StrEnum):
-    """KServe's deployment mode. Before KServe 0.16 the modes were called RawDeployment and Serverless."""
-
-    STANDARD = "Standard"
-    KNATIVE = "Knative"
-
-
-Profile = Literal["mlserver", "mlserver-image", "mlflow-image", "native", "huggingface", "oci"]
-"""How a model is served (docs/explanation/serving.md)."""
-
 Protocol = Literal["v2", "v1", "invocations"]
 """The inference protocol: Open Inference (v2), KServe's v1, or MLflow's `/invocations`."""
 
@@ -61,8 +36,6 @@ Server = Literal["mlserver", "mlflow"]
 """MLServer (V2 protocol), or MLflow's own scoring server (`/invocations`)."""
 
 Platform = Literal["linux/amd64", "linux/arm64"]
-
-KserveVersion = Literal["0.15", "0.16", "0.17", "0.18", "0.19", "0.20", "0.21"]
 
 
 KnativeFeature = Annotated[
@@ -94,74 +67,6 @@ class Kserve(Value, frozen=True, kw_only=True):
     mode: Mode = Mode.STANDARD
     knative: Knative = Knative()
     """Knative mode only: what the cluster's Knative allows."""
-
-
-class Resources(Value, frozen=True, kw_only=True):
-    """Requests and limits by resource name (`cpu`, `memory`, `nvidia.com/gpu`), as quantities."""
-
-    requests: dict[str, Scalar] = {}
-    limits: dict[str, Scalar] = {}
-
-
-class Batch(Value, frozen=True, kw_only=True):
-    """A batch run of `mlflow models predict` on a file: once for each version, or on a schedule."""
-
-    input: Text | UnsetType = UNSET
-    """The file with the input rows: s3://, gs://, wasbs://, abfss://, hdfs://, or pvc://claim/path."""
-    output: Text | UnsetType = UNSET
-    """The file to write the predictions to, as JSON."""
-    schedule: Text | UnsetType = UNSET
-    """A cron schedule with five fields. Without it, one Job runs for each version."""
-    time_zone: Text | UnsetType = UNSET
-    """The time zone of the schedule, such as `Europe/Berlin`. The default is the cluster's time zone."""
-    content_type: Literal["csv", "json"] | UnsetType = UNSET
-    """The format of the input file."""
-    image: Text | UnsetType = UNSET
-    """An image with MLflow and the model's packages, by digest. The default is the image that `m2g image` recorded for
-    the version."""
-    timeout_seconds: Annotated[int, Meta(ge=1, le=2**31 - 1)] | UnsetType = UNSET
-    """The time after which Kubernetes stops a run."""
-    resources: Resources | UnsetType = UNSET
-    """Requests and limits of a run. The default is those of the service."""
-
-
-class Settings(Value, frozen=True, kw_only=True):
-    """How a model is served. Every field is optional. Layers are merged field by field, and maps key by key."""
-
-    backend: Name | UnsetType = UNSET
-    """The system that serves the model: `kserve`."""
-    profile: Literal["auto", Profile] | UnsetType = UNSET
-    """How the model is served. `auto` chooses a profile that fits the model's files, and reports the reason."""
-    image: Text | UnsetType = UNSET
-    """The container image that serves the model. Leave it out if `m2g image` recorded an image for the version."""
-    image_server: Literal["mlflow", "mlserver"] | UnsetType = UNSET
-    """The server in the image: MLflow's scoring server with the model inside (`/invocations`), or MLServer (V2
-    protocol)."""
-    runtime: Name | UnsetType = UNSET
-    """The (Cluster)ServingRuntime that loads the model. The default is the profile's runtime, such as
-    kserve-mlserver."""
-    min_replicas: Count | UnsetType = UNSET
-    max_replicas: Count | UnsetType = UNSET
-    autoscaler: Literal["hpa", "keda", "external", "none"] | UnsetType = UNSET
-    scale_metric: Literal["cpu", "memory", "concurrency", "rps"] | UnsetType = UNSET
-    scale_target: Annotated[int, Meta(ge=1, le=2**31 - 1)] | UnsetType = UNSET
-    container_concurrency: Count | UnsetType = UNSET
-    """Knative only: the number of concurrent requests per replica. 0 means no limit."""
-    deployment_strategy: Literal["RollingUpdate", "Recreate"] | UnsetType = UNSET
-    """Standard mode only: how pods are replaced. `RollingUpdate` starts a new pod first, so it needs room for one more.
-    `Recreate` stops all pods first. The default is `RollingUpdate`; for a model that requests a GPU or another extended
-    resource, pods are stopped one by one before they are replaced, because a spare one is rare."""
-    timeout_seconds: Seconds | UnsetType = UNSET
-    startup_seconds: Seconds | UnsetType = UNSET
-    """The time that a model may take to load before Kubernetes restarts it."""
-    resources: Resources | UnsetType = UNSET
-    batch: Batch | UnsetType = UNSET
-    service_account_name: Name | UnsetType = UNSET
-    env: dict[str, str] | UnsetType = UNSET
-    labels: dict[str, str] | UnsetType = UNSET
-    annotations: dict[str, str] | UnsetType = UNSET
-    node_selector: dict[str, str] | UnsetType = UNSET
-    visibility: Literal["public", "cluster-local"] | UnsetType = UNSET
 
 
 class Follow(Value, frozen=True, kw_only=True):

@@ -13,12 +13,14 @@ import msgspec
 from msgspec import UNSET
 
 from m2g.core import quantity, safe_files, schema_errors, yaml_reader
-from m2g.core.config_types import Bound, Config, Follow, ModelIntent, Settings
+from m2g.core.config_types import Bound, Config, Follow, ModelIntent
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.model import Value
 from m2g.core.naming import RESERVED
+from m2g.core.resources import find_root as find_data
 from m2g.core.schema_errors import Violation
+from m2g.core.setting_fields import find_type, is_scalar
 from m2g.repository.layout import CONFIG, model_yaml
 from m2g.repository.model_folder import ModelFolder, list_slugs
 
@@ -170,7 +172,8 @@ def _find_violations(data: object, kind: type[Config] | type[ModelIntent]) -> li
 def _compile(kind: type[Config] | type[ModelIntent]) -> tuple[dict[str, object], jsonschema_rs.Validator]:
     import jsonschema_rs
 
-    schema = msgspec.json.schema(kind)
+    name = "m2g" if kind is Config else "model"
+    schema = msgspec.json.decode((find_data() / f"schemas/m2g/{name}.schema.json").read_bytes(), type=dict[str, object])
     return schema, jsonschema_rs.validator_for(schema)
 
 
@@ -190,14 +193,14 @@ def _find_contradictions(config: Config) -> Iterator[_Contradiction]:
             message = f"sets {' and '.join(chosen)}, but only one is allowed"
             yield ("environments", name, "follow"), message, "keep one of them"
     for key, path in config.tags.items():
-        if not _is_setting(path):
-            yield ("tags", key), f"{path!r} is not a setting", _SETTINGS_HINT
+        if not is_scalar(find_type(path)):
+            yield ("tags", key), f"{path!r} is not a setting with one value", _SETTINGS_HINT
         elif path not in config.bounds:
             hint = f"add bounds.{path}, because everyone who may tag a model may set it"
             yield ("tags", key), f"{path} has no bounds", hint
     for path, bound in config.bounds.items():
         yield from _check_bound(path, bound)
-        if not _is_setting(path):
+        if find_type(path) is None:
             yield ("bounds", path), f"{path!r} is not a setting", _SETTINGS_HINT
     by_slug: dict[str, str] = {}
     for name, slug in config.models.slugs.items():
@@ -230,14 +233,3 @@ def _check_bound(path: str, bound: Bound) -> Iterator[_Contradiction]:
     both = bound.min is not UNSET and bound.max is not UNSET
     if both and quantity.parse(str(bound.min)) > quantity.parse(str(bound.max)):
         yield ("bounds", path), f"the minimum {bound.min} is larger than the maximum {bound.max}", "swap them"
-
-
-def _is_setting(path: str) -> bool:
-    """Whether `path` is the name of one scalar setting."""
-    head, _, rest = path.partition(".")
-    if head == "resources":
-        kind, _, name = rest.partition(".")
-        return kind in ("requests", "limits") and name != ""
-    if head in ("env", "labels", "annotations", "nodeSelector"):
-        return rest != ""
-    return rest == "" and head in Settings.__struct_encode_fields__

@@ -148,7 +148,9 @@ def _describe_fields(old: Path, new: Path, path: str, judge: Callable[[fields.Fi
     )
     for risk, where in judged[:_MOST_LINES]:
         shown = " → ".join(_show(side, where) for side in (before, after))
-        yield Concern(risk=risk, message=f"{path}: {fields.format_steps(where) or 'all of it'}: {shown}")
+        decides = power.find_words(where)
+        message = f"{path}: {fields.format_steps(where) or 'all of it'}: {shown}"
+        yield Concern(risk=risk, message=f"{message}; it decides {decides}" if decides else message)
     if rest := judged[_MOST_LINES:]:
         numbers = Counter(risk for risk, _ in rest)
         counted = ", ".join(f"{number} {risk}" for risk, number in numbers.items())

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from m2g.core.manifest import Manifest, name_kind
 from m2g.core.node_access import find_node_access
+from m2g.core.setting_fields import PREDICTOR, Batch, list_fields
 from m2g.review.fields import FieldSteps, Named
 from m2g.review.values import Risk
 
@@ -25,22 +26,22 @@ _QUIET_TO_REMOVE = frozenset(
 )
 _QUIET_PREFIXES = ("app.kubernetes.io", "prometheus.io", "prometheus.kserve.io")
 _QUIET_NAMES = frozenset({"serving.kserve.io/deploymentMode", "serving.kserve.io/autoscalerClass"})
+_QUIET = tuple(field for field in list_fields().values() if field.row.risk == "caution")
 _SCALING = frozenset(
-    "minReplicas maxReplicas scaleMetric scaleMetricType scaleTarget containerConcurrency timeout deploymentStrategy "
-    "canaryTrafficPercent batcher nodeSelector tolerations affinity topologySpreadConstraints".split()
+    [place[2] for field in _QUIET for place in field.row.places if place[:2] == PREDICTOR and len(place) == 3]
+    + "scaleMetricType canaryTrafficPercent batcher tolerations affinity topologySpreadConstraints".split()
 )
-_POD = frozenset("nodeSelector tolerations affinity topologySpreadConstraints".split())
+_POD = frozenset(
+    [field.name for field in _QUIET if field.row.pod] + "tolerations affinity topologySpreadConstraints".split()
+)
 _RUNS = frozenset(
     "backoffLimit activeDeadlineSeconds schedule timeZone startingDeadlineSeconds concurrencyPolicy suspend "
     "successfulJobsHistoryLimit failedJobsHistoryLimit".split()
 )
 _PROBES = frozenset({"readinessProbe", "livenessProbe", "startupProbe"})
 _TIMES = frozenset({"initialDelaySeconds", "periodSeconds", "timeoutSeconds", "successThreshold", "failureThreshold"})
-_SETTINGS = frozenset(
-    "backend profile minReplicas maxReplicas autoscaler scaleMetric scaleTarget containerConcurrency "
-    "deploymentStrategy timeoutSeconds startupSeconds resources nodeSelector".split()
-)
-_BATCH = frozenset({"schedule", "timeZone", "contentType", "timeoutSeconds", "resources"})
+_SETTINGS = frozenset(field.name for field in _QUIET)
+_BATCH = frozenset(field.name for field in list_fields(Batch).values() if field.row.risk == "caution")
 _CONFIG = frozenset({"version", "kserve", "models", "requests"})
 _ENVIRONMENT = frozenset({"kserve", "keepOnRemoval"})
 _PIN = frozenset({"version", "reason", "knownBad"})
@@ -76,6 +77,17 @@ def judge_field(path: FieldSteps) -> Risk:
         case _:
             pass
     return Risk.CAUTION if quiet else Risk.POWERFUL
+
+
+def find_words(path: FieldSteps) -> str:
+    """What a setting decides, by its path in m2g.yaml or model.yaml; empty for other fields."""
+    match path:
+        case ("defaults" | "settings", name, *rest) | ("environments", _, "settings", name, *rest):
+            inner = list_fields(Batch).get(str(rest[0])) if name == "batch" and rest else None
+            field = inner or list_fields().get(str(name))
+            return field.row.decides if field is not None else ""
+        case _:
+            return ""
 
 
 def judge_config(path: FieldSteps) -> Risk:

@@ -12,10 +12,10 @@ from typing import TypeAlias
 
 from m2g.compat.runtime import Runtime
 from m2g.compat.verdict import Verdict
-from m2g.core.config_types import KserveVersion
 from m2g.core.finding import Finding
 from m2g.core.manifest import Manifest
 from m2g.core.model import Release, Value
+from m2g.core.setting_fields import KserveVersion
 from m2g.inference.curl import Endpoint
 from m2g.serving.spec import Serving, ServingChoice
 

@@ -11,10 +11,11 @@ import msgspec
 from m2g.compat.check import check_runtime
 from m2g.compat.requirement import normalize_name, parse_requirement, parse_version
 from m2g.compat.runtime import Runtime
-from m2g.core.config_types import Config, Platform, Profile, Server
+from m2g.core.config_types import Config, Platform, Server
 from m2g.core.errors import InputError
 from m2g.core.model import Mlmodel, Value
 from m2g.core.serving_environment import RecordedEnvironment
+from m2g.core.setting_fields import Profile
 from m2g.repository.state import Repository
 from m2g.serving.requirements import image_requirements
 

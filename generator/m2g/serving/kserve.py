@@ -9,6 +9,7 @@ from m2g.compat.runtime import Runtime
 from m2g.core.finding import Finding
 from m2g.core.manifest import Manifest, get_at
 from m2g.core.model import Release
+from m2g.core.setting_fields import MODEL, is_older, list_fields
 from m2g.inference import curl
 from m2g.serving import gate, knative, profile
 from m2g.serving.backend import Backend, Kind, Place
@@ -16,22 +17,7 @@ from m2g.serving.batch_run import Problem
 from m2g.serving.spec import Serving, ServingChoice
 
 _GROUP = "serving.kserve.io"
-_PREDICTOR = ("spec", "predictor")
-_MODEL = (*_PREDICTOR, "model")
-_SETTINGS: dict[Place, str] = {
-    **{(*_PREDICTOR, name): name for name in ("minReplicas", "maxReplicas", "scaleMetric", "scaleTarget")},
-    **{(*_PREDICTOR, name): name for name in ("containerConcurrency", "serviceAccountName", "nodeSelector")},
-    (*_PREDICTOR, "timeout"): "timeoutSeconds",
-    (*_PREDICTOR, "deploymentStrategy"): "deploymentStrategy",
-    (*_PREDICTOR, "containers"): "image",
-    **{(*_MODEL, name): name for name in ("runtime", "resources", "env")},
-    (*_MODEL, "modelFormat"): "profile",
-    ("spec", "containers"): "image",
-    (*_MODEL, "startupProbe"): "startupSeconds",
-    ("metadata", "annotations", "serving.kserve.io/autoscalerClass"): "autoscaler",
-    ("metadata", "labels"): "labels",
-    ("metadata", "annotations"): "annotations",
-}
+_SETTINGS: dict[Place, str] = {place: field.name for field in list_fields().values() for place in field.row.places}
 _DEPLOYMENT_MODE = ("metadata", "annotations", "serving.kserve.io/deploymentMode")
 _RENAMED = {"RawDeployment": "Standard", "Serverless": "Knative"}
 _HEALTH = """\
@@ -76,8 +62,36 @@ def _choose(
 
 def _contradictions(serving: Serving) -> Iterator[Finding]:
     """Source of the rules: kserve pkg/apis/serving/v1beta1/inference_service_validation.go and component.go."""
-    for path, message, hint in (*_check_profile(serving), *_check_scaling(serving)):
+    for path, message, hint in (*_check_limits(serving), *_check_profile(serving), *_check_scaling(serving)):
         yield Finding(rule="setting-contradiction", path=path, message=message, hint=hint)
+
+
+def _check_limits(serving: Serving) -> Iterator[Problem]:
+    """What the mode, the version or the Knative of the environment does not have."""
+    kserve = serving.kserve
+    for field in list_fields().values():
+        name, row = field.name, field.row
+        flag = knative.POD_FEATURES.get(name, "")
+        if not serving.find(field):
+            continue
+        if row.mode not in (None, kserve.mode):
+            yield (
+                name,
+                f"{name} works only in {row.mode} mode",
+                f"remove it, or set kserve.mode: {row.mode} for this environment",
+            )
+        elif is_older(kserve.version, row.since):
+            yield (
+                name,
+                f"KServe {kserve.version} does not have {name}; KServe {row.since} has it",
+                f"remove it, or, if the cluster has KServe {row.since} or newer, set kserve.version in m2g.yaml",
+            )
+        elif serving.knative and row.pod and flag and flag not in kserve.knative.features:
+            yield (
+                name,
+                f"Knative refuses {name} unless its feature flag {flag} is enabled",
+                f"remove {name}, or, if the cluster enables it, add {flag} to kserve.knative.features in m2g.yaml",
+            )
 
 
 def _check_profile(serving: Serving) -> Iterator[Problem]:
@@ -112,12 +126,6 @@ def _check_scaling(serving: Serving) -> Iterator[Problem]:
             "minReplicas 0 (scale to zero) does not work in Standard mode",
             "set minReplicas: 1, or kserve.mode: Knative for this environment",
         )
-    if serving.container_concurrency:
-        yield (
-            "containerConcurrency",
-            "containerConcurrency works only in Knative mode",
-            "remove it, or set kserve.mode: Knative for this environment",
-        )
     if serving.autoscaler in ("external", "none"):
         return
     if serving.scale_metric not in ("cpu", "memory"):
@@ -135,12 +143,6 @@ def _check_scaling(serving: Serving) -> Iterator[Problem]:
 
 
 def _check_knative(serving: Serving) -> Iterator[Problem]:
-    if serving.deployment_strategy:
-        yield (
-            "deploymentStrategy",
-            "deploymentStrategy works only in Standard mode: Knative replaces revisions",
-            "remove it, or set kserve.mode: Standard for this environment",
-        )
     if serving.scale_metric in ("cpu", "memory"):
         yield (
             "scaleMetric",
@@ -163,13 +165,6 @@ def _check_knative(serving: Serving) -> Iterator[Problem]:
                 f"{path} {value} is more than Knative allows ({most})",
                 f"lower {path}, or, if the cluster's Knative allows more, raise kserve.knative.{key} in m2g.yaml",
             )
-    flag = knative.POD_FEATURES["nodeSelector"]
-    if serving.node_selector and flag not in allowed.features:
-        yield (
-            "nodeSelector",
-            f"Knative refuses nodeSelector unless its feature flag {flag} is enabled",
-            f"remove nodeSelector, or, if the cluster enables it, add {flag} to kserve.knative.features in m2g.yaml",
-        )
 
 
 def _refused_update(before: Manifest, after: Manifest) -> str:
@@ -214,7 +209,7 @@ KSERVE = Backend(
         Kind(group="batch", kind="CronJob"),
     ),
     settings=_SETTINGS,
-    recorded=((*_MODEL, "storageUri"),),
+    recorded=((*MODEL, "storageUri"),),
     configured={_DEPLOYMENT_MODE: ("kserve", "mode")},
     host_label=lambda slug, namespace: f"{slug}-predictor-{namespace}",
     choose=_choose,

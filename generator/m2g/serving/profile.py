@@ -11,9 +11,10 @@ import msgspec
 
 from m2g.compat.signature import explain_no_answer
 from m2g.compat.verdict import Verdict
-from m2g.core.config_types import Profile, Protocol
+from m2g.core.config_types import Protocol
 from m2g.core.finding import Finding, Severity
 from m2g.core.model import Mlmodel, Release, Value
+from m2g.core.setting_fields import Profile
 from m2g.serving import batch_source
 from m2g.serving.spec import RUNTIMES, Serving, ServingChoice
 

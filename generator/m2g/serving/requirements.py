@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from m2g.compat.requirement import normalize_name, parse_requirement, parse_version
-from m2g.core.config_types import Profile
 from m2g.core.errors import InputError
 from m2g.core.model import Value
 from m2g.core.naming import find_unprintable
+from m2g.core.setting_fields import Profile
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement

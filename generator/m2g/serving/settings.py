@@ -13,11 +13,12 @@ import msgspec
 from msgspec import UNSET
 
 from m2g.core import quantity
-from m2g.core.config_types import Batch, Bound, Config, Kserve, Mode, ModelIntent, Resources, Settings
+from m2g.core.config_types import Bound, Config, Kserve, ModelIntent
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.interning import canonical
 from m2g.core.model import Release, Value
+from m2g.core.setting_fields import Batch, Mode, Resources, Settings
 from m2g.repository import layout
 from m2g.serving.backends import BACKENDS
 from m2g.serving.batch_run import BatchRun

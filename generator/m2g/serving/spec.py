@@ -11,9 +11,10 @@ from typing import Literal
 
 from m2g.compat.verdict import Verdict
 from m2g.core import pod_resources
-from m2g.core.config_types import Kserve, Mode, Profile, Protocol
+from m2g.core.config_types import Kserve, Protocol
 from m2g.core.finding import Finding
 from m2g.core.model import Value
+from m2g.core.setting_fields import Field, Mode, Profile
 from m2g.serving.batch_run import BatchRun, Problem, find_problems
 from m2g.serving.stored import DROPS_EMPTY
 
@@ -61,6 +62,10 @@ class Serving(Value, frozen=True, kw_only=True):
     node_selector: dict[str, str] = {}
     visibility: Literal["public", "cluster-local"] = "public"
     batch: BatchRun | None = None
+
+    def find(self, field: Field) -> object:
+        """The value of a setting; None if it is no field of its own here."""
+        return getattr(self, field.attribute, None)
 
     @property
     def knative(self) -> bool:

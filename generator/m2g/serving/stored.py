@@ -17,9 +17,9 @@ from typing import Any, TypeAlias, TypeVar, cast
 import msgspec
 
 from m2g.core import quantity
-from m2g.core.config_types import KserveVersion
 from m2g.core.errors import InputError
 from m2g.core.manifest import Manifest
+from m2g.core.setting_fields import KserveVersion
 
 Place: TypeAlias = tuple[str | int, ...]
 _Object = TypeVar("_Object", bound=Manifest)

@@ -11,11 +11,11 @@ import msgspec
 
 from m2g import kustomize
 from m2g.core.cache import Cache, key
-from m2g.core.config_types import KserveVersion
 from m2g.core.field_path import format_path, parse_path
 from m2g.core.finding import Finding
 from m2g.core.manifest import Manifest
 from m2g.core.model import Release
+from m2g.core.setting_fields import KserveVersion
 from m2g.repository import fingerprint
 from m2g.repository.layout import Key
 from m2g.validation import origin

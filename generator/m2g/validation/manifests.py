@@ -12,9 +12,10 @@ from typing import get_args
 import msgspec
 
 from m2g import kustomize
-from m2g.core.config_types import Kserve, KserveVersion
+from m2g.core.config_types import Kserve
 from m2g.core.errors import InputError, OutsideError
 from m2g.core.finding import Checked, Finding, Report
+from m2g.core.setting_fields import KserveVersion
 from m2g.validation import cel_checks
 from m2g.validation.cel_checks import BuiltOverlay, Policies
 from m2g.validation.overlays import check_stream

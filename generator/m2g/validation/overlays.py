@@ -11,11 +11,12 @@ from m2g import kustomize
 from m2g.compat.catalogue import read_declared
 from m2g.compat.runtime import Runtime
 from m2g.core.cache import Cache, key
-from m2g.core.config_types import Config, External, Knative, Kserve, KserveVersion
+from m2g.core.config_types import Config, External, Knative, Kserve
 from m2g.core.field_path import format_path, parse_path
 from m2g.core.finding import Finding, Severity
 from m2g.core.manifest import Identity, Manifest, get_at, identify
 from m2g.core.model import Value
+from m2g.core.setting_fields import KserveVersion
 from m2g.repository import layout, locate, model_folder, records
 from m2g.repository.layout import Key
 from m2g.serving import backends

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from msgspec import UNSET
 
-from m2g.core.config_types import Config, ModelIntent, Settings
+from m2g.core.config_types import Config, ModelIntent
 from m2g.core.finding import Finding
 from m2g.core.redact import find_secrets, is_secret_value
+from m2g.core.setting_fields import Settings
 from m2g.git import read
 from m2g.repository import layout
 from m2g.repository.locate import add_lines

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from m2g.core.config_types import KserveVersion
 from m2g.core.field_path import format_path, parse_path
 from m2g.core.manifest import get_at
+from m2g.core.setting_fields import KserveVersion
 from m2g.validation import rules
 from m2g.validation.rules import COMPONENT, CheckedObject
 from tests.support.rule_objects import service

@@ -6,7 +6,7 @@ Source of the rules: KServe 0.15 to 0.21, inference_service_validation.go and in
 
 from __future__ import annotations
 
-from m2g.core.config_types import Mode
+from m2g.core.setting_fields import Mode
 from m2g.rendering.kserve.profiles import PROFILES
 from m2g.rendering.objects import Object, ServedModel
 from m2g.serving.spec import Serving

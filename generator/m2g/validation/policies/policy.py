@@ -14,10 +14,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from m2g.core.config_types import Name, Text
 from m2g.core.finding import Finding, Severity
 from m2g.core.manifest import Manifest, get_at
 from m2g.core.model import Release, Value
+from m2g.core.setting_fields import Name, Text
 from m2g.serving import backends
 from m2g.validation.policies.cel_types import MAX_LENGTH, EvaluationResult, Status, Variables
 

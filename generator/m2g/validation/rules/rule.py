@@ -10,11 +10,12 @@ import msgspec
 
 from m2g.compat.declared import Declaration
 from m2g.compat.verdict import Verdict
-from m2g.core.config_types import External, Knative, KserveVersion
+from m2g.core.config_types import External, Knative
 from m2g.core.finding import Severity
 from m2g.core.manifest import Manifest
 from m2g.core.model import Release
 from m2g.core.schema_errors import Violation
+from m2g.core.setting_fields import KserveVersion
 from m2g.serving import stored
 from m2g.validation.rules import containers
 from m2g.validation.rules.containers import COMPONENTS, INFERENCE_SERVICE, Place

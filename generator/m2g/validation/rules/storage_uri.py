@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from m2g.core.config_types import KserveVersion
 from m2g.core.schema_errors import Violation
+from m2g.core.setting_fields import KserveVersion
 from m2g.validation.rules.containers import Place
 from m2g.validation.rules.rule import CheckedObject, Rule, at_least, issue_url
 
