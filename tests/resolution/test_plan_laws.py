@@ -14,7 +14,8 @@ from tests.support.fleet import release
 from tests.support.plans import config, intents, version
 
 FOLLOWS = ("", "alias=champion", "alias=challenger", "stage=Production", "tag=ok", "tag=ok=yes")
-NAMES = ("wine", "Wine", "my wine", "beer")
+NAMES = ("wine", "Wine", "my wine", "beer", "dev.wine", "prod.wine", "prod.Wine", "prod.dev.wine")
+FORMS = ("dev.{model}", "prod.{model}", "{model}.wine", "{model}")
 VERSION = st.builds(
     version,
     st.sampled_from(NAMES),
@@ -31,13 +32,16 @@ MODELS = st.lists(
         st.dictionaries(st.sampled_from(["champion", "challenger"]), NUMBER, max_size=2),
     ),
     unique_by=lambda model: model.name,
-    max_size=4,
+    max_size=6,
 )
-KEYS = st.tuples(st.sampled_from(["wine", "my-wine", "beer"]), st.sampled_from(["dev", "prod", "lab"]))
+KEYS = st.tuples(
+    st.sampled_from(["wine", "my-wine", "beer", "dev-wine", "prod-wine"]), st.sampled_from(["dev", "prod", "lab"])
+)
 
 
 @given(
     follow=st.dictionaries(st.sampled_from(["dev", "prod"]), st.sampled_from(FOLLOWS), min_size=1),
+    forms=st.dictionaries(st.sampled_from(["dev", "prod"]), st.sampled_from(FORMS)),
     select=st.sampled_from([{}, {"exclude": ["beer"]}, {"include": ["w*", "W*"]}, {"slugs": {"Wine": "beer"}}]),
     models=MODELS,
     listed=st.lists(VERSION, unique_by=lambda version: (version.name, version.version)),
@@ -46,6 +50,7 @@ KEYS = st.tuples(st.sampled_from(["wine", "my-wine", "beer"]), st.sampled_from([
 )
 def test_laws_of_every_plan(
     follow: dict[str, str],
+    forms: dict[str, str],
     select: dict[str, object],
     models: list[RegisteredModel],
     listed: list[ModelVersion],
@@ -56,18 +61,19 @@ def test_laws_of_every_plan(
     for (slug, environment), number in pinned.items():
         pins.setdefault(slug, {})[environment] = number
     before = {(slug, env): release(name, env, str(number)) for (slug, env), (name, number) in kept.items()}
-    fleet = config(follow, select)
+    fleet = config(follow, select, forms)
     made = plan(fleet, models, listed, intents(pins), before)
     assert set(made.removals) <= before.keys() - made.targets.keys()
     for (slug, environment), target in made.targets.items():
         assert environment in follow
         assert target.version in listed
+        assert matches_name(fleet, environment, target.version.name)
         assert target.version.status == "READY"
         if (slug, environment) in pinned:
             assert target.version.version == str(pinned[slug, environment])
     for key in made.removals:
         by_hand = key[1] in follow and (key in pinned or not follow[key[1]])
-        assert not (by_hand and matches_name(fleet, before[key].model))
+        assert not (by_hand and matches_name(fleet, key[1], before[key].model))
     stuck = {finding.model for finding in made.findings}
     after = {key: record for key, record in before.items() if key not in made.removals} | {
         key: release(target.version.name, key[1], target.version.version) for key, target in made.targets.items()

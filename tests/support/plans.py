@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
@@ -40,12 +41,18 @@ def versions(*names: str, last: int = 3) -> tuple[ModelVersion, ...]:
     return tuple(version(name, number) for name in names for number in range(1, last + 1))
 
 
-def config(follow: Mapping[str, str], models: Mapping[str, object]) -> Config:
-    """m2g.yaml with these environments: `alias=champion`, `stage=Production`, `tag=ok=yes`, or empty for nothing."""
+def config(
+    follow: Mapping[str, str], models: Mapping[str, object], forms: Mapping[str, str] = MappingProxyType({})
+) -> Config:
+    """m2g.yaml with these environments: `alias=champion`, `stage=Production`, `tag=ok=yes`, or empty for nothing.
+
+    `forms` are the forms of names by environment: `prod.{model}`.
+    """
     environments = {}
     for name, what in follow.items():
         kind, _, value = what.partition("=")
         environments[name] = {"namespace": f"models-{name}", "follow": {kind: value} if what else {}}
+        environments[name] |= {"models": {"name": forms[name]}} if name in forms else {}
     return msgspec.convert({"version": 1, "environments": environments, "models": models}, Config)
 
 

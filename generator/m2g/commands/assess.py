@@ -21,7 +21,7 @@ from m2g.core.results import AssessedProblem, AssessedVersion, Assessment, Outco
 from m2g.core.setting_fields import KserveVersion
 from m2g.registry import Registry
 from m2g.repository import layout, load, runtimes
-from m2g.repository.selection import find_slug, hold_slugs, is_selected
+from m2g.repository.selection import find_shared_name, find_slug, hold_slugs, is_selected, is_selected_anywhere
 from m2g.repository.state import Repository, Scope
 from m2g.resolution.release_record import build_record
 from m2g.resolution.resolve import find_unknown_models
@@ -44,6 +44,15 @@ class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
     by: tuple[str, ...]
 
 
+class _Place(msgspec.Struct, frozen=True, kw_only=True):
+    """An environment that a registered model may run in. `shared` is its name without what is of the environment."""
+
+    model: str
+    environment: str
+    slug: str
+    shared: str
+
+
 def assess(
     root: Path | None,
     models: Collection[str],
@@ -61,21 +70,21 @@ def assess(
     """
     repository = _read(root, kserve)
     registry = open_registry(repository.config)
-    listed = [model for model in registry.list_models() if is_selected(repository.config, model)]
+    listed = [model for model in registry.list_models() if is_selected_anywhere(repository.config, model)]
     unknown = find_unknown_models(repository, listed, Scope(models=frozenset(models)))
     if unknown:
         raise InputError(f"{unknown[0].model!r}: {unknown[0].message}", hint=unknown[0].hint)
-    held = hold_slugs(repository.records)
-    slugs = {model.name: find_slug(repository.config, model.name, held) for model in listed}
+    places = list(_find_places(repository, listed))
+    slugs = {place.model: place.slug for place in reversed(places)}
     chosen = [model for model in listed if not models or {model.name, slugs[model.name]} & set(models)]
     versions = registry.list_versions() if len(chosen) != 1 else registry.list_versions(chosen[0].name)
-    wanted = list(_list_wanted(repository, chosen, versions, slugs))
+    wanted = list(_list_wanted(repository, chosen, versions, places))
     with Cache(cache) as memory:
         facts = {
             (version.name, version.version): known
             for version, known in read_version_facts(registry, [one.version for one in wanted], memory)
         }
-    shared = _find_shared(slugs)
+    shared = _find_shared(places)
     judged = [
         _assess(repository, registry.identity, one, facts[one.version.name, one.version.version], shared)
         for one in wanted
@@ -104,7 +113,7 @@ def _list_wanted(
     repository: Repository,
     models: Iterable[RegisteredModel],
     versions: Iterable[ModelVersion],
-    slugs: Mapping[str, str],
+    places: Iterable[_Place],
 ) -> Iterator[_Wanted]:
     """The versions to look at, by model. A model that nobody follows is looked at by its newest version."""
     by_model: dict[str, dict[str, ModelVersion]] = defaultdict(dict)
@@ -113,7 +122,8 @@ def _list_wanted(
     every = [version for known in by_model.values() for version in known.values()]
     models = sorted(models, key=lambda model: model.name)
     decided = plan(repository.config, models, every, repository.intents, repository.records)
-    first = next(iter(repository.config.environments))
+    slugs = {(place.model, place.environment): place.slug for place in places}
+    firsts = dict(reversed(slugs))
     for model in models:
         ready = {number: one for number, one in by_model[model.name].items() if one.status == "READY"}
         by: dict[str, list[str]] = defaultdict(list)
@@ -128,20 +138,32 @@ def _list_wanted(
             by[max(ready, key=lambda number: (len(number), number))].append("newest")
         for number in sorted(by, key=lambda number: (len(number), number)):
             if number in ready:
+                environment = place.get(number, firsts[model.name])
                 yield _Wanted(
                     version=ready[number],
-                    slug=slugs[model.name],
-                    environment=place.get(number, first),
+                    slug=slugs[model.name, environment],
+                    environment=environment,
                     by=tuple(by[number]),
                 )
 
 
-def _find_shared(slugs: Mapping[str, str]) -> Mapping[str, list[str]]:
-    """Slug → the registered names that all map to it, where they are several."""
-    names = defaultdict(list)
-    for name, slug in sorted(slugs.items()):
-        names[slug].append(name)
-    return {slug: known for slug, known in names.items() if len(known) > 1}
+def _find_places(repository: Repository, models: Iterable[RegisteredModel]) -> Iterator[_Place]:
+    """Where each model may run, in the order of the environments."""
+    config, held = repository.config, hold_slugs(repository.config, repository.records)
+    for model in models:
+        for environment in config.environments:
+            if is_selected(config, environment, model):
+                slug = find_slug(config, environment, model.name, held)
+                shared = find_shared_name(config, environment, model.name)
+                yield _Place(model=model.name, environment=environment, slug=slug, shared=shared)
+
+
+def _find_shared(places: Iterable[_Place]) -> Mapping[str, list[str]]:
+    """Slug → the registered names that map to it, where environments do not share one name."""
+    names: dict[str, dict[str, str]] = defaultdict(dict)
+    for place in sorted(places, key=lambda place: place.model):
+        names[place.slug].setdefault(place.shared, place.model)
+    return {slug: list(known.values()) for slug, known in names.items() if len(known) > 1}
 
 
 def _assess(

@@ -17,7 +17,14 @@ from m2g.core.model import ModelVersion, RegisteredModel, Release
 from m2g.core.results import ChangeKind, EnvironmentReason, ModelReasons, RenderResult
 from m2g.registry import Registry
 from m2g.repository import layout, load
-from m2g.repository.selection import explain_selection, find_slug, hold_slugs
+from m2g.repository.selection import (
+    explain_selection,
+    find_shared_name,
+    find_slug,
+    hold_slugs,
+    is_selected,
+    list_slugs,
+)
 from m2g.repository.state import Repository, Scope, check_environments
 from m2g.resolution.targets import find_near_alias
 from m2g.serving.decide import choose_serving
@@ -48,58 +55,78 @@ def explain_model(
     repository = load.read_repository(root)
     check_environments(repository.config, Scope(environments=frozenset(environments)))
     registry = open_registry(repository.config)
-    model = _find(repository, registry, name)
-    options = RenderOptions(dry_run=True, scope=Scope(models=frozenset({model.name, model.slug})))
+    models = _find(repository, registry, name)
+    names = frozenset(text for model in models.values() for text in (model.name, model.slug))
+    options = RenderOptions(dry_run=True, scope=Scope(models=names))
     result = update(root, options, open_registry=lambda config: registry)
-    chosen = environments or repository.config.environments
+    first, *others = models.values()
+    same = all(other == first for other in others)
+    about = {place: tuple(_describe_model(repository, place, model)) for place, model in models.items()}
+    shared = next(iter(about.values())) if len(set(about.values())) == 1 else ()
     return ModelReasons(
-        model=model.name,
-        slug=model.slug,
-        reasons=tuple(_describe_model(repository, model)),
+        model=first.name if same else find_shared_name(repository.config, next(iter(models)), first.name) or first.name,
+        slug=first.slug,
+        reasons=shared,
         environments=tuple(
-            _explain(repository, model, environment, result)
-            for environment in repository.config.environments
-            if environment in chosen
+            _explain(repository, model, place, result, () if shared else about[place])
+            for place, model in models.items()
+            if place in environments or not environments
         ),
     )
 
 
-def _find(repository: Repository, registry: Registry, name: str) -> _Model:
-    models = registry.list_models()
-    held = hold_slugs(repository.records)
-    slugs = {model.name: find_slug(repository.config, model.name, held) for model in models}
-    recorded = {record.model: slug for (slug, _), record in repository.records.items()}
-    slugs |= {model: slug for model, slug in recorded.items() if model in slugs}  # a record keeps its slug
-    registered = next((model for model in models if model.name == name), None) or next(
-        (model for model in models if slugs[model.name] == name), None
-    )
-    if registered is not None:
-        versions = tuple(registry.list_versions(registered.name))
-        return _Model(name=registered.name, slug=slugs[registered.name], registered=registered, versions=versions)
-    for model, slug in recorded.items():
-        if name in (model, slug):
-            return _Model(name=model, slug=slug, registered=None, versions=())
-    near = difflib.get_close_matches(name, [*slugs, *slugs.values()], n=1)
-    hint = (
-        f"did you mean {near[0]}?"
-        if near
-        else "compare the name with MLflow's web page; a token needs READ on the model"
-    )
-    raise InputError(f"the registry {registry.identity} has no model {name!r} that you may read", hint=hint)
+def _find(repository: Repository, registry: Registry, name: str) -> dict[str, _Model]:
+    """The model that each environment has for a registered name or a slug. Raises InputError if there is none."""
+    config, listed = repository.config, {model.name: model for model in registry.list_models()}
+    held = hold_slugs(config, repository.records)
+    selected = {
+        (place, model.name): find_slug(config, place, model.name, held)
+        for place in config.environments
+        for model in listed.values()
+        if is_selected(config, place, model)
+    }
+    recorded = [(record.model, slug) for (slug, _), record in repository.records.items()]
+    chosen = {slug for (_, model), slug in selected.items() if name in (model, slug)}
+    chosen = chosen or {slug for one in recorded if name in one for slug in one[1:]}
+    if name in listed:
+        chosen = chosen or set(list_slugs(config, name, held))
+    if not chosen:
+        near = difflib.get_close_matches(name, [*listed, *selected.values()], n=1)
+        hint = "compare the name with MLflow's web page; a token needs READ on the model"
+        hint = f"did you mean {near[0]}?" if near else hint
+        raise InputError(f"the registry {registry.identity} has no model {name!r} that you may read", hint=hint)
+    shared = {find_shared_name(config, place, model) for (place, model), slug in selected.items() if slug in chosen}
+    shared = shared or {next((model for model, slug in recorded if slug in chosen), name)}
+    found: dict[str, _Model] = {}
+    for place in config.environments:
+        here = sorted((model, slug) for (env, model), slug in selected.items() if env == place and slug in chosen)
+        own = [one for one in here if name == one[0]] or here
+        form = config.environments[place].models.name
+        expected = name if name in listed and form == "{model}" else form.replace("{model}", min(shared))
+        model, slug = own[0] if own else (expected, min(chosen))
+        known = next((one for one in found.values() if one.name == model), None)
+        versions = known.versions if known else tuple(registry.list_versions(model)) if model in listed else ()
+        found[place] = _Model(name=model, slug=slug, registered=listed.get(model), versions=versions)
+    return found
 
 
-def _describe_model(repository: Repository, model: _Model) -> Iterator[str]:
+def _describe_model(repository: Repository, environment: str, model: _Model) -> Iterator[str]:
+    own = repository.config.environments[environment].models.name != "{model}"
+    what = f"its registered model is {model.name}" if own else "registered"
     if model.registered is None:
-        yield "the registry has no model with this name any more, or you may not read it"
+        missing = f"model {model.name}" if own else "model with this name any more"
+        yield f"the registry has no {missing}, or you may not read it"
         return
     newest = f"; the newest that is READY is {model.newest}" if model.newest else ", none of them READY"
     count = len(model.versions)
-    yield f"registered, with {count} version{'' if count == 1 else 's'}{newest if count else ''}"
-    yield explain_selection(repository.config, model.registered)
+    yield f"{what}, with {count} version{'' if count == 1 else 's'}{newest if count else ''}"
+    yield explain_selection(repository.config, environment, model.registered)
     yield f"its slug is {model.slug}"
 
 
-def _explain(repository: Repository, model: _Model, environment: str, result: RenderResult) -> EnvironmentReason:
+def _explain(
+    repository: Repository, model: _Model, environment: str, result: RenderResult, about: tuple[str, ...]
+) -> EnvironmentReason:
     key = (model.slug, environment)
     record = repository.records.get(key)
     findings = [one for one in result.findings if one.model in (model.name, model.slug)]
@@ -120,7 +147,7 @@ def _explain(repository: Repository, model: _Model, environment: str, result: Re
         environment=environment,
         outcome=outcome,
         version=record.version if record else "",
-        reasons=(follows, *([f"served by {served}"] if served else []), *(_describe(one) for one in findings)),
+        reasons=(*about, follows, *([f"served by {served}"] if served else []), *(_describe(one) for one in findings)),
         next=step,
     )
 

@@ -92,10 +92,32 @@ class Storage(Value, frozen=True, kw_only=True):
     allow: tuple[Text, ...] = ()
 
 
+ModelPattern = Annotated[
+    str,
+    Meta(
+        max_length=512,
+        pattern=r"^[^{}]*\{model\}[^{}]*$",
+        description="the form of a name; write {model} once, as in prod.{model}",
+    ),
+]
+
+
+class EnvironmentModels(Value, frozen=True, kw_only=True):
+    """The registered models of one environment, of those that the top-level `models` selects."""
+
+    name: ModelPattern = "{model}"
+    """The form of the names, where each environment has registered models of its own. With `prod.{model}`, the
+    environment has `prod.team.fraud` and no name of another form. `{model}` is what the environments share: the slug is
+    made of `team.fraud`."""
+    include: tuple[Text, ...] = ("*",)
+    exclude: tuple[Text, ...] = ()
+
+
 class Environment(Value, frozen=True, kw_only=True):
     """One environment: the versions that it follows, its namespace, and how its models are served."""
 
     namespace: Name
+    models: EnvironmentModels = EnvironmentModels()
     follow: Follow = Follow()
     kserve: Kserve | UnsetType = UNSET
     settings: Settings = Settings()

@@ -91,9 +91,7 @@ def _find_releases(
         recorded = {
             key: record
             for key, record in repository.records.items()
-            if scope.includes(key, record.model)
-            and key[1] in config.environments
-            and matches_name(config, record.model)
+            if scope.includes(key, record.model) and matches_name(config, key[1], record.model)
         }
         return recorded, ()
     folder = None if repository.root is None else cache_location.find_cache_folder(repository.root)

@@ -44,8 +44,7 @@ def _releases(slug: str, rows: Sequence[CardRow]) -> Iterator[str]:
     title = rows[-1].release.model
     yield f"# {escape_markdown(title)}"
     yield ""
-    model = f"Registered model {format_code(title)}, served as {format_code(slug)}."
-    yield f"{model} m2g writes this page from the release records in"
+    yield f"{_name_models(rows)}, served as {format_code(slug)}. m2g writes this page from the release records in"
     yield "[releases/](releases/)."
     yield ""
     yield "| environment | version | follows | library | run | serves | namespace |"
@@ -61,6 +60,13 @@ def _releases(slug: str, rows: Sequence[CardRow]) -> Iterator[str]:
             format_code(row.source, _MAX_LENGTH),
             format_code(row.namespace),
         )
+
+
+def _name_models(rows: Sequence[CardRow]) -> str:
+    if len({row.release.model for row in rows}) == 1:
+        return f"Registered model {format_code(rows[0].release.model)}"
+    names = [f"{format_code(row.release.model)} in {escape_markdown(row.release.environment)}" for row in rows]
+    return f"Registered models {', '.join(names)}"
 
 
 def _profiles(rows: Sequence[CardRow]) -> Iterator[str]:

@@ -21,6 +21,7 @@ from m2g.rendering.gitops import argocd, flux, kustomization
 from m2g.rendering.objects import Object, ServedModel
 from m2g.rendering.sample_request import Sample, make_sample
 from m2g.repository import layout
+from m2g.repository.selection import find_shared_name
 from m2g.serving.backends import BACKENDS
 from m2g.serving.spec import Serving, ServingChoice
 
@@ -53,7 +54,8 @@ def render_files(config: Config, model: ModelInput) -> tuple[dict[str, bytes], l
     findings: list[Finding] = []
     samples = _make_samples(config, model)
     try:
-        name = next(iter(model.deployments.values())).release.model
+        first = next(iter(model.deployments.values())).release
+        name = find_shared_name(config, first.environment, first.model) or first.model
         base = RENDERERS[model.base.backend].base(model.slug, name, model.base)
         files |= _render_shared(config, model, base, samples)
         for environment in sorted(model.deployments):

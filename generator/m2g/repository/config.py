@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import glob
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,7 @@ import msgspec
 from msgspec import UNSET
 
 from m2g.core import quantity, safe_files, schema_errors, yaml_reader
-from m2g.core.config_types import Bound, Config, Follow, ModelIntent
+from m2g.core.config_types import Bound, Config, EnvironmentModels, Follow, ModelIntent
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.model import Value
@@ -192,6 +193,7 @@ def _find_contradictions(config: Config) -> Iterator[_Contradiction]:
         if len(chosen) > 1:
             message = f"sets {' and '.join(chosen)}, but only one is allowed"
             yield ("environments", name, "follow"), message, "keep one of them"
+    yield from _check_models(config)
     for key, path in config.tags.items():
         if not is_scalar(find_type(path)):
             yield ("tags", key), f"{path!r} is not a setting with one value", _SETTINGS_HINT
@@ -210,6 +212,21 @@ def _find_contradictions(config: Config) -> Iterator[_Contradiction]:
             other = by_slug[slug]
             yield ("models", "slugs", name), f"{name!r} and {other!r} have the same slug, {slug}", "choose two slugs"
         by_slug[slug] = name
+
+
+def _check_models(config: Config) -> Iterator[_Contradiction]:
+    """Where one environment has registered models of its own, another takes them, too, unless it chooses."""
+    own = [name for name, one in config.environments.items() if one.models.name != "{model}"]
+    for name, environment in config.environments.items():
+        if own and environment.models == EnvironmentModels():
+            form = config.environments[own[0]].models.name
+            pattern = glob.escape(form).replace("{model}", "*")
+            leave = f"environments.{name}.models: {{exclude: [{pattern!r}]}}"
+            yield (
+                ("environments", name),
+                f"takes the registered models of {own[0]}, too ({form})",
+                f"leave them out: {leave}; or give {name} models of its own: {{name: '{name}.{{model}}'}}",
+            )
 
 
 def _check_follow(path: tuple[str, ...], follow: Follow) -> Iterator[_Contradiction]:

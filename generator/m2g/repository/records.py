@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
-from m2g.core import naming
 from m2g.core.config_types import Config
 from m2g.core.errors import M2gError, restore_command
 from m2g.core.finding import Finding
@@ -17,7 +16,7 @@ from m2g.core.stamp import StampState, check_stamp, strip_stamp
 from m2g.repository import layout
 from m2g.repository.layout import Key
 from m2g.repository.model_folder import ModelFolder, list_slugs, read_part
-from m2g.repository.selection import find_slug, hold_slugs
+from m2g.repository.selection import find_slug, hold_slugs, is_of_environment, is_slug_of_record
 
 _DECODER = msgspec.json.Decoder(Release)
 
@@ -99,19 +98,42 @@ def _explain(state: StampState, file: str, slug: str) -> tuple[str, str]:
             return "has no stamp of m2g, so m2g did not write it", hint
 
 
-def find_misplaced(config: Config, records: Mapping[Key, Release]) -> list[Finding]:
+def find_misplaced(config: Config, records: Mapping[Key, Release]) -> Iterator[Finding]:
     """A finding for each record in another model's folder. It would be served under the name of that model."""
-    held = hold_slugs(records)
-    return [
-        Finding(
-            rule="record-misplaced",
-            file=layout.release(slug, environment),
+    held = hold_slugs(config, records)
+    for (slug, environment), record in sorted(records.items()):
+        right = find_slug(config, environment, record.model, held)
+        if not _is_selected(config, environment, record):
+            continue  # the next render replaces or removes it
+        if slug != right and not is_slug_of_record(config, slug, environment, record):
+            yield Finding(
+                rule="record-misplaced",
+                file=layout.release(slug, environment),
+                model=record.model,
+                environment=environment,
+                message=f"is the record of {record.model!r}, which has the slug {right!r}",
+                hint="remove it; or, if the slug was changed, move the folder: "
+                f"git mv {layout.model(slug)} {layout.model(right)}",
+            )
+
+
+def find_not_selected(config: Config, records: Mapping[Key, Release]) -> Iterator[Finding]:
+    """A finding for each record of a registered model that `environments.<environment>.models` does not allow."""
+    for (slug, environment), record in sorted(records.items()):
+        if _is_selected(config, environment, record):
+            continue
+        file = layout.release(slug, environment)
+        remove = f"m2g render --locked --model {slug} --env {environment}"
+        yield Finding(
+            rule="record-not-selected",
+            file=file,
             model=record.model,
             environment=environment,
-            message=f"is the record of {record.model!r}, which has the slug {find_slug(config, record.model, held)!r}",
-            hint="remove it; or, if the slug was changed, move the folder: "
-            f"git mv {layout.model(slug)} {layout.model(find_slug(config, record.model, held))}",
+            message=f"is the record of {record.model!r}, which is no model of {environment} by "
+            f"environments.{environment}.models in {layout.CONFIG}",
+            hint=f"restore the record: {restore_command(file)}; to remove the service instead: {remove}",
         )
-        for (slug, environment), record in sorted(records.items())
-        if slug != find_slug(config, record.model, held) and not naming.is_slug_of(slug, record.model)
-    ]
+
+
+def _is_selected(config: Config, environment: str, record: Release) -> bool:
+    return environment not in config.environments or is_of_environment(config, environment, record.model)

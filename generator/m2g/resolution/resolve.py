@@ -21,7 +21,7 @@ from m2g.registry import Progress, Registry, open_registry
 from m2g.registry.errors import RequestFailed
 from m2g.repository import layout
 from m2g.repository.layout import Key
-from m2g.repository.selection import find_slug, hold_slugs, is_selected, matches_name
+from m2g.repository.selection import HeldSlugs, hold_slugs, is_selected_anywhere, list_slugs, matches_name
 from m2g.repository.state import Repository, Scope
 from m2g.repository.trusted_registry import choose_registry
 from m2g.resolution import reasons
@@ -76,11 +76,7 @@ def resolve(
 def resolve_from_records(repository: Repository, scope: Scope) -> Resolved:
     """Use the committed records without the registry. A model that m2g.yaml no longer selects is removed."""
     config, records = repository.config, repository.records
-    removed = tuple(
-        key
-        for key, record in records.items()
-        if key[1] not in config.environments or not matches_name(config, record.model)
-    )
+    removed = tuple(key for key, record in records.items() if not matches_name(config, key[1], record.model))
     others = msgspec.structs.replace(repository, images={})
     kept = {
         key: apply_options(repository if scope.includes(key, record.model) else others, record)
@@ -117,7 +113,7 @@ def _ask_registry(repository: Repository, registry: Registry, scope: Scope, cach
     targets = {key: t for key, t in sorted(decided.targets.items()) if scope.includes(key, t.version.name)}
     asked = _Asked(tags={model.name: model.tags for model in listing.models}, verify=verify)
     fresh, unreadable = _build_records(repository, registry, targets, asked, cache)
-    held = hold_slugs(repository.records)
+    held = hold_slugs(repository.config, repository.records)
     findings = (finding for finding in decided.findings if _concerns(finding, scope, repository.config, held))
     return _Answer(
         fresh=fresh,
@@ -317,10 +313,10 @@ def _allowed_tags(config: Config, model: Mapping[str, str], version: Mapping[str
     return {key: text for key, text in sorted({**model, **version}.items()) if key in config.tags}
 
 
-def _concerns(finding: Finding, scope: Scope, config: Config, held: Mapping[str, str]) -> bool:
+def _concerns(finding: Finding, scope: Scope, config: Config, held: HeldSlugs) -> bool:
     """Whether the finding is about a model in the scope, which names it by its registered name or by its slug."""
     location = layout.parse_path(finding.file)
-    names = {finding.model, find_slug(config, finding.model, held), "" if location is None else location.slug}
+    names = {finding.model, *list_slugs(config, finding.model, held), "" if location is None else location.slug}
     return not scope.models or not names.isdisjoint(scope.models)
 
 
@@ -328,8 +324,9 @@ def find_unknown_models(repository: Repository, models: Iterable[RegisteredModel
     """A finding for each `--model` that matches neither a selected registered model nor a record."""
     if not scope.models:
         return []
-    config, held = repository.config, hold_slugs(repository.records)
-    names = {text for m in models if is_selected(config, m) for text in (m.name, find_slug(config, m.name, held))}
+    config, held = repository.config, hold_slugs(repository.config, repository.records)
+    chosen = [model.name for model in models if is_selected_anywhere(config, model)]
+    names = {text for name in chosen for text in (name, *list_slugs(config, name, held))}
     names |= {text for (slug, _), record in repository.records.items() for text in (slug, record.model)}
     return [
         Finding(

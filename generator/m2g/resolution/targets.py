@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from msgspec import UNSET
 
@@ -15,7 +16,7 @@ from m2g.core.model import ModelVersion, RegisteredModel, Release, Value
 from m2g.core.redact import find_secrets, redact
 from m2g.repository import layout
 from m2g.repository.layout import Key
-from m2g.repository.selection import find_slug, hold_slugs, is_selected, matches_name
+from m2g.repository.selection import HeldSlugs, find_shared_name, find_slug, hold_slugs, is_selected, matches_name
 
 
 class Target(Value, frozen=True, kw_only=True):
@@ -23,6 +24,10 @@ class Target(Value, frozen=True, kw_only=True):
 
     version: ModelVersion
     follows: str
+
+
+Claim: TypeAlias = Mapping[str, RegisteredModel]
+"""Environment → the registered model that it has of one shared name."""
 
 
 class Plan(Value, frozen=True, kw_only=True):
@@ -46,31 +51,22 @@ def plan(
     records: Mapping[Key, Release],
 ) -> Plan:
     """Decide for every selected model and environment. The order of the input does not matter."""
-    by_model, by_slug = _group_by_model(versions), _group_by_slug(records)
-    claims, findings = _claims(config, models, hold_slugs(records))
-    fleet: dict[str, RegisteredModel] = {}
-    collided: set[str] = set()
-    for slug, claimants in claims.items():
-        idle = _find_idle(config, claimants, by_slug.get(slug, {}), intents.get(slug, ModelIntent()), by_model)
-        active = [model for model in claimants if model.name not in idle]
-        names = _names(active, by_slug.get(slug, {}), by_model)
-        fleet.update((slug, model) for model in active if model.name == names[0])
-        findings += _list_collisions(slug, names, idle)
-        collided.update([slug] if len(names) > 1 else ())
+    by_model = _group_by_model(versions)
+    fleet, collided, findings = _find_owners(config, models, intents, records, by_model)
     targets: dict[Key, Target] = {}
     kept: set[Key] = set()
-    for slug, model in sorted(fleet.items()):
-        for name, environment in config.environments.items():
-            intent = intents.get(slug, ModelIntent())
-            target = _find_target(model, name, environment, intent, by_model[model.name])
-            if isinstance(target, Finding):
-                findings.append(target)
-                kept.add((slug, name))
-            elif target is not None:
-                targets[slug, name] = target
-            elif not _follows(environment):
-                kept.add((slug, name))
-        findings += _find_near_misses(config, slug, model, targets, intents.get(slug, ModelIntent()))
+    for (slug, name), model in fleet.items():
+        environment, intent = config.environments[name], intents.get(slug, ModelIntent())
+        target = _find_target(model, name, environment, intent, by_model[model.name])
+        if isinstance(target, Finding):
+            findings.append(target)
+            kept.add((slug, name))
+        elif target is not None:
+            targets[slug, name] = target
+        elif not _follows(environment):
+            kept.add((slug, name))
+        else:
+            findings += _find_near_miss(config, name, model, intent)
     frozen = {finding.model for finding in findings if not finding.environment}
     gone = {key: record for key, record in records.items() if key not in targets and key not in kept}
     held = {key: record for key, record in gone.items() if _is_held(config, key, record, intents)}
@@ -83,6 +79,29 @@ def plan(
         if not (key in held or key in lost or record.model in frozen or key[0] in collided)
     )
     return Plan(targets=targets, removals=tuple(removals), lost=tuple(sorted(lost)), findings=tuple(findings))
+
+
+def _find_owners(
+    config: Config,
+    models: Iterable[RegisteredModel],
+    intents: Mapping[str, ModelIntent],
+    records: Mapping[Key, Release],
+    by_model: Mapping[str, Mapping[str, ModelVersion]],
+) -> tuple[dict[Key, RegisteredModel], set[str], list[Finding]]:
+    """The registered model of each slug and environment, and the slugs that several models want."""
+    claims, findings = _claims(config, models, hold_slugs(config, records))
+    by_slug = _group_by_slug(records)
+    fleet: dict[Key, RegisteredModel] = {}
+    collided: set[str] = set()
+    for slug, claimants in sorted(claims.items()):
+        before, intent = by_slug.get(slug, {}), intents.get(slug, ModelIntent())
+        idle = _find_idle(config, claimants, before, intent, by_model)
+        active = {name: claim for name, claim in claimants.items() if name not in idle}
+        names = _names(config, active, before, by_model)
+        fleet.update(((slug, place), model) for place, model in active.get(names[0], {}).items())
+        findings += _list_collisions(slug, names, idle, claimants)
+        collided.update([slug] if len(names) > 1 else ())
+    return fleet, collided, findings
 
 
 def find_stale_pins(intents: Mapping[str, ModelIntent], records: Mapping[Key, Release]) -> list[Finding]:
@@ -123,42 +142,44 @@ def _group_by_slug(records: Mapping[Key, Release]) -> dict[str, dict[str, Releas
 
 
 def _claims(
-    config: Config, models: Iterable[RegisteredModel], held: Mapping[str, str]
-) -> tuple[dict[str, list[RegisteredModel]], list[Finding]]:
-    """Slug → the selected models that map to it, sorted by name."""
-    by_slug: dict[str, list[RegisteredModel]] = defaultdict(list)
+    config: Config, models: Iterable[RegisteredModel], held: HeldSlugs
+) -> tuple[dict[str, dict[str, Claim]], list[Finding]]:
+    """Slug → the names, shared by environments, that map to it, sorted; and the registered model in each of them."""
+    by_slug: dict[str, dict[str, dict[str, RegisteredModel]]] = defaultdict(dict)
     findings: list[Finding] = []
     for model in sorted(models, key=lambda model: model.name):
-        if not is_selected(config, model):
-            continue
+        places = [place for place in config.environments if is_selected(config, place, model)]
         bad = naming.find_unprintable(model.name)
-        if redact(model.name) != model.name:
+        if places and redact(model.name) != model.name:
             findings.append(_secret(model.name))
-        elif bad:
+            continue
+        if places and bad:
             findings.append(_unprintable(model.name, bad))
-        else:
-            by_slug[find_slug(config, model.name, held)].append(model)
-    return by_slug, findings
+            continue
+        for place in places:
+            slug = find_slug(config, place, model.name, held)
+            by_slug[slug].setdefault(find_shared_name(config, place, model.name), {})[place] = model
+    return {slug: dict(claimants) for slug, claimants in by_slug.items()}, findings
 
 
 def _find_idle(
     config: Config,
-    claimants: Sequence[RegisteredModel],
+    claimants: Mapping[str, Claim],
     records: Mapping[str, Release],
     intent: ModelIntent,
     versions: Mapping[str, Mapping[str, ModelVersion]],
 ) -> frozenset[str]:
-    """Of several models with one slug, those that no environment runs and none asks for."""
+    """Of several names with one slug, those that no environment runs and none asks for."""
     if len(claimants) < 2:
         return frozenset()
-    holders = {record.model for record in records.values()}
+    holders = {find_shared_name(config, place, record.model) for place, record in records.items()}
     wanted = {
-        model.name
-        for model in claimants
-        for name, environment in config.environments.items()
-        if _is_wanted(model, name, environment, intent, versions.get(model.name, {}))
+        name
+        for name, claim in claimants.items()
+        for place, model in claim.items()
+        if _is_wanted(model, place, config.environments[place], intent, versions.get(model.name, {}))
     }
-    return frozenset(model.name for model in claimants) - wanted - holders
+    return frozenset(claimants) - wanted - holders
 
 
 def _is_wanted(
@@ -174,31 +195,41 @@ def _is_wanted(
 
 
 def _names(
-    claimants: Sequence[RegisteredModel],
+    config: Config,
+    claimants: Mapping[str, Claim],
     records: Mapping[str, Release],
     versions: Mapping[str, Mapping[str, ModelVersion]],
 ) -> list[str]:
-    """The registered names that map to one slug. The first one gets it; it is empty if none does.
+    """The shared names that map to one slug. The first one gets it; it is empty if none does.
 
     A model that has records keeps its slug. If others claim it, too, its records must be of its versions and agree in
     all environments: whoever edits the record of one environment decides nothing for the others. A model that was
     renamed in MLflow is recognized by its versions, which keep their creation time and source.
     """
-    names = [model.name for model in claimants]
-    holders = {record.model for record in records.values()} & set(names)
+    names = list(claimants)
+    recorded = {place: find_shared_name(config, place, record.model) for place, record in records.items()}
+    holders = set(recorded.values()) & set(names)
     if len(names) == 1 and (holders or not records):
         return names
     proven = {
-        record.model for record in records.values() if record.model in names and _is(record, versions[record.model])
+        recorded[place]
+        for place, record in records.items()
+        if recorded[place] in names and _is(record, versions[record.model])
     }
     if len(holders) == 1 and proven:
         return [*holders, *(name for name in names if name not in holders)]
     if holders or not records:
         return ["", *names]
-    holder = next(record.model for record in records.values())
-    renamed = [name for name in names if any(_is(record, versions[name]) for record in records.values())]
+    renamed = {
+        name
+        for name, claim in claimants.items()
+        for place, record in records.items()
+        for model in ([claim[place]] if place in claim else claim.values())
+        if _is(record, versions[model.name])
+    }
     if len(names) == 1 and renamed:
         return names
+    holder = next(name or records[place].model for place, name in recorded.items())
     return ["", *sorted({holder, *names})]
 
 
@@ -260,26 +291,23 @@ def find_near_alias(wanted: str, aliases: Iterable[str]) -> str:
     return same or next(iter(difflib.get_close_matches(wanted, names, n=1, cutoff=0.8)), "")
 
 
-def _find_near_misses(
-    config: Config, slug: str, model: RegisteredModel, targets: Mapping[Key, Target], intent: ModelIntent
-) -> Iterator[Finding]:
-    """A note for each environment that follows an alias which the model has in another spelling only."""
-    for name, environment in config.environments.items():
-        alias = environment.follow.alias
-        if alias is UNSET or alias in model.aliases or (slug, name) in targets or name in intent.environments:
-            continue
-        others = {one.follow.alias for one in config.environments.values()}
-        near = find_near_alias(alias, (other for other in model.aliases if other not in others))
-        if near:
-            yield Finding(
-                rule="alias-near",
-                severity=Severity.WARNING,
-                model=model.name,
-                environment=name,
-                message=f"{name} follows the alias {alias!r}; this model has {near!r}, which is another alias",
-                hint="set the alias: MlflowClient().set_registered_model_alias"
-                f"({model.name!r}, {alias!r}, {model.aliases[near]!r})",
-            )
+def _find_near_miss(config: Config, name: str, model: RegisteredModel, intent: ModelIntent) -> Iterator[Finding]:
+    """A note if the environment follows an alias which the model has in another spelling only."""
+    alias = config.environments[name].follow.alias
+    if alias is UNSET or alias in model.aliases or name in intent.environments:
+        return
+    others = {one.follow.alias for one in config.environments.values()}
+    near = find_near_alias(alias, (other for other in model.aliases if other not in others))
+    if near:
+        yield Finding(
+            rule="alias-near",
+            severity=Severity.WARNING,
+            model=model.name,
+            environment=name,
+            message=f"{name} follows the alias {alias!r}; this model has {near!r}, which is another alias",
+            hint="set the alias: MlflowClient().set_registered_model_alias"
+            f"({model.name!r}, {alias!r}, {model.aliases[near]!r})",
+        )
 
 
 def _follows(environment: Environment) -> bool:
@@ -293,7 +321,7 @@ def _is_held(config: Config, key: Key, record: Release, intents: Mapping[str, Mo
     It ends when they remove the pin or the environment, or exclude the model in m2g.yaml.
     """
     environment = config.environments.get(key[1])
-    if environment is None or not matches_name(config, record.model):
+    if environment is None or not matches_name(config, key[1], record.model):
         return False
     pin = intents.get(key[0], ModelIntent()).environments.get(key[1])
     return not _follows(environment) or (pin is not None and pin.version is not UNSET)
@@ -302,11 +330,11 @@ def _is_held(config: Config, key: Key, record: Release, intents: Mapping[str, Mo
 def _lost_its_version(
     key: Key,
     record: Release,
-    fleet: Mapping[str, RegisteredModel],
+    fleet: Mapping[Key, RegisteredModel],
     versions: Mapping[str, Mapping[str, ModelVersion]],
 ) -> bool:
     """Whether somebody deleted the version that runs. MLflow then drops its aliases, so nobody asked to stop it."""
-    model = fleet.get(key[0])
+    model = fleet.get(key)
     return model is not None and not _is(record, versions.get(model.name, {}))
 
 
@@ -337,13 +365,13 @@ def _unprintable(name: str, bad: str) -> Finding:
     )
 
 
-def _note_collision(slug: str, name: str) -> Finding:
+def _note_collision(slug: str, name: str, model: str) -> Finding:
     return Finding(
         rule="slug-collision",
         severity=Severity.WARNING,
         file=layout.CONFIG,
         path="models.slugs",
-        model=name,
+        model=model,
         message=f"{name!r} maps to the slug {slug!r} of another model; no environment asks for it yet",
         hint=f"before you release it, give it another slug in m2g.yaml: models.slugs: {{{name!r}: another-name}}",
     )
@@ -358,18 +386,28 @@ def _secret(name: str) -> Finding:
     )
 
 
-def _list_collisions(slug: str, names: Sequence[str], idle: Iterable[str]) -> list[Finding]:
+def _list_collisions(
+    slug: str, names: Sequence[str], idle: Iterable[str], claimants: Mapping[str, Claim]
+) -> list[Finding]:
     """An error for each model that cannot get its slug, and a note for each that does not need it yet."""
     others = sorted(filter(None, names))
-    return [*(_note_collision(slug, name) for name in sorted(idle)), *(_collision(slug, n, others) for n in names[1:])]
+    return [
+        *(_note_collision(slug, name, model) for name in sorted(idle) for model in _list_models(claimants, name)),
+        *(_collision(slug, name, model, others) for name in names[1:] for model in _list_models(claimants, name)),
+    ]
 
 
-def _collision(slug: str, name: str, names: Sequence[str]) -> Finding:
+def _list_models(claimants: Mapping[str, Claim], name: str) -> list[str]:
+    """The registered models of a shared name; a record's model may be in no registry any more."""
+    return sorted({model.name for model in claimants.get(name, {}).values()}) or [name]
+
+
+def _collision(slug: str, name: str, model: str, names: Sequence[str]) -> Finding:
     return Finding(
         rule="slug-collision",
         file=layout.CONFIG,
         path="models.slugs",
-        model=name,
+        model=model,
         message=f"{' and '.join(repr(n) for n in names)} map to the same slug {slug!r}",
         hint=f"give one of them another slug in m2g.yaml: models.slugs: {{{name!r}: another-name}}",
     )

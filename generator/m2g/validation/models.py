@@ -25,7 +25,7 @@ from m2g.repository import records as releases
 from m2g.repository.known_folders import KnownFolders
 from m2g.repository.locate import add_lines
 from m2g.repository.model_folder import ModelFolder
-from m2g.repository.records import find_misplaced
+from m2g.repository.records import find_misplaced, find_not_selected
 from m2g.repository.state import Repository
 from m2g.repository.unused_files import find_unused
 from m2g.resolution.release_record import find_differences
@@ -166,6 +166,7 @@ def _check_config(
     """
     yield from configuration.find_unknown_environments(repository.config, repository.intents)
     yield from find_misplaced(repository.config, repository.records)
+    yield from find_not_selected(repository.config, repository.records)
     yield from _find_contradictions(repository.records)
     wrong = () if rendered is None else rendered.findings
     yield from add_lines(root, (*wrong, *example_findings.check_examples(repository, repository.records)))
