@@ -11,7 +11,7 @@ from docs._generate.types import doc, reached, struct, type_
 from docs._generate.words import Fields, Stale, table
 
 from m2g.compat.runtime import Runtime
-from m2g.core import finding, results
+from m2g.core import environment_results, finding, results
 from m2g.review import values
 from m2g.validation.rules.page import RulePage
 
@@ -61,6 +61,10 @@ _SHAPES: dict[str, tuple[type[msgspec.Struct], Mapping[str, Any]]] = {
     "doctor": (results.Diagnosis, {}),
     "image": (results.PreparedImage, {}),
     "image-missing": (results.MissingImages, {}),
+    "environments": (environment_results.EnvironmentList, {}),
+    "environments-plan": (environment_results.PlanResult, {}),
+    "environments-context": (environment_results.PreparedEnvironment, {}),
+    "environments-record": (environment_results.RecordedImage, {}),
     "request": (results.SampleRequest, {}),
     "smoke": (results.SmokeResult, {}),
     "runtimes-list": (results.RuntimeList, {}),
@@ -120,7 +124,7 @@ def page(fields: Fields) -> str:
 
 def _verb(name: str) -> str:
     group, _, rest = name.partition("-")
-    return f"{group} {rest}" if group == "runtimes" else name.replace("-", " --")
+    return f"{group} {rest}".strip() if group in ("runtimes", "environments") else name.replace("-", " --")
 
 
 def _plain(text: str) -> str:

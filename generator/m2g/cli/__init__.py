@@ -14,7 +14,21 @@ from pathlib import Path
 
 import click
 
-from m2g.cli import assess, diff, doctor, explain, image, init, render, request, runtimes, schemas, smoke, validate
+from m2g.cli import (
+    assess,
+    diff,
+    doctor,
+    environments,
+    explain,
+    image,
+    init,
+    render,
+    request,
+    runtimes,
+    schemas,
+    smoke,
+    validate,
+)
 from m2g.cli.signals import Terminated, handle_sigterm
 from m2g.cli.terminal import CONTEXT, discard_unwritten, open_closed_streams, print_message, print_result
 from m2g.core.errors import Exit, InputError, M2gError, OutsideError
@@ -22,7 +36,7 @@ from m2g.core.errors import Exit, InputError, M2gError, OutsideError
 _SECTIONS = {
     "Set up": (assess.assess, init.init, doctor.doctor),
     "Every day": (render.render, validate.validate, diff.diff, explain.explain),
-    "Serve and call": (request.request, smoke.smoke, image.image),
+    "Serve and call": (request.request, smoke.smoke, image.image, environments.environments),
     "Describe your cluster": (runtimes.runtimes, schemas.schemas),
 }
 

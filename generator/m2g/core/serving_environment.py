@@ -20,7 +20,7 @@ _PIN = re.compile(
 
 
 class ServingEnvironment(Value, frozen=True, kw_only=True):
-    """environments/<id>/environment.json. Everything but the image is the identity and never changes.
+    """environments/<id>/environment.json. Everything but the requirements and the image is the identity.
 
     `lock` is the sha256 of the lines in requirements.txt beside it. `requirements` are what these lines were locked
     from. Models of the trust group `group` share it; without a group, it belongs to the registered model `model` alone.
@@ -42,7 +42,7 @@ class ServingEnvironment(Value, frozen=True, kw_only=True):
     @property
     def id(self) -> str:
         """The name of its folder and the tag of its image, such as `py312-mlserver-0123456789abcdef`."""
-        content = msgspec.json.encode(msgspec.structs.replace(self, image=""), order="sorted")
+        content = msgspec.json.encode(msgspec.structs.replace(self, requirements=(), image=""), order="sorted")
         digest = hashlib.sha256(content).hexdigest()[:16]
         return f"py{self.python.replace('.', '')}-{self.server}-{digest}"
 

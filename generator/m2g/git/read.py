@@ -191,6 +191,12 @@ def read_history(root: Path, folder: str, refs: Sequence[str], limit: int) -> li
     return [blobs[oid] for oid in dict.fromkeys(oids)]
 
 
+def find_added(root: Path, path: str) -> str:
+    """The day on which a file was first committed (`2026-11-30`); empty if Git does not know one."""
+    ran = _run(root, "log", "--diff-filter=A", "--no-renames", "--format=%cs", "--max-count=1", "HEAD", "--", path)
+    return ran.stdout.decode().strip() if ran.code == 0 else ""
+
+
 def list_tracked(folder: Path) -> frozenset[str] | None:
     """The files in a folder that are in Git's index, relative to the folder; None if Git cannot tell."""
     try:

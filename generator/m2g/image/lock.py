@@ -5,31 +5,77 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from m2g.core import process, tempdirs
+from m2g.core.config_types import Platform
 from m2g.core.errors import InputError, OutsideError
+from m2g.core.serving_environment import parse_lock
 from m2g.image.package_index import installer_environment
 
 _SECONDS = 900.0
-_PIN = re.compile(r"[A-Za-z0-9._-]+(\[[^\]]*\])?==\S+( ;[^\\]*)?( \\\n    --hash=sha256:[0-9a-f]{64})+\n")
+MACHINES: Mapping[Platform, str] = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 _UNREACHABLE = re.compile(
     r"(Failed to fetch|error sending request|Connection refused|dns error|timed out|401|403)", re.IGNORECASE
 )
 
 
-def lock_requirements(lines: Sequence[str], *, python: str, before: str = "") -> str:
-    """requirements.txt for Linux on x86-64 and a minor version of Python, sorted, without time stamps or paths.
+def lock_for_platforms(lines: Sequence[str], *, python: str, platforms: Sequence[Platform], before: str = "") -> str:
+    """One requirements.txt for all platforms: the same versions, and markers for what only one of them needs.
 
-    `before` is a date: uv ignores packages that were uploaded later. If an index needs a password, uv reads it from
-    UV_INDEX or ~/.netrc; it is never written to the lock. No package is built or run, and no settings file is read.
+    Raises InputError if the requirements conflict or need other versions on another platform, and OutsideError.
+    """
+    first, *others = platforms
+    text = lock_requirements(lines, python=python, platform=first, before=before)
+    locks = {first: text}
+    for platform in others:
+        constraints = [f"{name}=={version}" for name, version in (parse_lock(text) or {}).items()]
+        locks[platform] = lock_requirements(
+            lines, python=python, platform=platform, before=before, constraints=constraints
+        )
+    if len(set(locks.values())) == 1:
+        return text
+    return "".join(_merge(locks))
+
+
+def _merge(locks: Mapping[Platform, str]) -> list[str]:
+    """The pins of all locks, sorted. The versions are the same; the hashes of the platforms are joined."""
+    pins: dict[str, dict[Platform, list[str]]] = {}
+    for platform, text in locks.items():
+        for pin in re.split(r"\n(?=\S)", text.strip()):
+            name, *hashes = pin.split(" \\\n    ")
+            pins.setdefault(name, {})[platform] = hashes
+    merged = []
+    for name, found in sorted(pins.items()):
+        machines = [f"platform_machine == '{MACHINES[platform]}'" for platform in found]
+        head = name if len(found) == len(locks) else f"{name} ; {' or '.join(machines)}"
+        hashes = sorted({one for some in found.values() for one in some})
+        merged.append(" \\\n    ".join([head, *hashes]) + "\n")
+    return merged
+
+
+def lock_requirements(
+    lines: Sequence[str],
+    *,
+    python: str,
+    before: str = "",
+    platform: Platform = "linux/amd64",
+    constraints: Sequence[str] = (),
+) -> str:
+    """requirements.txt for a minor version of Python on a platform, sorted, without time stamps or paths.
+
+    `constraints` limit versions and install nothing. `before` is a date: uv ignores packages that were uploaded later.
+    If an index needs a password, uv reads it from UV_INDEX or ~/.netrc; it is never written to the lock. No package is
+    built or run, and no settings file is read.
 
     Raises InputError if the requirements conflict, OutsideError if uv or the index fails.
     """
     with tempdirs.open_folder() as folder:
         source = folder / "requirements.in"
         source.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        limits = folder / "constraints.txt"
+        limits.write_text("".join(f"{line}\n" for line in constraints), encoding="utf-8")
         ran = process.run(
             [
                 *(
@@ -42,7 +88,9 @@ def lock_requirements(lines: Sequence[str], *, python: str, before: str = "") ->
                     "--no-annotate",
                     "--generate-hashes",
                 ),
-                *("--only-binary", ":all:", "--python-version", python, "--python-platform", "x86_64-manylinux_2_28"),
+                *("--only-binary", ":all:", "--python-version", python),
+                *("--python-platform", f"{MACHINES[platform]}-manylinux_2_28"),
+                *(("--constraint", limits.name) if constraints else ()),
                 *("--no-emit-index-url", "--no-emit-find-links", "--no-progress", "--color", "never"),
                 *(("--exclude-newer", before) if before else ()),
                 source.name,
@@ -54,7 +102,7 @@ def lock_requirements(lines: Sequence[str], *, python: str, before: str = "") ->
     if ran.code != 0:
         raise _lock_error(ran.stderr, before)
     text = ran.stdout.decode()
-    if not text or not re.fullmatch(f"({_PIN.pattern})+", text):
+    if parse_lock(text) is None:
         line = next((line for line in text.splitlines() if "==" not in line and "--hash" not in line), "a package")
         hint = "use an index with hashes, such as PyPI: set UV_INDEX_URL"
         raise InputError(f"the package index gives no hash for {line[:120]!r}", hint=hint)

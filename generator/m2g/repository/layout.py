@@ -28,7 +28,10 @@ NAMESPACE = "namespace"
 """The folder in fleet/<environment> for what people write: the namespace and the ServiceAccount of the models."""
 
 _BY_ENVIRONMENT = (OVERLAYS, RELEASES, REQUESTS, CUSTOM)
-_OWNED = re.compile(r"models/[^/]+/(README\.md|(base|overlays|releases|requests)/.+)|fleet/[^/]+/[^/]+\.yaml")
+_OWNED = re.compile(
+    r"models/[^/]+/(README\.md|(base|overlays|releases|requests)/.+)|fleet/[^/]+/[^/]+\.yaml"
+    r"|environments/[^/]+/(environment\.json|requirements\.txt|(base|overlays)/.+)"
+)
 _WRITTEN = re.compile(rf"models/[^/]+/(model\.yaml|custom/.+)|fleet/[^/]+/{NAMESPACE}/.+\.yaml|{_OWNED.pattern}")
 _FOUND_BY_ENGINES = re.compile(
     # Argo CD's `*` crosses folders, so the path of an ApplicationSet finds this file at any depth.

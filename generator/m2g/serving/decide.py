@@ -13,6 +13,8 @@ from m2g.core.model import Release
 from m2g.repository.state import Repository
 from m2g.serving import settings, storage_uri
 from m2g.serving.backends import BACKENDS
+from m2g.serving.environments import share_environment
+from m2g.serving.profile import IMAGE_MISSING
 from m2g.serving.spec import Serving, ServingChoice
 
 
@@ -49,6 +51,9 @@ def choose_with_settings(
         refused = [Finding(rule="storage-refused", message=error.message, hint=error.hint)]
     backend = BACKENDS[serving.backend]
     choice, findings = backend.choose(release, serving, uri, repository.runtimes)
+    shared, waits = share_environment(repository, release, serving, choice, uri)
+    if shared.environment:
+        choice, findings = shared, [*waits, *(one for one in findings if one.rule != IMAGE_MISSING)]
     if choice.storage_uri and choice.storage_uri != uri:  # the target of a saved reference
         try:
             uri = _to_cluster_uri(config, release, choice.storage_uri)

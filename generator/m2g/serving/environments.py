@@ -13,15 +13,17 @@ from m2g.compat.requirement import normalize_name, parse_requirement, parse_vers
 from m2g.compat.runtime import Runtime
 from m2g.core.config_types import Config, Platform, Server
 from m2g.core.errors import InputError
-from m2g.core.model import Mlmodel, Value
+from m2g.core.finding import Finding, Severity
+from m2g.core.model import Mlmodel, Release, Value
 from m2g.core.serving_environment import RecordedEnvironment
 from m2g.core.setting_fields import Profile
 from m2g.repository.state import Repository
 from m2g.serving.requirements import image_requirements
+from m2g.serving.spec import Serving, ServingChoice
 
 PROFILES: Mapping[Server, Profile] = {"mlserver": "mlserver-image", "mlflow": "mlflow-image"}
 _NEWEST_FOR_MLSERVER = (3, 12)
-_MACHINE = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
+_MACHINES: Mapping[Platform, str] = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 
 
 class EnvironmentNeed(Value, frozen=True, kw_only=True):
@@ -80,6 +82,39 @@ def find_environment(
     except InputError:
         return None
     return choose_environment(repository.config, need, repository.environments.values(), mlmodel)
+
+
+def share_environment(
+    repository: Repository, release: Release, serving: Serving, choice: ServingChoice, uri: str
+) -> tuple[ServingChoice, list[Finding]]:
+    """The choice with a serving environment in place of an image of the version's own, if one takes the model.
+
+    The recorded environment of the release is kept; a version without one gets the best that takes it. An image that
+    people set, or that was built for the version, stays. A batch needs an image with the model's packages of its own.
+    The finding says that the environment waits for its image.
+    """
+    server = next((name for name, profile in PROFILES.items() if profile == choice.profile), None)
+    if server is None or choice.image or serving.batch is not None or release.mlmodel is None or not uri:
+        return choice, []
+    one = find_environment(repository, release.model, release.mlmodel, server)
+    if one is None:
+        return choice, []
+    shared = msgspec.structs.replace(
+        choice,
+        environment=one.id,
+        image=one.environment.image,
+        storage_uri=uri,
+        waits_for="" if one.environment.image else choice.profile,
+        model_format="mlflow",
+    )
+    waits = Finding(
+        rule="image-missing",
+        severity=Severity.WARNING,
+        message=f"version {release.version} waits for the image of the serving environment {one.id}",
+        hint=f"build it: m2g environments context {one.id} -o DIR (then push it, and m2g environments record {one.id} "
+        "IMAGE)",
+    )
+    return shared, [] if one.environment.image else [waits]
 
 
 def choose_environment(
@@ -221,5 +256,5 @@ def _applies(line: str, python: str, platform: Platform) -> bool:
         return True
     values = {"python_version": python, "python_full_version": f"{python}.0", "implementation_name": "cpython"}
     values |= {"os_name": "posix", "sys_platform": "linux", "platform_system": "Linux"}
-    values |= {"platform_python_implementation": "CPython", "platform_machine": _MACHINE[platform], "extra": ""}
+    values |= {"platform_python_implementation": "CPython", "platform_machine": _MACHINES[platform], "extra": ""}
     return requirement.marker.evaluate(values)

@@ -90,6 +90,8 @@ class ServingChoice(Value, frozen=True, kw_only=True):
     batch_image: str = ""
     batch_model: str = ""
     waits_for: str = ""
+    environment: str = ""
+    """The id of the serving environment; empty if the model shares none."""
 
 
 def find_contradictions(serving: Serving) -> Iterator[Finding]:

@@ -33,9 +33,9 @@ _BASE = re.compile(
     r"[a-z0-9][a-z0-9._-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?"
 )
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
-_PACKAGES = {"lightgbm": "libgomp1"}
+PACKAGES = {"lightgbm": "libgomp1"}
 """Python package → the Debian package that its wheel needs and that python:slim lacks."""
-_IGNORE = "*\n!requirements.txt\n!model\n!model/**\n"
+IGNORE = "*\n!requirements.txt\n!model\n!model/**\n"
 _OLDEST, _NEWEST_FOR_MLSERVER = (3, 9), (3, 12)
 
 
@@ -99,13 +99,13 @@ def make_files(spec: ContextSpec, model: tuple[str, ...] = ()) -> dict[str, byte
         model=release.model,
         version=release.version,
         mlflow=versions.get("mlflow", ""),
-        packages=tuple(sorted({_PACKAGES[name] for name in versions if name in _PACKAGES})),
+        packages=tuple(sorted({PACKAGES[name] for name in versions if name in PACKAGES})),
     )
     requirements = "".join(f"{option}\n" for option in spec.indexes) + spec.lock
     files = {
         "Dockerfile": render_dockerfile(options).encode(),
         "requirements.txt": requirements.encode(),
-        ".dockerignore": _IGNORE.encode(),
+        ".dockerignore": IGNORE.encode(),
     }
     marker = Marker(
         model=release.model,

@@ -15,15 +15,22 @@ from m2g.core.setting_fields import Profile
 _WITH_UVICORN = (2, 21)
 """From this MLflow version on, the scoring server is not a Flask application any more."""
 MODEL_DIR = "/opt/ml/model"
+MOUNTED = "/mnt/models"
+"""Where KServe puts a model that is not in the image."""
 _TEMPLATE = """\
-# Written by `m2g image`. Do not edit: m2g overwrites changes.
+# Written by {{ writer }}. Do not edit: m2g overwrites changes.
 FROM {{ base }}
 
+{% if environment %}
+LABEL org.opencontainers.image.title={{ environment | text }} \\
+      dev.m2g.serving-environment={{ environment | text }}
+{% else %}
 LABEL org.opencontainers.image.title={{ slug | text }} \\
       org.opencontainers.image.version={{ version | percent | text }} \\
       dev.m2g.model={{ model | percent | text }} \\
       dev.m2g.model-version={{ version | percent | text }} \\
       dev.m2g.profile={{ profile | text }}
+{% endif %}
 {% if packages %}
 
 RUN apt-get update \\
@@ -37,7 +44,7 @@ COPY requirements.txt /opt/m2g/requirements.txt
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \\
     python -m pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-deps \\
     --only-binary :all: --require-hashes --requirement /opt/m2g/requirements.txt
-{% if profile == "mlflow-image" %}
+{% if profile == "mlflow-image" and not environment %}
 
 COPY model {{ model_dir }}
 {% endif %}
@@ -55,7 +62,7 @@ ENV PYTHONUNBUFFERED=1 \\
 {% else %}
     MLFLOW_MODELS_WORKERS=1 \\
     MLFLOW_DISABLE_TELEMETRY=true \\
-    __pyfunc_model_path__={{ model_dir }}
+    __pyfunc_model_path__={{ mounted if environment else model_dir }}
 {% endif %}
 
 WORKDIR /tmp
@@ -70,14 +77,18 @@ CMD {{ command }}
 
 
 class DockerfileOptions(Value, frozen=True, kw_only=True):
-    """What a Dockerfile depends on. `mlflow` is the locked version; `packages` are Debian packages."""
+    """What a Dockerfile depends on. `mlflow` is the locked version; `packages` are Debian packages.
+
+    The image of a serving environment has its id as `environment`, and no model.
+    """
 
     profile: Profile
     base: str
-    slug: str
-    model: str
-    version: str
     mlflow: str
+    environment: str = ""
+    slug: str = ""
+    model: str = ""
+    version: str = ""
     packages: tuple[str, ...] = ()
 
 
@@ -87,6 +98,8 @@ def render_dockerfile(options: DockerfileOptions) -> str:
         **{name: getattr(options, name) for name in options.__struct_fields__},
         command=json.dumps(_command(options)),
         model_dir=MODEL_DIR,
+        mounted=MOUNTED,
+        writer="`m2g environments context`" if options.environment else "`m2g image`",
     )
 
 
