@@ -25,12 +25,13 @@ FOLDER = Path(__file__).parents[2] / "template/.parts"
 
 def parts() -> dict[Path, str]:
     """Path → text of every part."""
-    kinds = sorted(list_allowed_kinds(Bounds()), key=lambda kind: kind.partition(".")[::-2])
-    return {
-        FOLDER / "allowed-kinds.yaml": "".join(map(_entry, kinds)),
-        FOLDER / "allowed-rules.yaml": "".join(_rules(kinds)),
-        FOLDER / "argocd-health.yaml": "".join(_health(one) for one in BACKENDS.values()),
-    }
+    found: dict[Path, str] = {}
+    for name, backend in BACKENDS.items():
+        kinds = sorted(list_allowed_kinds(Bounds(backends=(name,))), key=lambda kind: kind.partition(".")[::-2])
+        found[FOLDER / f"allowed-kinds-{name}.yaml"] = "".join(map(_entry, kinds))
+        found[FOLDER / f"allowed-rules-{name}.yaml"] = "".join(_rules(kinds))
+        found[FOLDER / f"argocd-health-{name}.yaml"] = _health(backend)
+    return found
 
 
 def _entry(kind: str) -> str:

@@ -84,7 +84,13 @@ def _predictor() -> Schema:
         metadata=ref("Meta"),
         spec=ref("PodPart"),
         replicas=COUNT,
-        hpaSpec=record(["maxReplicas"], minReplicas=POSITIVE, maxReplicas=POSITIVE, metrics=listing(ANYTHING)),
+        hpaSpec=record(
+            ["maxReplicas"],
+            minReplicas=POSITIVE,
+            maxReplicas=POSITIVE,
+            metrics=listing(ANYTHING),  # of autoscaling/v2beta1, which no cluster of today has
+            metricsv2=listing(ANYTHING),
+        ),
         kedaSpec=ANYTHING,
         pdbSpec=record(minAvailable=bound, maxUnavailable=bound),
     )

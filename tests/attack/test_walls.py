@@ -88,7 +88,7 @@ def _engines_stop(root: Path, files: Mapping[str, str]) -> bool:
         for field in ("clusterResourceWhitelist", "namespaceResourceWhitelist")
         for entry in sequence(project, "spec", field)
     }
-    rules = YAML(typ="safe", pure=True).load((ROOT / "template/.parts/allowed-rules.yaml").read_text())
+    rules = YAML(typ="safe", pure=True).load((ROOT / "template/.parts/allowed-rules-kserve.yaml").read_text())
     resources = {
         f"{resource}.{group}".rstrip(".")
         for rule in rules

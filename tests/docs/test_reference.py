@@ -134,7 +134,7 @@ def test_every_variable_and_every_call_is_documented() -> None:
     variables = {text for text in texts if re.fullmatch(r"(MLFLOW|M2G)_[A-Z0-9_]+", text)}
     assert {"MLFLOW_TRACKING_TOKEN", "M2G_KUSTOMIZE"} <= variables
     # Named inside a generated manifest, not read from the environment.
-    inside = {"MLFLOW_MODELS_WORKERS", "M2G_MODEL", "M2G_INPUT", "M2G_OUTPUT", "M2G_CONTENT_TYPE"}
+    inside = {"MLFLOW_MODELS_WORKERS", "MLFLOW_SERVER", "M2G_MODEL", "M2G_INPUT", "M2G_OUTPUT", "M2G_CONTENT_TYPE"}
     assert {name for name in variables - inside if f"`{name}`" not in page} == set()
     calls = {text for text in texts if re.fullmatch(_CALL, text)}
     assert {"registered-models/search", "/get-artifact", "/api/3.0/mlflow/server-info"} <= calls

@@ -39,7 +39,7 @@ environments:
   dev: {namespace: models-dev, follow: {alias: challenger}}
   prod: {namespace: models-prod, follow: {alias: champion}, settings: {minReplicas: 2, maxReplicas: 4}}
 defaults: {backend: plain}
-sync: {argocd: {}, flux: {}}
+sync: {argocd: {}, flux: {}, bounds: {backends: [plain, kserve]}}
 """
 
 
@@ -261,7 +261,7 @@ def test_a_backend_that_nobody_knows_is_a_finding(root: Path) -> None:
     (root / "m2g.yaml").write_text(CONFIG.replace("plain", "torchserve"))
     outcome = rendered(root)
     assert {(finding.file, finding.path, finding.hint) for finding in outcome.findings} == {
-        ("m2g.yaml", "defaults.backend", "use one of: kserve, plain")
+        ("m2g.yaml", "defaults.backend", "use one of: kserve, seldon-core-1, seldon-core-2, plain")
     }
     assert "models/wine/base/kustomization.yaml" not in tree(root)
 

@@ -190,6 +190,9 @@ class Bounds(Value, frozen=True, kw_only=True):
     """What this repository may bring into the clusters, beside the kinds that m2g writes. `m2g validate --against`
     takes the bounds of the base, so a change cannot use bounds that it widens itself."""
 
+    backends: Annotated[tuple[Name, ...], Meta(min_length=1)] = ("kserve",)
+    """The serving backends that models may have: `kserve`, `seldon-core-1`, `seldon-core-2`. The AppProjects and Roles
+    in platform/ must allow what m2g writes for them."""
     kinds: tuple[KindName, ...] = ("ConfigMap",)
     """The kinds that components and fleet/ may add. The AppProjects and Roles in platform/ must allow the same."""
     namespaces: tuple[Name, ...] = ()

@@ -116,7 +116,7 @@ class Settings(Value, frozen=True, kw_only=True):
     """How a model is served. Every field is optional. Layers are merged field by field, and maps key by key."""
 
     backend: Annotated[Name, Row(decides="which system serves the model", risk="caution")] | UnsetType = UNSET
-    """The system that serves the model: `kserve`."""
+    """The system that serves the model: `kserve`, `seldon-core-1` or `seldon-core-2`."""
     profile: (
         Annotated[
             Literal["auto", Profile],
@@ -137,7 +137,7 @@ class Settings(Value, frozen=True, kw_only=True):
     protocol)."""
     runtime: Annotated[Name, Row(decides="which code serves the model", places=_model("runtime"))] | UnsetType = UNSET
     """The (Cluster)ServingRuntime that loads the model. The default is the profile's runtime, such as
-    kserve-mlserver."""
+    kserve-mlserver. For `seldon-core-2`, the Server."""
     min_replicas: (
         Annotated[Count, Row(decides="how many pods run", risk="caution", places=_predictor("minReplicas"))] | UnsetType
     ) = UNSET
@@ -225,6 +225,8 @@ class Settings(Value, frozen=True, kw_only=True):
         Annotated[Name, Row(decides="as whom the pods act", places=_predictor("serviceAccountName"))] | UnsetType
     ) = UNSET
     """The ServiceAccount of the model's pods. Its credentials read the storage URI."""
+    storage_secret_name: Annotated[Name, Row(decides="with which credentials the model is read")] | UnsetType = UNSET
+    """Seldon only: the Secret with the configuration of rclone that reads the storage URI."""
     env: Annotated[dict[str, str], Row(decides="what the server is told", places=_model("env"))] | UnsetType = UNSET
     """Environment variables of the container. Do not put secrets here."""
     labels: (

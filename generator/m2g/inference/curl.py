@@ -11,6 +11,8 @@ _GATEWAY = (
     "GATEWAY=$(kubectl get svc -n istio-system -l app=istio-ingressgateway -o jsonpath='{.items[0].metadata.name}')"
 )
 
+_HOST = '-H "Host: $HOST" '
+
 
 class Endpoint(Value, frozen=True, kw_only=True):
     """A deployed model. `knative` pods are reachable only through a gateway; `local` models only inside the cluster."""
@@ -35,7 +37,7 @@ def format_ingress_call(endpoint: Endpoint, body: Sequence[str] | str) -> tuple[
         return ()
     return (
         format_host_lookup(endpoint),
-        *_post(body, f'"http://$INGRESS_HOST:$INGRESS_PORT{endpoint.path}"', named=True),
+        *post(body, f'"http://$INGRESS_HOST:$INGRESS_PORT{endpoint.path}"', host=_HOST),
     )
 
 
@@ -48,33 +50,33 @@ def format_port_forward_call(endpoint: Endpoint, body: Sequence[str] | str) -> t
     url = shlex.quote(f"http://localhost:8080{endpoint.path}")
     if not endpoint.knative:
         pod = f"kubectl port-forward -n {shlex.quote(endpoint.namespace)} deploy/{shlex.quote(endpoint.slug)}-predictor"
-        return (f"{pod} 8080:8080 &", *_post(body, url, named=False))
+        return (f"{pod} 8080:8080 &", *post(body, url, host=""))
     forward = "kubectl port-forward -n istio-system"
     if endpoint.local:
         return (
             f"{forward} svc/knative-local-gateway 8080:80 &",
             format_host_lookup(endpoint),
-            *_post(body, url, named=True),
+            *post(body, url, host=_HOST),
         )
     return (
         _GATEWAY,
         f'{forward} "svc/$GATEWAY" 8080:80 &',
         format_host_lookup(endpoint),
-        *_post(body, url, named=True),
+        *post(body, url, host=_HOST),
     )
 
 
-def _post(body: Sequence[str] | str, url: str, *, named: bool) -> tuple[str, ...]:
+def post(body: Sequence[str] | str, url: str, *, host: str) -> tuple[str, ...]:
+    """The call itself. `host` is the option with the header that names the model, if there is one."""
     # A forwarded port takes a moment until it accepts connections.
-    headers = """-H "Host: $HOST" """ if named else ""
     retry = "--retry 5 --retry-connrefused " if "localhost" in url else ""
     if isinstance(body, str):
         return (
-            f"curl {retry}{headers}-H 'Content-Type: application/json' -d {shlex.quote('@' + body)} \\",
+            f"curl {retry}{host}-H 'Content-Type: application/json' -d {shlex.quote('@' + body)} \\",
             f"  {url}",
         )
     return (
         f"{shlex.join(body)} |",
-        f"  curl {retry}{headers}-H 'Content-Type: application/json' -d @- \\",
+        f"  curl {retry}{host}-H 'Content-Type: application/json' -d @- \\",
         f"  {url}",
     )

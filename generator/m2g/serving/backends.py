@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from m2g.core.manifest import Manifest, get_at
 from m2g.serving.backend import Backend, Kind
 from m2g.serving.kserve import KSERVE
+from m2g.serving.seldon import SELDON_CORE_1, SELDON_CORE_2
 
-BACKENDS: dict[str, Backend] = {KSERVE.name: KSERVE}
+BACKENDS: dict[str, Backend] = {one.name: one for one in (KSERVE, SELDON_CORE_1, SELDON_CORE_2)}
 """Name (as in the setting `backend`) → backend."""
 
 
@@ -27,9 +30,10 @@ def main_kinds() -> tuple[str, ...]:
     return tuple(dict.fromkeys(one.main.kind for one in BACKENDS.values()))
 
 
-def written_kinds() -> frozenset[str]:
-    """The kinds that m2g renders, with their API groups: `InferenceService.serving.kserve.io`."""
-    return frozenset(f"{kind.kind}.{kind.group}".rstrip(".") for one in BACKENDS.values() for kind in one.writes)
+def written_kinds(names: Iterable[str]) -> frozenset[str]:
+    """The kinds that m2g renders for these backends, with their API groups: `InferenceService.serving.kserve.io`."""
+    chosen = (BACKENDS[name] for name in names if name in BACKENDS)
+    return frozenset(f"{kind.kind}.{kind.group}".rstrip(".") for one in chosen for kind in one.writes)
 
 
 def _kind(item: Manifest) -> Kind:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec import UNSET
 
@@ -10,6 +10,7 @@ from m2g.core.config_types import Config, Rewrite
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.model import Release
+from m2g.repository import layout
 from m2g.repository.state import Repository
 from m2g.serving import settings, storage_uri
 from m2g.serving.backends import BACKENDS
@@ -31,7 +32,21 @@ def resolve_serving(repository: Repository, slug: str, release: Release) -> tupl
     kserve = config.kserve if environment.kserve is UNSET else environment.kserve
     layers, findings = settings.collect_layers(config, slug, release.environment, repository.find_intent(slug), release)
     serving, more = settings.resolve_settings(layers, config.bounds, kserve)
-    return serving, findings + more
+    return serving, [*findings, *more, *_check_backend(config, serving)]
+
+
+def _check_backend(config: Config, serving: Serving) -> Iterator[Finding]:
+    """Argo CD and Flux may not apply the kinds of a backend that is outside of the bounds."""
+    allowed = config.sync.bounds.backends
+    if serving.backend not in allowed:
+        names = ", ".join((*allowed, serving.backend))
+        yield Finding(
+            rule="setting-out-of-bounds",
+            file=layout.CONFIG,
+            path="sync.bounds.backends",
+            message=f"the backend {serving.backend} is outside the bounds",
+            hint=f"write to {layout.CONFIG}: sync: {{bounds: {{backends: [{names}]}}}}",
+        )
 
 
 def choose_with_settings(

@@ -96,6 +96,9 @@ def _check_limits(serving: Serving) -> Iterator[Problem]:
 
 def _check_profile(serving: Serving) -> Iterator[Problem]:
     profile = serving.profile
+    if serving.storage_secret_name:
+        message = "KServe finds credentials by the ServiceAccount; storageSecretName is Seldon's"
+        yield "storageSecretName", message, "remove it, and set serviceAccountName"
     if serving.image and profile not in ("auto", "mlserver-image", "mlflow-image"):
         yield "image", f"the profile {profile} does not use an image", "remove image, or set profile: auto"
     server = "mlserver" if profile == "mlserver-image" else "mlflow"

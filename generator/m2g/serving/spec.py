@@ -56,6 +56,7 @@ class Serving(Value, frozen=True, kw_only=True):
     requests: dict[str, str] = {}
     limits: dict[str, str] = {}
     service_account_name: str = ""
+    storage_secret_name: str = ""
     env: dict[str, str] = {}
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}

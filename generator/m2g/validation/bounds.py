@@ -70,7 +70,7 @@ class BoundsInForce(Value, frozen=True, kw_only=True):
 
 def list_allowed_kinds(bounds: Bounds) -> frozenset[str]:
     """The kinds that Argo CD and Flux may apply for a model."""
-    return backends.written_kinds() | set(bounds.kinds)
+    return backends.written_kinds(bounds.backends) | set(bounds.kinds)
 
 
 def _check(config: Config, file: str, item: Manifest, environment: str) -> Iterator[Violation]:

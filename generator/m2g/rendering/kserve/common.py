@@ -9,7 +9,7 @@ from m2g.rendering.objects import Object
 from m2g.serving.spec import Serving
 
 PORT = 8080
-_PROBE_SECONDS = 10
+PROBE_SECONDS = 10
 _PRIVILEGES: Object = {
     "allowPrivilegeEscalation": False,
     "privileged": False,
@@ -40,10 +40,11 @@ def render_probes(path: str, serving: Serving, *, in_list: bool = False) -> Obje
     if serving.knative:
         # Knative sets the port; but the webhook adds `port: 0`, which Argo CD shows as a difference in a list.
         # There is no startup probe, because not all Knative versions support it.
-        return {"readinessProbe": _probe(get if in_list else {"path": path, "scheme": "HTTP"}, 3)}
-    tries = math.ceil(serving.startup_seconds / _PROBE_SECONDS)
-    return {"readinessProbe": _probe(get, 3), "startupProbe": _probe(get, tries)}
+        return {"readinessProbe": make_probe(get if in_list else {"path": path, "scheme": "HTTP"}, 3)}
+    tries = math.ceil(serving.startup_seconds / PROBE_SECONDS)
+    return {"readinessProbe": make_probe(get, 3), "startupProbe": make_probe(get, tries)}
 
 
-def _probe(get: Object, failures: int) -> Object:
-    return {"httpGet": get, "periodSeconds": _PROBE_SECONDS, "timeoutSeconds": 5, "failureThreshold": failures}
+def make_probe(get: Object, failures: int) -> Object:
+    """A probe that may fail some times."""
+    return {"httpGet": get, "periodSeconds": PROBE_SECONDS, "timeoutSeconds": 5, "failureThreshold": failures}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from m2g.core.setting_fields import Mode
 from m2g.rendering.kserve.profiles import PROFILES
+from m2g.rendering.metadata import make_annotations, make_labels
 from m2g.rendering.objects import Object, ServedModel
 from m2g.serving.spec import Serving
 from m2g.serving.stored import settle
@@ -36,9 +37,7 @@ def render_inference_service(slug: str, served: ServedModel, serving: Serving) -
 
 
 def _labels(slug: str, served: ServedModel, serving: Serving) -> Object:
-    labels: Object = {"app.kubernetes.io/name": slug, "app.kubernetes.io/managed-by": "m2g"}
-    if served.environment:
-        labels["m2g.dev/environment"] = served.environment
+    labels = make_labels(slug, served)
     if serving.visibility == "cluster-local":
         labels["networking.kserve.io/visibility"] = "cluster-local"
     return labels | dict(sorted(serving.labels.items()))
@@ -48,16 +47,7 @@ def _annotations(served: ServedModel, serving: Serving) -> Object:
     annotations: Object = {"serving.kserve.io/deploymentMode": name_mode(serving)}
     if not serving.knative:
         annotations["serving.kserve.io/autoscalerClass"] = serving.autoscaler
-    annotations["m2g.dev/model-name"] = served.model
-    if served.release is not None:
-        annotations["m2g.dev/model-version"] = served.release.version
-        if served.release.run is not None:
-            annotations["m2g.dev/run-id"] = served.release.run.id
-        annotations["m2g.dev/profile"] = served.profile
-    if served.flux:
-        # The model's name may contain ${X}. Flux would expand that, and kustomize-controller 1.9 and newer would fail.
-        annotations["kustomize.toolkit.fluxcd.io/substitute"] = "disabled"
-    return annotations | dict(sorted(serving.annotations.items()))
+    return annotations | make_annotations(served) | dict(sorted(serving.annotations.items()))
 
 
 def _predictor(slug: str, served: ServedModel, serving: Serving) -> Object:

@@ -1,0 +1,1 @@
+"""The objects of a model that Seldon Core serves."""
