@@ -74,7 +74,7 @@ cluster: $(READY) $(KUSTOMIZE) $(STORAGE) ## what real Argo CD, Flux and Gitea d
 	@PYTHON="$(PYTHON)" tests/tools/apiserver/build "$(CURDIR)/.tools"
 	@PYTHON="$(PYTHON)" tests/tools/gitea/build "$(CURDIR)/.tools"
 	@PYTHON="$(PYTHON)" tests/tools/cluster/build "$(CURDIR)/.tools"
-	$(IN_VENV) .venv/bin/python -m pytest -m cluster tests/cluster $(ARGS)
+	$(PYTEST) --dist loadfile -m cluster tests/cluster $(ARGS)
 	.venv/bin/python -m tests.support.cluster.outcome
 	$(IN_VENV) .venv/bin/python docs/generate.py
 
@@ -156,10 +156,12 @@ bench: $(READY) $(KUSTOMIZE) $(KUBECONFORM) ## m2g beside a naive peer on fleets
 peers: $(READY) $(KUBECONFORM)
 	$(IN_VENV) .venv/bin/python -m tests.corpus.peers
 
-# Rewrite docs/reference/images-proved.md: install both image profiles from PyPI and serve them (needs the network).
+# Rewrite docs/reference/images-proved.md: build and start the images of both profiles and of m2g, without Docker. Needs
+# the network, root, and Debian's buildah and debootstrap; a quarter of an hour.
 .PHONY: images
-images: $(READY) $(MLSERVER) $(UV)
-	M2G_UV="$(CURDIR)/.tools/uv-venv/bin/uv" PYTHONPATH=. .venv/bin/python -m tests.image.prove $(ARGS)
+images: $(READY) $(MLSERVER) $(KUSTOMIZE) $(UV)
+	@PYTHON="$(PYTHON)" tests/tools/images/build "$(CURDIR)/.tools"
+	$(IN_VENV) PYTHONPATH=. .venv/bin/python -m tests.image.prove
 
 # Rewrite tests/proof/outcome.json: what real serving environments and m2g smoke do with models of several MLflows.
 # Needs Python 3.10, which serving images have: on PATH as python3.10, or PYTHON310=…; half an hour.

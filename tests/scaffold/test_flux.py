@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cel
 import pytest
 from ruamel.yaml import YAML
 
@@ -133,6 +134,30 @@ def test_a_kustomization_of_somebodys_gets_no_rights(root: Path, kustomize: Path
         assert spec["serviceAccountName"] == "fleet-dev-models"
         assert spec["sourceRef"] == {"kind": "GitRepository", "name": "models"}
         assert not {"kubeConfig", "postBuild", "decryption"} & set(spec)
+
+
+@pytest.mark.attack
+def test_an_environment_writes_only_kustomizations_with_its_name(root: Path) -> None:
+    """All environments, and often the platform's own, are in one namespace. tests/cluster asks a real API server."""
+    for environment in ("dev", "prod"):
+        objects = documents(root / f"platform/flux/{environment}.yaml")
+        (policy,) = by_kind(objects, "ValidatingAdmissionPolicy").values()
+        (binding,) = by_kind(objects, "ValidatingAdmissionPolicyBinding").values()
+        assert at(binding, "spec", "policyName") == at(policy, "metadata", "name")
+        assert at(binding, "spec", "validationActions") == ["Deny"]
+
+        def holds(expression: object, account: str, name: str) -> object:
+            user = {"username": f"system:serviceaccount:flux-system:{account}"}
+            return cel.evaluate(str(expression), {"request": {"userInfo": user, "name": name}})
+
+        asked = at(policy, "spec", "matchConditions", 0, "expression")
+        own = f"fleet-{environment}"
+        assert holds(asked, own, "x")
+        assert not holds(asked, "kustomize-controller", "x")
+        allowed = at(policy, "spec", "validations", 0, "expression")
+        assert holds(allowed, own, f"wine.{environment}")
+        for other in ("wine.staging", own, "flux-system", environment, ""):
+            assert not holds(allowed, own, other), other
 
 
 def test_the_source_has_what_the_overlays_need(root: Path) -> None:

@@ -21,7 +21,8 @@ PROXY = (Rewrite(from_="mlflow-artifacts:/", to="s3://mlflow/root"),)
         ("s3://b/1/models/m-a/artifacts", (), "s3://b/1/models/m-a/artifacts/"),
         ("s3a://b/x", (), "s3://b/x/"),
         ("gs://b/x", (), "gs://b/x"),
-        ("hdfs://nn/x", (), "hdfs://nn/x"),
+        ("hdfs:///user/x", (), "hdfs://user/x"),
+        ("hdfs://nn:8020/user/x", (Rewrite(from_="hdfs://nn:8020/user", to="hdfs://user"),), "hdfs://user/x"),
         ("wasbs://c@acct.blob.core.windows.net/p/q", (), "https://acct.blob.core.windows.net/c/p/q/"),
         ("abfss://fs@acct.dfs.core.windows.net/p", (), "https://acct.blob.core.windows.net/fs/p/"),
         ("https://acct.file.core.windows.net/share", (), "https://acct.file.core.windows.net/share/"),
@@ -112,6 +113,8 @@ FOREIGN = {
     "Azure China": "abfss://c@acme.dfs.core.chinacloudapi.cn/1/m",
     "Azure file share": "https://acme.file.core.windows.net/c/1/m",
     "Azure file share, partitioned": "https://acme.z12.file.storage.azure.net/c/1/m",
+    "NameNode": "hdfs://nn:8020/models/1/m",
+    "NameNode, by HTTP": "webhdfs://nn:9870/models/1/m",
     "Cloudflare R2": "r2://models@0a1b.r2.cloudflarestorage.com/1/m",
 }
 
@@ -125,7 +128,7 @@ def test_another_cloud_is_called_by_its_name_and_the_rewrite_of_the_hint_works(n
     assert line is not None
     written = yaml_reader.read("m2g.yaml", line[0].replace("CLAIM", "models").encode()).data
     storage = msgspec.convert(written, dict[str, Storage])["storage"]
-    assert re.fullmatch(r"(pvc|s3)://models/(c/)?1/m/?", to_cluster_uri(uri, storage.rewrites, ()))
+    assert re.fullmatch(r"(pvc|s3|(web)?hdfs)://models/(c/)?1/m/?", to_cluster_uri(uri, storage.rewrites, ()))
 
 
 @pytest.mark.parametrize("uri", ["r2://models:key@0a1b.r2.cloudflarestorage.com/1/m", "s3://key@bucket/1/m"])

@@ -33,9 +33,12 @@ _AZURE_SHARE = re.compile(
 """A folder inside of an Azure file share."""
 _CLOUDS = {"usgovcloudapi.net": "Azure Government", "chinacloudapi.cn": "Azure China"}
 _R2 = re.compile(r"(?P<prefix>r2://(?P<bucket>[^@:/]+)@(?P<host>[^@:/]+)(?:/|$)).*", re.DOTALL)
+_HADOOP = re.compile(r"(?P<prefix>(?P<scheme>(?:web)?hdfs://)[^/]+/(?P<first>[^/]+)).*", re.DOTALL)
+"""A NameNode and a path. KServe reads all that follows the scheme as a path; its secret names the NameNode."""
 _PROXIED = re.compile(r"(?i:mlflow-artifacts):(?://(?P<host>[^/]*)(?:/+|$)|/+)(?P<path>.*)", re.DOTALL)
 _PORTS = {"http": 80, "https": 443}
 _HADOOP_S3 = re.compile(r"^s3[an]://")
+_NO_NAMENODE = re.compile(r"^((?:web)?hdfs)://(?=/)/+")
 _DIRECTORY_SCHEMES = ("s3", "gs", "hdfs", "webhdfs", "pvc")
 _REWRITE = 'add to m2g.yaml: storage: {{rewrites: [{{from: "{}", to: "s3://bucket/prefix/"}}]}}'
 _REFUSALS = {
@@ -55,7 +58,10 @@ def to_cluster_uri(artifact_uri: str, rewrites: Sequence[Rewrite], allow: Sequen
     registry: only its own `mlflow-artifacts://HOST/` is the store behind `mlflow-artifacts:/`.
     Raises InputError with a fix if no cluster can read the URI, or if `allow` excludes it.
     """
-    uri = _rewrite(_normalize(artifact_uri, server), rewrites, server)
+    normal = _normalize(artifact_uri, server)
+    uri = _rewrite(normal, rewrites, server)
+    if uri == normal:
+        _check_namenode(artifact_uri)
     if host := _find_other_host(uri):
         raise InputError(
             f"{artifact_uri[:200]!r} is on another server than the registry, {server}",
@@ -108,7 +114,7 @@ def _list_hosts(server: str) -> set[str]:
 
 
 def _normalize(uri: str, server: str = "") -> str:
-    """One form for URIs that MLflow writes in several: `mlflow-artifacts://host/x`, `s3a://`, Azure's Hadoop forms.
+    """One form for URIs that MLflow writes in several: `mlflow-artifacts://host/x`, `s3a://`, Hadoop's other forms.
 
     A host that is not the registry's stays: another server has other models at the same path.
     """
@@ -119,7 +125,7 @@ def _normalize(uri: str, server: str = "") -> str:
     azure = _AZURE_FS.fullmatch(uri)
     if azure:
         return f"https://{azure[2]}.blob.core.windows.net/{azure[1]}/{azure[3]}"
-    return _HADOOP_S3.sub("s3://", uri)
+    return _NO_NAMENODE.sub(r"\1://", _HADOOP_S3.sub("s3://", uri))
 
 
 def _rewrite(uri: str, rewrites: Sequence[Rewrite], server: str) -> str:
@@ -138,6 +144,17 @@ def is_allowed(uri: str, allow: Sequence[str]) -> bool:
 def _is_under(uri: str, prefix: str) -> bool:
     """Whether `uri` is `prefix` or inside it; `s3://bucket` does not contain `s3://bucket-2/x`."""
     return uri == prefix or uri.startswith(prefix if prefix.endswith("/") else f"{prefix}/")
+
+
+def _check_namenode(uri: str) -> None:
+    """Refuse a URI of HDFS with a NameNode: KServe would look for a folder with its name."""
+    if hadoop := _HADOOP.fullmatch(uri):
+        raise InputError(
+            f"{uri[:200]!r} names a NameNode; KServe reads what follows {hadoop['scheme']} as the path, and takes the "
+            "NameNode from its secret",
+            hint="give the service account KServe's HDFS secret with this NameNode, and add to m2g.yaml: storage: "
+            f'{{rewrites: [{{from: "{hadoop["prefix"]}", to: "{hadoop["scheme"]}{hadoop["first"]}"}}]}}',
+        )
 
 
 def _check_cloud(uri: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
@@ -52,6 +51,32 @@ def test_the_first_sync_applies_all_and_no_diff_remains(
     assert kserve.generations(engine.cluster, scene.namespace("dev")) == before
     note("first sync applies all; Synced after a hard refresh in both diff modes, with KServe's mutations in between",
          seconds=took)  # fmt: skip
+
+
+def test_a_broken_overlay_does_not_stop_the_others(forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
+    scene = installed(forge, engine, tmp_path)
+    namespace = scene.namespace("dev")
+    before = kserve.generations(engine.cluster, namespace)
+    scene.move("fraud", challenger="2")
+    scene.render()
+    whole = (scene.root / "models/wine/overlays/dev/kustomization.yaml").read_text()
+    scene.write("models/wine/overlays/dev/kustomization.yaml", "resources: [missing.yaml]\n")
+    scene.force()
+    wait(lambda: kserve.version(engine.cluster, namespace, "fraud") == "2", "the other model", 120)
+    wait(lambda: engine.state("wine.dev.here")[0] == "Unknown", "an error", 120)
+    (condition,) = engine.find("wine.dev.here")["status"]["conditions"]
+    assert condition["type"] == "ComparisonError"
+    assert "missing.yaml" in condition["message"]
+    assert "missing.yaml" in engine.command("app", "get", "wine.dev.here")
+    assert kserve.generations(engine.cluster, namespace)["wine"] == before["wine"], "what runs stays"
+    scene.write("models/wine/overlays/dev/kustomization.yaml", whole)
+    commit = scene.push()
+    wait(lambda: engine.synced("wine.dev.here", commit), "the repaired overlay", 120)
+    assert kserve.generations(engine.cluster, namespace)["wine"] == before["wine"]
+    assert "conditions" not in engine.find("wine.dev.here")["status"]
+    note(
+        "a broken overlay, merged by force: its Application says so, others go on, what runs stays; then it is repaired"
+    )
 
 
 def test_one_alias_refreshes_one_application(forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
@@ -178,20 +203,3 @@ def test_a_fix_is_taken_while_a_sync_retries(forge: Gitea, engine: ArgoCd, tmp_p
     namespace = scene.namespace("dev")
     wait(lambda: kserve.version(engine.cluster, namespace, "wine") == "3", "the fix", 150)
     note("a fix is pushed while a sync retries: the next retry takes it", seconds=time.monotonic() - begun)
-
-
-def test_a_broken_overlay_does_not_stop_the_others(forge: Gitea, engine: ArgoCd, tmp_path: Path, note: Note) -> None:
-    scene = installed(forge, engine, tmp_path)
-    namespace = scene.namespace("dev")
-    scene.move("fraud", challenger="2")
-    scene.render()
-    scene.write("models/wine/overlays/dev/kustomization.yaml", "resources: [missing.yaml]\n")
-    scene.force()
-    wait(lambda: kserve.version(engine.cluster, namespace, "fraud") == "2", "the other model", 120)
-
-    def shown() -> str:
-        return json.dumps(engine.find("wine.dev.here")["status"].get("conditions", []))
-
-    wait(lambda: "missing.yaml" in shown(), "the error", 120)
-    assert kserve.version(engine.cluster, namespace, "wine") == "2", "what runs stays"
-    note("a broken overlay, merged by force: its Application says so, others go on, what runs stays")

@@ -10,7 +10,7 @@ import pytest
 from tests.cluster.conftest import Note
 from tests.support.cluster import hostile, kserve
 from tests.support.cluster.flux import Flux
-from tests.support.cluster.flux_fleet import installed
+from tests.support.cluster.flux_fleet import install, installed, settle
 from tests.support.cluster.kubernetes import Cluster, wait
 from tests.support.cluster.scene import Scene
 from tests.support.gitea import Gitea
@@ -76,7 +76,7 @@ def test_a_stray_kustomization_has_the_rights_of_a_model(
     binding = f"{scene.prefix}-zz"
     scene.write("models/zz/binding.yaml", hostile.binding(binding, scene.namespace("dev")))
     scene.write("fleet/dev/zz.yaml", hostile.child("./models/zz"))
-    assert "fleet-dev-models" in refused(scene, engine, "zz")
+    assert "fleet-dev-models" in refused(scene, engine, "zz.dev")
     assert plane.get(f"{_BINDINGS}/{binding}") is None
     note("a Kustomization in fleet/ without an account gets the rights of a model, so its binding is refused")
 
@@ -87,9 +87,29 @@ def test_a_kustomization_of_dev_cannot_reach_prod(
     scene = installed(forge, plane, engine, tmp_path)
     plane.kubectl("apply", "-f", scene.root / "fleet/prod/namespace/namespace.yaml")
     scene.write("fleet/dev/zz.yaml", hostile.child("./models/wine/overlays/prod"))
-    assert scene.namespace("prod") in refused(scene, engine, "zz")
+    assert scene.namespace("prod") in refused(scene, engine, "zz.dev")
     assert kserve.generations(plane, scene.namespace("prod")) == {}
     note("a Kustomization in fleet/dev/ that is aimed at prod, merged by force, is refused")
+
+
+@pytest.mark.parametrize("name", ["wine.prod", "fleet-prod", "platform"])
+def test_a_file_of_dev_cannot_take_the_kustomization_of_somebody_else(
+    forge: Gitea, plane: Cluster, engine: Flux, tmp_path: Path, note: Note, name: str
+) -> None:
+    """All environments of a cluster, and often the platform's own, have their Kustomizations in one namespace."""
+    scene = installed(forge, plane, engine, tmp_path)
+    install(scene, plane, "prod")
+    settle(scene, plane, engine, scene.push(), "prod")
+    scene.write("platform.yaml", hostile.child("./models/wine/overlays/prod", "platform"))
+    plane.kubectl("apply", "-f", scene.root / "platform.yaml")
+    scene.remove("platform.yaml")
+    before = engine.spec(name)
+    scene.write("models/zz/kustomization.yaml", "resources: []\n")
+    scene.write("fleet/dev/zz.yaml", hostile.child("./models/zz", name))
+    assert "fleet/dev may only have Kustomizations called <slug>.dev" in refused(scene, engine, "fleet-dev")
+    assert engine.spec(name) == before
+    others = {"wine.prod": "the model of another environment", "fleet-prod": "another environment"}
+    note(f"a Kustomization in fleet/dev/ that replaces that of {others.get(name, 'another team')} is refused")
 
 
 def test_a_component_with_power_over_the_host_is_refused(

@@ -13,6 +13,7 @@ from tests.support.cluster.flux import Flux
 from tests.support.cluster.flux_fleet import install, installed, names, serve
 from tests.support.cluster.kubernetes import Cluster, wait
 from tests.support.gitea import Gitea
+from tests.support.machine import whole_seconds
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
@@ -171,7 +172,7 @@ def test_a_deleted_parent_takes_nothing_with_it(
 ) -> None:
     scene = installed(forge, plane, engine, tmp_path)
     before = kserve.generations(plane, scene.namespace("dev"))
-    plane.kubectl("-n", "flux-system", "delete", "kustomization", "fleet-dev", "--timeout=60s")
+    plane.kubectl("-n", "flux-system", "delete", "kustomization", "fleet-dev", f"--timeout={whole_seconds(60)}s")
     time.sleep(5)
     assert kserve.generations(plane, scene.namespace("dev")) == before
     assert engine.names() == names()

@@ -25,9 +25,10 @@ MODEL = {
     "code/wine/model.py": b"x = 1\n",
     "data/a b+\xc3\xbc.json".encode("latin-1").decode(): b"{}\n",
 }
+EMPTY = {"code/wine/__init__.py": b""}
 FILES = {
-    **{f"models/m-1/{name}": body for name, body in MODEL.items()},
-    **{f"hub/{name}": body for name, body in MODEL.items()},
+    **{f"models/m-1/{name}": body for name, body in {**MODEL, **EMPTY}.items()},
+    **{f"hub/{name}": body for name, body in {**MODEL, **EMPTY}.items()},
     "models/m-1-old/MLmodel": b"another model\n",
 }
 NEIGHBOUR = {"-old/MLmodel": b"another model\n"}

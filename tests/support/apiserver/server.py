@@ -117,10 +117,10 @@ class ApiServer:
 
 
 def until(true: Callable[[], bool], what: str, patience: float = 30) -> None:
-    """Wait until a function says so. Raises NotReady where it does not in time."""
-    end = time.monotonic() + seconds(patience)
+    """Wait until a function says so. Raises NotReady where it does not in time; a machine that gets busy has more."""
+    began = time.monotonic()
     while not true():
-        if time.monotonic() > end:
+        if time.monotonic() > began + seconds(patience):
             raise NotReady(f"waited {seconds(patience):.0f} s for {what}")
         time.sleep(0.05)
 

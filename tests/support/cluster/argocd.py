@@ -14,6 +14,7 @@ import httpx
 
 from tests.support.cluster.assets import ASSETS, program
 from tests.support.cluster.kubernetes import Cluster, wait
+from tests.support.machine import whole_seconds
 from tests.support.programs import address, call, folder, running
 
 _APPLICATIONS = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
@@ -85,6 +86,7 @@ def argocd(cluster: Cluster, flags: Sequence[str] = (), labels: Sequence[str] = 
         (place / "ssh/ssh_known_hosts").touch()
         more = {
             "KUBECONFIG": str(cluster.write_kubeconfig("argocd")),
+            "ARGOCD_EXEC_TIMEOUT": f"{whole_seconds(90)}s",
             "ARGOCD_FAKE_IN_CLUSTER": "true",
             "ARGOCD_GPG_ENABLED": "false",
             "ARGOCD_SSH_DATA_PATH": str(place / "ssh"),
@@ -93,7 +95,8 @@ def argocd(cluster: Cluster, flags: Sequence[str] = (), labels: Sequence[str] = 
             "ARGOCD_GNUPGHOME": str(place / "gpg"),
         }
         stack.enter_context(running("redis", [program("redis"), redis]))
-        server = ["--repo-server", repositories, "--repo-server-plaintext"]
+        patience = ["--repo-server-timeout-seconds", whole_seconds(60)]
+        server = ["--repo-server", repositories, "--repo-server-plaintext", *patience]
         cache = ["--redis", redis]
         commands: dict[str, list[str]] = {
             "argocd-repo-server": [

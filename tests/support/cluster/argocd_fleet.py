@@ -8,6 +8,7 @@ from tests.support.cluster.argocd import ArgoCd
 from tests.support.cluster.kubernetes import Cluster, wait
 from tests.support.cluster.scene import Scene
 from tests.support.gitea import Gitea
+from tests.support.machine import whole_seconds
 
 SLUGS = {"dev": ("churn", "fraud", "wine"), "prod": ("churn", "wine")}
 """The models of a scene by environment."""
@@ -16,8 +17,8 @@ NAMES = [f"{slug}.dev.here" for slug in SLUGS["dev"]]
 
 def clear(engine: ArgoCd) -> None:
     """Remove all ApplicationSets and Applications, and keep what they applied."""
-    engine.cluster.kubectl("-n", "argocd", "delete", "applicationsets", "--all", "--timeout=60s")
-    engine.cluster.kubectl("-n", "argocd", "delete", "applications", "--all", "--timeout=60s")
+    engine.cluster.kubectl("-n", "argocd", "delete", "applicationsets", "--all", f"--timeout={whole_seconds(60)}s")
+    engine.cluster.kubectl("-n", "argocd", "delete", "applications", "--all", f"--timeout={whole_seconds(60)}s")
     unlabel = ["environment.m2g.dev/dev-", "environment.m2g.dev/prod-"]
     engine.cluster.kubectl("-n", "argocd", "label", "secret", "cluster-here", *unlabel)
 

@@ -83,7 +83,7 @@ _CHILD = """\
 apiVersion: kustomize.toolkit.fluxcd.io/v1
 kind: Kustomization
 metadata:
-  name: zz
+  name: NAME
   namespace: flux-system
 spec:
   interval: 10m
@@ -120,6 +120,6 @@ def elsewhere(namespace: str) -> str:
     return _ELSEWHERE.replace("NAMESPACE", namespace)
 
 
-def child(path: str) -> str:
+def child(path: str, name: str = "zz.dev") -> str:
     """A Kustomization of Flux that names no account."""
-    return _CHILD.replace("PATH", path)
+    return _CHILD.replace("PATH", path).replace("NAME", name)
