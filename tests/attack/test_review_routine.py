@@ -1,4 +1,4 @@
-"""Only what the record of a new version wrote is routine. Whatever else is built, sleeps or decides is named."""
+"""Only what the record of a new version wrote is routine. Whatever else is built is named."""
 
 from __future__ import annotations
 
@@ -7,74 +7,31 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from m2g.changes.update import RenderOptions
-from m2g.commands.diff import diff
-from m2g.commands.explain_model import explain_model
-from m2g.commands.validate import ValidateOptions, validate
 from m2g.core.model import Image, Release
-from m2g.report import diff as report
-from m2g.repository.state import Scope
-from m2g.review import Review, Risk
+from m2g.review import Risk
 from m2g.review.facts import find_concerns
-from tests.support.fleet import CONFIG, FakeRegistry, model, release, repository, run, write_record
+from tests.support.fleet import CONFIG, release, repository
 from tests.support.git_repository import commit, start
 from tests.support.handmade_fleet import write
+from tests.support.reviewed_fleet import (
+    COMPONENT,
+    CRON,
+    CUSTOM,
+    DIGEST,
+    POLICY,
+    compare,
+    config_map,
+    make_fleet,
+    patched,
+    render,
+)
 
 pytestmark = pytest.mark.attack
-
-COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
-CUSTOM = "models/wine/custom/prod/kustomization.yaml"
-BINDING = (
-    "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: everything}, "
-    "roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}}"
-)
-CRON = (
-    "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: NAME}\nspec: {schedule: '* * * * *', jobTemplate: {spec: "
-    "{template: {spec: {restartPolicy: Never, containers: [{name: x, image: evil.example/x}]}}}}}\n"
-)
-POLICY = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: wall}\nspec: {podSelector: {}}\n"
-DIGEST = "sha256:" + "5f" * 32
-
-
-def config_map(code: str) -> str:
-    return f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata: {{score.py: '{code}'}}\n"
-
-
-def patched(*operations: str) -> str:
-    body = "".join(f"    - {operation}\n" for operation in operations)
-    return f"{COMPONENT}patches:\n- target: {{kind: InferenceService}}\n  patch: |-\n{body}"
-
-
-def render(root: Path, *records: Release) -> None:
-    for record in records:
-        write_record(root, record.model, record)
-    run(root, FakeRegistry(), RenderOptions(locked=True))
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """wine in prod, cluster-local, with a component that adds an object of its own; tea in dev."""
-    root = start(repository(tmp_path / "r"))
-    write(
-        root,
-        {
-            ".gitignore": ".m2g/\n",
-            CUSTOM: f"{COMPONENT}resources: [x.yaml, wall.yaml]\n",
-            "models/wine/custom/prod/x.yaml": config_map("1"),
-            "models/wine/custom/prod/wall.yaml": POLICY,
-            "models/wine/model.yaml": "settings: {visibility: cluster-local}\n",
-        },
-    )
-    render(root, release("wine", "prod"), release("tea", "dev"))
-    commit(root)
-    return root
-
-
-def compare(root: Path) -> Review:
-    review = diff(root, "", Scope())
-    for form in ("text", "markdown", "json"):  # a review that cannot be shown protects nobody
-        assert report.render(review, form)
-    return review
+    return make_fleet(tmp_path / "r")
 
 
 ROUTINE = {
@@ -183,6 +140,32 @@ def test_what_only_tunes_is_caution(root: Path) -> None:
         assert words in concern.message
 
 
+LABELS = {
+    "a patch": {CUSTOM: patched("{op: add, path: /metadata/labels/app, value: db-client}")},
+    "a prefix that m2g uses": {
+        CUSTOM: patched("{op: add, path: /metadata/labels/app.kubernetes.io~1part-of, value: database}")
+    },
+    "a transformer": {CUSTOM: f"{COMPONENT}labels: [{{pairs: {{app: db-client}}}}]\n"},
+    "a label that is gone": {CUSTOM: patched("{op: remove, path: /metadata/labels/app.kubernetes.io~1name}")},
+    "the settings": {"models/wine/model.yaml": "settings: {visibility: cluster-local, labels: {app: db-client}}\n"},
+    "the defaults": {"m2g.yaml": f"{CONFIG}defaults: {{labels: {{app: db-client}}}}\n"},
+}
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+@pytest.mark.parametrize("files", LABELS.values(), ids=LABELS)
+def test_a_label_by_which_others_select_is_never_routine(root: Path, files: dict[str, str], version: str) -> None:
+    resources = "resources: [x.yaml, wall.yaml]\n"
+    write(root, {path: text + resources if path == CUSTOM else text for path, text in files.items()})
+    render(root, release("wine", "prod", version), release("tea", "dev"))
+    review = compare(root)
+    change = next(one for one in review.changes if one.slug == "wine")
+    assert change.risk in (Risk.CAUTION, Risk.POWERFUL)
+    words = [one.message for one in (*change.concerns, *review.outside)]
+    assert any("label" in text for text in words)
+    assert CUSTOM not in files or any("may select by labels" in text for text in words)
+
+
 OBJECTS = {
     "code in a ConfigMap": ({"x.yaml": config_map("2")}, "changes ConfigMap models-prod/c"),
     "a name that begins like the model's": (
@@ -239,20 +222,23 @@ def test_a_record_that_names_another_place_is_not_routine(root: Path) -> None:
     image = Image(name=f"r.test/models/wine@{DIGEST}", profile="mlflow-image")
     render(root, release("wine", "prod", image=image))
     commit(root)
-    for record, words in (
+
+    def with_image(name: str, version: str) -> Release:
+        return release("wine", "prod", version, image=Image(name=name, profile="mlflow-image"))
+
+    for record, risk, words in (
+        (with_image(f"evil.test/wine@{DIGEST}", "2"), Risk.CAUTION, "evil.test"),
         (
-            release("wine", "prod", "2", image=Image(name=f"evil.test/wine@{DIGEST}", profile="mlflow-image")),
-            "evil.test",
+            release("wine", "prod", "2", image=image, artifact_uri="s3://elsewhere/1"),
+            Risk.CAUTION,
+            "s3://elsewhere instead of",
         ),
-        (release("wine", "prod", "2", image=image, artifact_uri="s3://elsewhere/1"), "s3://elsewhere instead of"),
-        (
-            release("wine", "prod", image=Image(name=f"r.test/models/wine@sha256:{'a' * 64}", profile="mlflow-image")),
-            "its image changed",
-        ),
+        (with_image(f"r.test/models/wine@sha256:{'a' * 64}", "1"), Risk.POWERFUL, "its image changed"),
+        (release("wine", "prod", image=image, artifact_uri="s3://mlflow/2"), Risk.POWERFUL, "its artifacts changed"),
     ):
         render(root, record)
         (change,) = compare(root).changes
-        assert change.risk is Risk.CAUTION
+        assert change.risk is risk
         assert words in change.concerns[0].message
 
 
@@ -268,205 +254,3 @@ def test_each_version_has_a_folder_of_its_own_in_one_store(root: Path, place: st
             release("wine", "prod", "2", artifact_uri=place.format(2)),
         )
     ] == []
-
-
-SLEEPING = {
-    "a component before the release": (
-        {
-            "models/tea/custom/prod/kustomization.yaml": f"{COMPONENT}resources: [job.yaml]\n",
-            "models/tea/custom/prod/job.yaml": CRON,
-        },
-        "adds CronJob NAME",
-    ),
-    "of a model that is not there": (
-        {"models/new/custom/dev/kustomization.yaml": patched("{op: remove, path: /x}")},
-        "adds Component",
-    ),
-    "a file beside a component": (
-        {"models/wine/custom/prod/later.yaml": BINDING + "\n"},
-        "adds ClusterRoleBinding everything",
-    ),
-    "a program": ({"models/wine/custom/prod/run.sh": "x\n"}, "run.sh"),
-    "operations of a patch": (
-        {"models/wine/custom/prod/patch.yaml": "- {op: remove, path: /x}\n"},
-        "cannot be read as YAML objects",
-    ),
-    "settings before the release": (
-        {"models/new/model.yaml": "settings: {image: evil.test/x}\n"},
-        "settings.image: none → evil.test/x",
-    ),
-    "a file of fleet that applies nothing": (
-        {"fleet/dev/churn.yaml": BINDING + "\n"},
-        "adds ClusterRoleBinding everything",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", SLEEPING.values(), ids=SLEEPING)
-def test_what_no_overlay_builds_yet_is_named(root: Path, case: tuple[dict[str, str], str]) -> None:
-    files, words = case
-    write(root, files)
-    review = compare(root)
-    assert review.changes == ()
-    assert any(words in concern.message and concern.risk is Risk.POWERFUL for concern in review.outside)
-    for path in files:
-        assert any(concern.message.startswith(path) for concern in review.outside)
-    assert not report.render(review, "text").startswith("no model changes")
-
-
-def test_a_release_wakes_a_component_and_validate_warns_before(root: Path) -> None:
-    custom = "models/tea/custom/prod/kustomization.yaml"
-    write(
-        root,
-        {
-            custom: f"{COMPONENT}resources: [job.yaml]\n",
-            "models/tea/custom/prod/job.yaml": CRON.replace("NAME", "tea-x"),
-        },
-    )
-    (finding,) = (one for one in validate(root, ValidateOptions()).findings if one.rule == "component-unused")
-    assert (finding.file, finding.environment, str(finding.severity)) == (custom, "prod", "warning")
-    assert "m2g explain --model tea;" in finding.hint
-    registry = FakeRegistry([model("tea", challenger="1")])
-    reasons = explain_model(root, "tea", (), open_registry=lambda config: registry)
-    assert any("alias champion" in text for one in reasons.environments for text in one.reasons)
-    commit(root)
-    render(root, release("tea", "prod"))
-    (change,) = compare(root).changes
-    assert (change.slug, change.risk) == ("tea", Risk.POWERFUL)
-    assert "adds CronJob models-prod/tea-x" in change.concerns[0].message
-    assert not [one for one in validate(root, ValidateOptions()).findings if one.rule == "component-unused"]
-
-
-@pytest.mark.parametrize(
-    "addition",
-    ["# a comment\n", "namespace: kube-system\n", "openapi: {path: schema.json}\n", "metadata: {name: x}\n"],
-)
-def test_a_file_of_people_that_changes_no_object_has_a_line(root: Path, addition: str) -> None:
-    write(root, {CUSTOM: (root / CUSTOM).read_text() + addition, "models/wine/custom/prod/schema.json": "{}"})
-    render(root, release("wine", "prod", "2"))
-    review = compare(root)
-    assert [change.risk for change in review.changes] == [Risk.ROUTINE]
-    assert any(concern.message.startswith(f"{CUSTOM}: overlays build it") for concern in review.outside)
-    assert not report.render(review, "text").startswith("1 change")
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("models/wine/overlays/prod", "models/tea/overlays/dev"),
-        ('"namespace": "models-prod"', '"namespace": "kube-system"'),
-        ("{", "["),
-    ],
-)
-def test_what_argo_cd_deploys_is_not_hidden_by_a_new_version(root: Path, old: str, new: str) -> None:
-    render(root, release("wine", "prod", "2"))
-    assert compare(root).outside == ()
-    path = root / "models/wine/overlays/prod/app.json"
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
-    (concern,) = compare(root).outside
-    assert (concern.risk, concern.message.split(":")[0]) == (Risk.POWERFUL, "models/wine/overlays/prod/app.json")
-
-
-def test_a_file_of_m2g_without_a_change_is_listed(root: Path) -> None:
-    write(root, {"models/wine/README.md": "x\n"})
-    assert compare(root).files == ("models/wine/README.md",)
-
-
-CONFIGS = {
-    "behind harmless fields": (
-        "models: {slugs: {"
-        + ", ".join(f"m{n}: s{n}" for n in range(60))
-        + "}}\nsync: {bounds: {podSecurity: privileged}, ",
-        "sync.bounds.podSecurity",
-    ),
-    "a new environment": ("sync: {", ""),
-    "the place of images": (
-        "images: {registry: evil.test/x, bases: {'3.12': evil.test/base}}\nsync: {",
-        "images.registry: none → evil.test/x",
-    ),
-    "the image of all models": ("defaults: {image: evil.test/x}\nsync: {", "defaults.image: none → evil.test/x"),
-    "what is no secret": ("secrets: {allow: [{text: x, reason: y}]}\nsync: {", "secrets.allow"),
-}
-
-
-@pytest.mark.parametrize("case", CONFIGS.values(), ids=CONFIGS)
-def test_fields_of_m2g_yaml_are_ranked_before_they_are_cut(root: Path, case: tuple[str, str]) -> None:
-    text, words = case
-    new = "environments:\n  staging: {namespace: kube-system, follow: {alias: a}, storage: {allow: ['s3://evil/']}}\n"
-    config = CONFIG.replace("sync: {", text) if words else CONFIG.replace("environments:\n", new)
-    write(root, {"m2g.yaml": config})
-    review = compare(root)
-    assert review.outside[0].risk is Risk.POWERFUL
-    powerful = [concern.message for concern in review.outside if concern.risk is Risk.POWERFUL]
-    for field in [words] if words else ["staging.namespace: none → kube-system", "staging.storage.allow"]:
-        assert any(field in message for message in powerful)
-    if "60" in text or "m59" in text:
-        assert review.outside[-1].message == "m2g.yaml: 11 more fields changed: 11 caution"
-
-
-def test_lines_that_are_left_out_are_counted_by_risk(root: Path) -> None:
-    write(root, {f"platform/{n}.yaml": BINDING.replace("everything", f"b{n}") + "\n" for n in range(120)})
-    review = compare(root)
-    assert "… and 20 more: 20 powerful" in report.render(review, "text")
-    assert "… and 60 more: 60 powerful" in report.render(review, "markdown")
-
-
-FILES = {
-    "packages of CI": ({"ci/requirements.txt": "evil==1\n"}, Risk.POWERFUL),
-    "packages of models in CI": ({"ci/requirements-models.txt": "evil==1\n"}, Risk.POWERFUL),
-    "a page in ci": ({"ci/notes.md": "x\n"}, Risk.POWERFUL),
-    "packages of somebody": ({"requirements.txt": "evil==1\n"}, Risk.CAUTION),
-    "a page that may be a program": ({"tools/run.md": "x\n"}, Risk.CAUTION),
-    "what Argo CD evaluates": ({"platform/argocd/x.jsonnet": "{}\n"}, Risk.POWERFUL),
-}
-
-
-@pytest.mark.parametrize("case", FILES.values(), ids=FILES)
-def test_a_suffix_makes_nothing_harmless(root: Path, case: tuple[dict[str, str], Risk]) -> None:
-    files, risk = case
-    write(root, files)
-    assert [concern.risk for concern in compare(root).outside] == [risk]
-
-
-def test_a_page_that_an_overlay_builds_is_not_a_page(root: Path) -> None:
-    text = f"{COMPONENT}configMapGenerator: [{{name: c2, files: [code.md]}}]\nresources: [x.yaml, wall.yaml]\n"
-    write(root, {CUSTOM: text, "models/wine/custom/prod/code.md": "1\n"})
-    render(root)
-    commit(root)
-    write(root, {"models/wine/custom/prod/code.md": "2\n"})
-    (change,) = compare(root).changes
-    assert change.risk is Risk.POWERFUL
-    (root / "docs").mkdir()
-    (root / "docs/code.md").symlink_to("../models/wine/custom/prod/code.md")
-    assert any(concern.message.startswith("docs/code.md") for concern in compare(root).outside)
-
-
-LISTS = {
-    "a List": f"{{apiVersion: v1, kind: List, items: [{BINDING}]}}",
-    "the first List": f"{{apiVersion: v1, kind: List, items: [{BINDING}]}}\n---\n{{apiVersion: v1, kind: List}}",
-    "a List in a List": f"{{apiVersion: v1, kind: List, items: [{{apiVersion: v1, kind: List, items: [{BINDING}]}}]}}",
-    "a list of one kind": "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBindingList, "
-    "items: [{metadata: {name: everything}}]}",
-    "a list of any name": f"{{apiVersion: x.test/v1, kind: Harmless, items: [{BINDING}]}}",
-}
-
-
-@pytest.mark.parametrize("text", LISTS.values(), ids=LISTS)
-@pytest.mark.parametrize("path", ["platform/x.yaml", "fleet/dev/namespace/x.yaml"])
-def test_objects_in_lists_have_names(root: Path, text: str, path: str) -> None:
-    write(root, {path: text + "\n"})
-    review = compare(root)
-    assert review.outside[0].risk is Risk.POWERFUL
-    assert "adds ClusterRoleBinding everything" in review.outside[0].message
-
-
-@pytest.mark.parametrize("before", ["", "{apiVersion: v1, kind: List, items: [{}]}\n---\n".replace("{}", BINDING)])
-def test_two_objects_of_one_identity_hide_nothing(root: Path, before: str) -> None:
-    write(root, {"platform/x.yaml": (before or BINDING + "\n---\n") + BINDING + "\n"})
-    review = compare(root)
-    assert any("has ClusterRoleBinding everything twice" in concern.message for concern in review.outside)
-    assert {concern.risk for concern in review.outside} == {Risk.POWERFUL}
-    (finding,) = (one for one in validate(root, ValidateOptions()).findings if one.rule == "object-twice")
-    assert (finding.file, finding.line) == ("platform/x.yaml", 3)
-    assert "ClusterRoleBinding everything is in this file twice" in finding.message

@@ -6,20 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from m2g.changes.update import RenderOptions
-from m2g.commands.diff import diff
 from m2g.core.stamp import stamp
 from m2g.report import diff as report
-from m2g.repository.state import Scope
 from m2g.review import Review, Risk
-from tests.support.fleet import FakeRegistry, release, repository, run, write_record
+from tests.support.fleet import release, repository, write_record
 from tests.support.git_repository import commit, start
 from tests.support.handmade_fleet import write
+from tests.support.reviewed_fleet import COMPONENT, CUSTOM, compare, render
 
 pytestmark = pytest.mark.attack
 
-_COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
-_CUSTOM = "models/wine/custom/prod/kustomization.yaml"
 _BINDING = (
     "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: everything}\n"
     "roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}\n"
@@ -39,7 +35,7 @@ def root(tmp_path: Path) -> Path:
         root,
         {
             ".gitignore": ".m2g/\n",
-            _CUSTOM: f"{_COMPONENT}labels: [{{pairs: {{team: a}}}}]\n",
+            CUSTOM: f"{COMPONENT}labels: [{{pairs: {{team: a}}}}]\n",
             "platform/argocd/prod.yaml": "apiVersion: argoproj.io/v1alpha1\nkind: AppProject\n"
             "metadata: {name: models, namespace: argocd}\nspec: {sourceRepos: [a]}\n",
         },
@@ -49,14 +45,6 @@ def root(tmp_path: Path) -> Path:
     render(root)
     commit(root)
     return root
-
-
-def render(root: Path) -> None:
-    run(root, FakeRegistry(), RenderOptions(locked=True))
-
-
-def compare(root: Path) -> Review:
-    return diff(root, "", Scope())
 
 
 def check_headline(review: Review, risk: Risk) -> None:
@@ -70,7 +58,7 @@ def check_headline(review: Review, risk: Risk) -> None:
 
 @pytest.mark.parametrize("text", [_BINDING, _DEPLOYMENT], ids=["administrator", "node"])
 def test_a_component_that_adds_power_heads_the_review(root: Path, text: str) -> None:
-    write(root, {_CUSTOM: f"{_COMPONENT}resources: [x.yaml]\n", "models/wine/custom/prod/x.yaml": text})
+    write(root, {CUSTOM: f"{COMPONENT}resources: [x.yaml]\n", "models/wine/custom/prod/x.yaml": text})
     render(root)
     review = compare(root)
     assert review.changes[0].risk is Risk.POWERFUL
@@ -80,7 +68,7 @@ def test_a_component_that_adds_power_heads_the_review(root: Path, text: str) -> 
 
 def test_power_is_not_hidden_by_a_new_version(root: Path) -> None:
     write_record(root, "wine", release("wine", "prod", "2"))
-    write(root, {_CUSTOM: f"{_COMPONENT}resources: [x.yaml]\n", "models/wine/custom/prod/x.yaml": _BINDING})
+    write(root, {CUSTOM: f"{COMPONENT}resources: [x.yaml]\n", "models/wine/custom/prod/x.yaml": _BINDING})
     render(root)
     (change,) = compare(root).changes
     assert (change.before, change.after, change.risk) == ("1", "2", Risk.POWERFUL)
@@ -92,7 +80,7 @@ def test_a_service_beside_the_model_s_is_not_routine(root: Path) -> None:
         "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nmetadata: {name: other}\n"
         "spec: {predictor: {containers: [{name: x, image: evil}]}}\n"
     )
-    write(root, {_CUSTOM: f"{_COMPONENT}resources: [x.yaml]\n", "models/wine/custom/prod/x.yaml": service})
+    write(root, {CUSTOM: f"{COMPONENT}resources: [x.yaml]\n", "models/wine/custom/prod/x.yaml": service})
     render(root)
     (change,) = compare(root).changes
     assert (change.risk, change.concerns[0].message) == (
@@ -140,7 +128,7 @@ PATCHES = {
 @pytest.mark.parametrize("case", PATCHES.values(), ids=PATCHES)
 def test_what_decides_what_runs_is_not_routine(root: Path, case: tuple[str, str]) -> None:
     patch, field = case
-    write(root, {_CUSTOM: f"{_COMPONENT}patches:\n- target: {{kind: InferenceService}}\n  patch: |-\n    - {patch}\n"})
+    write(root, {CUSTOM: f"{COMPONENT}patches:\n- target: {{kind: InferenceService}}\n  patch: |-\n    - {patch}\n"})
     render(root)
     (change,) = compare(root).changes
     assert change.risk is Risk.POWERFUL

@@ -137,17 +137,17 @@ def test_a_removed_model_is_breaking(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("record", "words"),
+    ("changes", "risk", "words"),
     [
-        (release("wine", "prod", "1", mlmodel=mlmodel("a", digest="3")), "its artifacts changed"),
-        (release("wine", "prod", "1", mlmodel=mlmodel("a"), artifact_uri="s3://other/place"), "its artifacts changed"),
-        (release("wine", "prod", "1", mlmodel=mlmodel("a"), registry="http://other.test"), "the registry changes"),
+        ({"mlmodel": mlmodel("a", digest="3")}, Risk.POWERFUL, "its artifacts changed"),
+        ({"artifact_uri": "s3://other/place"}, Risk.POWERFUL, "its artifacts changed"),
+        ({"registry": "http://other.test"}, Risk.CAUTION, "the registry changes"),
     ],
 )
-def test_unusual_moves_are_named(root: Path, record: Release, words: str) -> None:
-    rendered(root, record)
+def test_unusual_moves_are_named(root: Path, changes: dict[str, object], risk: Risk, words: str) -> None:
+    rendered(root, release("wine", "prod", "1", **{"mlmodel": mlmodel("a"), **changes}))
     (change,) = compare(root).changes
-    assert change.risk is Risk.CAUTION
+    assert change.risk is risk
     assert words in change.concerns[0].message
 
 

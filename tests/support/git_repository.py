@@ -22,3 +22,9 @@ def commit(root: Path, message: str = "change") -> str:
     git(root, "add", "-A")
     git(root, "commit", "-q", "--allow-empty", "-m", message)
     return git(root, "rev-parse", "HEAD")
+
+
+def follow(root: Path, command: str) -> None:
+    """Paste the command of a hint into a shell."""
+    done = subprocess.run(["bash", "-ec", command], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"

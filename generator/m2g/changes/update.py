@@ -33,7 +33,10 @@ from m2g.serving import gate
 
 
 class RenderOptions(Value, frozen=True, kw_only=True):
-    """How to render. `locked` does not use the registry; `check` and `dry_run` write nothing."""
+    """How to render. `locked` does not use the registry; `check` and `dry_run` write nothing.
+
+    `verify` reads every version again, also those of records that do not change.
+    """
 
     locked: bool = False
     check: bool = False
@@ -41,6 +44,7 @@ class RenderOptions(Value, frozen=True, kw_only=True):
     scope: Scope = Scope()
     allow_removals: int | None = None
     discard_edits: bool = False
+    verify: bool = False
     images: dict[tuple[str, str], Image] = {}
     """(registered model, version) → the image that was built for it."""
     cache: Path | None = None
@@ -110,7 +114,9 @@ def _resolve(
     """The releases that the repository should have, from the committed records or from the registry."""
     if options.locked:
         return Admission(resolved=resolve_from_records(state, options.scope))
-    resolved = resolve(state, open_registry(state.config), options.scope, cache, verify=bool(options.images))
+    resolved = resolve(
+        state, open_registry(state.config), options.scope, cache, verify=options.verify or bool(options.images)
+    )
     return admit(state, resolved)
 
 

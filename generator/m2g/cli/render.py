@@ -18,7 +18,7 @@ from m2g.cli.terminal import (
     print_message,
     print_result,
 )
-from m2g.core.errors import Exit
+from m2g.core.errors import Exit, InputError
 
 
 @click.command(context_settings=CONTEXT, short_help="Write manifests from the registry.")
@@ -29,6 +29,7 @@ from m2g.core.errors import Exit
 @click.option("--dry-run", is_flag=True, help="Write nothing. List what would be written.")
 @click.option("--allow-removals", type=click.IntRange(min=0), metavar="N", help="Allow this run to remove N releases.")
 @click.option("--discard-edits", is_flag=True, help="Overwrite hand edits in the files that m2g owns.")
+@click.option("--verify", is_flag=True, help="Compare every record with the registry, also those that do not change.")
 @NO_CACHE
 @FORMAT
 @click.pass_obj
@@ -41,6 +42,7 @@ def render(
     dry_run: bool,
     allow_removals: int | None,
     discard_edits: bool,
+    verify: bool,
     no_cache: bool,
     output_format: str,
 ) -> Exit:
@@ -54,6 +56,7 @@ def render(
     m2g render --model wine --env dev    one model in one environment
     m2g render --dry-run                 list what would be written
     m2g render --locked --check          in CI: do the files match the committed records?
+    m2g render --verify --check          do the committed records match the registry?
     """
     from m2g.changes.update import RenderOptions
     from m2g.commands import render as command
@@ -62,6 +65,8 @@ def render(
     from m2g.repository import config, load
     from m2g.repository.state import Scope
 
+    if locked and verify:
+        raise InputError("--verify asks the registry, and --locked does not", hint="remove one of them")
     root = config.find_root(folder)
     options = RenderOptions(
         locked=locked,
@@ -70,6 +75,7 @@ def render(
         scope=Scope(models=frozenset(models), environments=frozenset(environments)),
         allow_removals=allow_removals,
         discard_edits=discard_edits,
+        verify=verify,
         cache=cache_folder(root, disabled=no_cache),
     )
     try:

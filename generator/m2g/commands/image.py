@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
+from msgspec import UNSET
 
 from m2g.changes.update import RenderOptions, update
 from m2g.compat.signature import explain_no_answer
@@ -25,7 +26,7 @@ from m2g.registry import Progress, Registry, download
 from m2g.repository import cache_location, layout
 from m2g.repository.state import Scope
 from m2g.repository.trusted_registry import choose_registry
-from m2g.resolution.release_image import may_record
+from m2g.resolution.release_image import is_named_for
 from m2g.resolution.resolve import open_configured_registry
 from m2g.serving.decide import choose_serving, resolve_serving
 
@@ -174,7 +175,13 @@ def _check_name(config: Config, slug: str, name: str) -> None:
             hint="write REGISTRY/NAME@sha256:…; `docker build --metadata-file FILE` and `buildah push --digestfile "
             "FILE` write the digest to FILE",
         )
-    if not may_record(config, slug, name):
+    if config.images.registry is UNSET:
+        raise InputError(
+            f"{layout.CONFIG} does not say where the images of this repository are, so no record may have one",
+            hint=f"add `images: {{registry: REGISTRY}}` to {layout.CONFIG}, with the place that CI pushes to, such as "
+            "ghcr.io/acme/models; merge that first",
+        )
+    if not is_named_for(config, slug, name):
         raise InputError(
             f"{name[:200]!r} is not in {config.images.registry}/{slug}",
             hint="push it there, or change images.registry in m2g.yaml",

@@ -26,11 +26,11 @@ from m2g.validation.attribution import Attribution
 from m2g.validation.base import Against, BaseState, read_base
 from m2g.validation.bounds import BoundsInForce
 from m2g.validation.cel_checks import BuiltOverlay, Policies
+from m2g.validation.changed_records import check_records
 from m2g.validation.models import ModelChecks, ModelInputs, ModelResult
 from m2g.validation.overlays import CheckInputs, OverlayResult, OverlayResults, check_overlays, check_raw_file
 from m2g.validation.platform_bounds import check_platform
 from m2g.validation.platform_files import Fleet, uses_substitution
-from m2g.validation.record_images import check_images
 from m2g.validation.schemas import Catalogue, repository_schemas
 
 
@@ -87,7 +87,7 @@ def validate(
         findings += unknown_files.find_unverified(unverified, base.changed)
         findings += unknown_files.find_attributes(root, base.changed)
         if config is not None:
-            findings += check_images(root, config, base)
+            findings += check_records(root, config, base)
             findings += check_platform(config, fleet.platform_files.files)
         return _make_report(fleet, scope, results, findings, inputs.bounds)
 

@@ -175,13 +175,25 @@ def _copy_index(root: Path, folder: Path) -> Mapping[str, str]:
 def read_history(root: Path, folder: str, refs: Sequence[str], limit: int) -> list[bytes]:
     """The contents of the files in `folder` in the last `limit` commits of `refs` that changed them, newest first.
 
-    Refs that do not exist are left out.
+    Of a merge, only its result counts: nobody approved what its branch contained on the way. Refs that do not exist are
+    left out.
     """
     known = [ref for ref in refs if _run(root, "rev-parse", "--verify", "--quiet", "--end-of-options", ref).code == 0]
     if not known:
         return []
     listed = _output(
-        *(root, "log", "--format=", "--raw", "--no-abbrev", "--no-renames", "--no-ext-diff", "-z"),
+        *(
+            root,
+            "log",
+            "--first-parent",
+            "-m",
+            "--format=",
+            "--raw",
+            "--no-abbrev",
+            "--no-renames",
+            "--no-ext-diff",
+            "-z",
+        ),
         *(f"--max-count={limit}", *known, "--", folder),
     )
     heads = [part.decode().split(" ") for part in listed.split(b"\0") if part.startswith(b":")]

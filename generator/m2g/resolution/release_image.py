@@ -1,13 +1,14 @@
 """Which image a release uses: its environment's own, another environment's, one of Git's history, or one built before.
 
 An image of an environment's own record stays if it lies in images.registry under the model's slug. Any other is taken
-over only if, in addition, the record that has it says of the version what the registry says. Branches are not read:
-whoever may push one would choose what runs.
+over only with proof that it was built for this version: m2g's own cache of `m2g image --record`, or a record that
+nobody may change without the owners of this environment. That record also has to say of the version what the registry
+says. Branches are not read: whoever may push one would choose what runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import get_args
 
@@ -21,6 +22,7 @@ from m2g.core.model import Image, Release
 from m2g.core.stamp import StampState, check_stamp
 from m2g.git import read
 from m2g.repository import layout, records
+from m2g.repository.code_owners import have_same_owners
 from m2g.repository.layout import Key
 from m2g.repository.state import Repository
 from m2g.resolution.release_record import find_differences
@@ -33,11 +35,6 @@ _PROFILES: tuple[str, ...] = get_args(msgspec.structs.fields(Image)[1].type)
 _DECODER = msgspec.msgpack.Decoder(Image)
 
 
-def may_record(config: Config, slug: str, name: str) -> bool:
-    """Whether a record may have an image: one named for the model, or any if m2g.yaml does not name images.registry."""
-    return config.images.registry is UNSET or is_named_for(config, slug, name)
-
-
 def is_named_for(config: Config, slug: str, name: str) -> bool:
     """Whether an image lies in images.registry under the model's slug, as CI pushes it."""
     registry = config.images.registry
@@ -45,7 +42,7 @@ def is_named_for(config: Config, slug: str, name: str) -> bool:
     return bool(place) and name.startswith((f"{place}@", f"{place}:", f"{place}/"))
 
 
-def keep_image(repository: Repository, slug: str, release: Release) -> Release:
+def keep_image(repository: Repository, slug: str, release: Release, cache: Cache) -> Release:
     """The release with the image of its environment's record, if that is of the same version, else of another one's.
 
     If the environment runs the version without an image, it does not get another environment's image: that one may have
@@ -57,7 +54,9 @@ def keep_image(repository: Repository, slug: str, release: Release) -> Release:
     if before is not None and image is not None and _may_keep(repository.config, slug, before, image, release):
         return msgspec.structs.replace(release, image=image)
     without = msgspec.structs.replace(release, image=None)
-    shared = _find_newest(_list_fitting(repository, slug, release, _list_environments(repository, slug)), release)
+    candidates = list(_list_environments(repository, slug))
+    built = _find_built(repository, slug, release, cache) if any(record.image for record in candidates) else []
+    shared = _find_newest(_list_fitting(repository, slug, release, candidates, built), release)
     if shared is None or (own and not choose_serving(repository, slug, without).waits_for):
         return without
     return msgspec.structs.replace(release, image=shared)
@@ -83,7 +82,7 @@ def restore_image(repository: Repository, slug: str, release: Release, cache: Ca
     uncertain = moves and chosen.verdict is not None and chosen.verdict.answer != "serves"
     if not chosen.waits_for and not uncertain:
         return release
-    history = _list_fitting(repository, slug, release, _read_history(repository.root, slug))
+    history = _list_fitting(repository, slug, release, _read_history(repository.root, slug), built)
     wanted = [record for record in history if chosen.waits_for in ("", record.image and record.image.profile)]
     image = _find_newest(wanted, release) or next(
         (image for image in built if chosen.waits_for in ("", image.profile)), None
@@ -101,7 +100,9 @@ def remember_images(repository: Repository, releases: Mapping[Key, Release], cac
 
 
 def _may_keep(config: Config, slug: str, before: Release, image: Image, release: Release) -> bool:
-    return may_record(config, slug, image.name) and not find_differences(before, release)
+    """Whether an environment's own image stays. Before m2g.yaml named a registry, any was recorded."""
+    known = config.images.registry is UNSET or is_named_for(config, slug, image.name)
+    return known and not find_differences(before, release)
 
 
 def _find_built(repository: Repository, slug: str, release: Release, cache: Cache) -> list[Image]:
@@ -129,8 +130,10 @@ def _list_environments(repository: Repository, slug: str) -> Iterator[Release]:
     return (record for key in keys if (record := repository.records.get(key)) is not None)
 
 
-def _list_fitting(repository: Repository, slug: str, release: Release, candidates: Iterable[Release]) -> list[Release]:
-    """The records whose image may be taken over."""
+def _list_fitting(
+    repository: Repository, slug: str, release: Release, candidates: Iterable[Release], built: Collection[Image]
+) -> list[Release]:
+    """The records whose image may be taken over. `built` are the images that m2g itself recorded for this version."""
     return [
         record
         for record in candidates
@@ -138,7 +141,16 @@ def _list_fitting(repository: Repository, slug: str, release: Release, candidate
         and record.identity == release.identity
         and is_named_for(repository.config, slug, record.image.name)
         and _has_facts_of(record, release)
+        and (record.image in built or _has_owners_of(repository, slug, record, release))
     ]
+
+
+def _has_owners_of(repository: Repository, slug: str, record: Release, release: Release) -> bool:
+    """Whether the record of one environment needs the same approval as that of another."""
+    if repository.root is None or record.environment == release.environment:
+        return True
+    files = (layout.release(slug, one.environment) for one in (record, release))
+    return have_same_owners(repository.root, *files)
 
 
 def _has_facts_of(record: Release, release: Release) -> bool:

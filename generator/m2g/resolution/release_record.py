@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
+from msgspec.structs import FieldInfo
 
 from m2g import mlmodel
 from m2g.core.errors import InputError
@@ -48,13 +51,26 @@ def build_record(version: ModelVersion, facts: VersionFacts, registry: str) -> R
 
 def find_differences(record: Release, said: Release) -> tuple[str, ...]:
     """What a record says of its version and the registry does not. What one of them does not know is no difference."""
-    pairs = {"artifactUri": (record.artifact_uri, said.artifact_uri)}
-    if record.mlmodel is not None and said.mlmodel is not None:
-        pairs["mlmodel.sha256"] = (record.mlmodel.sha256, said.mlmodel.sha256)
-        needs, said_needs = record.mlmodel.requirements, said.mlmodel.requirements
-        if needs is not None and said_needs is not None:
-            pairs["mlmodel.requirements"] = ("\n".join(needs), "\n".join(said_needs))
-    return tuple(name for name, (one, other) in pairs.items() if one != other)
+    names = ["artifactUri"] if record.artifact_uri != said.artifact_uri else []
+    if record.mlmodel is None or said.mlmodel is None:
+        return tuple(names)
+    pairs = _pair_facts(record.mlmodel, said.mlmodel)
+    return (*names, *(f"mlmodel.{field.encode_name}" for field, one, _ in pairs if one != field.default))
+
+
+def lacks_facts(record: Release, said: Release) -> bool:
+    """Whether a record does not have facts that the registry has: an older m2g wrote less, or somebody removed them."""
+    if record.mlmodel is None or said.mlmodel is None:
+        return said.mlmodel is not None
+    return any(one == field.default for field, one, _ in _pair_facts(record.mlmodel, said.mlmodel))
+
+
+def _pair_facts(record: Mlmodel, said: Mlmodel) -> Iterator[tuple[FieldInfo, object, object]]:
+    """The fields of which the registry says something else. m2g.yaml may keep the example out of a record."""
+    for field in msgspec.structs.fields(Mlmodel):
+        one, other = getattr(record, field.name), getattr(said, field.name)
+        if one != other and other is not None and field.name not in ("example", "with_example"):
+            yield field, one, other
 
 
 def _mlmodel(facts: VersionFacts) -> Mlmodel | None:

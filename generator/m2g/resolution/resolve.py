@@ -25,8 +25,9 @@ from m2g.repository.selection import HeldSlugs, hold_slugs, is_selected_anywhere
 from m2g.repository.state import Repository, Scope
 from m2g.repository.trusted_registry import choose_registry
 from m2g.resolution import reasons
+from m2g.resolution.known_facts import find_changed, remember
 from m2g.resolution.release_image import keep_image, restore_image
-from m2g.resolution.release_record import build_record, find_differences
+from m2g.resolution.release_record import build_record, find_differences, lacks_facts
 from m2g.resolution.targets import Plan, Target, find_stale_pins, plan
 from m2g.resolution.version_facts import read_version_facts
 
@@ -182,10 +183,11 @@ def _build_records(
     change dev would so write to prod.
     """
     own = {key: record for key, target in targets.items() if (record := _find_own(repository, registry, key, target))}
+    changed = {record.identity for record in find_changed(own.values(), cache)}
     missing = {
         _identify(target): target.version
         for key, target in targets.items()
-        if asked.verify or key not in own or _must_be_read(own[key])
+        if asked.verify or key not in own or own[key].identity in changed or _must_be_read(own[key])
     }
     read = _read_records(registry, list(missing.values()), cache)
     entering = {_identify(target) for key, target in targets.items() if key not in own}
@@ -194,9 +196,12 @@ def _build_records(
     for key, target in targets.items():
         identity, before = _identify(target), own.get(key)
         said = read.records.get(identity)
+        if said is not None:
+            remember((said,), cache)
         if before is not None:
             said, different = _compare(before, said)
             findings += [reasons.record_differs(key, before, different)] if different else []
+            remember((said,) if identity in read.records else (), cache)
         elif said is not None:
             findings += [reasons.run_unreadable(key, target, note) for note in read.notes.get(identity, ())]
         else:
@@ -206,7 +211,7 @@ def _build_records(
             continue
         allowed = _allowed_tags(repository.config, asked.tags.get(target.version.name, {}), target.version.tags)
         release = msgspec.structs.replace(said, environment=key[1], follows=target.follows, tags=allowed)
-        release = apply_options(repository, keep_image(repository, key[0], release))
+        release = apply_options(repository, keep_image(repository, key[0], release, cache))
         fresh[key] = restore_image(repository, key[0], release, cache)
     return fresh, findings
 
@@ -266,7 +271,7 @@ def _compare(before: Release, said: Release | None) -> tuple[Release, tuple[str,
     different = find_differences(before, said)
     if _holds_secret(before):
         return said, ()
-    return (said if different or _must_be_read(before) else before), different
+    return (said if different or _must_be_read(before) or lacks_facts(before, said) else before), different
 
 
 def _must_be_read(record: Release) -> bool:

@@ -39,7 +39,7 @@ def find_concerns(before: Release, after: Release) -> Iterator[Concern]:
     if before.version == after.version:
         old, new = (_digest(before), before.artifact_uri), (_digest(after), after.artifact_uri)
         if old != new:
-            yield Concern(risk=Risk.CAUTION, message=f"version {after.version} is the same, but its artifacts changed")
+            yield Concern(risk=Risk.POWERFUL, message=f"version {after.version} is the same, but its artifacts changed")
     elif _number(after.version) < _number(before.version):
         message = f"version {after.version} is older than version {before.version}"
         yield Concern(risk=Risk.CAUTION, message=message)
@@ -64,7 +64,7 @@ def _compare_sources(before: Release, after: Release) -> Iterator[Concern]:
         message = f"the image comes from {_repository(new)} instead of {_repository(old)}"
         yield Concern(risk=Risk.CAUTION, message=message)
     elif old and new and old != new and before.version == after.version:
-        yield Concern(risk=Risk.CAUTION, message=f"version {after.version} is the same, but its image changed")
+        yield Concern(risk=Risk.POWERFUL, message=f"version {after.version} is the same, but its image changed")
     elif new and not old:
         yield describe_image(new)
     old, new = (_store(side.artifact_uri) for side in (before, after))

@@ -123,7 +123,12 @@ def _judge_people(name: str, paths: Iterable[FieldSteps]) -> Iterator[Concern]:
         (Risk.CAUTION, "not m2g"),
     ):
         if found := [path for one, path in judged if one is risk]:
-            yield Concern(risk=risk, message=f"{name}: people change {list_fields(found)}, {words}")
+            labels = "; NetworkPolicies, Services and PodMonitors may select by labels" if _has_label(found) else ""
+            yield Concern(risk=risk, message=f"{name}: people change {list_fields(found)}, {words}{labels}")
+
+
+def _has_label(paths: Iterable[FieldSteps]) -> bool:
+    return any("labels" in path for path in paths)
 
 
 def _judge_others(pair: _Pair) -> Concern:

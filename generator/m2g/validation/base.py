@@ -41,7 +41,8 @@ class BaseState(Value, frozen=True, kw_only=True):
     `overlays` are the changed ones, `fleet` is the number of all overlays at the merge base. `removed` are
     (environment, namespace, name); the namespace is empty for an overlay that another shard would build. `config` is
     the valid m2g.yaml of the branch that `ref` names, as it is now: a change that started before the bounds became
-    narrower does not keep the old ones. `changed` are the paths that differ from the merge base.
+    narrower does not keep the old ones. `tip` is the commit of that branch. `changed` are the paths that differ from
+    the merge base.
     """
 
     objects: Mapping[_ObjectKey, Manifest] = {}
@@ -50,7 +51,13 @@ class BaseState(Value, frozen=True, kw_only=True):
     fleet: int = 0
     config: Config | None = None
     ref: str = ""
+    tip: str = ""
     changed: frozenset[str] = frozenset()
+
+    @property
+    def branch(self) -> str:
+        """The name of the ref, without the commit."""
+        return self.ref.partition(" ")[0]
 
     def is_changed(self, key: Key, item: Manifest) -> bool:
         """Whether the overlay does not build this very object at the merge base."""
@@ -83,6 +90,7 @@ def read_base(root: Path, against: str, scope: Scope, progress: kustomize.Progre
     comparison = build_comparison(root, against, scope, progress=progress)
     # An overlay that does not build now is a finding already: its objects do not count as removed.
     broken = {key for key, overlay in comparison.new.overlays.items() if overlay.error}
+    tip = git.resolve_ref(root, against or git.find_default_base(root))
     before = _list_services(_list_objects(comparison.old, without=broken))
     after = _list_services(_list_objects(comparison.new))
     return BaseState(
@@ -90,15 +98,15 @@ def read_base(root: Path, against: str, scope: Scope, progress: kustomize.Progre
         overlays=frozenset((*comparison.old.overlays, *comparison.new.overlays)),
         removed=(before - after) | {(environment, "", slug) for slug, environment in comparison.elsewhere},
         fleet=comparison.fleet,
-        config=_read_tip(root, against) or comparison.config,
+        config=_read_config(root, tip) or comparison.config,
         ref=comparison.against,
+        tip=tip,
         changed=comparison.changed,
     )
 
 
-def _read_tip(root: Path, against: str) -> Config | None:
-    """The valid m2g.yaml at a ref, else None."""
-    commit = git.resolve_ref(root, against or git.find_default_base(root))
+def _read_config(root: Path, commit: str) -> Config | None:
+    """The valid m2g.yaml of a commit, else None."""
     content = git.read_files(root, git.list_files(root, commit, [CONFIG])).get(CONFIG)
     try:
         return None if content is None else configuration.parse(content).config
