@@ -9,7 +9,7 @@ import msgspec
 import msgspec.inspect as mi
 from docs._generate.words import Fields, table
 
-from m2g.core import config_types, model, setting_fields
+from m2g.core import config_types, model, setting_fields, settings
 from m2g.serving.settings import resolve_settings
 
 _CONFIG = """# m2g.yaml
@@ -69,7 +69,9 @@ def config(fields: Fields) -> str:
 def model_yaml(fields: Fields) -> str:
     """model-yaml.md"""
     return _MODEL_YAML + _sections(
-        config_types.ModelIntent, fields, leave_out=(setting_fields.Settings, setting_fields.Resources)
+        config_types.ModelIntent,
+        fields,
+        leave_out=(settings.Settings, setting_fields.Resources, setting_fields.ValueFrom),
     )
 
 
@@ -85,7 +87,12 @@ def _sections(root: type[msgspec.Struct], fields: Fields, leave_out: Sequence[ty
         if kind in leave_out:
             continue
         rows = [
-            (f"`{field.encode_name}`", type_(field.type), _default(kind, python, field), _meaning(kind, python, fields))
+            (
+                f"`{field.encode_name}`",
+                _type_of(kind, python, field),
+                _default(kind, python, field),
+                _meaning(kind, python, fields),
+            )
             for python, field in zip(kind.__struct_fields__, struct(kind).fields, strict=True)
         ]
         if kind is not root:
@@ -101,10 +108,28 @@ def _sections(root: type[msgspec.Struct], fields: Fields, leave_out: Sequence[ty
 def _meaning(kind: type[msgspec.Struct], python: str, fields: Fields) -> str:
     """The text of a field, and which mode and version have a setting."""
     text = fields.text(kind, python)
-    if kind is not setting_fields.Settings:
+    row = _find_row(kind, python)
+    if row is None:
         return text
-    row = next(field.row for field in setting_fields.list_fields().values() if field.attribute == python)
-    return f"{text} {setting_fields.describe_limits(row)}".rstrip()
+    bound = "In model.yaml only if `bounds` names it." if row.granted else ""
+    return " ".join(filter(None, (text, setting_fields.describe_limits(row), bound)))
+
+
+def _find_row(kind: type[msgspec.Struct], python: str) -> setting_fields.Row | None:
+    if kind not in (settings.Settings, setting_fields.ValueFrom):
+        return None
+    fields = settings.list_fields(kind)
+    return next((field.row for field in fields.values() if field.attribute == python), None)
+
+
+def _type_of(kind: type[msgspec.Struct], python: str, field: mi.Field) -> str:
+    """The type of a field; of a structure, its name in Kubernetes or KServe."""
+    row = _find_row(kind, python)
+    if row is None or not row.definition:
+        return type_(field.type)
+    group, _, name = row.definition.rpartition(".")
+    link = f"KServe's {name}" if group == "v1beta1" else f"Kubernetes' {name}"
+    return f"list of {link}" if "list" in type_(field.type) else link
 
 
 def reached(root: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
@@ -174,7 +199,7 @@ def _range(kind: mi.IntType) -> str:
 
 
 def _default(kind: type[msgspec.Struct], python: str, field: mi.Field) -> str:
-    if kind is setting_fields.Settings:
+    if kind is settings.Settings:
         return _served(python)
     if field.required:
         return "required"
@@ -190,7 +215,7 @@ def _served(python: str) -> str:
     found = []
     for mode in setting_fields.Mode:
         serving, _ = resolve_settings([], {}, config_types.Kserve(mode=mode))
-        given = {name: msgspec.to_builtins(getattr(serving, name)) for name in names}
+        given = {name: msgspec.to_builtins(getattr(serving, name, None)) for name in names}
         found.append(
             _code(given if len(names) > 1 else given[python])
             if any(v not in ("", None, {}) for v in given.values())

@@ -13,7 +13,7 @@ import msgspec
 import ryaml
 
 from m2g.compat import runtime
-from m2g.core import config_types, finding, model, results, setting_fields
+from m2g.core import config_types, finding, model, pod_fields, results, setting_fields
 from m2g.review import values
 from m2g.validation.rules import page
 
@@ -43,7 +43,7 @@ class Fields:
         self._words = words
         self._used = {name for name in words if name.startswith("Exit.")}
         self._source: dict[str, dict[str, str]] = {}
-        for module in (config_types, setting_fields, model, finding, results, values, page, runtime):
+        for module in (config_types, setting_fields, pod_fields, model, finding, results, values, page, runtime):
             self._source |= literal_texts(module)
 
     def text(self, kind: type[msgspec.Struct], field: str) -> str:
@@ -53,6 +53,9 @@ class Fields:
         if text is None and name in self._words:
             self._used.add(name)
             text = self._words[name]
+        if text is None:
+            inherited = (self._source.get(base.__name__, {}) for base in kind.__mro__)
+            text = next((texts[field] for texts in inherited if field in texts), None)
         if text is None:
             raise Stale(
                 f"no text for {name}: add a docstring under the field, or an entry in docs/_generate/fields.yaml"

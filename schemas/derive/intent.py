@@ -11,11 +11,12 @@ import itertools
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from m2g.compat import runtime
-from m2g.core import config_types, setting_fields
+from m2g.core import config_types, pod_fields, setting_fields, settings
 from m2g.validation.policies import policy
 
 FOLDER = Path(__file__).parents[1] / "m2g"
@@ -32,7 +33,8 @@ def documents() -> dict[Path, str]:
     texts = _field_texts()
     found = {}
     for name, kind in KINDS.items():
-        schema = msgspec.json.schema(kind)
+        schema = msgspec.json.schema(kind, schema_hook=lambda _: {"description": "see _refer"})
+        schema["$defs"] |= _refer(schema["$defs"])
         for title, definition in schema["$defs"].items():
             for field, text in texts.get(title, {}).items():
                 if field in definition.get("properties", {}):
@@ -46,14 +48,60 @@ def documents() -> dict[Path, str]:
     return found
 
 
+def _refer(definitions: dict[str, Any]) -> dict[str, Any]:
+    """Give each value whose form KServe or Kubernetes says its definition; return what these refer to."""
+    wanted: dict[str, Any] = {}
+    known = json.loads(_newest().read_text())["$defs"]
+    for kind in (settings.Settings, setting_fields.ValueFrom):
+        fields = definitions.get(kind.__name__, {}).get("properties", {})
+        for name, field in settings.list_fields(kind).items():
+            row = field.row
+            if not row.definition or name not in fields:
+                continue
+            target = {"$ref": f"#/$defs/{row.definition}"}
+            if row.only:
+                whole = known[row.definition]
+                target = whole | {"properties": {key: whole["properties"][key] for key in row.only}}
+            items = fields[name].get("type") == "array"
+            fields[name] = {"type": "array", "items": target} if items else target
+            _collect(known, target, wanted)
+    return wanted
+
+
+def _collect(known: dict[str, Any], schema: object, found: dict[str, Any]) -> None:
+    """Every definition that a schema refers to, and those that they refer to."""
+    if isinstance(schema, list):
+        for item in schema:
+            _collect(known, item, found)
+    elif isinstance(schema, dict):
+        name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+        if name in known and name not in found:
+            found[name] = known[name]
+            _collect(known, known[name], found)
+        for item in schema.values():
+            _collect(known, item, found)
+
+
+def _newest() -> Path:
+    """The schemas of the newest KServe."""
+    return max((FOLDER.parent / "serving.kserve.io").glob("*.json"), key=lambda path: path.stem)
+
+
 def _field_texts() -> dict[str, dict[str, str]]:
     """Class → field (by its name in the file) → the text below the field in the source."""
     result: dict[str, dict[str, str]] = {}
-    for module in (config_types, setting_fields, policy, runtime):
+    for module in (config_types, setting_fields, pod_fields, settings, policy, runtime):
         for node in ast.parse(inspect.getsource(module)).body:
             kind = getattr(module, getattr(node, "name", ""), None)
             if isinstance(node, ast.ClassDef) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
                 result[node.name] = _texts_under(node, kind)
+    rows = {name: field.row for name, field in settings.list_fields().items()}
+    inherited = (result[base.__name__] for base in settings.Settings.__mro__ if base.__name__ in result)
+    result["Settings"] = {
+        name: f"{text} {setting_fields.describe_limits(rows[name])}".rstrip()
+        for texts in inherited
+        for name, text in texts.items()
+    }
     return result
 
 
@@ -68,9 +116,6 @@ def _texts_under(node: ast.ClassDef, kind: type[msgspec.Struct]) -> dict[str, st
             and isinstance(text.value, ast.Constant)
         ):
             found[names[field.target.id]] = " ".join(str(text.value.value).split())
-    if kind is setting_fields.Settings:
-        rows = {name: field.row for name, field in setting_fields.list_fields().items()}
-        found = {name: f"{text} {setting_fields.describe_limits(rows[name])}".rstrip() for name, text in found.items()}
     return found
 
 

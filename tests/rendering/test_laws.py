@@ -18,7 +18,8 @@ from m2g.core import manifest, naming, process, quantity
 from m2g.core.config_types import Config, Kserve, ModelIntent
 from m2g.core.errors import InputError
 from m2g.core.model import Flavor, Mlmodel, Release, Run
-from m2g.core.setting_fields import Mode, Resources, Settings
+from m2g.core.setting_fields import Mode, Resources
+from m2g.core.settings import Settings
 from m2g.core.stamp import StampState, check_stamp, stamp
 from m2g.rendering.gitops.kustomization import make_patch
 from m2g.rendering.kserve import inference_service

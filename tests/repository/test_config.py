@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from m2g.core import resources, yaml_reader
 from m2g.core.errors import InputError
-from m2g.core.setting_fields import Settings
+from m2g.core.settings import Settings
 from m2g.repository import config
 from m2g.repository.model_folder import ModelFolder
 from tests.support.fleet import CONFIG, repository

@@ -7,7 +7,8 @@ import pytest
 
 from m2g.core.config_types import Config, ModelIntent, Pin
 from m2g.core.finding import Finding
-from m2g.core.setting_fields import Resources, Settings
+from m2g.core.setting_fields import Resources
+from m2g.core.settings import Settings
 from m2g.serving.settings import collect_layers, resolve_settings
 from m2g.serving.spec import Serving
 from tests.support.fleet import CONFIG, release

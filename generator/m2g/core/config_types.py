@@ -8,7 +8,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from m2g.core.model import Value
-from m2g.core.setting_fields import Count, KserveVersion, Mode, Name, Scalar, Settings, Text
+from m2g.core.setting_fields import Count, KserveVersion, Mode, Name, Scalar, Text
+from m2g.core.settings import Settings
 
 EnvironmentName = Annotated[
     str,
@@ -129,7 +130,8 @@ class Environment(Value, frozen=True, kw_only=True):
 
 
 class Bound(Value, frozen=True, kw_only=True):
-    """The range or the values that model.yaml and tags may set. m2g.yaml itself is not limited."""
+    """The range or the values that model.yaml and tags may set. m2g.yaml itself is not limited. An empty bound (`{}`)
+    allows any value; settings that decide much can be set by a model only if they have a bound."""
 
     min: Scalar | UnsetType = UNSET
     max: Scalar | UnsetType = UNSET
@@ -298,6 +300,9 @@ class Config(Value, frozen=True, kw_only=True):
     kserve: Kserve = Kserve()
     storage: Storage = Storage()
     defaults: Settings = Settings()
+    classes: dict[Name, Settings] = {}
+    """Settings under a name, such as `gpu-a100`, that the setting `class` chooses. They come after those of the
+    environment and before the model's own."""
     environments: dict[EnvironmentName, Environment]
     tags: dict[str, str] = {}
     """Allow-list of registry tags: tag key to the setting that it sets (`m2g.dev/min-replicas: minReplicas`)."""

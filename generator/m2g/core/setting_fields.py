@@ -1,19 +1,17 @@
-"""The settings of a model: one field, one row.
+"""One field, one row: what a row is, the types that rows use, and the settings of the service itself.
 
-A field of `Settings` has everything that m2g knows of it in one place: its type and bounds, its meaning (the text
-below it), and a `Row` with the rest. Schemas, documentation, layers, findings, reviews and the objects follow from it.
+A field has everything that m2g knows of it in one place: its type and bounds, its meaning (the text below it), and a
+`Row` with the rest. Schemas, documentation, layers, findings, reviews and the objects follow from it. `core/settings`
+joins the rows of all modules.
 """
 
 from __future__ import annotations
 
-import functools
 import typing
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import msgspec
-import msgspec.inspect as mi
 from msgspec import UNSET, Meta, UnsetType
 
 from m2g.core.model import Value
@@ -26,6 +24,22 @@ Name = Annotated[
         max_length=63,
         pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
         description="a Kubernetes name; use lower-case letters, digits and '-', with a letter or digit at both ends",
+    ),
+]
+GpuResource = Annotated[
+    str,
+    Meta(
+        max_length=317,
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+        description="a resource of a device; write it like nvidia.com/gpu",
+    ),
+]
+ClassName = Annotated[
+    str,
+    Meta(
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        description="the name of an object of the cluster; use lower-case letters, digits, '-' and '.'",
     ),
 ]
 Text = Annotated[str, Meta(min_length=1, max_length=512)]
@@ -59,8 +73,18 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """The first KServe that has it."""
     places: tuple[tuple[str, ...], ...] = ()
     """Where it is in KServe's objects."""
+    definition: str = ""
+    """The definition that its value, or each item of its list, has in the schemas of KServe and Kubernetes."""
+    only: tuple[str, ...] = ()
+    """The fields of that definition that are allowed; empty for all."""
     pod: bool = False
-    """Whether it is a field of a pod, with the same name there. The pods of a batch have it, too."""
+    """Whether it is a field of a pod that Knative may refuse."""
+    batch: bool = False
+    """Whether the pods of a batch have it, too."""
+    granted: bool = False
+    """Whether model.yaml and tags may set it only if `bounds` in m2g.yaml names it."""
+    key: str = ""
+    """For a list: the field by which a later layer replaces an item. Without it, a later layer replaces the list."""
 
 
 PREDICTOR = ("spec", "predictor")
@@ -69,12 +93,18 @@ CONTAINERS = (*PREDICTOR, "containers")
 _ANNOTATIONS = ("metadata", "annotations")
 
 
-def _predictor(name: str) -> tuple[tuple[str, ...], ...]:
+def in_predictor(name: str) -> tuple[tuple[str, ...], ...]:
+    """The place of a field of the predictor, which is also a pod."""
     return ((*PREDICTOR, name),)
 
 
-def _model(name: str) -> tuple[tuple[str, ...], ...]:
+def in_model(name: str) -> tuple[tuple[str, ...], ...]:
+    """The place of a field of the container that serves the model."""
     return ((*MODEL, name),)
+
+
+Structure = dict[str, object]
+"""A value whose form the schemas of KServe and Kubernetes say: see `Row.definition`."""
 
 
 class Resources(Value, frozen=True, kw_only=True):
@@ -84,6 +114,13 @@ class Resources(Value, frozen=True, kw_only=True):
     """What each replica requests, by resource name."""
     limits: dict[str, Scalar] = {}
     """The most that each replica may use, by resource name."""
+
+
+class ValueFrom(Value, frozen=True, kw_only=True):
+    """A variable whose value the cluster knows."""
+
+    value_from: Annotated[Structure, Row(decides="what the server is told", definition="core.v1.EnvVarSource")]
+    """`secretKeyRef`, `configMapKeyRef`, `fieldRef` or `resourceFieldRef`, as in Kubernetes."""
 
 
 class Batch(Value, frozen=True, kw_only=True):
@@ -112,15 +149,15 @@ class Batch(Value, frozen=True, kw_only=True):
     """Requests and limits of a run. The default is those of the service."""
 
 
-class Settings(Value, frozen=True, kw_only=True):
-    """How a model is served. Every field is optional. Layers are merged field by field, and maps key by key."""
+class ServiceSettings(Value, frozen=True, kw_only=True):
+    """The service: what serves the model, how often, how large, for whom."""
 
     backend: Annotated[Name, Row(decides="which system serves the model", risk="caution")] | UnsetType = UNSET
     """The system that serves the model: `kserve`, `seldon-core-1` or `seldon-core-2`."""
     profile: (
         Annotated[
             Literal["auto", Profile],
-            Row(decides="how the model is served", risk="caution", places=_model("modelFormat")),
+            Row(decides="how the model is served", risk="caution", places=in_model("modelFormat")),
         ]
         | UnsetType
     ) = UNSET
@@ -135,15 +172,17 @@ class Settings(Value, frozen=True, kw_only=True):
     ) = UNSET
     """The server in the image: MLflow's scoring server with the model inside (`/invocations`), or MLServer (V2
     protocol)."""
-    runtime: Annotated[Name, Row(decides="which code serves the model", places=_model("runtime"))] | UnsetType = UNSET
+    runtime: Annotated[Name, Row(decides="which code serves the model", places=in_model("runtime"))] | UnsetType = UNSET
     """The (Cluster)ServingRuntime that loads the model. The default is the profile's runtime, such as
     kserve-mlserver. For `seldon-core-2`, the Server."""
     min_replicas: (
-        Annotated[Count, Row(decides="how many pods run", risk="caution", places=_predictor("minReplicas"))] | UnsetType
+        Annotated[Count, Row(decides="how many pods run", risk="caution", places=in_predictor("minReplicas"))]
+        | UnsetType
     ) = UNSET
     """The minimum number of replicas. `0` means scale to zero, and works only in Knative mode."""
     max_replicas: (
-        Annotated[Count, Row(decides="how many pods run", risk="caution", places=_predictor("maxReplicas"))] | UnsetType
+        Annotated[Count, Row(decides="how many pods run", risk="caution", places=in_predictor("maxReplicas"))]
+        | UnsetType
     ) = UNSET
     """The maximum number of replicas; `0` means no limit. The default is `minReplicas`, and at least 1."""
     autoscaler: (
@@ -162,7 +201,7 @@ class Settings(Value, frozen=True, kw_only=True):
     scale_metric: (
         Annotated[
             Literal["cpu", "memory", "concurrency", "rps"],
-            Row(decides="when pods are added", risk="caution", places=_predictor("scaleMetric")),
+            Row(decides="when pods are added", risk="caution", places=in_predictor("scaleMetric")),
         ]
         | UnsetType
     ) = UNSET
@@ -171,7 +210,7 @@ class Settings(Value, frozen=True, kw_only=True):
         Annotated[
             int,
             Meta(ge=1, le=2**31 - 1),
-            Row(decides="when pods are added", risk="caution", places=_predictor("scaleTarget")),
+            Row(decides="when pods are added", risk="caution", places=in_predictor("scaleTarget")),
         ]
         | UnsetType
     ) = UNSET
@@ -184,7 +223,7 @@ class Settings(Value, frozen=True, kw_only=True):
                 decides="how many requests a pod answers at once",
                 risk="caution",
                 mode=Mode.KNATIVE,
-                places=_predictor("containerConcurrency"),
+                places=in_predictor("containerConcurrency"),
             ),
         ]
         | UnsetType
@@ -197,7 +236,7 @@ class Settings(Value, frozen=True, kw_only=True):
                 decides="how pods are replaced",
                 risk="caution",
                 mode=Mode.STANDARD,
-                places=_predictor("deploymentStrategy"),
+                places=in_predictor("deploymentStrategy"),
             ),
         ]
         | UnsetType
@@ -206,29 +245,42 @@ class Settings(Value, frozen=True, kw_only=True):
     all pods first. The default is `RollingUpdate`; for a model that requests a GPU or another extended resource, pods
     are stopped one by one before they are replaced, because a spare one is rare."""
     timeout_seconds: (
-        Annotated[Seconds, Row(decides="how long an answer may take", risk="caution", places=_predictor("timeout"))]
+        Annotated[Seconds, Row(decides="how long an answer may take", risk="caution", places=in_predictor("timeout"))]
         | UnsetType
     ) = UNSET
     """How long one request may take. KServe decides if nobody sets it."""
     startup_seconds: (
-        Annotated[Seconds, Row(decides="how long a model may load", risk="caution", places=_model("startupProbe"))]
+        Annotated[Seconds, Row(decides="how long a model may load", risk="caution", places=in_model("startupProbe"))]
         | UnsetType
     ) = UNSET
     """The time that a model may take to load before Kubernetes restarts it."""
     resources: (
-        Annotated[Resources, Row(decides="how large a pod is", risk="caution", places=_model("resources"))] | UnsetType
+        Annotated[Resources, Row(decides="how large a pod is", risk="caution", places=in_model("resources"))]
+        | UnsetType
     ) = UNSET
     """Requests and limits of the container that serves the model."""
+    class_: Annotated[Name, Row(decides="which class of m2g.yaml serves it", risk="caution")] | UnsetType = (
+        msgspec.field(default=UNSET, name="class")
+    )
+    """A class that `classes` in m2g.yaml names, such as `gpu-a100`. Its settings come before the model's own."""
+    gpus: Annotated[Count, Row(decides="how many GPUs a pod has", risk="caution")] | UnsetType = UNSET
+    """The number of GPUs of a pod, as its request and its limit."""
+    gpu_resource: Annotated[GpuResource, Row(decides="which GPUs a pod has", risk="caution")] | UnsetType = UNSET
+    """The resource that `gpus` counts, such as `amd.com/gpu` or `nvidia.com/mig-1g.5gb`."""
     batch: Annotated[Batch, Row(decides="which batches run, on what data")] | UnsetType = UNSET
     """Predictions for a file, beside the service."""
     service_account_name: (
-        Annotated[Name, Row(decides="as whom the pods act", places=_predictor("serviceAccountName"))] | UnsetType
+        Annotated[Name, Row(decides="as whom the pods act", places=in_predictor("serviceAccountName"))] | UnsetType
     ) = UNSET
     """The ServiceAccount of the model's pods. Its credentials read the storage URI."""
     storage_secret_name: Annotated[Name, Row(decides="with which credentials the model is read")] | UnsetType = UNSET
     """Seldon only: the Secret with the configuration of rclone that reads the storage URI."""
-    env: Annotated[dict[str, str], Row(decides="what the server is told", places=_model("env"))] | UnsetType = UNSET
-    """Environment variables of the container. Do not put secrets here."""
+    env: (
+        Annotated[dict[str, str | ValueFrom], Row(decides="what the server is told", places=in_model("env"))]
+        | UnsetType
+    ) = UNSET
+    """Environment variables of the container: a text, or `valueFrom` with a reference to a Secret, a ConfigMap or a
+    field of the pod. Do not put secrets here. References need the same bound as `envFrom`."""
     labels: (
         Annotated[
             dict[str, str], Row(decides="which programs of the cluster act on it", places=(("metadata", "labels"),))
@@ -244,69 +296,15 @@ class Settings(Value, frozen=True, kw_only=True):
     node_selector: (
         Annotated[
             dict[str, str],
-            Row(decides="where the pods run", risk="caution", places=_predictor("nodeSelector"), pod=True),
+            Row(
+                decides="where the pods run", risk="caution", places=in_predictor("nodeSelector"), pod=True, batch=True
+            ),
         ]
         | UnsetType
     ) = UNSET
     """Labels that a node must have."""
     visibility: Annotated[Literal["public", "cluster-local"], Row(decides="who can call the model")] | UnsetType = UNSET
     """With `cluster-local`, the service has no address outside the cluster."""
-
-
-class Field(NamedTuple):
-    """One setting: its attribute, its name in files, and its row."""
-
-    attribute: str
-    name: str
-    row: Row
-
-
-@functools.cache
-def list_fields(kind: type[Settings | Batch] = Settings) -> Mapping[str, Field]:
-    """The settings by their name in files, in order. Raises TypeError for a field without a row."""
-    hints = typing.get_type_hints(kind, include_extras=True)
-    names = zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
-    return {name: Field(attribute, name, _find_row(hints[attribute])) for attribute, name in names}
-
-
-def find_type(path: str) -> mi.Type | None:
-    """The type of the setting at a path such as `resources.limits.memory`; None if there is none."""
-    kind: mi.Type = mi.type_info(Settings)
-    parts = path.split(".")
-    for index, part in enumerate(parts):
-        if isinstance(kind, mi.DictType):  # the rest is one key, such as nvidia.com/gpu
-            return _strip(kind.value_type) if ".".join(parts[index:]) else None
-        fields = kind.fields if isinstance(kind, mi.StructType) else ()
-        found = next((field for field in fields if field.encode_name == part), None)
-        if found is None:
-            return None
-        kind = _strip(found.type)
-    return kind
-
-
-def is_scalar(kind: mi.Type | None) -> bool:
-    """Whether values of the type are one text or number, as a registry tag has it."""
-    if isinstance(kind, mi.UnionType):
-        return all(map(is_scalar, kind.types))
-    return isinstance(kind, mi.StrType | mi.IntType | mi.FloatType | mi.LiteralType | mi.EnumType)
-
-
-def _strip(kind: mi.Type) -> mi.Type:
-    """The type without its metadata and without "not set"."""
-    while isinstance(kind, mi.Metadata):
-        kind = kind.type
-    if isinstance(kind, mi.UnionType):
-        kinds = [_strip(one) for one in kind.types if not isinstance(one, mi.CustomType)]
-        return kinds[0] if len(kinds) == 1 else mi.UnionType(types=tuple(kinds))
-    return kind
-
-
-def _find_row(hint: object) -> Row:
-    for part in (hint, *typing.get_args(hint)):
-        for extra in getattr(part, "__metadata__", ()):
-            if isinstance(extra, Row):
-                return extra
-    raise TypeError(f"{hint} has no row")
 
 
 def is_older(version: KserveVersion, since: KserveVersion) -> bool:

@@ -112,7 +112,7 @@ def render_model(repository: Repository, slug: str, releases: Mapping[str, Relea
     if findings or not deployments:
         return ModelFiles(findings=findings)
     layers, _ = settings.collect_layers(config, slug, "", repository.find_intent(slug), None)
-    base, _ = settings.resolve_settings(layers, {}, config.kserve)
+    base, _ = settings.resolve_settings(layers, config.bounds, config.kserve)
     files, errors = render_files(config, ModelInput(slug=slug, base=base, deployments=deployments))
     return ModelFiles(
         files=files,

@@ -21,7 +21,7 @@ from m2g.core.model import Value
 from m2g.core.naming import RESERVED
 from m2g.core.resources import find_root as find_data
 from m2g.core.schema_errors import Violation
-from m2g.core.setting_fields import find_type, is_scalar
+from m2g.core.settings import Settings, find_type, has_structures, is_scalar
 from m2g.repository.layout import CONFIG, model_yaml
 from m2g.repository.model_folder import ModelFolder, list_slugs
 
@@ -135,7 +135,10 @@ def _convert(document: yaml_reader.Document, kind: type[_T]) -> tuple[_T | None,
     wrong."""
     data = {} if document.data is None and kind is ModelIntent else document.data
     try:
-        return msgspec.convert(data, kind), []
+        value = msgspec.convert(data, kind)
+        violations = _find_violations(data, kind) if any(map(has_structures, _list_settings(value))) else []
+        if not violations:
+            return value, []
     except msgspec.ValidationError:
         violations = _find_violations(data, kind)
     if not violations:
@@ -151,6 +154,16 @@ def _convert(document: yaml_reader.Document, kind: type[_T]) -> tuple[_T | None,
         )
         for violation in violations
     ]
+
+
+def _list_settings(value: Config | ModelIntent) -> Iterator[Settings]:
+    """All settings in a file."""
+    if isinstance(value, ModelIntent):
+        yield value.settings
+        yield from (pin.settings for pin in value.environments.values())
+        return
+    yield from (value.defaults, *value.classes.values())
+    yield from (environment.settings for environment in value.environments.values())
 
 
 def _to_integers(data: object) -> object:
@@ -202,10 +215,15 @@ def _find_contradictions(config: Config) -> Iterator[_Contradiction]:
             yield ("tags", key), f"{path} has no bounds", hint
     for path, bound in config.bounds.items():
         yield from _check_bound(path, bound)
-        if find_type(path) is None:
-            yield ("bounds", path), f"{path!r} is not a setting", _SETTINGS_HINT
+    for name, settings in config.classes.items():
+        if settings.class_ is not UNSET:
+            yield ("classes", name, "class"), "a class cannot choose a class", "remove it"
+    yield from _check_slugs(config.models.slugs)
+
+
+def _check_slugs(slugs: Mapping[str, str]) -> Iterator[_Contradiction]:
     by_slug: dict[str, str] = {}
-    for name, slug in config.models.slugs.items():
+    for name, slug in slugs.items():
         if slug in RESERVED:
             yield ("models", "slugs", name), f"the slug {slug!r} has a special meaning in Flux", "choose another slug"
         if slug in by_slug:
@@ -240,6 +258,11 @@ def _check_follow(path: tuple[str, ...], follow: Follow) -> Iterator[_Contradict
 
 
 def _check_bound(path: str, bound: Bound) -> Iterator[_Contradiction]:
+    kind = find_type(path)
+    if kind is None:
+        yield ("bounds", path), f"{path!r} is not a setting", _SETTINGS_HINT
+    elif bound != Bound() and not is_scalar(kind):
+        yield ("bounds", path), f"{path} is no single value to compare", f"write {path}: {{}} to allow any value"
     for limit in (bound.min, bound.max):
         if limit is not UNSET:
             try:

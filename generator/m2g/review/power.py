@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 from m2g.core.manifest import Manifest, name_kind
 from m2g.core.node_access import find_node_access
-from m2g.core.setting_fields import PREDICTOR, Batch, list_fields
+from m2g.core.setting_fields import PREDICTOR, Batch
+from m2g.core.settings import list_fields
 from m2g.review.fields import FieldSteps, Named
 from m2g.review.values import Risk
 
@@ -29,11 +30,9 @@ _QUIET_NAMES = frozenset({"serving.kserve.io/deploymentMode", "serving.kserve.io
 _QUIET = tuple(field for field in list_fields().values() if field.row.risk == "caution")
 _SCALING = frozenset(
     [place[2] for field in _QUIET for place in field.row.places if place[:2] == PREDICTOR and len(place) == 3]
-    + "scaleMetricType canaryTrafficPercent batcher tolerations affinity topologySpreadConstraints".split()
+    + "scaleMetricType canaryTrafficPercent batcher".split()
 )
-_POD = frozenset(
-    [field.name for field in _QUIET if field.row.pod] + "tolerations affinity topologySpreadConstraints".split()
-)
+_POD = frozenset([field.row.places[0][-1] for field in _QUIET if field.row.pod])
 _RUNS = frozenset(
     "backoffLimit activeDeadlineSeconds schedule timeZone startingDeadlineSeconds concurrencyPolicy suspend "
     "successfulJobsHistoryLimit failedJobsHistoryLimit".split()

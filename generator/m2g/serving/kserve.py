@@ -9,7 +9,8 @@ from m2g.compat.runtime import Runtime
 from m2g.core.finding import Finding
 from m2g.core.manifest import Manifest, get_at
 from m2g.core.model import Release
-from m2g.core.setting_fields import MODEL, is_older, list_fields
+from m2g.core.setting_fields import MODEL, is_older
+from m2g.core.settings import list_fields
 from m2g.inference import curl
 from m2g.serving import gate, knative, profile
 from m2g.serving.backend import Backend, Kind, Place
@@ -71,7 +72,7 @@ def _check_limits(serving: Serving) -> Iterator[Problem]:
     kserve = serving.kserve
     for field in list_fields().values():
         name, row = field.name, field.row
-        flag = knative.POD_FEATURES.get(name, "")
+        flag = knative.POD_FEATURES.get(row.places[0][-1], "") if row.pod else ""
         if not serving.find(field):
             continue
         if row.mode not in (None, kserve.mode):
@@ -86,7 +87,7 @@ def _check_limits(serving: Serving) -> Iterator[Problem]:
                 f"KServe {kserve.version} does not have {name}; KServe {row.since} has it",
                 f"remove it, or, if the cluster has KServe {row.since} or newer, set kserve.version in m2g.yaml",
             )
-        elif serving.knative and row.pod and flag and flag not in kserve.knative.features:
+        elif serving.knative and flag and flag not in kserve.knative.features:
             yield (
                 name,
                 f"Knative refuses {name} unless its feature flag {flag} is enabled",

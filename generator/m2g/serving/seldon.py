@@ -148,7 +148,10 @@ def _check_model(choice: ServingChoice, group: str, release: Release) -> Iterato
 
 
 def _refuse(backend: str, serving: Serving, unknown: Mapping[str, bool]) -> Iterator[Problem]:
-    for path, given in unknown.items():
+    of_kserve = {name: bool(value) for name, value in serving.given.items()}
+    of_kserve |= {f"env.{name}": True for name in serving.env_references}
+    of_kserve["podSecurity"] = serving.pod_security != "baseline"
+    for path, given in {**unknown, **of_kserve}.items():
         if given:
             yield path, f"{backend} has nothing for {path}", f"remove {path}, or set backend: kserve"
     low, high = serving.min_replicas, serving.max_replicas

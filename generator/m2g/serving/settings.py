@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec import UNSET
@@ -18,7 +18,8 @@ from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.interning import canonical
 from m2g.core.model import Release, Value
-from m2g.core.setting_fields import Batch, Mode, Resources, Settings
+from m2g.core.setting_fields import Batch, Mode, Resources, ValueFrom
+from m2g.core.settings import Settings, list_fields
 from m2g.repository import layout
 from m2g.serving.backends import BACKENDS
 from m2g.serving.batch_run import BatchRun
@@ -33,6 +34,8 @@ class Layer(Value, frozen=True, kw_only=True):
     place: str
     tag: str = ""
     bounded: bool = False
+    of_class: bool = False
+    """Whether they are the settings of a class."""
 
     def __hash__(self) -> int:
         """Hash only what is hashable; equality compares all fields."""
@@ -51,6 +54,7 @@ def collect_layers(
     An empty `environment` gives the layers that apply to every environment (those of the base). A model.yaml without
     settings adds no layer, so models without settings of their own share one cached result.
     """
+    findings: list[Finding] = []
     result = [Layer(settings=config.defaults, file=layout.CONFIG, place="defaults")]
     if environment:
         env = config.environments[environment]
@@ -62,7 +66,6 @@ def collect_layers(
     if pin is not None and pin.settings != _NOTHING:
         place = f"environments.{environment}.settings"
         result.append(Layer(settings=pin.settings, file=file, place=place, bounded=True))
-    findings: list[Finding] = []
     for key, text in sorted(release.tags.items()) if release else ():
         if key not in config.tags:
             continue
@@ -72,7 +75,17 @@ def collect_layers(
             findings.append(_tag_finding(key, text, error.message))
         else:
             result.append(Layer(settings=setting, file="", place=config.tags[key], tag=key, bounded=True))
-    return result, findings
+    return _insert_class(config, result), findings
+
+
+def _insert_class(config: Config, layers: list[Layer]) -> list[Layer]:
+    """The layers with the settings of the class that the last of them names, before those of the model itself."""
+    name = next((layer.settings.class_ for layer in reversed(layers) if layer.settings.class_ is not UNSET), "")
+    if name not in config.classes:  # a finding: see `_resolve`
+        return layers
+    of_class = Layer(settings=config.classes[name], file=layout.CONFIG, place=f"classes.{name}", of_class=True)
+    own = next((index for index, layer in enumerate(layers) if layer.bounded), len(layers))
+    return [*layers[:own], of_class, *layers[own:]]
 
 
 def check_config(config: Config) -> list[Finding]:
@@ -134,11 +147,40 @@ def _resolve(
     for layer in layers:
         _merge(merged, layer.settings)
     serving = _complete(merged, kserve)
+    if serving.class_ and not any(layer.of_class for layer in layers):
+        return serving, (_locate(_unknown_class(serving.class_), layers),)
     if serving.backend not in BACKENDS:
         finding = _locate(_unknown_backend(serving.backend), layers)
         return msgspec.structs.replace(serving, backend=Serving(kserve=kserve).backend), (finding,)
-    contradictions = (*BACKENDS[serving.backend].contradictions(serving), *find_contradictions(serving))
+    contradictions = (
+        *_check_gpus(merged, serving),
+        *BACKENDS[serving.backend].contradictions(serving),
+        *find_contradictions(serving),
+    )
     return serving, tuple(_locate(finding, layers) for finding in contradictions)
+
+
+def _check_gpus(merged: Mapping[str, object], serving: Serving) -> Iterator[Finding]:
+    resources = merged.get("resources")
+    if not serving.gpus or not isinstance(resources, Resources):
+        return
+    for side, amounts in (("requests", resources.requests), ("limits", resources.limits)):
+        if serving.gpu_resource in amounts:
+            yield Finding(
+                rule="setting-contradiction",
+                path=f"resources.{side}.{serving.gpu_resource}",
+                message=f"gpus and resources both set {serving.gpu_resource}",
+                hint=f"keep gpus: {serving.gpus}, and remove {serving.gpu_resource} from resources",
+            )
+
+
+def _unknown_class(name: str) -> Finding:
+    return Finding(
+        rule="setting-contradiction",
+        path="class",
+        message=f"there is no class {name!r}",
+        hint=f"use a class that {layout.CONFIG} has, or add it there: classes: {{{name}: {{gpus: 1}}}}",
+    )
 
 
 def _unknown_backend(name: str) -> Finding:
@@ -188,6 +230,7 @@ def _check_quantities(layer: Layer) -> Iterator[Finding]:
 
 
 def _merge(merged: dict[str, object], settings: Settings | Batch) -> None:
+    keys = {field.attribute: field.row.key for field in list_fields(type(settings)).values()}
     for name in settings.__struct_fields__:
         value = getattr(settings, name)
         if value is UNSET:
@@ -206,6 +249,10 @@ def _merge(merged: dict[str, object], settings: Settings | Batch) -> None:
         elif isinstance(value, dict):
             before = merged.get(name)
             merged[name] = {**before, **value} if isinstance(before, dict) else dict(value)
+        elif keys[name]:
+            before = merged.get(name)
+            items = (*(before if isinstance(before, tuple) else ()), *value)
+            merged[name] = tuple({str(item.get(keys[name])): item for item in items}.values())
         else:
             merged[name] = value
 
@@ -223,7 +270,21 @@ def _complete(merged: Mapping[str, object], kserve: Kserve) -> Serving:
     for name in _DEFAULT_RESOURCES.requests:
         if name not in given.requests and quantity.parse(requests[name]) > quantity.parse(limits[name]):
             requests[name] = limits[name]
+    if gpus := int(str(fields.get("gpus", 0))):
+        resource = str(fields.get("gpu_resource", Serving(kserve=kserve).gpu_resource))
+        requests[resource] = limits[resource] = str(gpus)
     fields |= {"kserve": kserve, "requests": requests, "limits": limits}
+    env = fields.pop("env", {})
+    if isinstance(env, dict):
+        fields["env"] = {name: value for name, value in env.items() if isinstance(value, str)}
+        fields["env_references"] = {
+            name: value.value_from for name, value in env.items() if isinstance(value, ValueFrom)
+        }
+    fields["given"] = {
+        field.name: list(value) if isinstance(value := fields.pop(field.attribute), tuple) else value
+        for field in list_fields().values()
+        if field.attribute in fields and field.attribute not in Serving.__struct_fields__
+    }
     if isinstance(batch := fields.get("batch"), Batch):
         fields["batch"] = _complete_batch(batch, requests, limits)
     fields.setdefault("min_replicas", 1)
@@ -255,6 +316,7 @@ def _canonicalize(amounts: Mapping[str, object]) -> dict[str, str]:
 
 
 def _check_bounds(layer: Layer, bounds: Sequence[tuple[str, Bound]]) -> Iterator[Finding]:
+    yield from _check_grants(layer, {path for path, _ in bounds})
     for path, bound in bounds:
         value = _get_at(layer.settings, path)
         if value is None:
@@ -265,6 +327,22 @@ def _check_bounds(layer: Layer, bounds: Sequence[tuple[str, Bound]]) -> Iterator
         elif problem:
             hint = f"use a value inside bounds.{path} of m2g.yaml, or ask the owners of m2g.yaml to change the bounds"
             yield _layer_finding("setting-out-of-bounds", layer, path, f"{str(value)[:80]!r} {problem}", hint)
+
+
+def _check_grants(layer: Layer, bounded: Collection[str]) -> Iterator[Finding]:
+    """Settings that only m2g.yaml may set, unless its bounds name them."""
+    found = {
+        field.name: field.name
+        for field in list_fields().values()
+        if field.row.granted and getattr(layer.settings, field.attribute) is not UNSET
+    }
+    env = {} if layer.settings.env is UNSET else layer.settings.env
+    found |= {f"env.{name}": "envFrom" for name, value in env.items() if isinstance(value, ValueFrom)}
+    for path, name in found.items():
+        if name not in bounded:
+            message = f"only {layout.CONFIG} may {f'set {name}' if path == name else 'use valueFrom'}"
+            hint = f"move it to {layout.CONFIG}, or ask its owners to allow it there: bounds: {{{name}: {{}}}}"
+            yield _layer_finding("setting-out-of-bounds", layer, path, message, hint)
 
 
 def _get_at(settings: Settings, path: str) -> object:

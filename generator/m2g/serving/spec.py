@@ -9,12 +9,16 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
+import msgspec
+
 from m2g.compat.verdict import Verdict
 from m2g.core import pod_resources
 from m2g.core.config_types import Kserve, Protocol
 from m2g.core.finding import Finding
 from m2g.core.model import Value
-from m2g.core.setting_fields import Field, Mode, Profile
+from m2g.core.setting_fields import Mode, Profile
+from m2g.core.settings import Field
+from m2g.serving import pod_checks
 from m2g.serving.batch_run import BatchRun, Problem, find_problems
 from m2g.serving.stored import DROPS_EMPTY
 
@@ -40,6 +44,7 @@ class Serving(Value, frozen=True, kw_only=True):
 
     kserve: Kserve
     backend: str = "kserve"
+    class_: str = msgspec.field(default="", name="class")
     profile: Literal["auto", Profile] = "auto"
     image: str = ""
     image_server: Literal["", "mlflow", "mlserver"] = ""
@@ -58,6 +63,13 @@ class Serving(Value, frozen=True, kw_only=True):
     service_account_name: str = ""
     storage_secret_name: str = ""
     env: dict[str, str] = {}
+    env_references: dict[str, dict[str, object]] = {}
+    """Variable → `valueFrom`."""
+    pod_security: Literal["baseline", "restricted"] = "baseline"
+    gpus: int = 0
+    gpu_resource: str = "nvidia.com/gpu"
+    given: dict[str, object] = {}
+    """Other settings by name: they are written to their places as they are."""
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     node_selector: dict[str, str] = {}
@@ -65,8 +77,8 @@ class Serving(Value, frozen=True, kw_only=True):
     batch: BatchRun | None = None
 
     def find(self, field: Field) -> object:
-        """The value of a setting; None if it is no field of its own here."""
-        return getattr(self, field.attribute, None)
+        """The value of a setting, or None."""
+        return getattr(self, field.attribute, self.given.get(field.name))
 
     @property
     def knative(self) -> bool:
@@ -103,6 +115,7 @@ def find_contradictions(serving: Serving) -> Iterator[Finding]:
     for path, message, hint in (
         *_check_resources(serving.requests, serving.limits),
         *_check_texts(serving),
+        *pod_checks.find_problems(serving.given, serving.env_references, batch=serving.batch is not None),
         *batch,
     ):
         yield Finding(rule="setting-contradiction", path=path, message=message, hint=hint)
@@ -122,7 +135,7 @@ def _check_resources(requests: Mapping[str, str], limits: Mapping[str, str], whe
 
 
 def _check_texts(serving: Serving) -> Iterator[Problem]:
-    for name, value in serving.env.items():
+    for name, value in (serving.env | dict.fromkeys(serving.env_references, "…")).items():
         if not _ENV_NAME.fullmatch(name):
             yield f"env.{name}", f"{name!r} is not the name of an environment variable", "use letters, digits and _"
         if name == "PYTHONPATH":

@@ -11,7 +11,7 @@ from msgspec import UNSET
 from m2g.core.config_types import Config, ModelIntent
 from m2g.core.finding import Finding
 from m2g.core.redact import find_secrets, is_secret_value
-from m2g.core.setting_fields import Settings
+from m2g.core.settings import Settings
 from m2g.git import read
 from m2g.repository import layout
 from m2g.repository.locate import add_lines
@@ -59,6 +59,8 @@ def find_elsewhere(root: Path, config: Config | None) -> list[Finding]:
             found += _find_in_text(path, content, public)
     if config is not None:
         found += _find_in_settings(root, layout.CONFIG, "defaults", config.defaults, public)
+        for name, settings in config.classes.items():
+            found += _find_in_settings(root, layout.CONFIG, f"classes.{name}", settings, public)
         for name, environment in config.environments.items():
             found += _find_in_settings(
                 root, layout.CONFIG, f"environments.{name}.settings", environment.settings, public
@@ -103,7 +105,8 @@ def _find_in_text(path: str, content: bytes, public: Collection[str]) -> Iterato
 def _find_in_settings(
     root: Path, file: str, path: str, settings: Settings, public: Collection[str]
 ) -> Iterator[Finding]:
-    env: Mapping[str, str] = {} if settings.env is UNSET else settings.env
+    given: Mapping[str, object] = {} if settings.env is UNSET else settings.env
+    env = {name: value for name, value in given.items() if isinstance(value, str)}
     found = (
         _describe(file, "a secret, by the variable's name", path=f"{path}.env.{name}")
         for name, value in env.items()

@@ -7,7 +7,7 @@ import pytest
 
 from m2g.core.config_types import Kserve
 from m2g.core.manifest import get_at
-from m2g.core.setting_fields import Settings
+from m2g.core.settings import Settings
 from m2g.rendering.kserve.objects import render_base
 from m2g.serving.settings import Layer, resolve_settings
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from m2g.core.yaml_writer import Plain
-from m2g.rendering.kserve.common import render_env, restrict_privileges
+from m2g.rendering.kserve.common import render_container, render_env, render_pod, restrict_privileges
 from m2g.rendering.objects import Object, ServedModel
 from m2g.serving.batch_run import BatchRun
 from m2g.serving.spec import Serving
@@ -82,13 +82,15 @@ def _job(slug: str, served: ServedModel, serving: Serving, batch: BatchRun) -> O
     pod["automountServiceAccountToken"] = False
     if serving.node_selector:
         pod["nodeSelector"] = dict(sorted(serving.node_selector.items()))
+    pod |= render_pod(serving, batch=True)
     pod["containers"] = [_container(served, serving, batch, claims)]
     if claims:
         volumes: list[Plain] = [
             {"name": f"claim-{index}", "persistentVolumeClaim": {"claimName": claim}}
             for index, claim in enumerate(claims)
         ]
-        pod["volumes"] = volumes
+        own = pod.get("volumes")
+        pod["volumes"] = [*(own if isinstance(own, list) else []), *volumes]
     template: Object = {
         "metadata": {"labels": _labels(slug, served), "annotations": _annotations(served)},
         "spec": pod,
@@ -107,16 +109,19 @@ def _container(served: ServedModel, serving: Serving, batch: BatchRun, claims: l
         "name": "predict",
         "image": served.batch_image,
         "command": ["sh", "-euc", COMMAND],
-        **render_env(serving.env | variables),
+        **render_env(serving.env | variables, {k: v for k, v in serving.env_references.items() if k not in variables}),
         "resources": {"requests": dict(batch.requests), "limits": dict(batch.limits)},
     }
+    built = served.release.image if served.release is not None else None
+    container |= restrict_privileges() if built is not None and built.name == served.batch_image else {}
+    container = render_container(container, serving, batch=True)
     if claims:
         mounts: list[Plain] = [
             {"name": f"claim-{index}", "mountPath": f"{_CLAIMS}/{claim}"} for index, claim in enumerate(claims)
         ]
-        container["volumeMounts"] = mounts
-    built = served.release.image if served.release is not None else None
-    return container | (restrict_privileges() if built is not None and built.name == served.batch_image else {})
+        own = container.get("volumeMounts")
+        container["volumeMounts"] = [*(own if isinstance(own, list) else []), *mounts]
+    return container
 
 
 def _claim(uri: str) -> str:

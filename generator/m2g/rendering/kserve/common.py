@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import cast
 
+from m2g.core.setting_fields import MODEL, PREDICTOR
+from m2g.core.settings import list_fields
+from m2g.core.yaml_writer import Plain
 from m2g.rendering.objects import Object
 from m2g.serving.spec import Serving
 
 PORT = 8080
 PROBE_SECONDS = 10
+_PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
+_CHECKS = ("httpGet", "tcpSocket", "grpc", "exec")
 _PRIVILEGES: Object = {
     "allowPrivilegeEscalation": False,
     "privileged": False,
@@ -19,9 +25,57 @@ _PRIVILEGES: Object = {
 """The same as in KServe's own runtimes."""
 
 
-def render_env(env: Mapping[str, str]) -> Object:
-    """`env`, sorted by name; nothing if there are no variables."""
-    return {"env": [{"name": name, "value": value} for name, value in sorted(env.items())]} if env else {}
+def render_env(env: Mapping[str, str], references: Mapping[str, object] | None = None) -> Object:
+    """`env`, sorted by name; nothing if there are no variables. `references` are those with `valueFrom`."""
+    found: dict[str, Object] = {name: {"name": name, "value": value} for name, value in env.items()}
+    for name, value in (references or {}).items():
+        found[name] = {"name": name, "valueFrom": cast(Plain, value)}
+    return {"env": [found[name] for name in sorted(found)]} if found else {}
+
+
+def render_given(serving: Serving, place: tuple[str, ...], *, batch: bool = False) -> Object:
+    """The settings that are written as they are below `place`, in the order of the table."""
+    return {
+        field.row.places[0][-1]: cast(Plain, serving.given[name])
+        for name, field in list_fields().items()
+        if serving.given.get(name) and field.row.places[0][:-1] == place and (field.row.batch or not batch)
+    }
+
+
+def render_container(container: Object, serving: Serving, *, batch: bool = False) -> Object:
+    """The container that serves the model, with the settings of containers. A probe changes fields of m2g's own."""
+    given = render_given(serving, MODEL, batch=batch)
+    for name in _PROBES:
+        probe, before = given.get(name), container.get(name)
+        if isinstance(probe, Mapping) and isinstance(before, Mapping):
+            other = any(check in probe for check in _CHECKS)
+            given[name] = {key: value for key, value in before.items() if not (other and key in _CHECKS)} | dict(probe)
+    secured = dict(restrict_container(serving))
+    for part in (container.get("securityContext"), given.pop("securityContext", None)):
+        secured |= part if isinstance(part, Mapping) else {}
+    return container | given | ({"securityContext": secured} if secured else {})
+
+
+def render_pod(serving: Serving, *, batch: bool = False) -> Object:
+    """The settings of pods."""
+    given = render_given(serving, PREDICTOR, batch=batch)
+    secured = restrict_pod(serving)
+    secured |= own if isinstance(own := given.pop("securityContext", None), Mapping) else {}
+    return given | ({"securityContext": secured} if secured else {})
+
+
+def restrict_container(serving: Serving) -> Object:
+    """The securityContext of a container under the Pod Security Standard that the settings ask for."""
+    if serving.pod_security != "restricted":
+        return {}
+    return dict(_PRIVILEGES) | {"seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def restrict_pod(serving: Serving) -> Object:
+    """The same for the whole pod, with the containers that KServe adds. Knative takes none, and no field is needed."""
+    if serving.pod_security != "restricted" or serving.knative:
+        return {}
+    return {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
 def render_resources(serving: Serving) -> Object:

@@ -7,6 +7,7 @@ Source of the rules: KServe 0.15 to 0.21, inference_service_validation.go and in
 from __future__ import annotations
 
 from m2g.core.setting_fields import Mode
+from m2g.rendering.kserve.common import render_pod
 from m2g.rendering.kserve.profiles import PROFILES
 from m2g.rendering.metadata import make_annotations, make_labels
 from m2g.rendering.objects import Object, ServedModel
@@ -59,6 +60,7 @@ def _predictor(slug: str, served: ServedModel, serving: Serving) -> Object:
         predictor["timeout"] = serving.timeout_seconds
     if serving.node_selector:
         predictor["nodeSelector"] = dict(sorted(serving.node_selector.items()))
+    predictor |= render_pod(serving)
     return predictor | PROFILES[served.profile].predictor(slug, served, serving)
 
 

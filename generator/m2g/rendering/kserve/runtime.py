@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from m2g.rendering.kserve.common import render_env, render_probes, render_resources
+from m2g.rendering.kserve.common import render_container, render_env, render_probes, render_resources
 from m2g.rendering.objects import Object, ServedModel
 from m2g.serving.spec import Serving
 
@@ -17,7 +17,8 @@ def render_predictor(slug: str, served: ServedModel, serving: Serving) -> Object
         model["storageUri"] = served.storage_uri
     # MLServer answers /v2/health/ready before a model is loaded (MLServer#2056), so the probe asks for the model.
     ready = render_probes(f"/v2/models/{slug}/ready", serving)
-    return {"model": model | render_env(_version(served) | serving.env) | render_resources(serving) | ready}
+    model |= render_env(_version(served) | serving.env, serving.env_references) | render_resources(serving) | ready
+    return {"model": render_container(model, serving)}
 
 
 def _version(served: ServedModel) -> dict[str, str]:

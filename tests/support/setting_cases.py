@@ -1,0 +1,98 @@
+"""For each setting a value that works, where it is in the object, and a value that does not."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Case(NamedTuple):
+    """`good` and `wrong` are YAML. `path` is that of the finding, below the setting. `beside` are other settings that
+    the good value needs. `object` is what stands at the setting's place, if it is not the value itself."""
+
+    good: str
+    wrong: str
+    path: str = ""
+    beside: str = ""
+    object: str = ""
+
+
+_VOLUME = "volumes: [{name: certs, configMap: {name: certs}}]"
+CASES = {
+    "backend": Case("kserve", "Kserve!"),
+    "profile": Case("mlserver", "mlServer", object="{name: mlflow}"),
+    "image": Case("ghcr.io/acme/wine@sha256:" + "0" * 64, "''", beside="profile: mlflow-image"),
+    "imageServer": Case("mlflow", "torchserve"),
+    "runtime": Case("our-mlserver", "Our_Server"),
+    "minReplicas": Case("1", "-1"),
+    "maxReplicas": Case("3", "many"),
+    "autoscaler": Case("none", "vpa"),
+    "scaleMetric": Case("memory", "gpu"),
+    "scaleTarget": Case("60", "0"),
+    "containerConcurrency": Case("4", "-1"),
+    "deploymentStrategy": Case("Recreate", "BlueGreen", object="{type: Recreate}"),
+    "timeoutSeconds": Case("60", "0"),
+    "startupSeconds": Case("60", "0"),
+    "resources": Case("{limits: {cpu: 2}}", "{limit: {cpu: 2}}", "limit"),
+    "class": Case("gpu-a100", "GPU"),
+    "gpus": Case("1", "1.5"),
+    "gpuResource": Case("amd.com/gpu", "gpu"),
+    "batch": Case("{input: s3://b/i.csv, output: s3://b/o.json}", "{inputs: x}", "inputs"),
+    "serviceAccountName": Case("reader", "a b"),
+    "storageSecretName": Case("rclone", "R_clone"),
+    "env": Case(
+        "{A: {valueFrom: {secretKeyRef: {name: token, key: value}}}, B: b}",
+        "{A: {valueFrom: {secretKeyRef: {name: token}}}}",
+        "A.valueFrom.secretKeyRef.key",
+    ),
+    "labels": Case("{team: risk}", "[team]"),
+    "annotations": Case("{team: risk}", "{team: 1}", "team"),
+    "nodeSelector": Case("{pool: gpu}", "pool"),
+    "visibility": Case("cluster-local", "private"),
+    "tolerations": Case(
+        "[{key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}]", "[{key: gpu, value: 1}]", "[0].value"
+    ),
+    "affinity": Case(
+        "{podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: "
+        "[{topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {app: wine}}}]}}",
+        "{podAntiAfinity: {}}",
+        "podAntiAfinity",
+    ),
+    "topologySpreadConstraints": Case(
+        "[{maxSkew: 1, topologyKey: topology.kubernetes.io/zone, whenUnsatisfiable: ScheduleAnyway, "
+        "labelSelector: {matchLabels: {app: wine}}}]",
+        "[{maxSkew: 1, topologyKey: zone}]",
+        "[0].whenUnsatisfiable",
+    ),
+    "priorityClassName": Case("models", "Models"),
+    "runtimeClassName": Case("nvidia", "nvidia!"),
+    "schedulerName": Case("volcano", "''"),
+    "imagePullSecrets": Case("[{name: ghcr}]", "[ghcr]", "[0]"),
+    "podSecurity": Case("restricted", "privileged"),
+    "podSecurityContext": Case("{fsGroup: 1000, runAsUser: 1000}", "{fsGroup: staff}", "fsGroup"),
+    "securityContext": Case("{readOnlyRootFilesystem: true}", "{readOnly: true}", "readOnly"),
+    "volumes": Case(
+        "[{name: certs, configMap: {name: certs}}, {name: scratch, emptyDir: {sizeLimit: 1Gi}}, "
+        "{name: data, persistentVolumeClaim: {claimName: data}}, "
+        "{name: vault, csi: {driver: secrets-store.csi.k8s.io, volumeAttributes: {secretProviderClass: v}}}]",
+        "[{name: node, hostPath: {path: /}}]",
+        "[0].hostPath",
+    ),
+    "volumeMounts": Case(
+        "[{name: certs, mountPath: /etc/certs, readOnly: true}]", "[{name: certs}]", "[0].mountPath", _VOLUME
+    ),
+    "envFrom": Case(
+        "[{secretRef: {name: token}}, {configMapRef: {name: flags}, prefix: F_}]", "[{secret: x}]", "[0].secret"
+    ),
+    "readinessProbe": Case(
+        "{httpGet: {path: /ready, port: 8080, scheme: HTTP}, periodSeconds: 5}",
+        "{period: 5}",
+        "period",
+        object="{httpGet: {path: /ready, port: 8080}, periodSeconds: 5, timeoutSeconds: 5, failureThreshold: 3}",
+    ),
+    "livenessProbe": Case("{tcpSocket: {port: 8080}, periodSeconds: 20}", "{tcpSocket: {prt: 1}}", "tcpSocket.prt"),
+    "startupProbe": Case(
+        "{failureThreshold: 90}", "{failureThreshold: often}", "failureThreshold", object="{failureThreshold: 90}"
+    ),
+    "lifecycle": Case("{preStop: {sleep: {seconds: 5}}}", "{preStop: {wait: 5}}", "preStop.wait"),
+    "terminationGracePeriodSeconds": Case("120", "0"),
+}
