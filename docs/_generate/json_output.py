@@ -67,6 +67,7 @@ _SHAPES: dict[str, tuple[type[msgspec.Struct], Mapping[str, Any]]] = {
     "environments-record": (environment_results.RecordedImage, {}),
     "request": (results.SampleRequest, {}),
     "smoke": (results.SmokeResult, {}),
+    "import": (results.ImportedConfig, {}),
     "runtimes-list": (results.RuntimeList, {}),
     "runtimes-show": (Runtime, {}),
     "runtimes-import": (results.RuntimeImport, {}),

@@ -230,6 +230,28 @@ class RuntimeList(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The repository's own runtimes come first."""
 
 
+class ImportedValue(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """What became of one value of another tool."""
+
+    name: str
+    """The value's name there."""
+    becomes: str
+    """The fields of m2g.yaml. Empty if nothing needs it."""
+    remark: str
+    """What is different here, or what to do."""
+
+
+class ImportedConfig(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """The result of `m2g import`."""
+
+    config: str
+    """The text of m2g.yaml."""
+    values: tuple[ImportedValue, ...]
+    """Each value that was given, and what became of it."""
+    answers: tuple[str, ...]
+    """The answers for `m2g init --data`, with which platform/ fits this m2g.yaml."""
+
+
 class RuntimeImport(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The result of `m2g runtimes import`."""
 
