@@ -58,6 +58,7 @@ _SHAPES: dict[str, tuple[type[msgspec.Struct], Mapping[str, Any]]] = {
     "explain": (Explanation, {}),
     "explain-model": (results.ModelReasons, {}),
     "assess": (results.Assessment, {}),
+    "scaffold": (results.Alignment, {}),
     "doctor": (results.Diagnosis, {}),
     "image": (results.PreparedImage, {}),
     "image-missing": (results.MissingImages, {}),

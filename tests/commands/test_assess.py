@@ -81,10 +81,22 @@ def test_each_kind_has_its_outcome_and_its_next_step() -> None:
     assert found["plain"].server == "kserve-mlserver"
     assert found["skops"].log_again == "log it with serialization_format='cloudpickle'"
     assert found["prophet"].step == (
-        "write to models/prophet/model.yaml: settings: {profile: mlflow-image}, "
+        "create a repository (m2g init my-models), and there write to models/prophet/model.yaml: "
+        "settings: {profile: mlflow-image}, "
         "then build its image: m2g image prophet --env prod -o DIR"
     )
     assert [problem.kind for problem in found["unsigned"].problems] == ["signature"]
+
+
+def test_without_a_repository_no_step_is_a_command_that_needs_one(tmp_path: Path) -> None:
+    outside = by_model(look(Kinds()))
+    inside = by_model(look(Kinds(), repository(tmp_path / "r")))
+    for name, one in outside.items():
+        first, _, there = one.step.partition(", and there ")
+        needs = any(word in one.step for word in ("m2g smoke", "m2g image", "m2g.yaml", "model.yaml"))
+        assert (first == "create a repository (m2g init my-models)") is needs
+        if needs:
+            assert there == inside[name].step.replace("--env dev", "--env prod")
 
 
 def test_versions_of_one_package_set_stand_together() -> None:
@@ -143,7 +155,7 @@ def test_storage_and_slugs_are_problems_whatever_serves_the_model() -> None:
     found = by_model(look(registry))
     assert {problem.kind for problem in found["A b"].problems} == {"storage", "slug"}
     assert [problem.step for problem in found["a-b"].problems] == [
-        "write to m2g.yaml: models: {slugs: {'a-b': another-name}}"
+        "create a repository (m2g init my-models), and there write to m2g.yaml: models: {slugs: {'a-b': another-name}}"
     ]
 
 

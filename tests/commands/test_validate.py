@@ -340,6 +340,12 @@ def test_a_record_in_another_models_folder_is_found(tmp_path: Path) -> None:
     assert "record-misplaced" in {finding.rule for finding in check(root).findings}
 
 
+@pytest.mark.parametrize("path", ["requests/own.json", "base/own.yaml", "base/deeper/own.yaml"])
+def test_an_unknown_file_is_one_finding(tmp_path: Path, path: str) -> None:
+    root = fleet(tmp_path, (f"models/wine/{path}", "{}\n"))
+    assert [f.rule for f in check(root).findings if f.file == f"models/wine/{path}"] == ["unknown-file"]
+
+
 def test_a_write_that_was_killed_half_way_is_said(tmp_path: Path) -> None:
     root = fleet(tmp_path)
     (root / ".m2g/write").mkdir(parents=True)

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from m2g import mlmodel
-from m2g.core.errors import InputError
+from m2g.core.errors import InputError, OutsideError
 from m2g.core.model import Dataset, Field, ModelVersion, Signature, VersionFacts
 from m2g.registry import Registry, open_registry
+from m2g.registry.download import ModelDownload, download_version
 from tests.support.mlflow_store import KINDS, ORDINARY, PYTHON3, WEIRD, Kind, Server, store
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.slow]  # the first test of a kind starts a server and fills it
@@ -155,6 +156,31 @@ def test_a_run_that_is_no_more_is_no_run(registry: Registry) -> None:
     facts = registry.read_facts([lost])["direct", "1"]
     assert (facts.run, facts.problem) == (None, "")
     assert "MLmodel" in facts.files
+
+
+def test_a_download_is_from_the_workspace_of_m2g_yaml(
+    workspaces: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`m2g smoke` and `m2g image` download with MLflow's own command, which must look into the same workspace."""
+    import mlflow
+
+    monkeypatch.delenv("MLFLOW_WORKSPACE", raising=False)
+    url, name = workspaces.url, "of-the-team"
+    post(f"{url}/api/3.0/mlflow/workspaces", {"name": "team-b"})
+    (tmp_path / "MLmodel").write_text("flavors: {}\n")
+    with monkeypatch.context() as team:
+        team.setenv("MLFLOW_WORKSPACE", "team-b")
+        client = mlflow.MlflowClient(url)
+        run = client.create_run(client.create_experiment(name)).info.run_id
+        client.log_artifact(run, str(tmp_path / "MLmodel"), "model")
+        client.create_registered_model(name)
+        client.create_model_version(name, f"runs:/{run}/model", run)
+    (tmp_path / "to").mkdir()
+    wanted = ModelDownload(name=name, number="1", workspace="team-b")
+    found = download_version(wanted, url, tmp_path / "to", root=tmp_path)
+    assert (found / "MLmodel").read_text() == "flavors: {}\n"
+    with pytest.raises((InputError, OutsideError), match="of-the-team"):
+        download_version(ModelDownload(name=name, number="1"), url, tmp_path / "to", root=tmp_path)
 
 
 @pytest.mark.parametrize("server", ["mlflow3", "mlflow2"])

@@ -26,6 +26,7 @@ from m2g.cli import (
     render,
     request,
     runtimes,
+    scaffold,
     schemas,
     smoke,
     validate,
@@ -35,7 +36,7 @@ from m2g.cli.terminal import CONTEXT, discard_unwritten, open_closed_streams, pr
 from m2g.core.errors import Exit, InputError, M2gError, OutsideError
 
 _SECTIONS = {
-    "Set up": (assess.assess, init.init, import_values.import_values, doctor.doctor),
+    "Set up": (assess.assess, init.init, import_values.import_values, scaffold.scaffold, doctor.doctor),
     "Every day": (render.render, validate.validate, diff.diff, explain.explain),
     "Serve and call": (request.request, smoke.smoke, image.image, environments.environments),
     "Describe your cluster": (runtimes.runtimes, schemas.schemas),

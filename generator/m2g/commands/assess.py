@@ -89,6 +89,8 @@ def assess(
         _assess(repository, registry.identity, one, facts[one.version.name, one.version.version], shared)
         for one in wanted
     ]
+    if root is None:
+        judged = [(_place_steps(one), mlmodel) for one, mlmodel in judged]
     seen = {one.version.name for one in wanted}
     return Assessment(
         registry=registry.identity,
@@ -233,6 +235,20 @@ def _advise(outcome: Outcome, wanted: _Wanted, choice: ServingChoice) -> str:
     if choice.waits_for:
         return f"build its image: {image}"
     return f"write to {layout.model_yaml(wanted.slug)}: settings: {{profile: {outcome}}}, then build its image: {image}"
+
+
+def _place_steps(one: AssessedVersion) -> AssessedVersion:
+    """The next steps of somebody who has no repository yet: files of one and commands that need one come later."""
+    return msgspec.structs.replace(
+        one,
+        step=_place_step(one.step),
+        problems=tuple(msgspec.structs.replace(problem, step=_place_step(problem.step)) for problem in one.problems),
+    )
+
+
+def _place_step(step: str) -> str:
+    needs = f"{layout.CONFIG}" in step or f"{layout.MODELS}/" in step or "m2g " in step
+    return f"create a repository (m2g init my-models), and there {step}" if needs else step
 
 
 def _find_change(choice: ServingChoice) -> str:

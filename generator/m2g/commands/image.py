@@ -251,7 +251,9 @@ def _find_model_files(root: Path, pending: PendingImage, options: ImageOptions, 
     source = options.model_dir
     if source is None:
         chosen = choose_registry(root, pending.repository.config)
-        version = download.ModelDownload(name=release.model, number=release.version, distrust=chosen.distrust)
+        version = download.ModelDownload(
+            name=release.model, number=release.version, distrust=chosen.distrust, workspace=chosen.workspace
+        )
         source = download.download_version(version, chosen.uri, download_dir, root=root)
     files = output_folder.list_files(source)
     digest = hashlib.sha256(files["MLmodel"].read_bytes()).hexdigest() if "MLmodel" in files else "no MLmodel"

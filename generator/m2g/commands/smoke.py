@@ -113,7 +113,9 @@ def _model_folder(target: Target, place: Path, notify: Notify) -> Path:
     to = place / "model"
     to.mkdir()
     chosen = target.registry
-    version = downloads.ModelDownload(name=target.model, number=target.version, distrust=chosen.distrust)
+    version = downloads.ModelDownload(
+        name=target.model, number=target.version, distrust=chosen.distrust, workspace=chosen.workspace
+    )
     return downloads.download_version(version, chosen.uri, to, root=target.root)
 
 

@@ -83,6 +83,15 @@ class RenderResult(Value, frozen=True, kw_only=True, omit_defaults=False):
     check: bool = False
 
 
+class Alignment(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """The result of `m2g scaffold`. `written` is false with --dry-run and if there are conflicts."""
+
+    answers: dict[str, str] = {}
+    files: tuple[FileChange, ...] = ()
+    conflicts: tuple[str, ...] = ()
+    written: bool = False
+
+
 class PreparedImage(Value, frozen=True, kw_only=True, omit_defaults=False):
     """A build context for an image: the version that it is for, its folder and files, and notes for the user."""
 

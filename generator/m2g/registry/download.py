@@ -36,10 +36,14 @@ _OF_SERVER = "MLFLOW_TRACKING_*"
 
 
 class ModelDownload(Value, frozen=True, kw_only=True):
-    """A version to download. If `distrust` says why credentials are not for its server, MLflow gets none at all."""
+    """A version to download. If `distrust` says why credentials are not for its server, MLflow gets none at all.
+
+    `workspace` is that of m2g.yaml; empty means MLFLOW_WORKSPACE, else the server's default one.
+    """
 
     name: str
     number: str
+    workspace: str = ""
     distrust: str = ""
 
 
@@ -73,9 +77,10 @@ def download_version(wanted: ModelDownload, tracking_uri: str, to: Path, *, root
 
 def _make_environment(wanted: ModelDownload, tracking_uri: str, to: Path) -> dict[str, str]:
     """A store without a server has no use for the credentials of one: MLflow would send them wherever a version is."""
+    workspace = {"MLFLOW_WORKSPACE": wanted.workspace} if wanted.workspace else {}
     if wanted.distrust:
-        return clean_environment(NETWORK) | {"HOME": str(to)}
-    passed = clean_environment(_PASSED)
+        return clean_environment(NETWORK) | {"HOME": str(to)} | workspace
+    passed = clean_environment(_PASSED) | workspace
     if parse_address(tracking_uri).kind is StoreKind.SERVER:
         return passed
     return {name: text for name, text in passed.items() if not fnmatch.fnmatchcase(name, _OF_SERVER)}
@@ -94,7 +99,7 @@ def find_place(wanted: ModelDownload, tracking_uri: str) -> str:
     from m2g.registry.facts_api import FactsReader  # httpx takes 0.1 s to import
     from m2g.registry.rest import RestClient
 
-    with RestClient(address, workspace=resolve_workspace(""), patience=_PATIENCE) as client:
+    with RestClient(address, workspace=resolve_workspace(wanted.workspace), patience=_PATIENCE) as client:
         try:
             uri = FactsReader(client, lambda what, done, total: None).find_artifacts(wanted.name, wanted.number)
         except RequestFailed as error:

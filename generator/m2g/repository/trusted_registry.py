@@ -23,10 +23,14 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class ChosenRegistry(Value, frozen=True, kw_only=True):
-    """The registry to read. `distrust` is empty, or says why the credentials of the environment are not for it."""
+    """The registry to read. `distrust` is empty, or says why the credentials of the environment are not for it.
+
+    `workspace` is that of m2g.yaml, or empty.
+    """
 
     uri: str
     distrust: str = ""
+    workspace: str = ""
 
 
 def choose_registry(root: Path, config: Config) -> ChosenRegistry:
@@ -36,24 +40,25 @@ def choose_registry(root: Path, config: Config) -> ChosenRegistry:
     names other servers. The credentials go there only if the environment or m2g.yaml of the base branch names the same.
     """
     uri = configuration.find_registry_uri(config)
+    workspace = "" if config.registry.workspace is UNSET else config.registry.workspace
     if config.registry.uri is UNSET:
-        return ChosenRegistry(uri=uri)
+        return ChosenRegistry(uri=uri, workspace=workspace)
     place, named = (
         _find_place(uri),
         _find_place(os.environ.get("MLFLOW_REGISTRY_URI") or os.environ.get("MLFLOW_TRACKING_URI") or ""),
     )
     is_server = bool(find_server(uri))
     if is_server and named == place:
-        return ChosenRegistry(uri=uri)
+        return ChosenRegistry(uri=uri, workspace=workspace)
     given = _read_base(root)
     base = _find_place(given or "")
     if given is None or (place in (named, base) and (is_server or not _is_in_git(root, uri))):
-        return ChosenRegistry(uri=uri)
+        return ChosenRegistry(uri=uri, workspace=workspace)
     others = " or ".join(sorted({named, base} - {"", place}))
     instead = f"the base branch and the environment name {others}" if others else "the base branch names none"
     if place in (named, base):
         instead = "every branch may bring its own, because it is in Git"
-    return ChosenRegistry(uri=uri, distrust=f"{CONFIG} names {place}, but {instead}")
+    return ChosenRegistry(uri=uri, workspace=workspace, distrust=f"{CONFIG} names {place}, but {instead}")
 
 
 def _find_place(uri: str) -> str:

@@ -96,8 +96,7 @@ def open_configured_registry(config: Config, root: Path, progress: Progress) -> 
     chosen = choose_registry(root, config)
     if config.registry.uri is not UNSET:
         os.chdir(root)
-    workspace = "" if config.registry.workspace is UNSET else config.registry.workspace
-    return open_registry(chosen.uri, workspace=workspace, progress=progress, distrust=chosen.distrust)
+    return open_registry(chosen.uri, workspace=chosen.workspace, progress=progress, distrust=chosen.distrust)
 
 
 class _Answer(Value, frozen=True, kw_only=True):

@@ -59,6 +59,19 @@ def create_repository(
     return tuple(paths)
 
 
+def render_packaged(answers: Mapping[str, str]) -> dict[str, bytes]:
+    """Path → content of what the packaged template makes of these answers. Raises InputError for an invalid answer."""
+    with tempdirs.open_folder("m2g-scaffold-") as folder:
+        rendered = folder / "repository"
+        source = _copy_template(folder / "template")
+        _render(str(source), rendered, {"m2g_commit": find_commit(), **answers}, defaults=True)
+        return {
+            path.relative_to(rendered).as_posix(): path.read_bytes()
+            for path in sorted(rendered.rglob("*"))
+            if path.is_file()
+        }
+
+
 def find_commit() -> str:
     """The commit that this m2g was installed from, if pip installed it from Git; else empty."""
     text = importlib.metadata.distribution("mlflow-gitops").read_text("direct_url.json")

@@ -155,7 +155,7 @@ def _target_of_release(
 
 def _download_mlmodel(root: Path, name: str, version: str, chosen: ChosenRegistry) -> Mlmodel:
     """The facts of a version that is in no release record."""
-    wanted = download.ModelDownload(name=name, number=version, distrust=chosen.distrust)
+    wanted = download.ModelDownload(name=name, number=version, distrust=chosen.distrust, workspace=chosen.workspace)
     with tempdirs.open_folder() as place:
         return _read_mlmodel(download.download_version(wanted, chosen.uri, place, root=root))
 

@@ -142,7 +142,7 @@ def check_model(inputs: ModelInputs, folder: ModelFolder, known_folders: KnownFo
         findings += _check_config(root, repository, folder, rendered)
         unverified = rendered is not None and bool(rendered.findings)
     overlays = _list_overlays(folder)
-    findings += () if up_to_date else ownership.check_ownership(root, folder)
+    findings += () if up_to_date else _check_ownership(root, folder)
     findings += unknown_files.find_in_model(folder)
     findings += secrets.find_in_model(root, folder, model.intent, inputs.config)
     findings += _find_unpaired(folder, set(records), set(overlays))
@@ -155,6 +155,13 @@ def check_model(inputs: ModelInputs, folder: ModelFolder, known_folders: KnownFo
         owned=len(folder.list_owned()),
         unverified=unverified,
     )
+
+
+def _check_ownership(root: Path, folder: ModelFolder) -> Iterator[Finding]:
+    """The findings about files of m2g. Files at paths that m2g does not know are findings already."""
+    for finding in ownership.check_ownership(root, folder):
+        if finding.rule != "unknown-file" or layout.is_known(finding.file):
+            yield finding
 
 
 def _check_config(

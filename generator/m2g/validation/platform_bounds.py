@@ -16,6 +16,7 @@ from m2g.repository import layout
 from m2g.repository.layout import CONFIG
 from m2g.validation.bounds import list_allowed_kinds
 from m2g.validation.platform_flux import check_flux
+from m2g.validation.platform_namespaces import check_namespaces
 
 _PROJECT, _APPLICATIONS = "AppProject.argoproj.io", "ApplicationSet.argoproj.io"
 _RBAC = ".rbac.authorization.k8s.io"
@@ -32,6 +33,7 @@ Placed: TypeAlias = tuple[RawFile, int, Manifest]
 
 def check_platform(config: Config, files: Iterable[RawFile]) -> Iterator[Finding]:
     """The findings about objects in platform/ that allow more than the bounds, or that contradict m2g.yaml."""
+    files = list(files)
     objects = [
         (file, index, item)
         for file in files
@@ -65,6 +67,7 @@ def check_platform(config: Config, files: Iterable[RawFile]) -> Iterator[Finding
                 yield from _locate(placed, check_flux(item, accounts))
     yield from _check_sources(config.sync.bounds, objects)
     yield from _check_namespaces(config, objects)
+    yield from check_namespaces(config, files)
 
 
 def _locate(placed: Placed, violations: Iterable[Violation]) -> Iterator[Finding]:
@@ -321,6 +324,6 @@ def _check_namespaces(config: Config, objects: Iterable[Placed]) -> Iterator[Fin
                 path=f"environments.{name}.namespace",
                 environment=name,
                 message=f"no AppProject in platform/ allows {place.namespace}, so Argo CD refuses the models",
-                hint=f"in the AppProject of {name}, write: "
+                hint="bring platform/ in line: m2g scaffold; or, in an AppProject of your own, write: "
                 f"destinations: [{{server: '*', namespace: {place.namespace}}}]",
             )
