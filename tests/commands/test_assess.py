@@ -29,6 +29,7 @@ flavors:
 mlflow_version: 2.19.0
 """
 UNSIGNED = MLMODEL.partition(b"signature:")[0]
+LARGE = MLMODEL.replace(b"1204", b"3000000000")
 NEWER = MLMODEL.replace(b"sklearn_version: 1.5.2", b"sklearn_version: 1.6.1")
 KINDS: Mapping[str, Mapping[str, bytes]] = {
     "plain": FILES,
@@ -37,6 +38,7 @@ KINDS: Mapping[str, Mapping[str, bytes]] = {
     "skops-again": {"MLmodel": SKOPS, "requirements.txt": b"scikit-learn==1.5.2\nmlflow==3.12.0\n"},
     "no-requirements": {"MLmodel": SKOPS, "requirements.txt": b""},
     "prophet": {"MLmodel": PROPHET, "requirements.txt": b"mlflow==2.19.0\nprophet==1.1.6\n"},
+    "large": {**FILES, "MLmodel": LARGE},
     "unsigned": {"MLmodel": UNSIGNED, "requirements.txt": FILES["requirements.txt"]},
 }
 OUTCOMES = {
@@ -46,6 +48,7 @@ OUTCOMES = {
     "skops-again": "mlserver-image",
     "no-requirements": "log-again",
     "prophet": "mlflow-image",
+    "large": "needs-memory",
     "unsigned": "serves",
     "gone": "unreadable",
 }
@@ -80,11 +83,10 @@ def test_each_kind_has_its_outcome_and_its_next_step() -> None:
     assert all(bool(one.step) == (one.outcome != "serves") for one in found.values())
     assert found["plain"].server == "kserve-mlserver"
     assert found["skops"].log_again == "log it with serialization_format='cloudpickle'"
-    assert found["prophet"].step == (
-        "create a repository (m2g init my-models), and there write to models/prophet/model.yaml: "
-        "settings: {profile: mlflow-image}, "
-        "then build its image: m2g image prophet --env prod -o DIR"
-    )
+    there = "create a repository (m2g init my-models), and there "
+    assert found["prophet"].step == f"{there}build its image: m2g image prophet --env prod -o DIR"
+    memory = "settings: {resources: {limits: {memory: 6Gi}}}"
+    assert found["large"].step == f"{there}write to models/large/model.yaml: {memory}"
     assert [problem.kind for problem in found["unsigned"].problems] == ["signature"]
 
 
@@ -119,16 +121,36 @@ def test_what_it_says_is_what_render_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["skops", "prophet"])
-def test_the_setting_that_it_advises_makes_the_version_wait_for_its_image_only(tmp_path: Path, name: str) -> None:
+def test_a_version_that_needs_an_image_waits_for_it_without_a_setting(tmp_path: Path, name: str) -> None:
     root, registry = repository(tmp_path / "r"), Kinds()
     one = by_model(look(registry, root))[name]
+    assert one.step == f"build its image: m2g image {name} --env prod -o DIR"
+    (found,) = [finding for finding in run(root, registry).findings if finding.model == name]
+    assert found.rule == "image-missing"
+    assert found.hint.startswith(one.step.replace("build its image", "build one"))
+    assert one.why in found.message
+
+
+def test_the_memory_that_it_advises_is_enough(tmp_path: Path) -> None:
+    root, registry = repository(tmp_path / "r"), Kinds()
+    one = by_model(look(registry, root))["large"]
+    (found,) = [finding for finding in run(root, registry).findings if finding.model == "large"]
+    assert found.hint.startswith(one.step)
     file, _, setting = one.step.removeprefix("write to ").partition(": ")
     (root / file).parent.mkdir(parents=True)
-    (root / file).write_text(setting.partition(", then")[0] + "\n")
-    again = by_model(look(registry, root))[name]
-    assert (again.outcome, again.step) == (one.outcome, f"build its image: m2g image {name} --env prod -o DIR")
-    found = [finding.rule for finding in run(root, registry).findings if finding.model == name]
-    assert found == ["image-missing", "model-unused"], "which says the same again, of the file"
+    (root / file).write_text(f"{setting}\n")
+    run(root, registry)
+    assert (root / "models/large/releases/prod.json").is_file()
+
+
+def test_it_says_who_decides_about_the_protocol_of_a_service(tmp_path: Path) -> None:
+    root, registry = repository(tmp_path / "r"), Kinds()
+    plain = FakeRegistry([model("prophet", champion="1")])
+    run(root, plain)
+    one = by_model(look(registry, root, "prophet"))["prophet"]
+    assert one.outcome == "mlflow-image"
+    (found,) = [one for one in run(root, registry).findings if one.rule == "protocol-changes"]
+    assert (one.why, one.step) == (found.message, found.hint)
 
 
 def test_who_wants_a_version(tmp_path: Path) -> None:

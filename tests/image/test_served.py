@@ -12,7 +12,7 @@ import pytest
 from m2g import mlmodel
 from m2g.core import manifest
 from m2g.core.config_types import Kserve
-from m2g.core.setting_fields import Profile
+from m2g.core.model import Profile
 from m2g.image import context
 from m2g.rendering.kserve.batch import render_batch
 from m2g.rendering.objects import ServedModel

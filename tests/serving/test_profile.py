@@ -308,14 +308,14 @@ def test_a_version_that_waits_for_its_image_leaves_the_old_one_in_place(tmp_path
 
 
 class _Skops(FakeRegistry):
-    """The third version of each model is saved as no stock MLServer reads it."""
+    """The third version of each model is saved as no stock MLServer reads it, and nobody knows what to install."""
 
     def _facts(self, version: ModelVersion) -> VersionFacts:
         facts = super()._facts(version)
         if version.version != "3":
             return facts
         return msgspec.structs.replace(
-            facts, files=facts.files | {"MLmodel": facts.files["MLmodel"].replace(b"cloudpickle", b"skops")}
+            facts, files={"MLmodel": facts.files["MLmodel"].replace(b"cloudpickle", b"skops")}
         )
 
 

@@ -15,8 +15,8 @@ from m2g.changes.update import RenderOptions
 from m2g.commands import schemas as verb
 from m2g.commands.validate import ValidateOptions, validate
 from m2g.core import yaml_reader
-from m2g.core.config_types import Protocol
 from m2g.core.errors import InputError, M2gError
+from m2g.core.model import Protocol
 from m2g.core.stamp import check_stamp, stamp, strip_stamp
 from m2g.inference import drop_example, make_request
 from m2g.report import diff, findings

@@ -31,6 +31,14 @@ def of_record(**changes: object) -> Forge:
     return lambda record: msgspec.structs.replace(record, **changes)
 
 
+def of_serving(**changes: object) -> Forge:
+    def forge(record: Release) -> Release:
+        assert record.serving is not None
+        return msgspec.structs.replace(record, serving=msgspec.structs.replace(record.serving, **changes))
+
+    return forge
+
+
 def image(name: str) -> Forge:
     return of_record(image=Image(name=name, profile="mlflow-image"))
 
@@ -57,6 +65,9 @@ FORGED: dict[str, Forge] = {
     "an image of a model whose name starts alike": image(f"{PLACE}/wine-mallory{DIGEST}"),
     "an image of other packages": both(image(OURS), of_mlmodel(requirements=("evil==1",))),
     "an image of another folder": both(image(OURS), of_record(artifact_uri="s3://mlflow/uploads/mallory/m")),
+    "another decision": of_serving(profile="mlserver-image", runtime=""),
+    "a decision of people": of_serving(decided_from=None),
+    "no decision": of_record(schema=1, serving=None),
     "other metrics": of_record(run=None),
     "tags": of_record(tags={"replicas": "9"}),
 }

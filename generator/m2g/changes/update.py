@@ -27,6 +27,7 @@ from m2g.repository.layout import Key
 from m2g.repository.locate import add_lines
 from m2g.repository.state import Repository, Scope, check_environments
 from m2g.repository.unused_files import find_unused
+from m2g.resolution import decision
 from m2g.resolution.release_image import remember_images
 from m2g.resolution.resolve import resolve, resolve_from_records
 from m2g.serving import gate
@@ -45,6 +46,10 @@ class RenderOptions(Value, frozen=True, kw_only=True):
     allow_removals: int | None = None
     discard_edits: bool = False
     verify: bool = False
+    redecide: bool = False
+    """Decide again how the versions are served."""
+    migrate: bool = False
+    """Write records of an older schema in today's."""
     images: dict[tuple[str, str], Image] = {}
     """(registered model, version) → the image that was built for it."""
     cache: Path | None = None
@@ -113,11 +118,17 @@ def _resolve(
 ) -> Admission:
     """The releases that the repository should have, from the committed records or from the registry."""
     if options.locked:
-        return Admission(resolved=resolve_from_records(state, options.scope))
-    resolved = resolve(
-        state, open_registry(state.config), options.scope, cache, verify=options.verify or bool(options.images)
-    )
-    return admit(state, resolved)
+        resolved = resolve_from_records(state, options.scope)
+    else:
+        verify = options.verify or bool(options.images)
+        resolved = resolve(state, open_registry(state.config), options.scope, cache, verify=verify)
+    if options.migrate:
+        records = decision.migrate(state, resolved.records, options.scope)
+        resolved = msgspec.structs.replace(resolved, records=records)
+    if options.redecide:
+        records, refused = decision.redecide(state, resolved.records, options.scope)
+        resolved = msgspec.structs.replace(resolved, records=records, findings=(*resolved.findings, *refused))
+    return admit(state, resolved) if options.redecide or not options.locked else Admission(resolved=resolved)
 
 
 def _records_after(

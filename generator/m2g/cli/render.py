@@ -30,6 +30,8 @@ from m2g.core.errors import Exit, InputError
 @click.option("--allow-removals", type=click.IntRange(min=0), metavar="N", help="Allow this run to remove N releases.")
 @click.option("--discard-edits", is_flag=True, help="Overwrite hand edits in the files that m2g owns.")
 @click.option("--verify", is_flag=True, help="Compare every record with the registry, also those that do not change.")
+@click.option("--redecide", is_flag=True, help="Decide again how the versions are served, also those that run.")
+@click.option("--migrate", is_flag=True, help="Write the records of an older m2g in today's form; implies --locked.")
 @NO_CACHE
 @FORMAT
 @click.pass_obj
@@ -43,6 +45,8 @@ def render(
     allow_removals: int | None,
     discard_edits: bool,
     verify: bool,
+    redecide: bool,
+    migrate: bool,
     no_cache: bool,
     output_format: str,
 ) -> Exit:
@@ -69,13 +73,15 @@ def render(
         raise InputError("--verify asks the registry, and --locked does not", hint="remove one of them")
     root = config.find_root(folder)
     options = RenderOptions(
-        locked=locked,
+        locked=locked or migrate,
         check=check,
         dry_run=dry_run,
         scope=Scope(models=frozenset(models), environments=frozenset(environments)),
         allow_removals=allow_removals,
         discard_edits=discard_edits,
         verify=verify,
+        redecide=redecide,
+        migrate=migrate,
         cache=cache_folder(root, disabled=no_cache),
     )
     try:

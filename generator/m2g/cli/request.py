@@ -40,8 +40,8 @@ def request(
     m2g request wine --protocol invocations        for MLflow's own scoring server
     """
     from m2g.commands import request as command
-    from m2g.core.config_types import Protocol
     from m2g.core.errors import InputError
+    from m2g.core.model import Protocol
     from m2g.report import request as report
 
     given = context.find_root().params.get("folder")

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import msgspec
 
+from m2g.compat.check import explain_no_image
 from m2g.compat.requirement import parse_minor
 from m2g.compat.signature import explain_no_answer
+from m2g.compat.verdict import Verdict
 from m2g.core.cache import Cache
 from m2g.core.config_types import Config, Environment, Kserve
 from m2g.core.errors import InputError
@@ -23,13 +25,16 @@ from m2g.registry import Registry
 from m2g.repository import layout, load, runtimes
 from m2g.repository.selection import find_shared_name, find_slug, hold_slugs, is_selected, is_selected_anywhere
 from m2g.repository.state import Repository, Scope
+from m2g.resolution.decision import decide
 from m2g.resolution.release_record import build_record
 from m2g.resolution.resolve import find_unknown_models
 from m2g.resolution.targets import plan
 from m2g.resolution.version_facts import read_version_facts
+from m2g.serving import gate
 from m2g.serving.decide import choose_with_settings, resolve_serving
 from m2g.serving.gate import describe_verdict
-from m2g.serving.spec import ServingChoice
+from m2g.serving.profile import STOCK_RUNTIME
+from m2g.serving.spec import Serving, ServingChoice
 
 _ALONE = "prod"
 """The environment that stands for all where there is no repository yet."""
@@ -187,7 +192,9 @@ def _assess(
     mlmodel = record.mlmodel
     problems += _check_storage(findings)
     problems += _check_mlmodel(mlmodel)
-    outcome, server, why = _conclude(choice, record)
+    outcome, server, why = _conclude(choice, record, serving)
+    refused = decide(repository, wanted.slug, record)
+    stock = choice.verdict or gate.check_runtimes(record, serving, repository.runtimes).get(STOCK_RUNTIME)
     needs_image = outcome in ("mlserver-image", "mlflow-image")
     result = msgspec.structs.replace(
         result,
@@ -196,15 +203,15 @@ def _assess(
         python=mlmodel.python_version if mlmodel else "",
         flavor=_name_flavor(mlmodel),
         packages=_identify(mlmodel) if needs_image and mlmodel else "",
-        why=why,
-        step=_advise(outcome, wanted, choice),
-        log_again=_find_change(choice),
+        why=refused.message if isinstance(refused, Finding) else why,
+        step=refused.hint if isinstance(refused, Finding) else _advise(outcome, wanted, choice, record, serving),
+        log_again=_find_change(stock),
         problems=tuple(problems),
     )
     return result, mlmodel
 
 
-def _conclude(choice: ServingChoice, record: Release) -> tuple[Outcome, str, str]:
+def _conclude(choice: ServingChoice, record: Release, serving: Serving) -> tuple[Outcome, str, str]:
     """The outcome, what serves the version, and why."""
     verdict, mlmodel = choice.verdict, record.mlmodel
     if choice.waits_for:
@@ -215,22 +222,27 @@ def _conclude(choice: ServingChoice, record: Release) -> tuple[Outcome, str, str
     why = describe_verdict(verdict)
     if verdict.answer == "unknown":
         return "unsure", choice.runtime, why
-    if mlmodel is None or not mlmodel.requirements:
-        return "log-again", "", f"{why}; and its requirements are not known, so no image can be built for it"
+    no_image = None if mlmodel is None else explain_no_image(mlmodel, serving.limits)
+    if mlmodel is None or no_image is not None:
+        outcome: Outcome = "needs-memory" if no_image is not None and "memory:" in no_image.fix else "log-again"
+        return outcome, "", why if no_image is None or no_image.text in why else f"{why}; and {no_image.text}"
     no_answer = explain_no_answer(mlmodel)
     if no_answer is None:
         return "mlserver-image", "mlserver-image", why
     return "mlflow-image", "mlflow-image", no_answer.text
 
 
-def _advise(outcome: Outcome, wanted: _Wanted, choice: ServingChoice) -> str:
+def _advise(outcome: Outcome, wanted: _Wanted, choice: ServingChoice, record: Release, serving: Serving) -> str:
     name, environment = shlex.quote(wanted.version.name), wanted.environment
     if outcome == "serves":
         return ""
     if outcome == "unsure":
         return f"try it before you release it: m2g smoke {name} --env {environment} --version {wanted.version.version}"
-    if outcome == "log-again":
-        return _find_change(choice) or "log it again with pip_requirements"
+    if outcome in ("log-again", "needs-memory"):
+        no_image = None if record.mlmodel is None else explain_no_image(record.mlmodel, serving.limits)
+        fix = no_image.fix if no_image is not None and outcome == "needs-memory" else _find_change(choice.verdict)
+        fix = fix or (no_image.fix if no_image is not None else "log it with MLflow, and register that version")
+        return fix.replace("write to model.yaml:", f"write to {layout.model_yaml(wanted.slug)}:")
     image = f"m2g image {name} --env {environment} -o DIR"
     if choice.waits_for:
         return f"build its image: {image}"
@@ -251,11 +263,11 @@ def _place_step(step: str) -> str:
     return f"create a repository (m2g init my-models), and there {step}" if needs else step
 
 
-def _find_change(choice: ServingChoice) -> str:
+def _find_change(verdict: Verdict | None) -> str:
     """What to change in the training code so that the runtime loads the model; empty if nothing is known."""
-    if choice.verdict is None or choice.verdict.answer == "serves":
+    if verdict is None or verdict.answer == "serves":
         return ""
-    fix = choice.verdict.reasons[0].fix  # the reasons begin with the one that decides
+    fix = verdict.reasons[0].fix  # the reasons begin with the one that decides
     return fix if fix.startswith(("log it", "return ")) else ""
 
 

@@ -15,9 +15,8 @@ from m2g.compat.signature import explain_no_answer
 from m2g.core import tempdirs
 from m2g.core.config_types import Config
 from m2g.core.errors import InputError
-from m2g.core.model import Image, Mlmodel, Release, Value
+from m2g.core.model import Image, Mlmodel, Profile, Release, Value
 from m2g.core.results import PreparedImage, RenderResult
-from m2g.core.setting_fields import Profile
 from m2g.image import context, output_folder
 from m2g.image.lock import lock_requirements
 from m2g.image.package_index import check_indexes

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from m2g.core.config_types import Protocol
 from m2g.core.errors import InputError
-from m2g.core.model import Mlmodel, Release, Value
+from m2g.core.model import Mlmodel, Profile, Protocol, Release, Value
 from m2g.core.results import SampleRequest
-from m2g.core.setting_fields import Profile
 from m2g.inference import Request, drop_example, find_path, make_request
 from m2g.inference.curl import Endpoint
 from m2g.repository import config as configuration

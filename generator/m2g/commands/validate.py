@@ -31,6 +31,7 @@ from m2g.validation.models import ModelChecks, ModelInputs, ModelResult
 from m2g.validation.overlays import CheckInputs, OverlayResult, OverlayResults, check_overlays, check_raw_file
 from m2g.validation.platform_bounds import check_platform
 from m2g.validation.platform_files import Fleet, uses_substitution
+from m2g.validation.record_decisions import check_decisions
 from m2g.validation.schemas import Catalogue, repository_schemas
 
 
@@ -88,6 +89,7 @@ def validate(
         findings += unknown_files.find_attributes(root, base.changed)
         if config is not None:
             findings += check_records(root, config, base)
+            findings += check_decisions(root, config, described, base)
             findings += check_platform(config, fleet.platform_files.files)
         return _make_report(fleet, scope, results, findings, inputs.bounds)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import msgspec
 
 from m2g.compat import code, formats, libraries, signature, size
-from m2g.compat.reason import CheckResult, ModelOnRuntime
+from m2g.compat.reason import PYFUNC, CheckResult, ModelOnRuntime
 from m2g.compat.runtime import Runtime
 from m2g.compat.verdict import Reason, Verdict
 from m2g.core.model import Mlmodel
@@ -43,6 +43,21 @@ def check_runtime(mlmodel: Mlmodel, runtime: Runtime, limits: Mapping[str, str])
     fix = _FIX_WITHOUT_MLSERVER if signature.explain_no_answer(mlmodel) else _FIX
     reasons = tuple(Reason(text=result.text, fix=result.fix or fix) for result in results)
     return Verdict(answer=results[0].answer if results else "serves", runtime=runtime.name, reasons=reasons)
+
+
+def explain_no_image(mlmodel: Mlmodel, limits: Mapping[str, str]) -> CheckResult | None:
+    """Why no image with the model's own packages would serve it, whatever its server; None if nothing is known."""
+    if all(flavor.name != PYFUNC for flavor in mlmodel.flavors):
+        text = "the model has no python_function flavor, which every server of MLflow models needs"
+        return CheckResult(answer="fails", text=text, fix="log it with a flavor that adds python_function")
+    if mlmodel.requirements is None:
+        text = "its requirements are not known yet"
+        return CheckResult(answer="fails", text=text, fix="run `m2g render`, which reads them from the registry")
+    if not mlmodel.requirements:
+        text = "its requirements are not known, so no image can be built for it"
+        return CheckResult(answer="fails", text=text, fix="log it again with pip_requirements")
+    sizes = size.check_size(mlmodel, Runtime(name="an image"), limits)
+    return next((result for result in sizes if result.answer == "fails"), None)
 
 
 @functools.lru_cache(maxsize=1 << 6)  # most versions of a model differ only in digest, size and example

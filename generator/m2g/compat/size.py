@@ -25,7 +25,9 @@ def check_size(mlmodel: Mlmodel, runtime: Runtime, limits: Mapping[str, str]) ->
     limit = _bytes(limits.get("memory", ""))
     if limit is not None and limit < size:
         text = f"{files}, more than the container's memory limit of {limits['memory']}"
-        yield CheckResult(answer="fails", text=text, fix="raise resources.limits.memory in model.yaml")
+        more = 2 * size // (1 << 30) + 1
+        fix = f"write to model.yaml: settings: {{resources: {{limits: {{memory: {more}Gi}}}}}}"
+        yield CheckResult(answer="fails", text=text, fix=fix)
     initializer = limits.get(STORAGE_INITIALIZER, _DEFAULT)
     memory = _bytes(initializer)
     if memory is not None and memory < size:

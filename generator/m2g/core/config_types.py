@@ -30,9 +30,6 @@ Slug = Annotated[
         description="a slug; use lower-case letters, digits and '-', starting with a letter, at most 36 characters",
     ),
 ]
-Protocol = Literal["v2", "v1", "invocations"]
-"""The inference protocol: Open Inference (v2), KServe's v1, or MLflow's `/invocations`."""
-
 Server = Literal["mlserver", "mlflow"]
 """MLServer (V2 protocol), or MLflow's own scoring server (`/invocations`)."""
 

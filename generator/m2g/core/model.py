@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+MAX_REASON = 1000
+"""How many characters of a reason a record keeps."""
 
 
 class Value(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """Base of all values: frozen, camelCase in JSON, no unknown keys. (msgspec needs kw_only on each class.)"""
+
+
+Profile = Literal["mlserver", "mlserver-image", "mlflow-image", "native", "huggingface", "oci"]
+"""How a model is served (docs/explanation/serving.md)."""
+
+Protocol = Literal["v2", "v1", "invocations"]
+"""The inference protocol: Open Inference (v2), KServe's v1, or MLflow's `/invocations`."""
 
 
 class RegisteredModel(Value, frozen=True, kw_only=True):
@@ -129,14 +139,45 @@ class Image(Value, frozen=True, kw_only=True):
     profile: Literal["mlserver-image", "mlflow-image"]
 
 
+class DecidedFrom(Value, frozen=True, kw_only=True):
+    """The settings that `auto` decided from, beside the facts in the record. Other settings make another decision.
+
+    `storage` is the scheme of a storage URI that is no folder of files: `hf` or `oci`.
+    """
+
+    kserve: str
+    backend: str = "kserve"
+    storage: Literal["", "hf", "oci"] = ""
+
+
+class ServingDecision(Value, frozen=True, kw_only=True):
+    """How the version is served. `name` and `namespace` are those of the service in the cluster.
+
+    `decided_from` is None if people set the profile: then their settings count, and the record repeats them. Otherwise
+    the decision of `auto` stays until the version or these settings change. `environment` is the id of a serving
+    environment that several versions share.
+    """
+
+    profile: Profile
+    protocol: Protocol
+    name: str
+    namespace: str
+    reason: Annotated[str, msgspec.Meta(max_length=MAX_REASON)]
+    runtime: str = ""
+    environment: str = ""
+    decided_from: DecidedFrom | None = None
+
+
 class Release(Value, frozen=True, kw_only=True):
     """A release record: the version that runs in one environment, and everything that rendering needs to know about it.
 
     It is stored in `models/<slug>/releases/<environment>.json`. `artifact_uri` is the download URI from the registry;
-    rendering maps it to a URI that the cluster can read. `tags` contains only allow-listed tags.
+    rendering maps it to a URI that the cluster can read. `tags` contains only allow-listed tags. `serving` is None in
+    records of schema 1, and until it is decided. How a second version joins the record is in
+    docs/decisions/2026-11-30-the-record-has-the-decision.md.
     """
 
-    schema: Literal[1]
+    schema: Literal[1, 2]
     model: str
     environment: str
     registry: str
@@ -148,6 +189,7 @@ class Release(Value, frozen=True, kw_only=True):
     run: Run | None = None
     mlmodel: Mlmodel | None = None
     image: Image | None = None
+    serving: ServingDecision | None = None
     tags: dict[str, str] = {}
 
     @property

@@ -292,7 +292,9 @@ class AssessedProblem(Value, frozen=True, kw_only=True, omit_defaults=False):
     step: str = ""
 
 
-Outcome: TypeAlias = Literal["serves", "unsure", "mlserver-image", "mlflow-image", "log-again", "unreadable"]
+Outcome: TypeAlias = Literal[
+    "serves", "unsure", "mlserver-image", "mlflow-image", "needs-memory", "log-again", "unreadable"
+]
 """What becomes of a version: a stock runtime loads it, or may; an image with its own packages does; it must change."""
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from m2g.core.model import Value
+from m2g.core.model import Profile, Value
 
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Seconds = Annotated[int, Meta(ge=1, le=86_400)]
@@ -53,9 +53,6 @@ class Mode(StrEnum):
     STANDARD = "Standard"
     KNATIVE = "Knative"
 
-
-Profile = Literal["mlserver", "mlserver-image", "mlflow-image", "native", "huggingface", "oci"]
-"""How a model is served (docs/explanation/serving.md)."""
 
 KserveVersion = Literal["0.15", "0.16", "0.17", "0.18", "0.19", "0.20", "0.21"]
 

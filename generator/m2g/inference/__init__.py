@@ -6,9 +6,8 @@ from typing import Literal, assert_never
 
 import msgspec
 
-from m2g.core.config_types import Protocol
 from m2g.core.errors import InputError
-from m2g.core.model import Mlmodel, Value
+from m2g.core.model import Mlmodel, Protocol, Value
 from m2g.inference import invocations, json_format, limits, v2
 from m2g.inference.example import make_agent_example, read
 from m2g.inference.sample import Sample, make_sample, make_untyped_sample

@@ -101,4 +101,4 @@ def _check_runtime(repository: Repository, model: ModelFiles, slug: str, release
     before = repository.records.get((slug, release.environment))
     choice = model.choices.get(release.environment)
     known = before is not None and before.identity == release.identity
-    return [] if choice is None or known else gate.check_change(release, choice)
+    return [] if choice is None or known else gate.check_change(release, choice, layout.model_yaml(slug))

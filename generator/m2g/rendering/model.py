@@ -17,7 +17,7 @@ from m2g.repository.layout import CONFIG, Key
 from m2g.repository.state import Repository
 from m2g.serving import profile, settings
 from m2g.serving.backends import BACKENDS
-from m2g.serving.decide import choose_with_settings, resolve_serving
+from m2g.serving.decide import choose_with_settings, resolve_serving, state_decision
 from m2g.serving.spec import ServingChoice
 
 
@@ -84,7 +84,9 @@ def _render_new_images(
         return files
     for environment, release in releases.items():
         before = repository.records.get((slug, environment))
-        if before is not None and before != release == msgspec.structs.replace(before, image=release.image):
+        if before is None or before.image == release.image:
+            continue
+        if release == msgspec.structs.replace(before, image=release.image, serving=release.serving):
             files |= render_record(slug, release)
     return files
 
@@ -131,6 +133,9 @@ def _make_deployment(repository: Repository, slug: str, release: Release) -> tup
     choice, findings = choose_with_settings(repository, release, serving)
     if findings:
         return None, findings
+    if release.serving is not None:
+        basis = release.serving.decided_from if serving.is_automatic else None
+        release = state_decision(repository, slug, release, choice, basis)
     custom = (slug, release.environment) in repository.components
     outward = custom and slug in repository.outward
     return Deployment(release=release, serving=serving, choice=choice, custom=custom, outward=outward), []

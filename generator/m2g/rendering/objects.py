@@ -7,8 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from m2g.core.model import Release, Value
-from m2g.core.setting_fields import Profile
+from m2g.core.model import Profile, Release, Value
 from m2g.core.yaml_writer import Plain
 from m2g.serving.spec import Serving
 

@@ -7,9 +7,9 @@ import json
 
 import msgspec
 
-from m2g.core.config_types import Protocol, Requests
+from m2g.core.config_types import Requests
 from m2g.core.errors import InputError
-from m2g.core.model import Mlmodel, Value
+from m2g.core.model import Mlmodel, Protocol, Value
 from m2g.inference import Request, drop_example, keep_request_facts, make_request
 
 _MAX_BYTES = 256 << 10

@@ -16,6 +16,7 @@ _TITLES: Mapping[Outcome, str] = {
     "unsure": "a runtime may load these; nobody has tried",
     "mlserver-image": "these need an image with their own packages and MLServer",
     "mlflow-image": "these need an image with their own packages and MLflow's server",
+    "needs-memory": "these need more memory than the settings give them",
     "log-again": "these must be logged again",
     "unreadable": "the files of these cannot be read",
 }

@@ -13,7 +13,7 @@ from m2g.report.layout import count, encode_json
 
 _SIGNS = {ChangeKind.ADDED: "+", ChangeKind.CHANGED: "~", ChangeKind.REMOVED: "-"}
 _DIFF_LINES = 60
-_LEAVE_OUT = frozenset({"image-missing", "release-withheld", "runtime-fails"})
+_LEAVE_OUT = frozenset({"image-missing", "protocol-changes", "release-withheld", "runtime-fails"})
 """Warnings that leave a release out."""
 
 

@@ -76,6 +76,9 @@ def _read(root: Path, folder: ModelFolder, file: str, environment: str) -> Relea
     except (msgspec.DecodeError, RecursionError) as error:
         hint = f"update m2g if a newer version wrote the record, or restore it: {restore_command(file)}"
         return Finding(rule="record-invalid", file=file, message=f"is not a release record: {error}", hint=hint)
+    if (release.schema == 1) != (release.serving is None):
+        message = f"is not a release record: schema {release.schema} has {'no' if release.serving else 'a'} `serving`"
+        return Finding(rule="record-invalid", file=file, message=message, hint=f"restore it: {restore_command(file)}")
     if release.environment != environment:
         message = f"is the record of {release.environment!r}, not of {environment!r}"
         hint = f"remove it, or restore it: {restore_command(file)}"

@@ -35,7 +35,7 @@ def build_record(version: ModelVersion, facts: VersionFacts, registry: str) -> R
             hint="the artifacts are deleted, or the source is not an MLflow model: register the model again",
         )
     return Release(
-        schema=1,
+        schema=2,
         model=version.name,
         environment="",
         registry=registry,

@@ -25,6 +25,7 @@ from m2g.repository.selection import HeldSlugs, hold_slugs, is_selected_anywhere
 from m2g.repository.state import Repository, Scope
 from m2g.repository.trusted_registry import choose_registry
 from m2g.resolution import reasons
+from m2g.resolution.decision import decide, find_outdated
 from m2g.resolution.known_facts import find_changed, remember
 from m2g.resolution.release_image import keep_image, restore_image
 from m2g.resolution.release_record import build_record, find_differences, lacks_facts
@@ -79,16 +80,18 @@ def resolve_from_records(repository: Repository, scope: Scope) -> Resolved:
     config, records = repository.config, repository.records
     removed = tuple(key for key, record in records.items() if not matches_name(config, key[1], record.model))
     others = msgspec.structs.replace(repository, images={})
-    kept = {
-        key: apply_options(repository if scope.includes(key, record.model) else others, record)
-        for key, record in records.items()
-        if key not in removed
-    }
-    return Resolved(
-        records=kept,
-        removed=removed,
-        findings=(*find_stale_pins(repository.intents, kept), *find_unknown_models(repository, (), scope)),
-    )
+    kept: dict[Key, Release] = {}
+    refused: list[Finding] = []
+    for key, record in records.items():
+        if key in removed:
+            continue
+        release = apply_options(repository if scope.includes(key, record.model) else others, record)
+        decided = release if release.image == record.image else decide(repository, key[0], release)
+        if isinstance(decided, Finding):
+            refused.append(decided)
+        kept[key] = record if isinstance(decided, Finding) else decided
+    findings = (*find_stale_pins(repository.intents, kept), *find_unknown_models(repository, (), scope), *refused)
+    return Resolved(records=kept, removed=removed, findings=(*findings, *find_outdated(repository, kept)))
 
 
 def open_configured_registry(config: Config, root: Path, progress: Progress) -> Registry:
@@ -211,7 +214,11 @@ def _build_records(
         allowed = _allowed_tags(repository.config, asked.tags.get(target.version.name, {}), target.version.tags)
         release = msgspec.structs.replace(said, environment=key[1], follows=target.follows, tags=allowed)
         release = apply_options(repository, keep_image(repository, key[0], release, cache))
-        fresh[key] = restore_image(repository, key[0], release, cache)
+        decided = decide(repository, key[0], restore_image(repository, key[0], release, cache))
+        if isinstance(decided, Finding):
+            findings.append(decided)
+        else:
+            fresh[key] = decided
     return fresh, findings
 
 
@@ -268,6 +275,7 @@ def _compare(before: Release, said: Release | None) -> tuple[Release, tuple[str,
     if said is None or (said.mlmodel is None and said.artifact_uri == before.artifact_uri):
         return before, ()  # the registry knows less by now: the version's files may have been deleted since
     different = find_differences(before, said)
+    said = msgspec.structs.replace(said, schema=before.schema, serving=None if different else before.serving)
     if _holds_secret(before):
         return said, ()
     return (said if different or _must_be_read(before) or lacks_facts(before, said) else before), different

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
+import msgspec
 from msgspec import UNSET
 
 from m2g.core.config_types import Config, Rewrite
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding
-from m2g.core.model import Release
+from m2g.core.model import MAX_REASON, DecidedFrom, Release, ServingDecision
 from m2g.repository import layout
 from m2g.repository.state import Repository
 from m2g.serving import settings, storage_uri
 from m2g.serving.backends import BACKENDS
 from m2g.serving.environments import share_environment
 from m2g.serving.profile import IMAGE_MISSING
-from m2g.serving.spec import Serving, ServingChoice
+from m2g.serving.spec import Serving, ServingChoice, write_redecide_command
 
 
 def choose_serving(repository: Repository, slug: str, release: Release) -> ServingChoice:
@@ -59,6 +61,9 @@ def choose_with_settings(
     """
     config = repository.config
     refused: list[Finding] = []
+    if (undecided := _check_decided(release, serving)) is not None:
+        choice, findings = choose_with_settings(repository, msgspec.structs.replace(release, serving=None), serving)
+        return choice, [undecided, *findings]
     uri = ""
     try:
         uri = _to_cluster_uri(config, release, release.artifact_uri)
@@ -77,6 +82,50 @@ def choose_with_settings(
         return choice, findings
     concerned = refused and (backend.reads_storage(choice) or _is_forbidden(config, release))
     return choice, [*refused, *findings] if concerned else findings
+
+
+def _check_decided(release: Release, serving: Serving) -> Finding | None:
+    """A finding if people set how the version is served, or its backend, and do not any more."""
+    decided = release.serving
+    if decided is None or not serving.is_automatic:
+        return None
+    if decided.decided_from is not None and decided.decided_from.backend == serving.backend:
+        return None
+    return Finding(
+        rule="serving-undecided",
+        message=f"version {release.version} was served as people set it, and the setting is gone or another one: "
+        "nothing is decided yet",
+        hint=f"decide it: {write_redecide_command(release)}",
+    )
+
+
+def find_basis(repository: Repository, release: Release, serving: Serving) -> DecidedFrom | None:
+    """The settings that `auto` decides from; None if people decided."""
+    if not serving.is_automatic:
+        return None
+    try:
+        uri = _to_cluster_uri(repository.config, release, release.artifact_uri)
+    except InputError:
+        uri = ""
+    storage: Literal["", "hf", "oci"] = "hf" if uri.startswith("hf://") else "oci" if uri.startswith("oci://") else ""
+    return DecidedFrom(kserve=serving.kserve.version, backend=serving.backend, storage=storage)
+
+
+def state_decision(
+    repository: Repository, slug: str, release: Release, choice: ServingChoice, basis: DecidedFrom | None
+) -> Release:
+    """The release with `serving` as it is served. Settings of people count, whatever the record had."""
+    decision = ServingDecision(
+        profile=choice.profile,
+        protocol=choice.protocol,
+        name=slug,
+        namespace=repository.config.environments[release.environment].namespace,
+        reason=choice.reason[:MAX_REASON],
+        runtime=choice.runtime,
+        environment=choice.environment,
+        decided_from=basis,
+    )
+    return msgspec.structs.replace(release, serving=decision)
 
 
 def _to_cluster_uri(config: Config, release: Release, uri: str) -> str:

@@ -14,9 +14,8 @@ from m2g.compat.runtime import Runtime
 from m2g.core.config_types import Config, Platform, Server
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding, Severity
-from m2g.core.model import Mlmodel, Release, Value
+from m2g.core.model import Mlmodel, Profile, Release, Value
 from m2g.core.serving_environment import RecordedEnvironment
-from m2g.core.setting_fields import Profile
 from m2g.repository.state import Repository
 from m2g.serving.requirements import image_requirements
 from m2g.serving.spec import Serving, ServingChoice
@@ -96,7 +95,8 @@ def share_environment(
     server = next((name for name, profile in PROFILES.items() if profile == choice.profile), None)
     if server is None or choice.image or serving.batch is not None or release.mlmodel is None or not uri:
         return choice, []
-    one = find_environment(repository, release.model, release.mlmodel, server)
+    one = _find_recorded(repository, release, server)
+    one = one or find_environment(repository, release.model, release.mlmodel, server)
     if one is None:
         return choice, []
     shared = msgspec.structs.replace(
@@ -115,6 +115,19 @@ def share_environment(
         "IMAGE)",
     )
     return shared, [] if one.environment.image else [waits]
+
+
+def _find_recorded(repository: Repository, release: Release, server: Server) -> RecordedEnvironment | None:
+    """The environment that the release's record has, if it is there and takes the model."""
+    recorded = "" if release.serving is None else release.serving.environment
+    one = repository.environments.get(recorded)
+    if one is None or release.mlmodel is None:
+        return None
+    try:
+        need = describe_need(repository.config, release.model, release.mlmodel, server)
+    except InputError:
+        return None
+    return one if takes(repository.config, need, one) else None
 
 
 def choose_environment(

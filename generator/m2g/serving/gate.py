@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from m2g.compat.check import check_runtime
+from m2g.compat.check import check_runtime, explain_no_image
 from m2g.compat.runtime import Runtime, find_by_image, find_runtime
+from m2g.compat.signature import explain_no_answer
 from m2g.compat.verdict import Reason, Verdict
 from m2g.core.finding import Finding, Severity
 from m2g.core.manifest import Manifest, get_at
@@ -78,14 +80,31 @@ def list_warnings(choices: Mapping[tuple[str, str], tuple[Release, ServingChoice
     ]
 
 
-def check_change(release: Release, choice: ServingChoice) -> list[Finding]:
-    """An error if a new version must not replace the old one: it is known that its runtime does not load it."""
+def check_change(release: Release, choice: ServingChoice, file: str) -> list[Finding]:
+    """An error if a new version must not replace the old one: it is known that its runtime does not load it.
+
+    `file` is the model's model.yaml, for the lines to write.
+    """
     if choice.verdict is None or choice.verdict.answer != "fails":
         return []
     warning = _finding(release, choice.verdict)
     message = f"{warning.message}; {release.environment} does not change"
-    hint = f"{warning.hint}; for other ways, run: m2g explain {warning.rule}".removeprefix("; ")
+    hint = f"{_name_lines(warning.hint, release, file)}; for other ways, run: m2g explain {warning.rule}".removeprefix(
+        "; "
+    )
     return [msgspec.structs.replace(warning, severity=Severity.ERROR, message=message, hint=hint)]
+
+
+def _name_lines(fix: str, release: Release, file: str) -> str:
+    """The fix, with the lines to write if it is a setting."""
+    if fix.startswith("set profile: "):
+        mlmodel = release.mlmodel
+        if mlmodel is not None and (no_image := explain_no_image(mlmodel, {})) is not None:
+            return no_image.fix
+        profile = "mlflow-image" if mlmodel is not None and explain_no_answer(mlmodel) else "mlserver-image"
+        image = f"m2g image {shlex.quote(release.model)} --env {release.environment} -o DIR"
+        return f"write to {file}: settings: {{profile: {profile}}}, then build its image: {image}"
+    return fix.replace("write to model.yaml:", f"write to {file}:")
 
 
 def _finding(release: Release, verdict: Verdict) -> Finding:

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from m2g.compat.check import explain_no_image
 from m2g.compat.signature import explain_no_answer
 from m2g.compat.verdict import Verdict
-from m2g.core.config_types import Protocol
 from m2g.core.finding import Finding, Severity
-from m2g.core.model import Mlmodel, Release, Value
-from m2g.core.setting_fields import Profile
+from m2g.core.model import Mlmodel, Profile, Protocol, Release, ServingDecision, Value
+from m2g.core.sanitize import make_visible
 from m2g.serving import batch_source
-from m2g.serving.spec import RUNTIMES, Serving, ServingChoice
+from m2g.serving.spec import RUNTIMES, Serving, ServingChoice, write_redecide_command
 
 __all__ = [
     "IMAGE_MISSING",
@@ -40,6 +40,7 @@ PROTOCOLS: Mapping[Profile, Protocol] = {
     "huggingface": "v2",
     "oci": "v2",
 }
+_BY_SETTING = "set by the setting profile"
 _NATIVE = {"sklearn": "kserve-sklearnserver", "xgboost": "kserve-xgbserver"}
 _FILES = {"sklearn": (".pkl", ".pickle", ".joblib"), "xgboost": (".ubj", ".json", ".bst")}
 _AS_BOOSTER = ("xgboost.core.Booster", "xgboost.sklearn.XGBRegressor")
@@ -64,8 +65,11 @@ def list_candidates(mlmodel: Mlmodel) -> list[str]:
 
 def choose_profile(inputs: ProfileInput) -> tuple[ServingChoice, list[Finding]]:
     """The profile of one release, with findings if the release cannot be served like that."""
-    profile, reason = inputs.serving.profile, "set by the setting profile"
-    if profile == "auto":
+    recorded = inputs.release.serving if inputs.serving.is_automatic else None
+    profile, reason = inputs.serving.profile, _BY_SETTING
+    if recorded is not None:
+        profile, reason = recorded.profile, recorded.reason
+    elif profile == "auto":
         profile, reason = _choose_automatically(inputs)
     runtime = _runtime(profile, inputs)
     image, model = batch_source.find_source(inputs.release, inputs.serving, inputs.storage_uri)
@@ -86,6 +90,7 @@ def choose_profile(inputs: ProfileInput) -> tuple[ServingChoice, list[Finding]]:
         waits_for = "mlflow-image"
     choice = msgspec.structs.replace(choice, waits_for=waits_for)
     findings = (
+        *_check_recorded(recorded, choice, inputs.release),
         *_CHECKS[profile](choice, inputs),
         *batch_source.check_batch(choice, inputs.release, inputs.serving),
     )
@@ -113,6 +118,18 @@ def _choose_automatically(inputs: ProfileInput) -> tuple[Profile, str]:
     if stock.answer == "fails":
         return "mlserver", f"no other server loads it as it was saved, but {STOCK_RUNTIME} does not load it{why}"
     return "mlserver", f"{STOCK_RUNTIME} may load it{why}"
+
+
+def _check_recorded(recorded: ServingDecision | None, choice: ServingChoice, release: Release) -> Iterator[Finding]:
+    """Whether the record has what `auto` never decides: somebody edited it."""
+    if recorded is None or (recorded.protocol, recorded.runtime) == (choice.protocol, choice.runtime):
+        return
+    yield Finding(
+        rule="serving-forbidden",
+        message=f"its record says {recorded.protocol} by {make_visible(recorded.runtime, 100) or 'an image'}, which "
+        f"auto never decides for the profile {choice.profile}",
+        hint=f"decide it again: {write_redecide_command(release)}",
+    )
 
 
 def _by_image(inputs: ProfileInput) -> tuple[Profile, str] | None:
@@ -157,12 +174,27 @@ def _by_verdict(inputs: ProfileInput) -> tuple[Profile, str] | None:
     return None
 
 
+def _by_own_image(inputs: ProfileInput) -> tuple[Profile, str] | None:
+    """The stock runtime does not load it: an image with the version's own packages does, as soon as it is built."""
+    stock, mlmodel = inputs.verdicts.get(STOCK_RUNTIME), inputs.release.mlmodel
+    if inputs.release.schema == 1 or mlmodel is None or stock is None or stock.answer != "fails":
+        return None
+    if explain_no_image(mlmodel, inputs.serving.limits) is not None:
+        return None
+    no_answer = explain_no_answer(mlmodel)
+    if no_answer is not None:
+        return "mlflow-image", f"no MLServer answers for it ({no_answer.text}), but MLflow's own server does"
+    why = f" ({stock.reasons[0].text})" if stock.reasons else ""
+    return "mlserver-image", f"{STOCK_RUNTIME} does not load it{why}, but MLServer in an image with its packages does"
+
+
 _RULES: Sequence[Callable[[ProfileInput], tuple[Profile, str] | None]] = (
     _by_image,
     _by_runtime,
     _by_build,
     _by_reference,
     _by_verdict,
+    _by_own_image,
 )
 """How `auto` chooses: the first rule that returns a profile decides."""
 
@@ -225,10 +257,11 @@ def _check_image(choice: ServingChoice, inputs: ProfileInput) -> Iterator[Findin
 
 def _explain_missing_image(choice: ServingChoice, release: Release) -> Finding:
     built = f"; the image that was built is for {release.image.profile}" if release.image is not None else ""
+    why = "" if choice.reason == _BY_SETTING else f": {choice.reason}"
     return Finding(
         rule="image-missing",
         severity=Severity.WARNING,  # not an error: CI builds the image after the setting is merged
-        message=f"version {release.version} has no image for the profile {choice.profile} yet{built}",
+        message=f"version {release.version} waits for an image for the profile {choice.profile}{built}{why}",
         hint=f"build one: m2g image {shlex.quote(release.model)} --env {release.environment} -o DIR (then record it "
         "with --record), or set image in model.yaml",
     )

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from m2g.compat.requirement import normalize_name, parse_requirement, parse_version
 from m2g.core.errors import InputError
-from m2g.core.model import Value
+from m2g.core.model import Profile, Value
 from m2g.core.naming import find_unprintable
-from m2g.core.setting_fields import Profile
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement

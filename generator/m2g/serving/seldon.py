@@ -19,8 +19,8 @@ from m2g.compat.verdict import Reason, Verdict
 from m2g.core.config_types import Kserve
 from m2g.core.finding import Finding, Severity
 from m2g.core.manifest import Manifest, get_at
-from m2g.core.model import Release
-from m2g.core.setting_fields import KserveVersion, Profile
+from m2g.core.model import Profile, Release
+from m2g.core.setting_fields import KserveVersion
 from m2g.inference import seldon_calls
 from m2g.serving import batch_source
 from m2g.serving.backend import Backend, Kind, Place
@@ -93,6 +93,9 @@ def _choose_profile(group: str, release: Release, serving: Serving, stock: Verdi
     """The profile, the model's own image and the reason."""
     built = release.image.name if release.image is not None and release.image.profile == "mlserver-image" else ""
     image = serving.image or built
+    recorded = release.serving if serving.is_automatic else None
+    if recorded is not None and recorded.profile in ("mlserver", "mlserver-image" if group == _CORE_1 else ""):
+        return recorded.profile, built if recorded.profile == "mlserver-image" else "", recorded.reason
     if group == _CORE_1 and serving.profile == "mlserver-image":
         return "mlserver-image", image, "set by the setting profile"
     if group == _CORE_1 and serving.profile == "auto" and serving.image:

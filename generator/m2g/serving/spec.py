@@ -6,6 +6,7 @@ Source of the rules for env: kserve pkg/apis/serving/v1beta1/inference_service_v
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
@@ -13,10 +14,10 @@ import msgspec
 
 from m2g.compat.verdict import Verdict
 from m2g.core import pod_resources
-from m2g.core.config_types import Kserve, Protocol
+from m2g.core.config_types import Kserve
 from m2g.core.finding import Finding
-from m2g.core.model import Value
-from m2g.core.setting_fields import Mode, Profile
+from m2g.core.model import Profile, Protocol, Release, Value
+from m2g.core.setting_fields import Mode
 from m2g.core.settings import Field
 from m2g.serving import pod_checks
 from m2g.serving.batch_run import BatchRun, Problem, find_problems
@@ -84,6 +85,11 @@ class Serving(Value, frozen=True, kw_only=True):
     def knative(self) -> bool:
         return self.kserve.mode is Mode.KNATIVE
 
+    @property
+    def is_automatic(self) -> bool:
+        """Whether `auto` decides how the model is served, because people set neither profile, image nor runtime."""
+        return self.profile == "auto" and not self.image and not self.runtime
+
 
 class ServingChoice(Value, frozen=True, kw_only=True):
     """How one release is served and why. `verdict` is that of the runtime; None if an image serves the model.
@@ -105,6 +111,11 @@ class ServingChoice(Value, frozen=True, kw_only=True):
     waits_for: str = ""
     environment: str = ""
     """The id of the serving environment; empty if the model shares none."""
+
+
+def write_redecide_command(release: Release) -> str:
+    """The command that decides again how one release is served, without the registry."""
+    return f"m2g render --locked --redecide --model {shlex.quote(release.model)} --env {release.environment}"
 
 
 def find_contradictions(serving: Serving) -> Iterator[Finding]:

@@ -134,7 +134,9 @@ def _target_of_release(
     if mlmodel is None:
         hint = "log the model with MLflow and register that version"
         raise InputError(f"{release.model} version {version} has no MLmodel file", hint=hint)
-    release = msgspec.structs.replace(release, version=version, mlmodel=mlmodel)
+    if version != release.version:  # nothing is decided yet for another version
+        release = msgspec.structs.replace(release, schema=2, version=version, serving=None)
+    release = msgspec.structs.replace(release, mlmodel=mlmodel)
     serving, _ = resolve_serving(repository, slug, release)
     name = serving.runtime or RUNTIMES["mlserver"]
     return Target(

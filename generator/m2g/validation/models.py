@@ -28,6 +28,7 @@ from m2g.repository.model_folder import ModelFolder
 from m2g.repository.records import find_misplaced, find_not_selected
 from m2g.repository.state import Repository
 from m2g.repository.unused_files import find_unused
+from m2g.resolution.decision import find_outdated
 from m2g.resolution.release_record import find_differences
 from m2g.resolution.targets import find_stale_pins
 from m2g.validation import secrets, unknown_files
@@ -175,6 +176,7 @@ def _check_config(
     yield from find_misplaced(repository.config, repository.records)
     yield from find_not_selected(repository.config, repository.records)
     yield from _find_contradictions(repository.records)
+    yield from find_outdated(repository, repository.records)
     wrong = () if rendered is None else rendered.findings
     yield from add_lines(root, (*wrong, *example_findings.check_examples(repository, repository.records)))
     recorded = {environment for _, environment in repository.records}

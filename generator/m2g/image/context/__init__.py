@@ -7,8 +7,7 @@ import re
 import msgspec
 
 from m2g.core.errors import InputError
-from m2g.core.model import Release, Value
-from m2g.core.setting_fields import Profile
+from m2g.core.model import Profile, Release, Value
 from m2g.core.stamp import stamp, strip_stamp
 from m2g.image.context.dockerfile import MODEL_DIR, DockerfileOptions, render_dockerfile
 from m2g.image.context.stock import runtime_requirements

@@ -9,8 +9,7 @@ from urllib.parse import quote
 
 import jinja2
 
-from m2g.core.model import Value
-from m2g.core.setting_fields import Profile
+from m2g.core.model import Profile, Value
 
 _WITH_UVICORN = (2, 21)
 """From this MLflow version on, the scoring server is not a Flask application any more."""

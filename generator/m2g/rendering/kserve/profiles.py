@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from m2g.core.setting_fields import Profile
+from m2g.core.model import Profile
 from m2g.rendering.kserve import mlflow_image, mlserver_image, runtime
 from m2g.rendering.objects import Object, ServedModel
 from m2g.serving.spec import Serving
