@@ -12,6 +12,7 @@ from docs._generate.words import Fields, Stale, table
 
 from m2g.compat.runtime import Runtime
 from m2g.core import environment_results, finding, results
+from m2g.delivery import values as delivery
 from m2g.review import values
 from m2g.validation.rules.page import RulePage
 
@@ -57,6 +58,7 @@ _SHAPES: dict[str, tuple[type[msgspec.Struct], Mapping[str, Any]]] = {
     "failure": (results.Failure, {}),
     "explain": (Explanation, {}),
     "explain-model": (results.ModelReasons, {}),
+    "sync": (delivery.SyncResult, {}),
     "assess": (results.Assessment, {}),
     "scaffold": (results.Alignment, {}),
     "doctor": (results.Diagnosis, {}),

@@ -25,12 +25,16 @@ from m2g.resolution.resolve import Resolved
 
 
 class Permissions(Value, frozen=True, kw_only=True):
-    """What a run may do: write (`writes`), overwrite hand `edits`, remove `removals` releases (None: see m2g.yaml)."""
+    """What a run may do: write (`writes`), overwrite hand `edits`, remove `removals` releases (None: see m2g.yaml).
+
+    `models` are the slugs to compare, and no file outside of them. None compares every model that may differ.
+    """
 
     scope: Scope
     writes: bool
     edits: bool
     removals: int | None
+    models: frozenset[str] | None = None
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +66,10 @@ def compare_with_disk(
     )
     comparison = _Comparison()
     paths = _group_by_slug(rendered.files)
-    for folder in load.read_folders(root, find_models_to_render(loaded, resolved)):
+    some = permissions.models
+    for folder in load.read_folders(root, find_models_to_render(loaded, resolved) if some is None else some):
+        if some is not None and not folder.slug:
+            continue
         files = {path: rendered.files[path] for path in paths.get(folder.slug, ())}
         before = loaded.digests.get(folder.slug, model_folder.EMPTY_DIGEST)
         comparison.add(folder, _read_current(root, folder, files), files, reach, unchanged=folder.digest == before)

@@ -29,6 +29,7 @@ from m2g.cli import (
     scaffold,
     schemas,
     smoke,
+    sync,
     validate,
 )
 from m2g.cli.signals import Terminated, handle_sigterm
@@ -37,7 +38,7 @@ from m2g.core.errors import Exit, InputError, M2gError, OutsideError
 
 _SECTIONS = {
     "Set up": (assess.assess, init.init, import_values.import_values, scaffold.scaffold, doctor.doctor),
-    "Every day": (render.render, validate.validate, diff.diff, explain.explain),
+    "Every day": (render.render, sync.sync, validate.validate, diff.diff, explain.explain),
     "Serve and call": (request.request, smoke.smoke, image.image, environments.environments),
     "Describe your cluster": (runtimes.runtimes, schemas.schemas),
 }
@@ -67,6 +68,7 @@ def group(context: click.Context, folder: Path | None) -> None:
     m2g render                     read the registry and write the manifests
     m2g validate                   build every overlay and check every object
     m2g diff --against main        show what a reviewer must know
+    m2g sync                       propose what the registry says as pull requests
 
     \b
     Exit codes:

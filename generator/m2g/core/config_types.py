@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from m2g.core.model import Value
+from m2g.core.proposal_types import Proposals
 from m2g.core.setting_fields import Count, KserveVersion, Mode, Name, Scalar, Text
 from m2g.core.settings import Settings
 
@@ -311,6 +312,7 @@ class Config(Value, frozen=True, kw_only=True):
     requests: Requests = Requests()
     secrets: Secrets = Secrets()
     sync: Sync = Sync()
+    proposals: Proposals = Proposals()
 
 
 class Pin(Value, frozen=True, kw_only=True):

@@ -75,3 +75,16 @@ def format_code_block(text: str, language: str = "") -> str:
 
 def _fence(text: str, least: int) -> str:
     return "`" * max(least, max(map(len, _TICKS.findall(text)), default=0) + 1)
+
+
+_MAX_LINE = 300
+
+
+def to_one_line(text: str) -> str:
+    """Text from outside for a message: one printable line of limited length, without secrets that the limit could
+    cut."""
+    from m2g.core.redact import redact  # only where something failed
+
+    text = redact(text)
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * _MAX_LINE]).split())
+    return line if len(line) <= _MAX_LINE else f"{line[:_MAX_LINE]}…"

@@ -8,26 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from m2g.core import process, tempdirs
+from m2g.core import tempdirs
 from m2g.core.errors import InputError, OutsideError
-from m2g.core.process.environment import NETWORK, clean_environment
+from m2g.git.program import run_here as _run
 
-_QUIET = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_LITERAL_PATHSPECS": "1"}
-_READING = (
-    *("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false"),
-    # A branch can contain what looks like a bare repository, with a config that names programs.
-    *("-c", "safe.bareRepository=explicit"),
-    *("-c", "core.splitIndex=false", "-c", "diff.autoRefreshIndex=true"),
-)
-_PASSED = (
-    *("HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"),
-    *("GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_*", "GIT_CONFIG_VALUE_*", "GIT_CONFIG_PARAMETERS"),
-    *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"),
-    *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM"),
-    *("GIT_ALLOW_PROTOCOL", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_ASKPASS", "SSH_ASKPASS", "SSH_AUTH_SOCK"),
-    *NETWORK,
-)
-"""Which repository it is, whose settings apply, and what Git needs to fetch the missing objects of a partial clone."""
 _SHALLOW = "this clone is shallow: run `git fetch --unshallow`; in CI, set fetch-depth: 0 (GitLab: GIT_DEPTH: 0)"
 _DEFAULT_BASES = ("refs/remotes/origin/main", "refs/remotes/origin/master", "refs/heads/main", "refs/heads/master")
 _FILE, _SYMLINK = ("100644", "100755"), "120000"
@@ -257,10 +241,3 @@ def _output(
         _check_repository(root)
         raise OutsideError(f"git {arguments[0]} failed: {ran.stderr[:300] or f'exit code {ran.code}'}")
     return ran.stdout
-
-
-def _run(
-    root: Path, *arguments: str, stdin: bytes | None = None, environment: Mapping[str, str] | None = None
-) -> process.Completed:
-    variables = clean_environment(_PASSED) | _QUIET | dict(environment or {})
-    return process.run(["git", *_READING, *arguments], cwd=root, stdin=stdin, environment=variables)

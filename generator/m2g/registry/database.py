@@ -10,8 +10,8 @@ from pathlib import Path
 
 from m2g.core import tempdirs
 from m2g.core.errors import InputError, OutsideError
+from m2g.core.sanitize import to_one_line
 from m2g.registry.address import Address
-from m2g.registry.errors import to_one_line
 
 _TABLES = frozenset({"alembic_version", "registered_models", "model_versions", "runs"})
 _HINT = "use the database of `mlflow server --backend-store-uri`, or the address of the server"

@@ -13,10 +13,11 @@ from m2g.core.errors import InputError, OutsideError
 from m2g.core.model import Value
 from m2g.core.process.environment import NETWORK, clean_environment
 from m2g.core.redact import redact
+from m2g.core.sanitize import to_one_line
 from m2g.registry import artifacts
 from m2g.registry.address import StoreKind, parse_address
 from m2g.registry.auth import resolve_workspace
-from m2g.registry.errors import RequestFailed, explain_distrust, to_one_line
+from m2g.registry.errors import RequestFailed, explain_distrust
 
 _SECONDS = 3600.0
 _PATIENCE = 60.0

@@ -7,13 +7,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from m2g.core.errors import InputError, M2gError, OutsideError
-from m2g.core.redact import redact
+from m2g.core.sanitize import to_one_line
 from m2g.registry.auth import CREDENTIALS_HINT, find_auth_plugin
 
 NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
 _ABOUT_SERVER = "ABOUT_SERVER"
 """In place of MLflow's code: the resource may exist, and so may the route to it."""
-_MAX_LENGTH = 300
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,14 +79,6 @@ def _decode_error(response: Response) -> _Error | None:
         return msgspec.json.decode(response.content, type=_Error)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-
-
-def to_one_line(text: str) -> str:
-    """Text from outside for a message: one printable line of limited length, without secrets that the limit could
-    cut."""
-    text = redact(text)
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * _MAX_LENGTH]).split())
-    return line if len(line) <= _MAX_LENGTH else f"{line[:_MAX_LENGTH]}…"
 
 
 def explain_error_response(response: Response, *, only_this: bool) -> M2gError:

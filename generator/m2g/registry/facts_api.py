@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from m2g.core.model import ModelVersion, Run, VersionFacts
+from m2g.core.sanitize import to_one_line
 from m2g.registry import Progress, model_files
 from m2g.registry.api_types import (
     ApiRun,
@@ -25,7 +26,7 @@ from m2g.registry.api_types import (
     RunResponse,
     RunsPage,
 )
-from m2g.registry.errors import ErrorResponse, NoRoute, RequestFailed, to_one_line
+from m2g.registry.errors import ErrorResponse, NoRoute, RequestFailed
 from m2g.registry.normalize import join_path, make_facts, split_run_uri
 from m2g.registry.paging import Listing, list_all
 from m2g.registry.proxied_files import ProxiedFiles

@@ -14,12 +14,13 @@ from urllib.parse import parse_qsl, urlsplit
 from m2g.core import tempdirs
 from m2g.core.errors import InputError, M2gError, OutsideError
 from m2g.core.model import ModelVersion, RegisteredModel, Run, VersionFacts
+from m2g.core.sanitize import to_one_line
 from m2g.registry import Progress, artifacts, model_files
 from m2g.registry.address import Address, StoreKind, parse_address
 from m2g.registry.auth import is_tracking_server
 from m2g.registry.database import Snapshot, check_schema
 from m2g.registry.deadline import Worker
-from m2g.registry.errors import NOT_FOUND, ErrorResponse, RequestFailed, TooLarge, explain_distrust, to_one_line
+from m2g.registry.errors import NOT_FOUND, ErrorResponse, RequestFailed, TooLarge, explain_distrust
 from m2g.registry.model_files import ENVIRONMENT, GZIP, LIMITS
 from m2g.registry.normalize import (
     is_prompt,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
 import time
 import urllib.request
@@ -14,6 +13,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from m2g.core.errors import InputError, M2gError, OutsideError
+from m2g.core.http import describe_failure, httpx, is_permanent
+from m2g.core.sanitize import to_one_line
 from m2g.registry.address import Address
 from m2g.registry.api_types import Page
 from m2g.registry.auth import make_authorization, make_ssl_context
@@ -25,9 +26,7 @@ from m2g.registry.errors import (
     explain_distrust,
     explain_error_response,
     explain_invalid_response,
-    to_one_line,
 )
-from m2g.registry.http import httpx
 
 API = "/api/2.0/mlflow/"
 THREADS = 8
@@ -166,8 +165,8 @@ class RestClient:
             try:
                 response = self._attempt(request, started + patience)
             except httpx.TransportError as error:
-                failure = _describe_failure(error)
-                limit = 0.0 if _is_permanent(error) else limit if self._answered else min(limit, _FIRST_CONTACT)
+                failure = describe_failure(error)
+                limit = 0.0 if is_permanent(error) else limit if self._answered else min(limit, _FIRST_CONTACT)
             except httpx.HTTPError as error:
                 failure, limit = to_one_line(str(error)), 0.0
             else:
@@ -239,29 +238,3 @@ def _is_foreign(content: bytes, page: Page) -> bool:
         return False
     keys = msgspec.json.decode(content, type=dict[str, msgspec.Raw]).keys()
     return bool(keys) and keys.isdisjoint(page.__struct_fields__)
-
-
-def _describe_failure(error: httpx.TransportError) -> str:
-    match error:
-        case httpx.ConnectTimeout():
-            return "cannot connect: the connection timed out"
-        case httpx.TimeoutException():
-            return "the server did not respond in time"
-        case httpx.RemoteProtocolError() | httpx.ReadError():
-            return f"the server closed the connection: {to_one_line(str(error))}"
-        case httpx.ProxyError():
-            return f"the proxy failed: {error}"
-        case _:
-            return f"cannot connect: {error}"
-
-
-def _is_permanent(error: BaseException) -> bool:
-    """Whether another attempt cannot help: a TLS error, or a request that cannot be sent."""
-    if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
-        return True
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False

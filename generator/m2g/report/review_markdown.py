@@ -41,10 +41,10 @@ class _Block(msgspec.Struct, frozen=True, kw_only=True):
     what: str = ""
 
 
-def render_markdown(review: Review) -> str:
-    """The comment: at most BUDGET characters, with a note about dropped parts."""
+def render_markdown(review: Review, budget: int = BUDGET) -> str:
+    """The comment: at most so many characters, with a note about dropped parts."""
     blocks = list(_blocks(review))
-    room = BUDGET - 600
+    room = budget - 600
     kept: dict[int, str] = {}
     for index, block in sorted(enumerate(blocks), key=lambda item: (item[1].rank, item[0])):
         text = block.write() if block.least < room else ""
@@ -58,7 +58,7 @@ def render_markdown(review: Review) -> str:
     lines = [text for _, text in sorted(kept.items())]
     if dropped:
         words = ", ".join(count(number, what) for what, number in dropped.items())
-        lines.append(f"\n_Left out to stay below {BUDGET:,} characters: {words}. Run `m2g diff` to see everything._")
+        lines.append(f"\n_Left out to stay below {budget:,} characters: {words}. Run `m2g diff` to see everything._")
     return "\n".join(lines) + "\n"
 
 

@@ -207,6 +207,7 @@ def _find_contradictions(config: Config) -> Iterator[_Contradiction]:
             message = f"sets {' and '.join(chosen)}, but only one is allowed"
             yield ("environments", name, "follow"), message, "keep one of them"
     yield from _check_models(config)
+    yield from _check_proposals(config)
     for key, path in config.tags.items():
         if not is_scalar(find_type(path)):
             yield ("tags", key), f"{path!r} is not a setting with one value", _SETTINGS_HINT
@@ -245,6 +246,13 @@ def _check_models(config: Config) -> Iterator[_Contradiction]:
                 f"takes the registered models of {own[0]}, too ({form})",
                 f"leave them out: {leave}; or give {name} models of its own: {{name: '{name}.{{model}}'}}",
             )
+
+
+def _check_proposals(config: Config) -> Iterator[_Contradiction]:
+    for number, name in enumerate(config.proposals.direct):
+        if name not in config.environments:
+            hint = f"known environments: {', '.join(config.environments)}"
+            yield ("proposals", "direct", str(number)), f"there is no environment {name!r}", hint
 
 
 def _check_follow(path: tuple[str, ...], follow: Follow) -> Iterator[_Contradiction]:

@@ -94,11 +94,14 @@ def resolve_from_records(repository: Repository, scope: Scope) -> Resolved:
     return Resolved(records=kept, removed=removed, findings=(*findings, *find_outdated(repository, kept)))
 
 
-def open_configured_registry(config: Config, root: Path, progress: Progress) -> Registry:
-    """Open the registry that m2g.yaml or MLFLOW_TRACKING_URI names. A path in m2g.yaml is relative to `root`."""
+def open_configured_registry(config: Config, root: Path, progress: Progress, *, paths: Path | None = None) -> Registry:
+    """Open the registry that m2g.yaml or MLFLOW_TRACKING_URI names.
+
+    A path in m2g.yaml is relative to `paths`, else to `root`, whose base branch decides about the credentials.
+    """
     chosen = choose_registry(root, config)
     if config.registry.uri is not UNSET:
-        os.chdir(root)
+        os.chdir(paths or root)
     return open_registry(chosen.uri, workspace=chosen.workspace, progress=progress, distrust=chosen.distrust)
 
 

@@ -1,0 +1,40 @@
+"""The branches of m2g on the remote: whose they are, and whether they still say what is wanted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from m2g.delivery.values import Head, Wanted
+from m2g.git.commit import read_changes, read_commits
+
+
+def read_heads(folder: Path, base: str, oids: Mapping[str, str], wanted: Mapping[str, Wanted]) -> dict[str, Head]:
+    """Branch → its head. `oids` are the commits of the branches."""
+    commits = read_commits(folder, sorted(set(oids.values())))
+    return {
+        branch: Head(
+            oid=oid,
+            own=commits[oid].own,
+            fresh=commits[oid].own
+            and branch in wanted
+            and _is_fresh(folder, base, commits[oid].parents[0], oid, wanted[branch]),
+        )
+        for branch, oid in oids.items()
+    }
+
+
+def _is_fresh(folder: Path, base: str, parent: str, oid: str, wanted: Wanted) -> bool:
+    """Whether the commit changes exactly the wanted files, and the branch to change has not touched them since."""
+    files = {path: _name_blob(content, len(oid)) for path, content in wanted.files.items()}
+    if read_changes(folder, parent, oid) != files | dict.fromkeys(wanted.removals, ""):
+        return False
+    since = {} if parent == base else read_changes(folder, parent, base)
+    return not since.keys() & (files.keys() | wanted.removals)
+
+
+def _name_blob(content: bytes, length: int) -> str:
+    """Git's object id of a file's content, in a repository with ids of this length."""
+    form = hashlib.sha256 if length == 64 else hashlib.sha1
+    return form(b"blob %d\0" % len(content) + content).hexdigest()

@@ -1,0 +1,183 @@
+"""Carry out a plan: commits and pushes, then pull requests. Every step can be repeated by the next run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from m2g.core.errors import InputError, M2gError, OutsideError
+from m2g.core.proposal_types import Proposals
+from m2g.delivery.marker import Marker, read_marker, replace_marker
+from m2g.delivery.plan import Step
+from m2g.delivery.values import EDITED, Action, Head, Proposal, Wanted
+from m2g.delivery.words import list_labels, list_trailers, write_body, write_title
+from m2g.forge import Draft, Forge, Pull
+from m2g.git.commit import NewCommit, make_commits
+from m2g.git.push import BranchUpdate, Outcome, Pushed, push
+from m2g.git.worktree import Worktree
+from m2g.review import Review, Risk
+
+Describe = Callable[[Review, int], str]
+"""A review as Markdown of at most so many characters."""
+
+
+class Pushes(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of each push, by branch, and whether another run was faster somewhere."""
+
+    outcomes: Mapping[str, Pushed]
+    heads: Mapping[str, str]
+
+    @property
+    def lost(self) -> bool:
+        """Whether to fetch and start again."""
+        return any(one.outcome is Outcome.MOVED for one in self.outcomes.values())
+
+
+def push_steps(
+    worktree: Worktree, base: str, steps: Sequence[Step], heads: Mapping[str, Head], rules: Proposals
+) -> Pushes:
+    """Make the commits of all steps, and push them with the heads that the plan knows. Raises OutsideError."""
+    chosen = [step for step in steps if step.push and step.wanted is not None and _is_done(step)]
+    commits = [make_commit(step.wanted, base) for step in chosen if step.wanted is not None]
+    oids = make_commits(worktree.folder, commits, rules.author, int(time.time()))
+    updates = [
+        BranchUpdate(branch=step.branch, old=heads[step.branch].oid if step.branch in heads else "", new=oid)
+        for step, oid in zip(chosen, oids, strict=True)
+    ]
+    outcomes = push(worktree.folder, worktree.remote, updates)
+    return Pushes(outcomes=outcomes, heads={one.branch: one.new for one in updates})
+
+
+def _is_done(step: Step) -> bool:
+    return step.action in (Action.CREATE, Action.UPDATE, Action.COMMIT)
+
+
+def make_commit(wanted: Wanted, parent: str) -> NewCommit:
+    """The one commit of a proposal."""
+    return NewCommit(
+        parent=parent,
+        files=wanted.files,
+        removals=wanted.removals,
+        subject=write_title(wanted),
+        trailers=list_trailers(wanted),
+    )
+
+
+class Publisher:
+    """Opens, updates and closes the pull requests of one run. `review_of` gives the review of a proposal."""
+
+    def __init__(
+        self, forge: Forge, base: str, rules: Proposals, review_of: Callable[[Wanted], Review], describe: Describe
+    ) -> None:
+        self._forge = forge
+        self._base = base
+        self._rules = rules
+        self._review_of = review_of
+        self._describe = describe
+        self.failures: list[M2gError] = []
+
+    def carry_out(self, step: Step, pushed: Pushed | None) -> Proposal:
+        """What became of a step. If the forge refuses one, the others go on; `failures` has the error."""
+        if pushed is not None and pushed.outcome is Outcome.REFUSED:
+            why = f"the remote refuses the branch: {pushed.reason}"
+            self.failures.append(OutsideError(f"{step.branch}: {why}", hint="let m2g push branches below m2g/"))
+            return report_step(msgspec.structs.replace(step, action=Action.WAIT, why=why))
+        try:
+            pull = self._carry_out(step)
+        except (OutsideError, InputError) as error:
+            self.failures.append(error)
+            return report_step(msgspec.structs.replace(step, action=Action.WAIT, why=error.message))
+        if pull is None and step.action in (Action.CREATE, Action.UPDATE):
+            return report_step(step, url=self._forge.describe_new(step.branch, self._base))
+        return report_step(step, pull)
+
+    def _carry_out(self, step: Step) -> Pull | None:
+        pull = step.pull
+        if step.tell and pull is not None:
+            self._tell(pull, step)
+        elif step.action is Action.CLOSE and pull is not None:
+            close_pull(self._forge, pull, step.why)
+        elif step.action in (Action.CREATE, Action.UPDATE) and step.wanted is not None:
+            if not self._forge.capabilities.pull_requests:
+                return None
+            return self._propose(step.wanted, pull)
+        return pull
+
+    def _propose(self, wanted: Wanted, pull: Pull | None) -> Pull:
+        can = self._forge.capabilities
+        review = self._review_of(wanted)
+        before = read_marker(pull.body) if pull is not None else None
+        title = write_title(wanted)[: can.title]
+        body, _ = write_body(wanted, "", before)
+        body, _ = write_body(wanted, self._describe(review, can.body - len(body) - 100), before)
+        risk = next((str(one) for one in Risk if any(change.risk is one for change in review.changes)), "")
+        labels = list_labels(wanted, self._rules.labels, risk) if can.labels else ()
+        if pull is None:
+            draft = Draft(
+                branch=wanted.branch,
+                base=self._base,
+                title=title,
+                body=body,
+                labels=labels,
+                reviewers=self._rules.reviewers,
+                assignees=self._rules.assignees,
+                draft=self._rules.draft and can.drafts,
+            )
+            return self._forge.open(draft)
+        self._forge.label(pull, labels)
+        self._forge.update(pull, title=title, body=body)
+        return pull
+
+    def _tell(self, pull: Pull, step: Step) -> None:
+        """Say once that the branch has a commit of somebody else. The label comes last but one, what stops it last."""
+        head = step.head
+        text = (
+            "This branch has a commit that is not m2g's, so m2g leaves it to you: it will not be updated, even if "
+            "another version is wanted. Merge or close this pull request, then delete the branch."
+        )
+        self._forge.comment(pull, text, f"<!-- m2g:edited {head} -->")
+        self._forge.label(pull, [EDITED])
+        marker = msgspec.structs.replace(read_marker(pull.body) or Marker(), edited=head)
+        self._forge.update(pull, title=pull.title, body=replace_marker(pull.body, marker))
+
+
+def close_pull(forge: Forge, pull: Pull, why: str) -> None:
+    """Close a pull request so that everybody sees that m2g did it: nothing is declined by this."""
+    marker = msgspec.structs.replace(read_marker(pull.body) or Marker(), closed=True)
+    forge.update(pull, title=pull.title, body=replace_marker(pull.body, marker))
+    forge.comment(pull, f"m2g closes this pull request: {why}.", f"<!-- m2g:closed {pull.number} -->")
+    forge.close(pull)
+
+
+def close_duplicates(forge: Forge, pulls: Sequence[Pull]) -> list[Pull]:
+    """The oldest open pull request of each branch. The others, which two runs opened at once, are closed."""
+    first: dict[str, Pull] = {}
+    for pull in sorted(pulls, key=lambda one: one.number):
+        if pull.branch not in first:
+            first[pull.branch] = pull
+        else:
+            close_pull(forge, pull, f"#{first[pull.branch].number} proposes the same")
+    return list(first.values())
+
+
+def delete_branches(folder: Path, worktree: Worktree, steps: Sequence[Step], heads: Mapping[str, Head]) -> None:
+    """Delete the branches of closed proposals. One that changed in between stays, for the next run."""
+    updates = [BranchUpdate(branch=step.branch, old=heads[step.branch].oid, new="") for step in steps if step.delete]
+    push(folder, worktree.remote, updates)
+
+
+def report_step(step: Step, pull: Pull | None = None, url: str = "") -> Proposal:
+    """A step in the result."""
+    known = pull or step.pull
+    return Proposal(
+        action=step.action,
+        branch=step.branch,
+        title=write_title(step.wanted) if step.wanted is not None else known.title if known is not None else "",
+        why=step.why,
+        number=known.number if known is not None else 0,
+        url=known.url if known is not None else url,
+        models=step.wanted.moved if step.wanted is not None else (),
+    )

@@ -1,0 +1,97 @@
+"""The forge that has the pull requests: one Protocol, one file for each service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Protocol
+
+from m2g.core.model import Value
+
+
+class PullState(StrEnum):
+    """The state of a pull request."""
+
+    OPEN = "open"
+    MERGED = "merged"
+    CLOSED = "closed"
+    """Closed without a merge."""
+
+
+class Pull(Value, frozen=True, kw_only=True):
+    """A pull request from a branch of the same repository. `head` is the commit that it proposes, if the forge says."""
+
+    number: int
+    url: str
+    branch: str
+    base: str
+    state: PullState
+    title: str = ""
+    body: str = ""
+    labels: tuple[str, ...] = ()
+    head: str = ""
+
+
+class Draft(Value, frozen=True, kw_only=True):
+    """A pull request to open."""
+
+    branch: str
+    base: str
+    title: str
+    body: str
+    labels: tuple[str, ...] = ()
+    reviewers: tuple[str, ...] = ()
+    assignees: tuple[str, ...] = ()
+    draft: bool = False
+
+
+class Capabilities(Value, frozen=True, kw_only=True):
+    """What a forge can do. `body` is how many characters a description may have."""
+
+    name: str
+    pull_requests: bool = True
+    labels: bool = True
+    drafts: bool = True
+    body: int = 60_000
+    title: int = 200
+
+
+class Forge(Protocol):
+    """One repository on a forge. Every call raises OutsideError if the forge fails, InputError if the token may not."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+        ...
+
+    def list_open(self, prefix: str) -> list[Pull]:
+        """The open pull requests from branches of this repository that begin with `prefix`, the oldest first."""
+        ...
+
+    def list_closed(self, branch: str) -> list[Pull]:
+        """The merged and closed pull requests from a branch of this repository, the newest first."""
+        ...
+
+    def open(self, draft: Draft) -> Pull:
+        """Open a pull request. If the branch has an open one already, that one is the answer."""
+        ...
+
+    def update(self, pull: Pull, *, title: str, body: str) -> None:
+        """Change title and body."""
+        ...
+
+    def close(self, pull: Pull) -> None:
+        """Close without merging."""
+        ...
+
+    def comment(self, pull: Pull, text: str, marker: str) -> None:
+        """Add a comment, unless there is one with this marker."""
+        ...
+
+    def label(self, pull: Pull, labels: Sequence[str]) -> None:
+        """Add labels; those that the repository does not know are made."""
+        ...
+
+    def describe_new(self, branch: str, base: str) -> str:
+        """Where a person opens a pull request for a branch."""
+        ...

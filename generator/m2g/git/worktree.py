@@ -1,0 +1,122 @@
+"""A temporary clone to render in: its objects and files are its own, the person's clone is only read.
+
+The person's working tree, index, hooks and settings take no part. Objects of a complete clone are used where they are;
+of a shallow or partial one nothing is, so that no history is missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from m2g.core import tempdirs
+from m2g.core.errors import InputError, OutsideError
+from m2g.git.program import run_here, run_remote
+from m2g.git.remote import Remote, explain_failure, is_complete, list_branches, run_checked
+
+_BASE = "refs/remotes/origin/"
+"""Where the branch to change is, as in a clone: m2g compares with it whom to trust."""
+_HEADS = "refs/m2g/heads/"
+_ATTRIBUTES = "* -text -eol -ident -filter -working-tree-encoding\n"
+"""Files are checked out byte for byte, whatever .gitattributes says."""
+
+
+class Fetched(msgspec.Struct, frozen=True, kw_only=True):
+    """What was fetched: the branch to change with its commit, and m2g's own branches with theirs."""
+
+    branch: str
+    base: str
+    heads: Mapping[str, str]
+
+
+class Worktree(msgspec.Struct, frozen=True, kw_only=True):
+    """A temporary clone of a remote. `folder` has the files of the last `fetch`."""
+
+    folder: Path
+    remote: Remote
+
+    def fetch(self, branch: str, prefix: str) -> Fetched:
+        """Fetch a branch (empty: the default one) and all below `prefix`, and check the branch out.
+
+        Raises InputError if there is no such branch, OutsideError if the remote does not answer.
+        """
+        listed = list_branches(self.folder, self.remote)
+        chosen = branch or listed.default
+        if not chosen or chosen not in listed.branches:
+            where = self.remote.shown
+            raise InputError(
+                f"{where} has no branch {chosen!r}" if chosen else f"{where} has no default branch",
+                hint="push one first (git push origin HEAD), or name another one: --branch NAME",
+            )
+        heads = {name: oid for name, oid in listed.branches.items() if name.startswith(prefix)}
+        refs = {f"{_BASE}{chosen}": f"refs/heads/{chosen}"} | {
+            f"{_HEADS}{name}": f"refs/heads/{name}" for name in heads
+        }
+        for ref in run_checked(self.folder, "for-each-ref", "--format=%(refname)", _HEADS).decode().split():
+            if ref not in refs:
+                run_checked(self.folder, "update-ref", "-d", ref)
+        self._fetch([f"+{there}:{here}" for here, there in refs.items()])
+        known = self._read_refs()
+        base = known[f"{_BASE}{chosen}"]
+        run_checked(self.folder, "symbolic-ref", f"{_BASE}HEAD", f"{_BASE}{chosen}")
+        self.reset(base)
+        heads = {ref.removeprefix(_HEADS): oid for ref, oid in known.items() if ref.startswith(_HEADS)}
+        return Fetched(branch=chosen, base=base, heads=heads)
+
+    def take(self, root: Path) -> Fetched:
+        """Like `fetch`, for what is checked out in the clone at `root`: no remote is asked."""
+        self._fetch([f"+HEAD:{_BASE}here"], "--update-shallow", source=str(root))
+        base = self._read_refs()[f"{_BASE}here"]
+        run_checked(self.folder, "symbolic-ref", f"{_BASE}HEAD", f"{_BASE}here")
+        self.reset(base)
+        return Fetched(branch="HEAD", base=base, heads={})
+
+    def reset(self, commit: str) -> None:
+        """Make the files those of a commit."""
+        run_checked(self.folder, "update-ref", "--no-deref", "HEAD", commit)
+        run_checked(self.folder, "read-tree", "--reset", "-u", commit)
+        run_checked(self.folder, "clean", "-ffdxq")
+
+    def _fetch(self, refs: list[str], *options: str, source: str = "") -> None:
+        quiet = ("--quiet", "--no-tags", "--no-write-fetch-head", "--force")
+        arguments = ("fetch", *quiet, *options, "--", source or self.remote.url)
+        ran = run_remote(self.folder, *arguments, *refs, credentials=self.remote.credentials)
+        if ran.code != 0:
+            raise explain_failure(self.remote, ran.stderr, "cannot be fetched")
+
+    def _read_refs(self) -> dict[str, str]:
+        listed = run_checked(self.folder, "for-each-ref", "--format=%(objectname) %(refname)").decode()
+        return {ref: oid for oid, _, ref in (line.partition(" ") for line in listed.splitlines())}
+
+
+@contextlib.contextmanager
+def open_worktree(root: Path, remote: Remote) -> Iterator[Worktree]:
+    """A temporary clone for a person's clone at `root`; it is removed at the end of the block."""
+    objects = run_here(root, "rev-parse", "--git-path", "objects").stdout
+    form = run_here(root, "rev-parse", "--show-object-format").stdout.decode().strip() or "sha1"
+    with tempdirs.open_folder("m2g-sync-") as folder:
+        place = folder / "clone"
+        place.mkdir()
+        run_checked(place, "init", "--quiet", "--template=", f"--object-format={form}", "--initial-branch=none")
+        (place / ".git/info").mkdir(exist_ok=True)
+        (place / ".git/info/attributes").write_text(_ATTRIBUTES)
+        if is_complete(root):
+            shared = os.path.realpath(root / os.fsdecode(objects.removesuffix(b"\n")))
+            _share_objects(place, shared)
+        yield Worktree(folder=place, remote=remote)
+
+
+def _share_objects(place: Path, shared: str) -> None:
+    """Use the objects of another repository where they are. Git reads the path as text up to the end of a line."""
+    if "\n" in shared or shared.startswith(('"', "#")) or not os.path.isdir(shared):
+        return
+    alternates = place / ".git/objects/info/alternates"
+    try:
+        alternates.parent.mkdir(exist_ok=True)
+        alternates.write_bytes(os.fsencode(f"{shared}\n"))
+    except OSError as error:
+        raise OutsideError(f"{alternates} cannot be written: {error.strerror}") from error
