@@ -70,6 +70,7 @@ _SHAPES: dict[str, tuple[type[msgspec.Struct], Mapping[str, Any]]] = {
     "environments-record": (environment_results.RecordedImage, {}),
     "request": (results.SampleRequest, {}),
     "smoke": (results.SmokeResult, {}),
+    "adopt": (results.Adoption, {}),
     "import": (results.ImportedConfig, {}),
     "runtimes-list": (results.RuntimeList, {}),
     "runtimes-show": (Runtime, {}),

@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from m2g.cli import (
+    adopt,
     assess,
     diff,
     doctor,
@@ -37,7 +38,7 @@ from m2g.cli.terminal import CONTEXT, discard_unwritten, open_closed_streams, pr
 from m2g.core.errors import Exit, InputError, M2gError, OutsideError
 
 _SECTIONS = {
-    "Set up": (assess.assess, init.init, import_values.import_values, scaffold.scaffold, doctor.doctor),
+    "Set up": (assess.assess, init.init, import_values.import_values, adopt.adopt, scaffold.scaffold, doctor.doctor),
     "Every day": (render.render, sync.sync, validate.validate, diff.diff, explain.explain),
     "Serve and call": (request.request, smoke.smoke, image.image, environments.environments),
     "Describe your cluster": (runtimes.runtimes, schemas.schemas),

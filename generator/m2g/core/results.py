@@ -261,6 +261,44 @@ class ImportedConfig(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The answers for `m2g init --data`, with which platform/ fits this m2g.yaml."""
 
 
+class AdoptedObject(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """One hand-written object, and what `m2g adopt` makes of it."""
+
+    file: str
+    """The file that has it; `cluster` for a live one."""
+    kind: str
+    """Its kind."""
+    namespace: str
+    """Its namespace; empty if it names none."""
+    name: str
+    """Its name."""
+    outcome: Literal["adopted", "kept", "refused"]
+    """`adopted`: a model of the fleet renders it. `kept`: it stays as it is. `refused`: adopting it would do harm."""
+    reason: str
+    """Why, and the next step where there is one."""
+    model: str = ""
+    """The registered model."""
+    version: str = ""
+    """The version whose storage the object reads."""
+    environment: str = ""
+    """The environment whose namespace the object has."""
+    settings: tuple[str, ...] = ()
+    """The settings that say what the object said."""
+    patched: tuple[str, ...] = ()
+    """The fields that a component puts back, because no setting has them."""
+    lost: tuple[str, ...] = ()
+    """The fields that the built object does not have. Nothing is adopted where there is one."""
+
+
+class Adoption(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """The result of `m2g adopt`."""
+
+    objects: tuple[AdoptedObject, ...]
+    """Every object that was found."""
+    written: bool
+    """Whether files were written."""
+
+
 class RuntimeImport(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The result of `m2g runtimes import`."""
 

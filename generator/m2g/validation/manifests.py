@@ -46,7 +46,7 @@ def check_manifests(folder: Path, paths: Sequence[str], kserve: KserveVersion) -
     left out, as are hidden folders.
     Raises InputError for a path that does not exist and if there is no object at all.
     """
-    files = [file for path in paths for file in _read(folder, path)]
+    files = [file for path in paths for file in read_manifests(folder, path)]
     group = BuiltOverlay(key=("", ""), kserve=kserve, raw_files=tuple(files))
     catalogue = Catalogue()
     findings = [_without_settings(finding) for file in files for finding in check_stream(catalogue, file, kserve)]
@@ -72,7 +72,11 @@ def _without_settings(finding: Finding) -> Finding:
     return msgspec.structs.replace(finding, hint=f"see what is right: m2g explain {finding.rule}")
 
 
-def _read(folder: Path, path: str) -> Iterator[kustomize.RawFile]:
+def read_manifests(folder: Path, path: str) -> Iterator[kustomize.RawFile]:
+    """The objects of a file, of all files of a folder, or of standard input (`-`).
+
+    Raises InputError for a path that does not exist, OutsideError if it cannot be read.
+    """
     if path == STDIN:
         yield _parse("(standard input)", sys.stdin.buffer.read(MAX_BYTES + 1))
     elif (folder / path).is_dir():
