@@ -21,6 +21,8 @@ def copy_inputs(case: Path, destination: Path) -> Path:
         *destination.glob("models/*/base"),
         *destination.glob("models/*/overlays"),
         *destination.glob("models/*/requests"),
+        *destination.glob("environments/*/base"),
+        *destination.glob("environments/*/overlays"),
         destination / "fleet",
     ):
         shutil.rmtree(made, ignore_errors=True)

@@ -11,6 +11,7 @@ import msgspec
 
 from m2g.changes import write
 from m2g.changes.compare import Difference, Permissions, compare_with_disk, find_models_to_render
+from m2g.changes.environments import add_environments
 from m2g.changes.served import list_served
 from m2g.core.cache import Cache
 from m2g.core.config_types import Config
@@ -85,7 +86,12 @@ def update(
         permissions = Permissions(
             scope=options.scope, writes=writes, edits=options.discard_edits, removals=options.allow_removals
         )
-        difference = compare_with_disk(root, loaded, resolved, rendered, permissions)
+        difference = add_environments(
+            root,
+            msgspec.structs.replace(state, records=resolved.records),
+            compare_with_disk(root, loaded, resolved, rendered, permissions),
+            permissions,
+        )
         kept = _write(root, difference) if writes else ()
         remember_images(state if writes else loaded.repository, resolved.records, cache)
         for digest in difference.up_to_date:

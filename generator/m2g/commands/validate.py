@@ -15,7 +15,7 @@ from m2g.core.errors import InputError
 from m2g.core.finding import Checked, Finding, Report
 from m2g.core.model import Value
 from m2g.repository import config as configuration
-from m2g.repository import fingerprint, layout, ownership, runtimes
+from m2g.repository import environments, fingerprint, layout, ownership, runtimes
 from m2g.repository.known_folders import KnownFolders
 from m2g.repository.layout import Key
 from m2g.repository.locate import add_lines
@@ -27,6 +27,7 @@ from m2g.validation.base import Against, BaseState, read_base
 from m2g.validation.bounds import BoundsInForce
 from m2g.validation.cel_checks import BuiltOverlay, Policies
 from m2g.validation.changed_records import check_records
+from m2g.validation.environment_checks import check_environments, list_runtimes, read_runtimes
 from m2g.validation.models import ModelChecks, ModelInputs, ModelResult
 from m2g.validation.overlays import CheckInputs, OverlayResult, OverlayResults, check_overlays, check_raw_file
 from m2g.validation.platform_bounds import check_platform
@@ -59,8 +60,9 @@ def validate(
         known_folders = KnownFolders(cache, salt)
         config, findings = _read_config(root, known_folders)
         described, invalid_runtimes = runtimes.read(root)
+        recorded, invalid_environments = environments.read(root)
         scope = options.scope
-        model_inputs = ModelInputs(root=root, salt=salt, config=config, runtimes=described)
+        model_inputs = ModelInputs(root=root, salt=salt, config=config, runtimes=described, environments=recorded)
         fleet = Fleet(root, ModelChecks(model_inputs, known_folders, cache), scope.shard)
         _check_scope(scope, fleet, config)
         base = BaseState() if options.against is None else read_base(root, options.against.ref, scope, progress)
@@ -74,13 +76,15 @@ def validate(
             config=config,
             catalogue=Catalogue(repository=schemas),
             policies=policies,
-            runtimes=described,
+            runtimes=(*described, *list_runtimes(recorded.values())),
             base=base,
             substituted=uses_substitution(root),
         )
-        results = _check_overlays(inputs, fleet, scope, cache, progress)
-        results |= _check_platform_files(inputs, fleet.platform_files.files)
-        findings += (*invalid_runtimes, *fleet.platform_files.findings, *schemas.findings, *policies.findings)
+        results = _check_overlays(inputs, fleet, scope, cache, progress) | _check_platform_files(
+            inputs, [*fleet.platform_files.files, *read_runtimes(root, recorded)]
+        )
+        findings += (*invalid_runtimes, *invalid_environments, *check_environments(root, config, recorded))
+        findings += (*fleet.platform_files.findings, *schemas.findings, *policies.findings)
         findings += secrets.find_elsewhere(root, config)
         findings += (*write.find_unfinished(root), *ownership.find_symlinked_folders(root))
         findings += _find_unused_overrides(policies, scope, results)

@@ -12,7 +12,7 @@ from m2g.core.model import Release
 from m2g.image.environment_plan import Candidate, Unplanned
 from m2g.repository.layout import Key
 from m2g.repository.state import Repository
-from m2g.serving.decide import choose_with_settings, resolve_serving
+from m2g.serving.decide import choose_with_settings, find_storage_uri, resolve_serving
 from m2g.serving.environments import EnvironmentNeed, describe_need
 
 
@@ -50,9 +50,11 @@ def list_candidates(repository: Repository, releases: Mapping[Key, Release]) -> 
 def find_server(repository: Repository, slug: str, release: Release) -> Server | None:
     """The server that a release needs an environment for; None if something else serves it."""
     serving, _ = resolve_serving(repository, slug, release)
-    if serving.image:
+    if serving.image or serving.batch is not None or not find_storage_uri(repository.config, release):
         return None
     choice, _ = choose_with_settings(repository, release, serving)
+    if choice.image and not choice.environment:  # it was built for this version
+        return None
     if choice.profile == "mlserver-image":
         return "mlserver"
     if choice.profile == "mlflow-image":

@@ -171,6 +171,10 @@ def render_flux_file(config: Config, slug: str, deployment: Deployment) -> dict[
     if flux_settings is msgspec.UNSET:
         return {}
     place = config.environments[release.environment]
+    if shared := deployment.choice.environment:
+        # The ServingRuntime must exist before the InferenceService, whose state is InvalidSpec without it.
+        waits_for = (*flux_settings.depends_on, flux.name_environment(shared, release.environment))
+        flux_settings = msgspec.structs.replace(flux_settings, depends_on=waits_for)
     child = flux.render_kustomization(slug, release, place, flux_settings, deployment.serving)
     return {layout.flux_file(slug, release.environment): child}
 

@@ -35,15 +35,16 @@ _OWNED = re.compile(
 _WRITTEN = re.compile(rf"models/[^/]+/(model\.yaml|custom/.+)|fleet/[^/]+/{NAMESPACE}/.+\.yaml|{_OWNED.pattern}")
 _FOUND_BY_ENGINES = re.compile(
     # Argo CD's `*` crosses folders, so the path of an ApplicationSet finds this file at any depth.
-    r"models/.+/overlays/[^/]+/app\.json"
+    r"(models|environments)/.+/overlays/[^/]+/app\.json"
     # Argo CD and Flux read these beside the files that they apply; submodules hold files from elsewhere.
-    r"|((models|fleet)/(.+/)?|)(\.argocd-source.*\.yaml|\.sourceignore|\.gitmodules)"
+    r"|((models|environments|fleet)/(.+/)?|)(\.argocd-source.*\.yaml|\.sourceignore|\.gitmodules)"
     # Git changes the files beside it when it checks them out, and Flux's own Git does not.
     r"|.+/\.gitattributes"
     # Flux takes a kustomization instead of the files of the folder.
     r"|fleet/(.+/)?(kustomization\.ya?ml|kustomization)",
     re.DOTALL | re.IGNORECASE,
 )
+_ENVIRONMENT_APP = re.compile(r"environments/[^/]+/overlays/[^/]+/app\.json")
 _COMPONENT = re.compile(r"models/([^/]+)/custom/([^/]+)/kustomization\.y.*ml")
 
 
@@ -110,6 +111,40 @@ def environment_record(name: str) -> str:
 def environment_lock(name: str) -> str:
     """The locked requirements of a serving environment."""
     return f"{ENVIRONMENTS}/{name}/requirements.txt"
+
+
+def environment_base(name: str) -> str:
+    """The Kustomize base of a serving environment."""
+    return f"{ENVIRONMENTS}/{name}/{BASE}"
+
+
+def environment_runtime(name: str) -> str:
+    """The ServingRuntime of a serving environment."""
+    return f"{environment_base(name)}/servingruntime.yaml"
+
+
+def environment_overlay(name: str, environment: str) -> str:
+    """The Kustomize overlay of a serving environment in one environment."""
+    return f"{ENVIRONMENTS}/{name}/{OVERLAYS}/{environment}"
+
+
+def environment_flux_file(name: str, environment: str) -> str:
+    """The Flux Kustomization that applies a serving environment. A slug has no dot, so no model has this file."""
+    return f"{FLEET}/{environment}/{environment_unit(name)}.yaml"
+
+
+def environment_unit(name: str) -> str:
+    """What Argo CD and Flux call a serving environment, where a model has its slug."""
+    return f"environment.{name}"
+
+
+def parse_environment_path(path: str) -> str:
+    """The id of the serving environment that a file belongs to; empty for other files."""
+    parts = path.split("/")
+    if parts[0] == ENVIRONMENTS and len(parts) > 2:
+        return parts[1]
+    in_fleet = parts[0] == FLEET and len(parts) == 3 and parts[2].startswith("environment.")
+    return parts[2].removeprefix("environment.").removesuffix(".yaml") if in_fleet else ""
 
 
 def flux_file(slug: str, environment: str) -> str:
@@ -181,14 +216,16 @@ def is_owned(path: str) -> bool:
 
 
 def is_known(path: str) -> bool:
-    """Whether m2g or people keep a file at this path of models/ or fleet/; outside of them, whether no engine reads it.
-
-    Argo CD or Flux may read everything in models/ and fleet/.
+    """Whether m2g or people keep a file at this path of models/, environments/ or fleet/; outside of them, whether no
+    engine reads it. Argo CD or Flux may read everything in the three.
     """
     if _FOUND_BY_ENGINES.fullmatch(path):
+        if path.startswith(f"{ENVIRONMENTS}/"):
+            return _ENVIRONMENT_APP.fullmatch(path) is not None
         location = parse_path(path)
         return location is not None and path == f"{overlay(location.slug, location.environment)}/app.json"
-    return not path.startswith((f"{MODELS}/", f"{FLEET}/")) or _WRITTEN.fullmatch(path) is not None
+    engines = (f"{MODELS}/", f"{FLEET}/", f"{ENVIRONMENTS}/")
+    return not path.startswith(engines) or _WRITTEN.fullmatch(path) is not None
 
 
 def is_record(path: str) -> bool:

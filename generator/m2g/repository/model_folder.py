@@ -141,8 +141,11 @@ def read_orphans(root: Path, fleet: Sequence[str], known: frozenset[str]) -> Mod
     special: list[str] = []
     for environment in fleet:
         for name in sorted(os.listdir(root / layout.FLEET / environment)):
-            if name.endswith(".yaml") and name.removesuffix(".yaml") not in known:
-                _add_file(root, f"{layout.FLEET}/{environment}/{name}", files, special)
+            path = f"{layout.FLEET}/{environment}/{name}"
+            if not name.endswith(".yaml") or layout.parse_environment_path(path):
+                continue
+            if name.removesuffix(".yaml") not in known:
+                _add_file(root, path, files, special)
     return ModelFolder(slug="", files=files, special_files=tuple(sorted(special)))
 
 

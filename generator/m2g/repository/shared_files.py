@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from m2g.repository import layout
@@ -31,3 +32,25 @@ def find_environment_files(root: Path) -> list[Path]:
     """The records and locks of the serving environments."""
     names = [folder.name for folder in find_environment_folders(root)]
     return [root / path(name) for name in names for path in (layout.environment_record, layout.environment_lock)]
+
+
+def find_environment_files_at(root: Path) -> list[str]:
+    """Every file in environments/, and those of environments in fleet/, whoever wrote them."""
+    folders = [root / layout.ENVIRONMENTS, *(root / layout.FLEET).glob("*")]
+    files = (path.relative_to(root).as_posix() for folder in folders for path in _walk(folder))
+    return sorted(
+        path
+        for path in files
+        if layout.find_top_folder(path) == layout.ENVIRONMENTS or layout.parse_environment_path(path)
+    )
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """The files below a folder; symlinks are not followed."""
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            yield from _walk(path)
+        else:
+            yield path

@@ -85,6 +85,8 @@ def _describe(old: Path, new: Path, path: str, *, of_model: bool, built: bool) -
         )
     elif path == layout.CONFIG:
         yield from _describe_fields(old, new, path, power.judge_config)
+    elif layout.parse_environment_path(path):
+        yield from _describe_environment(old, new, path)
     elif of_model:
         yield from _describe_of_model(old, new, path, built=built)
     elif top in (layout.PLATFORM, layout.FLEET):
@@ -108,6 +110,23 @@ def _describe_of_model(old: Path, new: Path, path: str, *, built: bool) -> Itera
         yield from _describe_fields(old, new, path, power.judge_intent)
     else:
         yield from _describe_applied(old, new, path, f"{path}, which no overlay is known to build yet")
+
+
+def _describe_environment(old: Path, new: Path, path: str) -> Iterator[Concern]:
+    """What many models run in. `m2g validate` proves the other files: they are what the record renders to."""
+    name = layout.parse_environment_path(path)
+    if path != layout.environment_record(name):
+        return
+    before, after = (_read_document(side, path) for side in (old, new))
+    if after is None:
+        yield Concern(risk=Risk.POWERFUL, message=f"{path}: removes the serving environment {name}")
+    elif before is None:
+        owner = get_at(after, "group") or get_at(after, "model")
+        told = f"adds the serving environment {name} for {redact(str(owner))[:200]}"
+        yield Concern(risk=Risk.CAUTION, message=f"{path}: {told}; review the packages in requirements.txt")
+    if after is not None and (before is None or get_at(before, "image") != get_at(after, "image")):
+        image = redact(str(get_at(after, "image") or "none yet"))[:200]
+        yield Concern(risk=Risk.CAUTION, message=f"{path}: its image is {image}; all models of {name} run it")
 
 
 def _describe_application(old: Path, new: Path, path: str, overlay: str) -> Iterator[Concern]:

@@ -12,7 +12,7 @@ from m2g.core.manifest import Manifest
 from m2g.core.model import Release
 from m2g.rendering.model_files import Deployment, render_flux_file, render_objects
 from m2g.repository import config as configuration
-from m2g.repository import runtimes
+from m2g.repository import environments, runtimes
 from m2g.repository.layout import Key
 from m2g.repository.state import Repository
 from m2g.serving.decide import choose_with_settings, resolve_serving
@@ -45,7 +45,12 @@ def write_objects(root: Path, records: Mapping[Key, Release]) -> dict[Key, Writt
         return {}
     known, _ = runtimes.read(root)
     repository = Repository(
-        config=config, records=dict(records), intents=intents, components=frozenset(), runtimes=known
+        config=config,
+        records=dict(records),
+        intents=intents,
+        components=frozenset(),
+        runtimes=known,
+        environments=environments.read(root)[0],
     )
     return {
         key: _write(repository, key[0], record)

@@ -99,14 +99,19 @@ def _check_decided(release: Release, serving: Serving) -> Finding | None:
     )
 
 
+def find_storage_uri(config: Config, release: Release) -> str:
+    """Where a cluster reads the version; empty if it cannot."""
+    try:
+        return _to_cluster_uri(config, release, release.artifact_uri)
+    except InputError:
+        return ""
+
+
 def find_basis(repository: Repository, release: Release, serving: Serving) -> DecidedFrom | None:
     """The settings that `auto` decides from; None if people decided."""
     if not serving.is_automatic:
         return None
-    try:
-        uri = _to_cluster_uri(repository.config, release, release.artifact_uri)
-    except InputError:
-        uri = ""
+    uri = find_storage_uri(repository.config, release)
     storage: Literal["", "hf", "oci"] = "hf" if uri.startswith("hf://") else "oci" if uri.startswith("oci://") else ""
     return DecidedFrom(kserve=serving.kserve.version, backend=serving.backend, storage=storage)
 

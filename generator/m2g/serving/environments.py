@@ -15,12 +15,16 @@ from m2g.core.config_types import Config, Platform, Server
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding, Severity
 from m2g.core.model import Mlmodel, Profile, Release, Value
+from m2g.core.sanitize import make_visible
 from m2g.core.serving_environment import RecordedEnvironment
 from m2g.repository.state import Repository
+from m2g.serving.environment_runtime import name_runtime
 from m2g.serving.requirements import image_requirements
-from m2g.serving.spec import Serving, ServingChoice
+from m2g.serving.spec import Serving, ServingChoice, write_redecide_command
 
 PROFILES: Mapping[Server, Profile] = {"mlserver": "mlserver-image", "mlflow": "mlflow-image"}
+LOCK = "the lock of a serving environment"
+"""The source of a runtime's description."""
 _NEWEST_FOR_MLSERVER = (3, 12)
 _MACHINES: Mapping[Platform, str] = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 
@@ -88,20 +92,24 @@ def share_environment(
 ) -> tuple[ServingChoice, list[Finding]]:
     """The choice with a serving environment in place of an image of the version's own, if one takes the model.
 
-    The recorded environment of the release is kept; a version without one gets the best that takes it. An image that
-    people set, or that was built for the version, stays. A batch needs an image with the model's packages of its own.
-    The finding says that the environment waits for its image.
+    The environment in the record stays; a version without one gets the best that takes it. An image that people set, or
+    that was built for the version, stays. A batch needs an image with the model's packages of its own.
     """
     server = next((name for name, profile in PROFILES.items() if profile == choice.profile), None)
     if server is None or choice.image or serving.batch is not None or release.mlmodel is None or not uri:
         return choice, []
-    one = _find_recorded(repository, release, server)
-    one = one or find_environment(repository, release.model, release.mlmodel, server)
-    if one is None:
-        return choice, []
+    recorded = "" if release.serving is None else release.serving.environment
+    one = repository.environments.get(recorded)
+    if not recorded:
+        one = find_environment(repository, release.model, release.mlmodel, server)
+        if one is None:
+            return choice, []
+    elif one is None or not _still_takes(repository, release, server, one):
+        return msgspec.structs.replace(choice, environment=recorded), [_refuse_recorded(release, recorded, one)]
     shared = msgspec.structs.replace(
         choice,
         environment=one.id,
+        runtime=name_runtime(one),
         image=one.environment.image,
         storage_uri=uri,
         waits_for="" if one.environment.image else choice.profile,
@@ -117,17 +125,32 @@ def share_environment(
     return shared, [] if one.environment.image else [waits]
 
 
-def _find_recorded(repository: Repository, release: Release, server: Server) -> RecordedEnvironment | None:
-    """The environment that the release's record has, if it is there and takes the model."""
-    recorded = "" if release.serving is None else release.serving.environment
-    one = repository.environments.get(recorded)
-    if one is None or release.mlmodel is None:
-        return None
+def _still_takes(repository: Repository, release: Release, server: Server, one: RecordedEnvironment) -> bool:
+    """Whether the recorded environment is one that the model may use and that has what it needs."""
+    if release.mlmodel is None:
+        return False
     try:
         need = describe_need(repository.config, release.model, release.mlmodel, server)
     except InputError:
-        return None
-    return one if takes(repository.config, need, one) else None
+        return False
+    return takes(repository.config, need, one)
+
+
+def _refuse_recorded(release: Release, recorded: str, one: RecordedEnvironment | None) -> Finding:
+    again = write_redecide_command(release)
+    if one is None:
+        return Finding(
+            rule="environment-missing",
+            message=f"version {release.version} uses the serving environment {make_visible(recorded, 60)}, which is "
+            "not in environments/",
+            hint=f"restore it from Git, or decide again: {again}",
+        )
+    return Finding(
+        rule="environment-forbidden",
+        message=f"version {release.version} may not use the serving environment {recorded}: it belongs to another "
+        "model or group, or lacks what the model needs",
+        hint=f"see images.sharing in m2g.yaml, or decide again: {again}",
+    )
 
 
 def choose_environment(
@@ -161,6 +184,9 @@ def takes(config: Config, need: EnvironmentNeed, recorded: RecordedEnvironment) 
 def describe_runtime(recorded: RecordedEnvironment, name: str) -> Runtime:
     """The environment as a runtime for the gate: all of its packages are known."""
     environment = recorded.environment
+    packages = recorded.packages
+    if environment.server == "mlflow":  # the gate must not check what only MLServer needs
+        packages = {package: version for package, version in packages.items() if package != "mlserver"}
     formats, protocols = ("mlflow",), ("v2" if environment.server == "mlserver" else "invocations",)
     return Runtime(
         name=name,
@@ -168,9 +194,9 @@ def describe_runtime(recorded: RecordedEnvironment, name: str) -> Runtime:
         python=environment.python,
         formats=formats,
         protocols=protocols,  # type: ignore[arg-type]  # both are protocols
-        packages=recorded.packages,
+        packages=packages,
         complete=True,
-        source="the lock of the serving environment",
+        source=LOCK,
     )
 
 

@@ -217,7 +217,7 @@ KSERVE = Backend(
     configured={_DEPLOYMENT_MODE: ("kserve", "mode")},
     host_label=lambda slug, namespace: f"{slug}-predictor-{namespace}",
     choose=_choose,
-    reads_storage=lambda chosen: chosen.profile != "mlflow-image",
+    reads_storage=lambda chosen: chosen.profile != "mlflow-image" or bool(chosen.environment),
     contradictions=_contradictions,
     verdict=gate.check_object,
     refused_update=_refused_update,

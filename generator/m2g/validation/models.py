@@ -16,6 +16,7 @@ from m2g.core.errors import restore_command
 from m2g.core.finding import Finding
 from m2g.core.model import Release, Value
 from m2g.core.naming import is_slug
+from m2g.core.serving_environment import RecordedEnvironment
 from m2g.core.shard import Shard
 from m2g.rendering import example_findings
 from m2g.rendering.model import RenderedTree, render_models
@@ -58,6 +59,7 @@ class ModelInputs(Value, frozen=True, kw_only=True):
     salt: bytes
     config: Config | None
     runtimes: tuple[Runtime, ...]
+    environments: dict[str, RecordedEnvironment] = {}
 
 
 _DECODER = msgspec.msgpack.Decoder(ModelResult)
@@ -138,6 +140,7 @@ def check_model(inputs: ModelInputs, folder: ModelFolder, known_folders: KnownFo
             components=model.components,
             outward=frozenset({folder.slug}) if model.outward else frozenset(),
             runtimes=inputs.runtimes,
+            environments=inputs.environments,
         )
         rendered = None if up_to_date else render_models(repository, repository.records)
         findings += _check_config(root, repository, folder, rendered)

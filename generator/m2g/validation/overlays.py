@@ -20,6 +20,7 @@ from m2g.core.setting_fields import KserveVersion
 from m2g.repository import layout, locate, model_folder, records
 from m2g.repository.layout import Key
 from m2g.serving import backends
+from m2g.serving.environments import LOCK
 from m2g.validation import cel_checks, models, origin, rules
 from m2g.validation.base import BaseState
 from m2g.validation.bounds import BoundsInForce
@@ -76,6 +77,15 @@ class CheckInputs(Value, frozen=True, kw_only=True):
         """The bounds of what the repository brings into the clusters; None if no m2g.yaml is valid."""
         config = self.config or self.base.config
         return None if config is None else BoundsInForce(config=config, base=self.base.config, ref=self.base.ref)
+
+    @property
+    def external(self) -> External:
+        """What exists beside the overlays. The runtimes of serving environments are built in environments/."""
+        external = External() if self.config is None else self.config.external
+        if isinstance(external.serving_runtimes, msgspec.UnsetType):
+            return external
+        names = (*external.serving_runtimes, *(one.name for one in self.runtimes if one.source == LOCK))
+        return msgspec.structs.replace(external, serving_runtimes=names)
 
     def get_kserve(self, environment: str) -> Kserve:
         """The KServe of an environment."""
@@ -242,7 +252,7 @@ def _check_object(inputs: CheckInputs, overlay: BuiltOverlay, item: Manifest) ->
         release=release,
         verdict=backend.verdict(item, built.objects, release, overlay.kserve, inputs.runtimes) if backend else None,
         declared=read_declared(overlay.kserve),
-        external=External() if inputs.config is None else inputs.config.external,
+        external=inputs.external,
         public=list_public(inputs.config),
         before=inputs.base.find_object(environment, item),
         substituted=inputs.substituted,

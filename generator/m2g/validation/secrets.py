@@ -21,7 +21,7 @@ _MAX_BYTES = 1 << 20
 """Files that people write are smaller; a larger one is data."""
 _OF_MODELS = (layout.MODELS, layout.SCHEMAS)
 """Folders that are searched model by model, and those that hold what a vendor wrote."""
-_APPLIED = (layout.PLATFORM, layout.FLEET, layout.POLICIES, layout.RUNTIMES)
+_APPLIED = (layout.PLATFORM, layout.FLEET, layout.ENVIRONMENTS, layout.POLICIES, layout.RUNTIMES)
 
 
 def list_public(config: Config | None) -> tuple[str, ...]:

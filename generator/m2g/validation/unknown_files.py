@@ -39,6 +39,8 @@ def find_elsewhere(root: Path, slugs: Collection[str]) -> Iterator[Finding]:
     unknown |= {path for path in _list_files(root, PLATFORM) if not layout.is_known(path)}
     known: set[str] = set()
     for path in _list_files(root, FLEET):
+        if layout.parse_environment_path(path) and layout.is_owned(path):
+            continue  # a check of its own compares them
         location = layout.parse_path(path)
         of_no_model = location is not None and location.slug not in slugs
         (known if layout.is_known(path) and not of_no_model and not (root / path).is_symlink() else unknown).add(path)

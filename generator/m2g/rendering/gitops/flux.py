@@ -15,6 +15,11 @@ from m2g.serving.backends import BACKENDS
 from m2g.serving.spec import Serving
 
 
+def name_environment(name: str, environment: str) -> str:
+    """The Kustomization of a serving environment."""
+    return f"{layout.environment_unit(name)}.{environment}"
+
+
 def render_kustomization(
     slug: str, release: Release, place: Environment, flux: Flux, serving: Serving
 ) -> dict[str, Plain]:

@@ -10,19 +10,13 @@ from m2g.core.setting_fields import MODEL, PREDICTOR
 from m2g.core.settings import list_fields
 from m2g.core.yaml_writer import Plain
 from m2g.rendering.objects import Object
+from m2g.serving.environment_runtime import PRIVILEGES
 from m2g.serving.spec import Serving
 
 PORT = 8080
 PROBE_SECONDS = 10
 _PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
 _CHECKS = ("httpGet", "tcpSocket", "grpc", "exec")
-_PRIVILEGES: Object = {
-    "allowPrivilegeEscalation": False,
-    "privileged": False,
-    "runAsNonRoot": True,
-    "capabilities": {"drop": ["ALL"]},
-}
-"""The same as in KServe's own runtimes."""
 
 
 def render_env(env: Mapping[str, str], references: Mapping[str, object] | None = None) -> Object:
@@ -68,7 +62,7 @@ def restrict_container(serving: Serving) -> Object:
     """The securityContext of a container under the Pod Security Standard that the settings ask for."""
     if serving.pod_security != "restricted":
         return {}
-    return dict(_PRIVILEGES) | {"seccompProfile": {"type": "RuntimeDefault"}}
+    return dict(PRIVILEGES) | {"seccompProfile": {"type": "RuntimeDefault"}}
 
 
 def restrict_pod(serving: Serving) -> Object:
@@ -85,7 +79,7 @@ def render_resources(serving: Serving) -> Object:
 
 def restrict_privileges() -> Object:
     """The least privileges, for images that are known not to run as root."""
-    return {"securityContext": dict(_PRIVILEGES)}
+    return {"securityContext": dict(PRIVILEGES)}
 
 
 def render_probes(path: str, serving: Serving, *, in_list: bool = False) -> Object:

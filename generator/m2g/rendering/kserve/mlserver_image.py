@@ -20,16 +20,18 @@ def name_runtime(slug: str) -> str:
 
 
 def render_predictor(slug: str, served: ServedModel, serving: Serving) -> Object:
-    """The same predictor as for a runtime of the cluster, with the model's own runtime."""
-    return runtime.render_predictor(slug, served.served_by(name_runtime(slug)), serving)
+    """The same predictor as for a runtime of the cluster, with that of its serving environment or the model's own."""
+    return runtime.render_predictor(slug, served.served_by(served.runtime or name_runtime(slug)), serving)
 
 
 def render_runtime(slug: str, served: ServedModel, serving: Serving) -> dict[str, Object]:
-    """servingruntime.yaml.
+    """servingruntime.yaml; nothing for a model with a serving environment, whose runtime is in environments/.
 
     KServe sets the variables with the model's name and path only for runtimes that it recognizes as MLServer (0.15 and
     0.16 only by the name). So m2g sets them; KServe overwrites them with the same values.
     """
+    if served.runtime:
+        return {}
     built = served.release.image if served.release is not None else None
     container: Object = {
         "name": "kserve-container",

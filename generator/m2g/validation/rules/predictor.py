@@ -51,8 +51,9 @@ def _check_name(obj: CheckedObject) -> Iterator[Violation]:
 def _check_protocol(obj: CheckedObject) -> Iterator[Violation]:
     for here in obj.predictors:
         protocol = obj.at(*here, "model", "protocolVersion")
-        if protocol is None and obj.text(*here, "model", "runtime"):
-            continue  # KServe takes the runtime's own
+        runtime = obj.text(*here, "model", "runtime")
+        if runtime and (protocol is None or not runtime.startswith("kserve-")):
+            continue  # KServe takes the runtime's own, and a runtime of somebody's own may have another one
         if obj.at(*here, "model", "modelFormat", "name") == "mlflow" and protocol not in ("v2", "grpc-v2"):
             current = "is missing, which means v1" if protocol is None else f"is {protocol!r}"
             message = f"{current}; KServe's runtimes for mlflow support v2 only"
