@@ -22,6 +22,8 @@ FUZZ := .tools/fuzz/.locked-$(VERSION)
 RUNS ?= 5000
 UV := .tools/uv-venv/.locked
 STORAGE := .tools/storage-venv/.locked
+STORES := .tools/stores-venv/.locked
+CONTRACT := .tools/contract/2.9/.locked .tools/contract/3.4/.locked
 PIP := -m pip --disable-pip-version-check --no-input install --quiet
 ARGS ?=
 JOBS ?= 2
@@ -38,7 +40,7 @@ demo: $(READY) $(MLSERVER) $(KUSTOMIZE) ## show the whole workflow on a local ML
 	@$(IN_VENV) .venv/bin/python demo/demo.py $(DEMO)
 
 .PHONY: test
-test: $(READY) $(MLFLOW2) $(MLSERVER) $(KUSTOMIZE) $(UV) ## all tests, offline
+test: $(READY) $(MLFLOW2) $(MLSERVER) $(KUSTOMIZE) $(UV) $(STORES) ## all tests, offline
 	$(PYTEST) $(ARGS)
 
 .PHONY: quick
@@ -46,7 +48,7 @@ quick: $(READY) $(KUSTOMIZE) $(UV) ## the tests without servers, environments an
 	$(PYTEST) -m "not slow" $(ARGS)
 
 .PHONY: check
-check: $(READY) $(MLFLOW2) $(MLSERVER) $(KUSTOMIZE) $(UV) ## what CI runs: format, lint, types, import rules, tests
+check: $(READY) $(MLFLOW2) $(MLSERVER) $(KUSTOMIZE) $(UV) $(STORES) ## what CI runs: format, lint, types, import rules, tests
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
@@ -56,7 +58,7 @@ check: $(READY) $(MLFLOW2) $(MLSERVER) $(KUSTOMIZE) $(UV) ## what CI runs: forma
 	@$(MAKE) apiserver ARGS=
 
 .PHONY: attack
-attack: $(READY) $(MLFLOW2) $(MLSERVER) $(KUSTOMIZE) $(UV) ## the tests in which hostile input does no harm, in ten minutes
+attack: $(READY) $(MLFLOW2) $(MLSERVER) $(KUSTOMIZE) $(UV) $(STORES) ## the tests in which hostile input does no harm, in ten minutes
 	$(PYTEST) -m attack $(ARGS)
 
 .PHONY: apiserver
@@ -95,7 +97,7 @@ lock: $(UV) ## rewrite requirements/*.txt and template/ci (ARGS=--upgrade for ne
 	$(COMPILE) --no-annotate pyproject.toml requirements/ci.in --output-file template/ci/requirements.txt
 	$(COMPILE) --no-annotate requirements/ci-models.in -c template/ci/requirements.txt \
 	  --output-file 'template/ci/[% if smoke_test or image_registry %]requirements-models.txt[% endif %]'
-	for name in mlflow2 mlserver uv go fuzz storage; do \
+	for name in mlflow2 mlflow29 mlflow34 mlserver uv go fuzz storage stores; do \
 	  $(COMPILE) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
 
 # make fuzz RUNS=100000 ARGS="MLmodel crd": fuzz everything that reads untrusted bytes; only on Linux.
@@ -169,6 +171,27 @@ images: $(READY) $(MLSERVER) $(KUSTOMIZE) $(UV)
 proof: $(READY) $(UV)
 	$(IN_VENV) PYTHONPATH=generator:. .venv/bin/python -m tests.proof
 	$(IN_VENV) .venv/bin/python docs/generate.py
+
+# Rewrite tests/contract/outcome.json: the registry's tests against real servers of MLflow 2.9, 2.22, 3.4 and the newest.
+.PHONY: contract
+contract: $(READY) $(MLFLOW2) $(CONTRACT)
+	$(IN_VENV) .venv/bin/python -m tests.contract
+	$(IN_VENV) .venv/bin/python docs/generate.py
+
+.tools/contract/2.9/.locked: requirements/mlflow29.txt | python
+.tools/contract/3.4/.locked: requirements/mlflow34.txt | python
+$(CONTRACT):
+	@echo "installing $< into $(@D) (a minute) …"
+	@mkdir -p $(@D)
+	@$(call fresh,$(@D))
+	@$(@D)/bin/python $(PIP) --require-hashes -r $<
+	@touch $@
+
+$(STORES): requirements/stores.txt | python
+	@echo "installing a real S3 server and the packages of cloud stores into .tools/stores-venv …"
+	@$(call fresh,.tools/stores-venv)
+	@.tools/stores-venv/bin/python $(PIP) --require-hashes -r requirements/stores.txt
+	@touch $@
 
 $(FUZZ): requirements/fuzz.txt $(LOCKED)
 	@echo "installing atheris into .tools/fuzz …"

@@ -27,7 +27,8 @@ from tests.support.machine import seconds
 from tests.support.paths import ROOT
 
 PYTHON3 = Path(sys.executable)
-PYTHON2 = ROOT / ".venv-mlflow2/bin/python"
+PYTHON2 = Path(os.environ.get("CONTRACT_PYTHON") or ROOT / ".venv-mlflow2/bin/python")
+"""The other MLflow: 2.22, or the one of `make contract`."""
 Kind: TypeAlias = Literal["mlflow3", "mlflow2", "sqlite", "folder"]
 KINDS: tuple[Kind, ...] = ("mlflow3", "mlflow2", "sqlite", "folder")
 ORDINARY = ("direct", "elsewhere", "empty", "fraud", "gone", "notes", "wine-quality")
@@ -67,7 +68,7 @@ class Server:
 
     def __init__(self, python: Path, *options: str) -> None:
         self.folder = _folder()
-        self.url = f"http://127.0.0.1:{_port()}"
+        self.url = f"http://127.0.0.1:{find_port()}"
         command = [str(python), "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", self.url.rpartition(":")[2]]
         command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
         command += ["--artifacts-destination", str(self.folder / "proxied"), *options]
@@ -103,7 +104,7 @@ def store(kind: Kind) -> Store:
 @functools.cache
 def _filled2() -> Store:
     if not PYTHON2.is_file():
-        pytest.fail(f"{PYTHON2.relative_to(ROOT)} is missing; `make test` makes it", pytrace=False)
+        pytest.fail(f"{PYTHON2} is missing; `make test` makes it", pytrace=False)
     server = _server(PYTHON2).wait()
     _fill(PYTHON2, {server.url: server.folder})
     return Store(uri=server.url, folder=server.folder)
@@ -150,7 +151,8 @@ def _folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="m2g-mlflow-"))
 
 
-def _port() -> int:
+def find_port() -> int:
+    """A port on loopback that nobody uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from m2g.core.errors import Exit, InputError, M2gError, OutsideError
 from m2g.core.model import Value
 from m2g.core.results import ApiTest, SmokeResult, SmokeTest
 from m2g.registry import download as downloads
+from m2g.registry.model_files import ENVIRONMENT
 from m2g.smoke import ask, probes, server
 from m2g.smoke.client import Client, Endpoint
 from m2g.smoke.environment import existing_environment, open_environment
@@ -83,6 +85,8 @@ def _download(target: Target, options: SmokeOptions, place: Path, notify: Notify
                 hint="test the model with another server: --profile mlserver or --profile mlflow-image",
             )
         deployed = options.endpoint is not None
+        if target.mlmodel.packed_environment and target.profile == "mlserver" and options.environment is None:
+            raise _refuse_packed(target)
         choice = choose_packages(target, options.environment, options.packages, deployed=deployed)
         trial = _change(trial, result=msgspec.structs.replace(trial.result, packages=choice.packages))
         if options.environment is None:
@@ -95,6 +99,20 @@ def _download(target: Target, options: SmokeOptions, place: Path, notify: Notify
         return _change(trial, folder=_model_folder(target, place, notify))
     except M2gError as error:
         return _fail(trial, error)
+
+
+def _refuse_packed(target: Target) -> InputError:
+    """MLServer's image unpacks the environment and uses it in place of its own, so no other one proves anything."""
+    name = shlex.quote(f"models:/{target.model}/{target.version}")
+    get = f"mlflow artifacts download --artifact-uri {name} --dst-path model && "
+    folder = "model" if target.folder is None else shlex.quote(str(target.folder))
+    return InputError(
+        f"{target.named} brings {ENVIRONMENT}, which MLServer's image unpacks and uses: m2g smoke would test other "
+        "packages",
+        hint=f"test it with that environment: {get if target.folder is None else ''}mkdir environment && "
+        f"tar -xzf {folder}/{ENVIRONMENT} -C environment && "
+        f"m2g smoke --model-dir {folder} --profile mlserver --venv environment",
+    )
 
 
 def _ask_endpoint(target: Target, options: SmokeOptions, endpoint: Endpoint, notify: Notify) -> ask.Asked:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
+import msgspec
+
 from m2g.core.errors import InputError
 from m2g.core.model import ModelVersion, RegisteredModel, VersionFacts
 from m2g.registry.address import StoreKind, parse_address
@@ -44,27 +46,37 @@ class Registry(Protocol):
         """
 
 
+class Trust(msgspec.Struct, frozen=True, kw_only=True):
+    """What the credentials of the machine are for.
+
+    If `distrust` says why they are not for the registry, it gets none. `may_read` says whether m2g may read the files
+    of a URI in a cloud's store itself, if the server does not give them.
+    """
+
+    distrust: str = ""
+    may_read: Callable[[str], bool] = lambda uri: False
+
+
 def open_registry(
     uri: str,
     *,
     workspace: str = "",
     progress: Progress = lambda what, done, total: None,
     patience: float = 60,
-    distrust: str = "",
+    trust: Trust | None = None,
 ) -> Registry:
     """The registry at `uri`: `http(s)://…`, a database (`sqlite:///…`) or a folder. Does not connect yet.
 
     `workspace` is an MLflow workspace (3.10 and newer). Empty means MLFLOW_WORKSPACE, else the default workspace.
     `patience` is the number of seconds without a valid response after which a server counts as down.
-    Credentials and certificates come from MLflow's variables (MLFLOW_TRACKING_USERNAME, …_TOKEN, …). If `distrust` says
-    why they are not for this server, it gets none.
+    Credentials and certificates come from MLflow's variables (MLFLOW_TRACKING_USERNAME, …_TOKEN, …).
     Raises InputError for a URI that m2g does not support.
     """
-    address = parse_address(uri)
+    address, trust = parse_address(uri), trust or Trust()
     if address.kind is StoreKind.SERVER:
         from m2g.registry.server import ServerRegistry  # httpx takes 0.1 s to import
 
-        return ServerRegistry(address, workspace=workspace, progress=progress, patience=patience, distrust=distrust)
+        return ServerRegistry(address, workspace=workspace, progress=progress, patience=patience, trust=trust)
     if workspace:
         raise InputError(
             f"{address.identity} is a local store, which has no workspaces",
@@ -72,4 +84,4 @@ def open_registry(
         )
     from m2g.registry.local import LocalRegistry
 
-    return LocalRegistry(address, progress=progress, distrust=distrust)
+    return LocalRegistry(address, progress=progress, distrust=trust.distrust)

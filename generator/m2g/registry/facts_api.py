@@ -7,13 +7,14 @@ import gc
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from urllib.parse import quote
+from typing import TypeAlias
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
 from m2g.core.model import ModelVersion, Run, VersionFacts
 from m2g.core.sanitize import to_one_line
-from m2g.registry import Progress, model_files
+from m2g.registry import Progress, model_files, object_stores
 from m2g.registry.api_types import (
     ApiRun,
     ArtifactsResponse,
@@ -26,7 +27,7 @@ from m2g.registry.api_types import (
     RunResponse,
     RunsPage,
 )
-from m2g.registry.errors import ErrorResponse, NoRoute, RequestFailed
+from m2g.registry.errors import ErrorResponse, NoRoute, RequestFailed, TooLarge
 from m2g.registry.normalize import join_path, make_facts, split_run_uri
 from m2g.registry.paging import Listing, list_all
 from m2g.registry.proxied_files import ProxiedFiles
@@ -52,11 +53,18 @@ class _ArtifactLocation(msgspec.Struct, frozen=True):
     request: Callable[[str], Request]
 
 
+MayRead: TypeAlias = Callable[[str], bool]
+"""Whether m2g may read this URI itself, with the credentials of the machine."""
+
+
 class FactsReader:
     """Reads the facts of many versions, hundreds at a time."""
 
-    def __init__(self, rest: RestClient, progress: Progress) -> None:
+    def __init__(self, rest: RestClient, progress: Progress, may_read: MayRead = lambda uri: False) -> None:
         self._rest = rest
+        self._may_read = may_read
+        self._direct: set[str] = set()
+        """The buckets whose files the server did not give, and m2g reads itself."""
         self._progress = progress
         self._experiments: list[str] | None = None
         """The ids of all experiments, listed once. A search needs them."""
@@ -148,7 +156,7 @@ class FactsReader:
         except NoRoute as error:
             return VersionFacts(problem=error.message, no_route=True)
         except RequestFailed as error:
-            return VersionFacts(problem=error.message)
+            return VersionFacts(problem=error.message, hint=error.hint)
 
     def _read(self, version: ModelVersion) -> VersionFacts:
         query = {"name": version.name, "version": version.version}
@@ -219,6 +227,9 @@ class FactsReader:
 
         With `--static-prefix` (2.22) and behind many gateways, only one of the two has an address that m2g knows.
         """
+        bucket = urlsplit(location.uri).netloc
+        if bucket in self._direct and self._may_read(location.uri):
+            return object_stores.read(location.uri, name, model_files.LIMITS[name])
         refused: ErrorResponse | None = None
         if (path := self._files.find_path(location.uri)) is not None:
             try:
@@ -230,11 +241,25 @@ class FactsReader:
         except ErrorResponse as error:
             if error.is_missing or (error.status == 500 and self._is_not_listed(name, location.uri, run)):
                 return None
+            if object_stores.is_known(location.uri) and self._may_read(location.uri):
+                return self._read_store(location.uri, name, error)
             if error.is_no_route and (refused is None or refused.is_no_route):
                 raise NoRoute(error.message) from error
             error = error if refused is None or not error.is_no_route else refused
             message = f"the MLflow server cannot read {join_path(location.uri, name)} (see its log): {error.message}"
             raise RequestFailed(message) from error
+
+    def _read_store(self, uri: str, name: str, refused: ErrorResponse) -> bytes | None:
+        """A file that the server does not give: it may have no access to the bucket, or not serve artifacts."""
+        try:
+            content = object_stores.read(uri, name, model_files.LIMITS[name])
+        except TooLarge:
+            raise
+        except RequestFailed as error:
+            message = f"neither the MLflow server nor m2g can read {join_path(uri, name)}: {refused.message}; "
+            raise RequestFailed(message + error.message, hint=error.hint) from error
+        self._direct.add(urlsplit(uri).netloc)
+        return content
 
     def _is_not_listed(self, name: str, uri: str, run: ApiRun | None) -> bool:
         """Whether the run's artifacts do not include a file. MLflow 2.22 responds with HTTP 500 for a missing file."""

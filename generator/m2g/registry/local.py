@@ -15,7 +15,7 @@ from m2g.core import tempdirs
 from m2g.core.errors import InputError, M2gError, OutsideError
 from m2g.core.model import ModelVersion, RegisteredModel, Run, VersionFacts
 from m2g.core.sanitize import to_one_line
-from m2g.registry import Progress, artifacts, model_files
+from m2g.registry import Progress, artifacts, model_files, object_stores
 from m2g.registry.address import Address, StoreKind, parse_address
 from m2g.registry.auth import is_tracking_server
 from m2g.registry.database import Snapshot, check_schema
@@ -53,10 +53,6 @@ _AFTER_FAILURE = 5.0
 _TOTAL = 3600.0
 """Seconds for all calls of a run."""
 _T = TypeVar("_T")
-
-_AZURE = "'azure-storage-blob>=12.19,<13' 'azure-identity>=1.15,<2'"
-_PACKAGES = {"s3:": "'boto3>=1.34,<2'", "gs:": "'google-cloud-storage>=2.14,<4'", "wasbs:": _AZURE, "abfss:": _AZURE}
-"""Scheme of a store to the packages that read it, as the extras of m2g have them."""
 
 
 class LocalRegistry:
@@ -267,6 +263,10 @@ class LocalRegistry:
             raise RequestFailed(explain_distrust(self.identity, error, self._distrust).message)
         if uri.startswith(("http://", "https://")):
             return self._read_http(uri, name)
+        if object_stores.is_known(uri):
+            found: list[bytes | None] = []
+            self._download(lambda: found.append(object_stores.read(uri, name, LIMITS[name])), uri, name)
+            return found[0]
         if name == ENVIRONMENT:
             return self._list_file(uri, name)
         from mlflow.artifacts import download_artifacts
@@ -293,13 +293,15 @@ class LocalRegistry:
         place = join_path(uri, name)
         try:
             self._wait(f"reads {place}", function, _AFTER_FAILURE if store in self._slow else _DOWNLOAD)
+        except RequestFailed:
+            raise
         except OutsideError as error:
             self._slow.add(store)
             if time.monotonic() > self._end:
                 raise
             raise RequestFailed(error.message, hint=f"check that {store} can be reached from here") from None
         except ImportError as error:
-            text, hint = _explain_missing_package(place, error)
+            text, hint = object_stores.explain_missing_package(place, error)
             raise RequestFailed(text, hint=hint) from error
         except Exception as error:  # every artifact store has its own exceptions
             raise RequestFailed(f"{place} cannot be read: {to_one_line(str(error))}") from error
@@ -319,16 +321,6 @@ class LocalRegistry:
         except M2gError as error:
             self._slow.add(store)
             raise RequestFailed(error.message, hint=error.hint) from error
-
-
-def _explain_missing_package(place: str, error: ImportError) -> tuple[str, str]:
-    """Message and hint: MLflow reads each store with a package that it does not install."""
-    packages = next((packages for scheme, packages in _PACKAGES.items() if place.startswith(scheme)), "")
-    text = f"{place} cannot be read here: {to_one_line(str(error))}"
-    hint = "or set registry.uri to an MLflow server that reads the store itself"
-    if not packages:
-        return text, f"install the package that MLflow needs for this store, {hint}"
-    return text, f"python -m pip install {packages}, {hint}"
 
 
 def _find_store(uri: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from m2g.core.errors import InputError, OutsideError
 from m2g.core.model import ModelVersion, RegisteredModel, VersionFacts
-from m2g.registry import Progress
+from m2g.registry import Progress, Trust
 from m2g.registry.address import Address
 from m2g.registry.api_types import ApiModel, ApiVersion, ModelResponse, ModelsPage, ServerInfo, VersionsPage
 from m2g.registry.auth import resolve_workspace
@@ -39,13 +39,12 @@ class ServerRegistry:
     """Implements `m2g.registry.Registry`. The identity includes the workspace, because names are unique only inside
     it."""
 
-    def __init__(
-        self, address: Address, *, workspace: str, progress: Progress, patience: float, distrust: str = ""
-    ) -> None:
+    def __init__(self, address: Address, *, workspace: str, progress: Progress, patience: float, trust: Trust) -> None:
+        self._may_read = trust.may_read
         self._workspace = resolve_workspace(workspace)
         self._identity = f"{address.identity}#{self._workspace}" if self._workspace else address.identity
         self._progress = progress
-        self._rest = RestClient(address, workspace=self._workspace, patience=patience, distrust=distrust)
+        self._rest = RestClient(address, workspace=self._workspace, patience=patience, distrust=trust.distrust)
         self._is_checked = not self._workspace
         self._lookup: FactsReader | None = None
 
@@ -94,7 +93,7 @@ class ServerRegistry:
             return {}
         from m2g.registry.facts_api import FactsReader  # needs threads, and is often not needed
 
-        self._lookup = self._lookup or FactsReader(self._rest, self._progress)
+        self._lookup = self._lookup or FactsReader(self._rest, self._progress, self._may_read)
         with self._rest:
             self._check_workspace()
             return self._lookup.read_facts(sort_versions(versions))

@@ -17,7 +17,7 @@ from m2g.core.finding import Finding
 from m2g.core.interning import Interner
 from m2g.core.model import ModelVersion, RegisteredModel, Release, Value
 from m2g.core.redact import find_secrets
-from m2g.registry import Progress, Registry, open_registry
+from m2g.registry import Progress, Registry, Trust, open_registry
 from m2g.registry.errors import RequestFailed
 from m2g.repository import layout
 from m2g.repository.layout import Key
@@ -31,6 +31,7 @@ from m2g.resolution.release_image import keep_image, restore_image
 from m2g.resolution.release_record import build_record, find_differences, lacks_facts
 from m2g.resolution.targets import Plan, Target, find_stale_pins, plan
 from m2g.resolution.version_facts import read_version_facts
+from m2g.serving.storage_uri import to_cluster_uri
 
 Identity: TypeAlias = tuple[str, str]
 """(registered model, version)."""
@@ -102,7 +103,24 @@ def open_configured_registry(config: Config, root: Path, progress: Progress, *, 
     chosen = choose_registry(root, config)
     if config.registry.uri is not UNSET:
         os.chdir(paths or root)
-    return open_registry(chosen.uri, workspace=chosen.workspace, progress=progress, distrust=chosen.distrust)
+    return open_registry(
+        chosen.uri,
+        workspace=chosen.workspace,
+        progress=progress,
+        trust=Trust(distrust=chosen.distrust, may_read=lambda uri: not chosen.distrust and is_in_storage(config, uri)),
+    )
+
+
+def is_in_storage(config: Config, uri: str) -> bool:
+    """Whether an environment allows models from this place: whatever an author names, m2g reads nothing else."""
+    for environment in config.environments.values():
+        rewrites = (*environment.storage.rewrites, *config.storage.rewrites)
+        try:
+            to_cluster_uri(uri, rewrites, environment.storage.allow or config.storage.allow)
+        except InputError:
+            continue
+        return True
+    return False
 
 
 class _Answer(Value, frozen=True, kw_only=True):
