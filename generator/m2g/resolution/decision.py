@@ -104,7 +104,8 @@ def find_outdated(repository: Repository, records: Mapping[Key, Release]) -> Ite
 
 def _describe(basis: DecidedFrom) -> str:
     place = f" and a model at {basis.storage}://" if basis.storage else ""
-    return f"KServe {basis.kserve}{place}"
+    server = f"KServe {basis.kserve}" if basis.backend == "kserve" else basis.backend
+    return f"{server}{place}"
 
 
 def _refuse(
