@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def init(destination: Path, *, template: str | None, data: Sequence[str], defaul
     Raises InputError for invalid answers or an unusable destination, OutsideError if Git or the disk fails.
     """
     answers = dict(_answer(item) for item in data)
+    if template is None and "subfolder" not in answers and (subfolder := _find_subfolder(destination)):
+        answers["subfolder"] = subfolder
     replaceable = _find_replaceable(destination)
     files = create.create_repository(
         destination, template=template, answers=answers, defaults=defaults, replaceable=replaceable
@@ -39,6 +42,13 @@ def init(destination: Path, *, template: str | None, data: Sequence[str], defaul
     in_git = any((folder / ".git").exists() for folder in (destination, *destination.absolute().parents))
     replaced = tuple(sorted(replaceable & read.list_changed(destination, "HEAD"))) if replaceable else ()
     return InitDone(folder=str(destination), files=files, in_git=in_git, replaced=replaced)
+
+
+def _find_subfolder(destination: Path) -> str:
+    """Where the destination lies inside of a Git repository; empty at its root, and outside of one."""
+    place = Path(os.path.abspath(destination))
+    top = next((folder for folder in (place, *place.parents) if (folder / ".git").exists()), place)
+    return "" if top == place else place.relative_to(top).as_posix()
 
 
 def _find_replaceable(destination: Path) -> frozenset[str]:

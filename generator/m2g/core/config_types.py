@@ -206,9 +206,22 @@ class Bounds(Value, frozen=True, kw_only=True):
     repository."""
 
 
+FolderPath = Annotated[
+    str,
+    Meta(
+        max_length=200,
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$",
+        description="a folder inside of a Git repository; write it like teams/ml, without a slash at the ends",
+    ),
+]
+
+
 class Sync(Value, frozen=True, kw_only=True):
     """The GitOps tools that read this repository, and what they may apply."""
 
+    path: FolderPath | UnsetType = UNSET
+    """The folder of m2g.yaml inside of its Git repository, for a monorepo. Argo CD and Flux read paths from its
+    root."""
     argocd: Argocd | UnsetType = UNSET
     flux: Flux | UnsetType = UNSET
     bounds: Bounds = Bounds()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from m2g.core.config_types import Config, Environment, Flux
+from m2g.core.config_types import Config, Environment, Flux, Sync
 from m2g.core.serving_environment import RecordedEnvironment
 from m2g.core.stamp import stamp
 from m2g.core.yaml_writer import Plain, dump
@@ -62,22 +62,25 @@ def _render_overlay(config: Config, name: str, environment: str, place: Environm
             "environment": environment,
             "namespace": place.namespace,
             "overlay": folder,
-            "paths": f"/{folder};/{layout.environment_base(name)}",
+            "paths": ";".join(
+                f"/{layout.from_git_root(config.sync.path, path)}" for path in (folder, layout.environment_base(name))
+            ),
         }
         text = msgspec.json.format(msgspec.json.encode(app), indent=2).decode() + "\n"
         files[f"{folder}/app.json"] = stamp("app.json", text)
     if config.sync.flux is not msgspec.UNSET:
-        child = _render_flux(name, environment, place, config.sync.flux)
+        child = _render_flux(name, environment, place, config.sync)
         files |= _yaml(layout.environment_flux_file(name, environment), child)
     return files
 
 
-def _render_flux(name: str, environment: str, place: Environment, flux: Flux) -> dict[str, Plain]:
+def _render_flux(name: str, environment: str, place: Environment, sync: Sync) -> dict[str, Plain]:
+    flux = Flux() if sync.flux is msgspec.UNSET else sync.flux
     spec: dict[str, Plain] = {
         "interval": flux.interval,
         "retryInterval": "2m",
         "timeout": flux.timeout,
-        "path": f"./{layout.environment_overlay(name, environment)}",
+        "path": f"./{layout.from_git_root(sync.path, layout.environment_overlay(name, environment))}",
         "prune": True,
         "deletionPolicy": "Orphan" if place.keep_on_removal else "MirrorPrune",
         "wait": False,

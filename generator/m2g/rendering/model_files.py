@@ -152,7 +152,8 @@ def _render_environment(
     for name, content in overlay.items():
         files |= _yaml(f"{folder}/{name}", content)
     if config.sync.argocd is not msgspec.UNSET:
-        app = argocd.render_app(model.slug, environment, namespace, _source_paths(model.slug, deployment))
+        paths = [layout.from_git_root(config.sync.path, path) for path in _source_paths(model.slug, deployment)]
+        app = argocd.render_app(model.slug, environment, namespace, paths)
         files |= _json(f"{folder}/app.json", app)
     for path, child in render_flux_file(config, model.slug, deployment).items():
         files |= _yaml(path, child)
@@ -167,15 +168,15 @@ def render_objects(config: Config, slug: str, deployment: Deployment) -> dict[st
 
 def render_flux_file(config: Config, slug: str, deployment: Deployment) -> dict[str, Object]:
     """The Flux Kustomization that applies the overlay, by file, if Flux is used."""
-    release, flux_settings = deployment.release, config.sync.flux
-    if flux_settings is msgspec.UNSET:
+    release, sync = deployment.release, config.sync
+    if sync.flux is msgspec.UNSET:
         return {}
-    place = config.environments[release.environment]
     if shared := deployment.choice.environment:
         # The ServingRuntime must exist before the InferenceService, whose state is InvalidSpec without it.
-        waits_for = (*flux_settings.depends_on, flux.name_environment(shared, release.environment))
-        flux_settings = msgspec.structs.replace(flux_settings, depends_on=waits_for)
-    child = flux.render_kustomization(slug, release, place, flux_settings, deployment.serving)
+        waits_for = (*sync.flux.depends_on, flux.name_environment(shared, release.environment))
+        sync = msgspec.structs.replace(sync, flux=msgspec.structs.replace(sync.flux, depends_on=waits_for))
+    place = config.environments[release.environment]
+    child = flux.render_kustomization(sync, slug, release, place, deployment.serving)
     return {layout.flux_file(slug, release.environment): child}
 
 

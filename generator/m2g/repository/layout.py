@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from msgspec import UNSET, UnsetType
+
 from m2g.core.model import Value
 
 Key = tuple[str, str]
@@ -101,6 +103,11 @@ def release(slug: str, environment: str) -> str:
 def request(slug: str, environment: str) -> str:
     """The sample request."""
     return f"{MODELS}/{slug}/{REQUESTS}/{environment}.json"
+
+
+def from_git_root(folder: str | UnsetType, path: str) -> str:
+    """A path as Argo CD and Flux need it. `folder` is `sync.path` of m2g.yaml."""
+    return path if folder is UNSET else f"{folder}/{path}".rstrip("/")
 
 
 def environment_record(name: str) -> str:

@@ -48,11 +48,12 @@ def derive_answers(config: Config, before: Mapping[str, str]) -> dict[str, str]:
             for name, place in config.environments.items()
             if place.namespace != f"{prefix}-{name}"
         ),
+        "subfolder": "" if config.sync.path is UNSET else config.sync.path,
         "deployment_mode": (Mode.KNATIVE if knative else Mode.STANDARD).value,
         "service_account": "" if account is UNSET else account,
         "sync": "both" if len(tools) > 1 else "".join(tools),
     }
-    may_be_empty = {"namespaces"}
+    may_be_empty = {"namespaces", "subfolder"}
     return {
         name: text
         for name, text in said.items()

@@ -22,6 +22,9 @@ _PLATFORM_KINDS = frozenset(
         *("Namespace", "ServiceAccount", "ConfigMap", "AppProject.argoproj.io", "ApplicationSet.argoproj.io"),
         *("GitRepository.source.toolkit.fluxcd.io", "Kustomization.kustomize.toolkit.fluxcd.io"),
         *("Kustomization.kustomize.config.k8s.io", "Component.kustomize.config.k8s.io"),
+        # A policy only refuses, and so widens nothing.
+        "ValidatingAdmissionPolicy.admissionregistration.k8s.io",
+        "ValidatingAdmissionPolicyBinding.admissionregistration.k8s.io",
         *(f"{kind}.rbac.authorization.k8s.io" for kind in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")),
     }
 )

@@ -64,7 +64,9 @@ def check_platform(config: Config, files: Iterable[RawFile]) -> Iterator[Finding
             case kind if kind in _BINDINGS:
                 yield from _locate(placed, _check_binding(item, roles))
             case kind if kind == _FLUX:
-                yield from _locate(placed, check_flux(item, accounts))
+                yield from _locate(
+                    placed, check_flux(item, accounts, layout.from_git_root(config.sync.path, layout.FLEET))
+                )
     yield from _check_sources(config.sync.bounds, objects)
     yield from _check_namespaces(config, objects)
     yield from check_namespaces(config, files)

@@ -13,25 +13,28 @@ from m2g.core.schema_errors import Violation
 from m2g.repository import layout
 
 _GROUP, _KIND = "kustomize.toolkit.fluxcd.io", "Kustomization"
-_FLEET_FOLDER = re.compile(rf"(\./)?{layout.FLEET}/[a-z0-9-]+/?")
+_ENVIRONMENT = re.compile(r"[a-z0-9-]+/?")
 _HINT = "`copier update` brings the account and the patch of the scaffold"
 _SHOWN = 100
 _EMPTIED = ("kubeConfig", "decryption", "postBuild")
 """What a file in fleet/ could set to reach another cluster, or Secrets. The patch removes it."""
 
 
-def check_flux(item: Manifest, accounts: Collection[tuple[str, str]]) -> Iterator[Violation]:
+def check_flux(item: Manifest, accounts: Collection[tuple[str, str]], fleet: str) -> Iterator[Violation]:
     """The violations of one Kustomization. `accounts` are (namespace, name) of the ServiceAccounts in platform/.
+
+    `fleet` is the folder with one folder per environment, from the root of the Git repository.
 
     Without an account, Flux applies with its own rights, which are all. The files in fleet/ are Kustomizations, too:
     the last patch gives them their account, whatever they say.
     """
     path = str(get_at(item, "spec", "path") or "")
-    if not _FLEET_FOLDER.fullmatch(path):
+    start, folder = f"{fleet}/", path.removeprefix("./")
+    if not (folder.startswith(start) and _ENVIRONMENT.fullmatch(folder.removeprefix(start))):
         yield Violation(
             where=("spec", "path"),
             message=f"applies {make_visible(path or 'the whole repository', _SHOWN)}",
-            hint=f"name the folder of one environment: ./{layout.FLEET}/<env>",
+            hint=f"name the folder of one environment: ./{fleet}/<env>",
         )
     namespace = str(get_at(item, "metadata", "namespace"))
     names = {name for place, name in accounts if place == namespace}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
-from m2g.core.config_types import Environment, Flux
+from m2g.core.config_types import Environment, Flux, Sync
 from m2g.core.model import Release
 from m2g.core.yaml_writer import Plain
 from m2g.repository import layout
@@ -21,15 +21,16 @@ def name_environment(name: str, environment: str) -> str:
 
 
 def render_kustomization(
-    slug: str, release: Release, place: Environment, flux: Flux, serving: Serving
+    sync: Sync, slug: str, release: Release, place: Environment, serving: Serving
 ) -> dict[str, Plain]:
     """fleet/<env>/<slug>.yaml"""
     environment, backend = release.environment, BACKENDS[serving.backend]
+    flux = Flux() if sync.flux is UNSET else sync.flux
     spec: dict[str, Plain] = {
         "interval": flux.interval,
         "retryInterval": "2m",
         "timeout": flux.timeout,
-        "path": f"./{layout.overlay(slug, environment)}",
+        "path": f"./{layout.from_git_root(sync.path, layout.overlay(slug, environment))}",
         "prune": True,
         "deletionPolicy": "Orphan" if place.keep_on_removal else "MirrorPrune",
         "wait": False,
