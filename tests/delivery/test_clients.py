@@ -62,6 +62,7 @@ def test_a_second_request_for_a_branch_is_the_first(server: StandIn, forge: Forg
     assert len(server.pulls) == 1
 
 
+@pytest.mark.attack
 def test_a_branch_of_a_fork_is_not_m2gs(server: StandIn, forge: Forge) -> None:
     forge.open(DRAFT)
     server.pulls[0]["fork"] = True
@@ -111,6 +112,7 @@ def test_a_token_that_is_refused_says_what_to_do(server: StandIn, forge: Forge) 
     assert "pull" in missing.value.hint or "scope api" in missing.value.hint
 
 
+@pytest.mark.attack
 def test_no_redirect_is_followed(server: StandIn, forge: Forge) -> None:
     server.faults = [(301, {"location": "http://127.0.0.1:1/elsewhere"}, False)]
     with pytest.raises(InputError, match="redirects") as failed:

@@ -3,41 +3,49 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonschema_rs
 import pytest
 
+from m2g import cli
 from tests.support.git_repository import git
 from tests.support.paths import ROOT
 from tests.support.pipelines import Store, scaffolded
-from tests.support.scaffolded import commit, program
+from tests.support.scaffolded import commit
 
 pytestmark = [pytest.mark.usefixtures("kustomize"), pytest.mark.slow]
 BRANCH = "m2g/prod/wine"
 
 
+class Said(NamedTuple):
+    """What a run printed."""
+
+    stdout: str
+    stderr: str
+
+
 class Fleet:
-    """A scaffolded repository with a store and a remote. `clone` is where a person or a job runs m2g."""
+    """A scaffolded repository, where a person or a job runs m2g, and its remote."""
 
-    def __init__(self, folder: Path) -> None:
-        self.store = Store(folder)
-        self.store.register("wine", champion=1)
-        self.clone = scaffolded(folder / "clone", self.store)
-        self.m2g("render")
-        commit(self.clone, "Render")
-        self.remote = folder / "remote.git"
-        git(folder, "clone", "-q", "--mirror", str(self.clone), str(self.remote))
+    def __init__(self, folder: Path, made: Path, patch: pytest.MonkeyPatch, said: pytest.CaptureFixture[str]) -> None:
+        self.clone, self.remote = folder / "clone", folder / "remote.git"
+        self._patch, self._said = patch, said
+        shutil.copytree(made, self.clone)
+        git(folder, "clone", "-q", "--mirror", str(made), str(self.remote))
         git(self.clone, "remote", "add", "origin", str(self.remote))
-        self.store.move("wine", "champion", 2)
 
-    def m2g(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = program([sys.executable, "-m", "m2g", *arguments], self.clone, PYTHONPATH=str(ROOT / "generator"))
-        assert done.returncode == code, done.stdout + done.stderr
-        return done
+    def m2g(self, *arguments: str, code: int = 0) -> Said:
+        self._patch.chdir(self.clone)
+        self._patch.setattr(sys, "argv", ["m2g", *arguments])
+        self._said.readouterr()
+        ended = cli.run(lambda: cli.group.main(list(arguments), standalone_mode=False))
+        said = Said(*self._said.readouterr())
+        assert ended == code, said
+        return said
 
     def sync(self, *arguments: str, code: int = 0) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.m2g("sync", *arguments, "--format", "json", code=code).stdout)
@@ -50,9 +58,24 @@ class Fleet:
         return git(self.remote, "symbolic-ref", "--short", "HEAD")
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A rendered repository whose registry has moved on since."""
+    folder = tmp_path_factory.mktemp("made")
+    store = Store(folder)
+    store.register("wine", champion=1)
+    clone = scaffolded(folder / "clone", store)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(clone)
+        assert cli.run(lambda: cli.group.main(["render"], standalone_mode=False)) == 0
+    commit(clone, "Render")
+    store.move("wine", "champion", 2)
+    return clone
+
+
 @pytest.fixture
-def fleet(tmp_path: Path) -> Fleet:
-    return Fleet(tmp_path)
+def fleet(tmp_path: Path, made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Fleet:
+    return Fleet(tmp_path, made, monkeypatch, capsys)
 
 
 def test_one_run_proposes_and_the_next_has_nothing_to_do(fleet: Fleet) -> None:
@@ -76,16 +99,18 @@ def test_one_run_proposes_and_the_next_has_nothing_to_do(fleet: Fleet) -> None:
     assert text.endswith(f"{fleet.default()}: nothing to do; 1 proposal left as it is\n")
 
 
-def test_two_halves_share_a_file_and_no_credential(fleet: Fleet, tmp_path: Path) -> None:
+def test_two_halves_share_a_file_and_no_credential(fleet: Fleet, made: Path, tmp_path: Path) -> None:
     git(fleet.clone, "remote", "set-url", "origin", str(tmp_path / "nowhere"))
     said = fleet.m2g("sync", "--resolve-only", "-o", "../snapshot.json").stdout
     assert said.startswith("1 releases differ from ")
     git(fleet.clone, "remote", "set-url", "origin", str(fleet.remote))
-    database = tmp_path / "mlflow.db"
+    database = made.parent / "mlflow.db"
     database.rename(tmp_path / "away.db")
-    done = fleet.sync("--from", "../snapshot.json")
+    try:
+        done = fleet.sync("--from", "../snapshot.json")
+    finally:
+        (tmp_path / "away.db").rename(database)
     assert [(one["action"], one["branch"]) for one in done["proposals"]] == [("create", BRANCH)]
-    assert not database.exists()
     assert '"version": "2"' in git(fleet.remote, "show", f"{BRANCH}:models/wine/releases/prod.json")
 
 

@@ -148,6 +148,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_of_the_registry_stays_data(name: str) -> None:
     one = Wanted(branch=BRANCH, moved=(moved(model=name),), files={}, removals=frozenset())
@@ -159,6 +160,7 @@ def test_a_name_of_the_registry_stays_data(name: str) -> None:
     assert all("\n" not in key for key, _ in list_trailers(one))
 
 
+@pytest.mark.attack
 def test_a_marker_survives_what_is_in_it() -> None:
     marker = Marker(identities=("--><!-- \u2028 & </a>",), superseded=("x",))
     line = write_marker(marker)

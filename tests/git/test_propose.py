@@ -68,6 +68,7 @@ def test_a_commit_has_exactly_the_changes_and_touches_nothing_of_the_person(work
     assert after == before
 
 
+@pytest.mark.attack
 def test_trailers_cannot_be_forged_and_a_changed_commit_is_foreign(worktree: Worktree, tmp_path: Path) -> None:
     base = worktree.fetch("", "m2g/").base
     (oid,) = make_commits(worktree.folder, [change(base)], Author(), 1_700_000_000)
@@ -84,6 +85,7 @@ def test_trailers_cannot_be_forged_and_a_changed_commit_is_foreign(worktree: Wor
     assert not read_commits(worktree.folder, [head])[head].own
 
 
+@pytest.mark.attack
 def test_a_push_that_lost_a_race_overwrites_nothing(worktree: Worktree) -> None:
     base = worktree.fetch("", "m2g/").base
     first, second = make_commits(worktree.folder, [change(base), change(base, b"other\n")], Author(), 1_700_000_000)
@@ -132,6 +134,7 @@ def test_shallow_and_partial_clones_have_the_whole_history(
     assert git(remote, "rev-parse", "m2g/a/b") == oid
 
 
+@pytest.mark.attack
 def test_hooks_filters_and_attributes_run_nothing(clone: Path, tmp_path: Path) -> None:
     spy = tmp_path / "ran"
     for name in ("pre-push", "post-checkout", "reference-transaction", "post-index-change"):
@@ -153,6 +156,7 @@ def test_hooks_filters_and_attributes_run_nothing(clone: Path, tmp_path: Path) -
     assert not spy.exists()
 
 
+@pytest.mark.attack
 def test_a_token_is_in_no_address_and_no_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("M2G_TOKEN", "plain-words-of-a-token")
     remote = parse_remote("http://someone:hunter2hunter2@127.0.0.1:1/a/b.git", tmp_path)
