@@ -11,7 +11,7 @@ from tests.support.fleet import CONFIG
 from tests.support.git_repository import commit, git
 from tests.support.sync_world import SyncWorld, actions, of
 
-pytestmark = pytest.mark.usefixtures("kustomize")
+pytestmark = [pytest.mark.usefixtures("kustomize"), pytest.mark.slow]
 
 
 @pytest.fixture
