@@ -9,7 +9,7 @@ import msgspec
 import msgspec.inspect as mi
 from docs._generate.words import Fields, table
 
-from m2g.core import config_types, model, setting_fields, settings
+from m2g.core import config_types, kserve_fields, model, setting_fields, settings
 from m2g.serving.settings import resolve_settings
 
 _CONFIG = """# m2g.yaml
@@ -50,6 +50,11 @@ machine. Empty fields are left out. The first line, `generated`, is m2g's [stamp
 contains a digest of all other lines.
 
 """
+_SHARED = (
+    *(settings.Settings, setting_fields.Resources, setting_fields.ValueFrom),
+    *(kserve_fields.KnativeScaling, kserve_fields.MlserverSettings),
+)
+"""What m2g-yaml.md describes for model-yaml.md, too."""
 _NOTHING = (mi.type_info(msgspec.UnsetType), mi.type_info(None))
 
 
@@ -71,7 +76,7 @@ def model_yaml(fields: Fields) -> str:
     return _MODEL_YAML + _sections(
         config_types.ModelIntent,
         fields,
-        leave_out=(settings.Settings, setting_fields.Resources, setting_fields.ValueFrom),
+        leave_out=_SHARED,
     )
 
 

@@ -93,3 +93,11 @@ def test_a_tag_needs_a_bound_for_it(name: str) -> None:
 def test_no_tag_sets_a_structure(name: str) -> None:
     loaded = config.parse(f"{CONFIG}tags: {{t: {name}}}\nbounds: {{{name}: {{}}}}\n".encode())
     assert [finding.message for finding in loaded.findings] == [f"{name!r} is not a setting with one value"]
+
+
+def test_a_password_in_a_transformer_is_found(tmp_path: Path) -> None:
+    """By the variable's name, as in env: the value says nothing."""
+    container = "{name: t, image: r.test/t, env: [{name: DB_PASSWORD, value: sesame42x}]}"
+    root = fleet(tmp_path, f"transformer: {{containers: [{container}]}}", "transformer: {}")
+    found = [(f.file, f.line) for f in validate(root, ValidateOptions()).findings if f.rule == "secret-in-file"]
+    assert found == [("models/wine/model.yaml", 2)]

@@ -94,5 +94,33 @@ CASES = {
         "{failureThreshold: 90}", "{failureThreshold: often}", "failureThreshold", object="{failureThreshold: 90}"
     ),
     "lifecycle": Case("{preStop: {sleep: {seconds: 5}}}", "{preStop: {wait: 5}}", "preStop.wait"),
+    "autoScaling": Case(
+        "{metrics: [{type: External, external: {metric: {backend: prometheus, serverAddress: http://prometheus:9090, "
+        "query: 'sum(rate(requests[1m]))'}, target: {type: Value, value: '100'}}}]}",
+        "{metric: []}",
+        "metric",
+        beside="autoscaler: keda",
+    ),
+    "knativeScaling": Case("{window: 120s, initialScale: 2}", "{window: 2 minutes}", "window"),
+    "mlserver": Case(
+        "{parallelWorkers: 2, maxBatchSize: 32, maxBatchTime: 0.05}", "{workers: 2}", "workers", "profile: mlserver"
+    ),
+    "logger": Case("{mode: all, url: http://log-sink.logging/}", "{mode: everything}", "mode"),
+    "batcher": Case("{maxBatchSize: 32, maxLatency: 500}", "{maxBatchSize: many}", "maxBatchSize"),
+    "storageContainerName": Case("large-models", "Large Models"),
+    "transformer": Case(
+        "{minReplicas: 1, containers: [{name: kserve-container, image: 'ghcr.io/acme/t@sha256:"
+        + "0" * 64
+        + "', resources: {requests: {cpu: 500m, memory: 1Gi}, limits: {cpu: '1', memory: 1Gi}}}]}",
+        "{container: []}",
+        "container",
+    ),
+    "explainer": Case(
+        "{containers: [{name: kserve-container, image: 'ghcr.io/acme/e@sha256:"
+        + "0" * 64
+        + "', resources: {requests: {cpu: 500m, memory: 1Gi}, limits: {cpu: '1', memory: 1Gi}}}]}",
+        "{containers: [{name: e, image: 1}]}",
+        "containers[0].image",
+    ),
     "terminationGracePeriodSeconds": Case("120", "0"),
 }

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import msgspec.inspect as mi
 from msgspec import UNSET, UnsetType
 
-from m2g.core.pod_fields import PodSettings
+from m2g.core.kserve_fields import KserveSettings
 from m2g.core.setting_fields import Batch, Row, ValueFrom
 
 
-class Settings(PodSettings, frozen=True, kw_only=True):
+class Settings(KserveSettings, frozen=True, kw_only=True):
     """How a model is served. Every field is optional. Layers are merged field by field, and maps key by key."""
 
 

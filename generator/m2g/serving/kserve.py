@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from m2g.compat.runtime import Runtime
 from m2g.core.finding import Finding
+from m2g.core.kserve_fields import MLSERVER_VARIABLES
 from m2g.core.manifest import Manifest, get_at
 from m2g.core.model import Release
 from m2g.core.setting_fields import MODEL, is_older
@@ -103,6 +104,7 @@ def _check_profile(serving: Serving) -> Iterator[Problem]:
     if serving.image and profile not in ("auto", "mlserver-image", "mlflow-image"):
         yield "image", f"the profile {profile} does not use an image", "remove image, or set profile: auto"
     server = "mlserver" if profile == "mlserver-image" else "mlflow"
+    yield from _check_mlserver(serving)
     if serving.image and profile != "auto" and serving.image_server not in ("", server):
         yield (
             "imageServer",
@@ -115,6 +117,21 @@ def _check_profile(serving: Serving) -> Iterator[Problem]:
             "a model that its own image serves does not use a runtime",
             "remove runtime, or remove image and profile",
         )
+
+
+def _check_mlserver(serving: Serving) -> Iterator[Problem]:
+    given = serving.given.get("mlserver")
+    if not isinstance(given, dict) or not given:
+        return
+    if serving.profile in ("mlflow-image", "native", "huggingface"):
+        message = f"MLServer does not serve the profile {serving.profile}"
+        yield "mlserver", message, "remove mlserver, or set profile: mlserver"
+    for one, other in (("maxBatchSize", "maxBatchTime"), ("maxBatchTime", "maxBatchSize")):
+        if one in given and other not in given:
+            yield f"mlserver.{one}", f"adaptive batching needs {other}, too", f"set mlserver.{other}, or remove {one}"
+    for name, variable in MLSERVER_VARIABLES.items():
+        if name in given and variable in serving.env:
+            yield f"env.{variable}", f"env and mlserver.{name} both set {variable}", f"remove env.{variable}"
 
 
 def _check_scaling(serving: Serving) -> Iterator[Problem]:
@@ -130,6 +147,7 @@ def _check_scaling(serving: Serving) -> Iterator[Problem]:
             "minReplicas 0 (scale to zero) does not work in Standard mode",
             "set minReplicas: 1, or kserve.mode: Knative for this environment",
         )
+    yield from _check_metrics(serving)
     if serving.autoscaler in ("external", "none"):
         return
     if serving.scale_metric not in ("cpu", "memory"):
@@ -144,6 +162,19 @@ def _check_scaling(serving: Serving) -> Iterator[Problem]:
             f"scaleTarget {serving.scale_target} is not a percentage; KServe refuses more than 100",
             "set it to 1 to 100: the percentage of the requested cpu or memory",
         )
+
+
+def _check_metrics(serving: Serving) -> Iterator[Problem]:
+    given = serving.given.get("autoScaling")
+    if given is None:
+        return
+    metrics = given.get("metrics") if isinstance(given, dict) else None
+    kinds = [str(get_at(metric, "type")) for metric in metrics] if isinstance(metrics, list) else []
+    if serving.autoscaler in ("external", "none"):
+        message = f"autoscaler: {serving.autoscaler} leaves the number of pods to others, so nothing reads autoScaling"
+        yield "autoScaling", message, "remove it, or set autoscaler: keda"
+    elif serving.autoscaler == "hpa" and (others := [kind for kind in kinds if kind != "Resource"]):
+        yield "autoScaling", f"an HPA has no metrics of the type {others[0]}", "set autoscaler: keda"
 
 
 def _check_knative(serving: Serving) -> Iterator[Problem]:

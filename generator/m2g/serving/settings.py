@@ -8,6 +8,7 @@ from __future__ import annotations
 import fnmatch
 import functools
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 import msgspec
 from msgspec import UNSET
@@ -17,6 +18,7 @@ from m2g.core.config_types import Bound, Config, Kserve, ModelIntent
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.interning import canonical
+from m2g.core.kserve_fields import KnativeScaling, MlserverSettings
 from m2g.core.model import Release, Value
 from m2g.core.setting_fields import Batch, Mode, Resources, ValueFrom
 from m2g.core.settings import Settings, list_fields
@@ -43,6 +45,8 @@ class Layer(Value, frozen=True, kw_only=True):
 
 
 _NOTHING = Settings()
+_PARTS = (Batch, KnativeScaling, MlserverSettings)
+_Part: TypeAlias = Settings | Batch | KnativeScaling | MlserverSettings
 _DEFAULT_RESOURCES = Resources(requests={"cpu": "500m", "memory": "1Gi"}, limits={"cpu": "1", "memory": "2Gi"})
 
 
@@ -154,6 +158,7 @@ def _resolve(
         return msgspec.structs.replace(serving, backend=Serving(kserve=kserve).backend), (finding,)
     contradictions = (
         *_check_gpus(merged, serving),
+        *_check_metrics(layers),
         *BACKENDS[serving.backend].contradictions(serving),
         *find_contradictions(serving),
     )
@@ -172,6 +177,22 @@ def _check_gpus(merged: Mapping[str, object], serving: Serving) -> Iterator[Find
                 message=f"gpus and resources both set {serving.gpu_resource}",
                 hint=f"keep gpus: {serving.gpus}, and remove {serving.gpu_resource} from resources",
             )
+
+
+def _check_metrics(layers: Sequence[Layer]) -> Iterator[Finding]:
+    """A later layer may replace the metric of an earlier one by `autoScaling`; one layer says it once."""
+    for layer in layers:
+        given = layer.settings
+        if given.auto_scaling is UNSET or "metrics" not in given.auto_scaling:
+            continue
+        for name, value in (("scaleMetric", given.scale_metric), ("scaleTarget", given.scale_target)):
+            if value is not UNSET:
+                yield Finding(
+                    rule="setting-contradiction",
+                    path=name,
+                    message=f"autoScaling.metrics takes the place of {name}",
+                    hint=f"remove {name}, or autoScaling",
+                )
 
 
 def _unknown_class(name: str) -> Finding:
@@ -229,8 +250,9 @@ def _check_quantities(layer: Layer) -> Iterator[Finding]:
                     yield _layer_finding("setting-invalid", layer, path, error.message, error.hint)
 
 
-def _merge(merged: dict[str, object], settings: Settings | Batch) -> None:
-    keys = {field.attribute: field.row.key for field in list_fields(type(settings)).values()}
+def _merge(merged: dict[str, object], settings: _Part) -> None:
+    rows = list_fields().values() if isinstance(settings, Settings) else ()
+    keys = {field.attribute: field.row.key for field in rows}
     for name in settings.__struct_fields__:
         value = getattr(settings, name)
         if value is UNSET:
@@ -239,17 +261,17 @@ def _merge(merged: dict[str, object], settings: Settings | Batch) -> None:
             before = merged.get(name)
             old = before if isinstance(before, Resources) else Resources()
             merged[name] = Resources(requests=old.requests | value.requests, limits=old.limits | value.limits)
-        elif isinstance(value, Batch):
+        elif isinstance(value, _PARTS):
             inner: dict[str, object] = {}
             before = merged.get(name)
             for each in (before, value):
-                if isinstance(each, Batch):
+                if isinstance(each, _PARTS):
                     _merge(inner, each)
-            merged[name] = msgspec.structs.replace(Batch(), **inner)
+            merged[name] = msgspec.structs.replace(type(value)(), **inner)
         elif isinstance(value, dict):
             before = merged.get(name)
             merged[name] = {**before, **value} if isinstance(before, dict) else dict(value)
-        elif keys[name]:
+        elif keys.get(name):
             before = merged.get(name)
             items = (*(before if isinstance(before, tuple) else ()), *value)
             merged[name] = tuple({str(item.get(keys[name])): item for item in items}.values())

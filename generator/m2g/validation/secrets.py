@@ -11,7 +11,7 @@ from msgspec import UNSET
 from m2g.core.config_types import Config, ModelIntent
 from m2g.core.finding import Finding
 from m2g.core.redact import find_secrets, is_secret_value
-from m2g.core.settings import Settings
+from m2g.core.settings import Settings, list_fields
 from m2g.git import read
 from m2g.repository import layout
 from m2g.repository.locate import add_lines
@@ -113,6 +113,27 @@ def _find_in_settings(
         if is_secret_value(name, value) and not is_public(value, public)
     )
     yield from add_lines(root, found)
+    for field in list_fields().values():
+        if field.row.definition and _has_secret(getattr(settings, field.attribute), public):
+            what = "a secret, by a variable's name"
+            yield from add_lines(root, [_describe(file, what, path=f"{path}.{field.name}")])
+
+
+def _has_secret(node: object, public: Collection[str]) -> bool:
+    """Whether a structure has a variable with a secret in plain text, as the containers of a transformer may."""
+    if isinstance(node, list | tuple):
+        return any(_has_secret(item, public) for item in node)
+    if not isinstance(node, dict):
+        return False
+    name, value = node.get("name"), node.get("value")
+    if (
+        isinstance(name, str)
+        and isinstance(value, str)
+        and is_secret_value(name, value)
+        and not is_public(value, public)
+    ):
+        return True
+    return any(_has_secret(item, public) for item in node.values())
 
 
 def _describe(file: str, what: str, *, line: int = 0, path: str = "", recorded: bool = False) -> Finding:

@@ -32,7 +32,10 @@ def render_given(serving: Serving, place: tuple[str, ...], *, batch: bool = Fals
     return {
         field.row.places[0][-1]: cast(Plain, serving.given[name])
         for name, field in list_fields().items()
-        if serving.given.get(name) and field.row.places[0][:-1] == place and (field.row.batch or not batch)
+        if serving.given.get(name)
+        and field.row.places
+        and field.row.places[0][:-1] == place
+        and (field.row.batch or not batch)
     }
 
 

@@ -6,8 +6,11 @@ Source of the rules: KServe 0.15 to 0.21, inference_service_validation.go and in
 
 from __future__ import annotations
 
+from typing import cast
+
+from m2g.core.kserve_fields import list_annotations
 from m2g.core.setting_fields import Mode
-from m2g.rendering.kserve.common import render_pod
+from m2g.rendering.kserve.common import render_given, render_pod
 from m2g.rendering.kserve.profiles import PROFILES
 from m2g.rendering.metadata import make_annotations, make_labels
 from m2g.rendering.objects import Object, ServedModel
@@ -32,7 +35,7 @@ def render_inference_service(slug: str, served: ServedModel, serving: Serving) -
             "labels": _labels(slug, served, serving),
             "annotations": _annotations(served, serving),
         },
-        "spec": {"predictor": _predictor(slug, served, serving)},
+        "spec": {"predictor": _predictor(slug, served, serving), **render_given(serving, ("spec",))},
     }
     return settle(service, serving.kserve.version)
 
@@ -48,6 +51,7 @@ def _annotations(served: ServedModel, serving: Serving) -> Object:
     annotations: Object = {"serving.kserve.io/deploymentMode": name_mode(serving)}
     if not serving.knative:
         annotations["serving.kserve.io/autoscalerClass"] = serving.autoscaler
+    annotations |= dict(list_annotations(cast(Object, serving.given.get("knativeScaling", {}))))
     return annotations | make_annotations(served) | dict(sorted(serving.annotations.items()))
 
 
@@ -60,7 +64,7 @@ def _predictor(slug: str, served: ServedModel, serving: Serving) -> Object:
         predictor["timeout"] = serving.timeout_seconds
     if serving.node_selector:
         predictor["nodeSelector"] = dict(sorted(serving.node_selector.items()))
-    predictor |= render_pod(serving)
+    predictor |= {name: value for name, value in render_pod(serving).items() if name not in predictor}
     return predictor | PROFILES[served.profile].predictor(slug, served, serving)
 
 
@@ -71,13 +75,21 @@ def _scaling(serving: Serving) -> Object:
     if serving.knative:
         scaling |= {"scaleMetric": serving.scale_metric, "scaleTarget": serving.scale_target}
         return scaling | {"containerConcurrency": serving.container_concurrency}
+    if "autoScaling" in serving.given:
+        return scaling | {"autoScaling": _autoscaling(serving), "deploymentStrategy": _strategy(serving)}
     if serving.autoscaler == "hpa":
         scaling |= {"scaleMetric": serving.scale_metric, "scaleTarget": serving.scale_target}
     if serving.autoscaler == "keda":
-        target: Object = {"type": "Utilization", "averageUtilization": serving.scale_target}
-        metric: Object = {"type": "Resource", "resource": {"name": serving.scale_metric, "target": target}}
-        scaling["autoScaling"] = {"metrics": [metric]}
+        scaling["autoScaling"] = _autoscaling(serving)
     return scaling | {"deploymentStrategy": _strategy(serving)}
+
+
+def _autoscaling(serving: Serving) -> Object:
+    """The metrics and the behavior of the settings; without metrics, that of `scaleMetric`."""
+    target: Object = {"type": "Utilization", "averageUtilization": serving.scale_target}
+    metric: Object = {"type": "Resource", "resource": {"name": serving.scale_metric, "target": target}}
+    given = serving.given.get("autoScaling")
+    return {"metrics": [metric], **(cast(Object, given) if isinstance(given, dict) else {})}
 
 
 def _strategy(serving: Serving) -> Object:
