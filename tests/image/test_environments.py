@@ -98,6 +98,18 @@ def test_a_plan_writes_environments_and_a_second_one_nothing(tmp_path: Path) -> 
     assert {one.id: one.versions for one in again.joins} == {one.id: one.versions for one in written.new}
 
 
+def test_a_newer_package_in_the_index_makes_no_other_environment_until_the_proposal_is_merged(
+    tmp_path: Path, index: Path
+) -> None:
+    root = world(tmp_path / "r")
+    first = plan(root, PlanOptions(locked=True), nobody)
+    wheel(index, "lightgbm", "4.7.0")
+    wheel(index, "pandas", "2.3.4")
+    assert plan(root, PlanOptions(locked=True), nobody) == first
+    older = plan(root, PlanOptions(locked=True, before="2026-11-25"), nobody)
+    assert older.unplanned, "wheels in a folder have no date"
+
+
 def test_the_list_says_who_uses_what(tmp_path: Path) -> None:
     root = world(tmp_path / "r")
     plan(root, PlanOptions(locked=True, write=True), nobody)

@@ -15,6 +15,7 @@ import pytest
 
 from m2g.kustomize import build_overlays
 from m2g.validation.schemas import Catalogue
+from tests.support.environments import recorded, write_environment
 from tests.support.scaffolded import at, documents, fleet, mapping, scaffold, sequence
 
 pytestmark = pytest.mark.slow
@@ -26,6 +27,7 @@ CLUSTERS = [
     ("staging", "https://s.test", "staging"),
     ("other", "https://o.test", ""),
 ]
+_PROD = ("arn-aws-eks-eu-west-1-42-cluster-prod-a", "prod-b")
 _RESERVED = {"name", "nameNormalized", "server", "metadata", "values", "path", "project"}
 """What the generators inject themselves; a key of app.json with such a name would be lost or fail."""
 
@@ -46,10 +48,11 @@ def applications(root: Path, environment: str) -> dict[str, dict[str, object]]:
 
 
 def matrix(root: Path, files: object, clusters: object) -> Iterator[dict[str, object]]:
-    pattern, deeper = sequence(files, "git", "files")
-    assert deeper == {"path": str(at(pattern, "path")).replace("*", "*/*"), "exclude": True}
+    patterns = sequence(files, "git", "files")
+    wanted, deeper = patterns[::2], patterns[1::2]
+    assert deeper == [{"path": str(at(one, "path")).replace("*", "*/*"), "exclude": True} for one in wanted]
     selector = mapping(clusters, "clusters", "selector", "matchLabels")
-    for path in sorted(root.glob(str(at(pattern, "path")))):
+    for path in sorted(path for one in wanted for path in root.glob(str(at(one, "path")))):
         content = json.loads(path.read_text())
         assert not _RESERVED & set(content)
         folder = path.parent.relative_to(root).as_posix()
@@ -124,6 +127,19 @@ def test_an_application_with_a_component_is_refreshed_by_what_it_refers_to(
     fleet(root)
     annotations = mapping(applications(root, "prod")["wine.prod.prod-b"], "metadata", "annotations")
     assert annotations["argocd.argoproj.io/manifest-generate-paths"] == paths
+
+
+def test_a_serving_environment_has_an_application_of_its_own(root: Path) -> None:
+    image = "ghcr.io/acme/models/serving.environment@sha256:" + "5f" * 32
+    one = write_environment(root, recorded({"numpy": "2.4.6"}, group="everyone", image=image))
+    before = applications(root, "prod")
+    fleet(root)
+    after = applications(root, "prod")
+    assert set(after) - set(before) == {f"environment.{one.id}.prod.{cluster}" for cluster in _PROD}
+    application = after[f"environment.{one.id}.prod.prod-b"]
+    assert at(application, "spec", "source", "path") == f"environments/{one.id}/overlays/prod"
+    assert at(application, "spec", "project") == at(after["wine.prod.prod-b"], "spec", "project")
+    assert {name: after[name] for name in before} == before, "no model's Application changes"
 
 
 def test_applications_are_what_argo_cd_accepts(root: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -24,23 +24,21 @@ from m2g.core.environment_results import (
     UnplannedVersions,
 )
 from m2g.core.errors import InputError
-from m2g.core.model import Release, Value
+from m2g.core.model import Value
 from m2g.core.serving_environment import RecordedEnvironment
 from m2g.core.stamp import is_same
 from m2g.git import read as git
 from m2g.image import output_folder
 from m2g.image.context.environment import MARKER, decode_environment_marker, make_environment_files
 from m2g.image.environment_candidates import list_candidates
+from m2g.image.environment_lock import make_lock
 from m2g.image.environment_plan import EnvironmentPlan, Unplanned, plan_environments
-from m2g.image.lock import lock_for_platforms
-from m2g.image.package_index import check_indexes
 from m2g.registry import Progress, Registry
 from m2g.repository import cache_location, environments, layout, load
 from m2g.repository.layout import Key
 from m2g.repository.state import Repository, Scope, refuse_unknown
 from m2g.resolution.resolve import open_configured_registry, resolve
 from m2g.serving.environment_users import list_users
-from m2g.serving.environments import EnvironmentNeed
 
 Open = Callable[[Config], Registry]
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -77,17 +75,17 @@ def plan(root: Path, options: PlanOptions, open_registry: Open) -> PlanResult:
     Raises InvalidRepository, InputError, and OutsideError if the registry, the package index or the disk fails. Then
     nothing is written.
     """
-    with write.lock_repository(root) if options.write else contextlib.nullcontext():
+    lock = write.lock_repository(root) if options.write else contextlib.nullcontext()
+    with lock, Cache(cache_location.find_cache_folder(root)) as cache:
         repository = load.read_repository(root)
-        candidates, refused = list_candidates(repository, _find_releases(repository, options, open_registry))
-
-        def lock(need: EnvironmentNeed) -> str:
-            check_indexes(need.model or f"the group {need.group}", need.indexes)
-            platforms = repository.config.images.platforms
-            return lock_for_platforms(need.lines, python=need.python, platforms=platforms, before=options.before)
-
+        records = repository.records
+        if not options.locked:
+            registry = open_registry(repository.config)
+            records = resolve(repository, registry, Scope(), cache, verify=True).records
+        candidates, refused = list_candidates(repository, records)
         known = {} if options.repack else repository.environments
-        planned = plan_environments(repository.config, candidates, known, lock)
+        locking = make_lock(repository.config, cache, options.before)
+        planned = plan_environments(repository.config, candidates, known, locking)
         tree = {
             path: content
             for one in planned.new
@@ -173,14 +171,6 @@ def _check_image(config: Config, one: RecordedEnvironment, image: str) -> None:
 def _find(repository: Repository, name: str) -> RecordedEnvironment:
     refuse_unknown("serving environment", [name], list(repository.environments))
     return repository.environments[name]
-
-
-def _find_releases(repository: Repository, options: PlanOptions, open_registry: Open) -> Mapping[Key, Release]:
-    if options.locked:
-        return repository.records
-    folder = None if repository.root is None else cache_location.find_cache_folder(repository.root)
-    with Cache(folder) as cache:
-        return resolve(repository, open_registry(repository.config), Scope(), cache, verify=True).records
 
 
 def _describe(root: Path, one: RecordedEnvironment, users: tuple[Key, ...]) -> EnvironmentRow:

@@ -55,6 +55,11 @@ def check_indexes(model: str, options: Sequence[str]) -> None:
             )
 
 
+def list_indexes() -> list[str]:
+    """The package indexes that the environment variables name, without passwords."""
+    return sorted({_plain(url) for url in _configured()} - {""})
+
+
 def _configured() -> Iterable[str]:
     for name in (*_UV, *_PIP):
         for part in re.split(r"[\s,]+", os.environ.get(name, "")):
