@@ -62,6 +62,7 @@ _SHAPES: dict[str, tuple[type[msgspec.Struct], Mapping[str, Any]]] = {
     "assess": (results.Assessment, {}),
     "scaffold": (results.Alignment, {}),
     "doctor": (results.Diagnosis, {}),
+    "hold": (results.HoldResult, {}),
     "image": (results.PreparedImage, {}),
     "image-missing": (results.MissingImages, {}),
     "environments": (environment_results.EnvironmentList, {}),

@@ -15,18 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command_line import M2G, m2g
 from tests.support.fleet import CONFIG, release, repository, tree, write_record
 from tests.support.machine import seconds
-
-M2G = (sys.executable, "-m", "m2g")
-
-
-def m2g(root: Path, *arguments: str, uri: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
-    own = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}  # mlflow sets its own
-    environment = {**own, **settings} | ({"MLFLOW_TRACKING_URI": uri} if uri else {})
-    return subprocess.run(
-        [*M2G, *arguments], cwd=root, env=environment, capture_output=True, text=True, check=False, timeout=seconds(120)
-    )
 
 
 @contextlib.contextmanager

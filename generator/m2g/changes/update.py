@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import difflib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -29,8 +30,9 @@ from m2g.repository.locate import add_lines
 from m2g.repository.state import Repository, Scope, check_environments
 from m2g.repository.unused_files import find_unused
 from m2g.resolution import decision
+from m2g.resolution.holds import find_expired, list_reminders
 from m2g.resolution.release_image import remember_images
-from m2g.resolution.resolve import resolve, resolve_from_records
+from m2g.resolution.resolve import Resolved, resolve, resolve_from_records
 from m2g.serving import gate
 
 
@@ -55,6 +57,8 @@ class RenderOptions(Value, frozen=True, kw_only=True):
     """(registered model, version) → the image that was built for it."""
     cache: Path | None = None
     """The cache folder; None disables the cache."""
+    today: datetime.date | None = None
+    """The day by which a hold has expired; None is the day of the clock."""
 
 
 def update(
@@ -98,8 +102,7 @@ def update(
             known_folders.add_up_to_date(digest)
         findings = [*resolved.findings, *add_lines(root, rendered.findings), *difference.notes]
         findings += [ownership.describe_hand_edit(path) for path in kept]
-        findings += find_unused(state, resolved.records)
-        findings += write.find_unfinished(root)
+        findings += _check_inputs(root, state, resolved, options)
         after = _records_after(state.records, resolved.records, rendered.frozen, difference.files)
         changes = _release_changes(state.records, after)
         findings += _list_withheld(after, resolved.records)
@@ -117,6 +120,13 @@ def update(
             written=writes,
             check=options.check,
         )
+
+
+def _check_inputs(root: Path, state: Repository, resolved: Resolved, options: RenderOptions) -> list[Finding]:
+    """What is wrong beside the releases: settings without an effect, holds that are over, a write that was killed."""
+    today = options.today or datetime.datetime.now(tz=datetime.UTC).date()
+    expired = find_expired(list_reminders(state.intents), today)
+    return [*find_unused(state, resolved.records), *add_lines(root, expired), *write.find_unfinished(root)]
 
 
 def _resolve(

@@ -21,11 +21,13 @@ from m2g.cli import (
     doctor,
     environments,
     explain,
+    hold,
     image,
     import_values,
     init,
     render,
     request,
+    rollback,
     runtimes,
     scaffold,
     schemas,
@@ -40,6 +42,7 @@ from m2g.core.errors import Exit, InputError, M2gError, OutsideError
 _SECTIONS = {
     "Set up": (assess.assess, init.init, import_values.import_values, adopt.adopt, scaffold.scaffold, doctor.doctor),
     "Every day": (render.render, sync.sync, validate.validate, diff.diff, explain.explain),
+    "When a version is bad": (rollback.rollback, hold.hold),
     "Serve and call": (request.request, smoke.smoke, image.image, environments.environments),
     "Describe your cluster": (runtimes.runtimes, schemas.schemas),
 }
@@ -175,7 +178,7 @@ def main() -> None:
     gc.set_threshold(100_000)  # nearly all values live until the run ends, so frequent collections find nothing
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    code = run(lambda: group.main(standalone_mode=False))
+    code = run(lambda: group.main(prog_name="m2g", standalone_mode=False))
     discard_unwritten()
     gc.freeze()  # otherwise Python scans every live object twice more when it exits
     sys.exit(code)

@@ -7,13 +7,19 @@ from pathlib import Path
 
 import click
 
+from m2g.cli.completion import complete_model, complete_rule
 from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORMAT, print_result
 from m2g.core.errors import InputError
 
 
 @click.command(context_settings=CONTEXT, short_help="Explain a rule, a finding or a model.")
-@click.argument("rule", required=False)
-@click.option("--model", metavar="NAME", help="Explain why this model (name or slug) is in an environment or not.")
+@click.argument("rule", required=False, shell_complete=complete_rule)
+@click.option(
+    "--model",
+    metavar="NAME",
+    shell_complete=complete_model,
+    help="Explain why this model (name or slug) is in an environment or not.",
+)
 @ENVIRONMENTS
 @FORMAT
 @click.pass_obj

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from m2g.cli.completion import complete_model
 from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORMAT, print_message, print_result
 from m2g.core.errors import Exit, InputError
 
@@ -19,7 +20,7 @@ PROFILES = ("mlserver-image", "mlflow-image")
 
 
 @click.command(context_settings=CONTEXT, short_help="Write a build context for a model's image.")
-@click.argument("model", required=False)
+@click.argument("model", shell_complete=complete_model, required=False)
 @ENVIRONMENTS
 @click.option(
     "-o", "--output", "output", type=click.Path(path_type=Path), metavar="DIR", help="The directory to write to."

@@ -17,6 +17,7 @@ from m2g.cli.terminal import (
     find_width,
     print_message,
     print_result,
+    say_waiting,
 )
 from m2g.core.errors import Exit, InputError
 
@@ -90,7 +91,7 @@ def render(
                 root,
                 options,
                 progress=tell,
-                waiting=lambda: print_message("another m2g writes to this repository; waiting until it is done …"),
+                waiting=say_waiting,
             )
     except load.InvalidRepository as error:
         print_result(report.render(error.findings, output_format))

@@ -8,14 +8,22 @@ from typing import cast, get_args
 
 import click
 
+from m2g.cli.completion import complete_environment, complete_model
 from m2g.cli.terminal import CONTEXT, FORMAT, print_message, print_result
 
 PROTOCOLS = ("v2", "invocations", "v1")
 
 
 @click.command(context_settings=CONTEXT, short_help="Print a request for a model.")
-@click.argument("model")
-@click.option("--env", "environment", default="", metavar="NAME", help="The environment. Default: the first one.")
+@click.argument("model", shell_complete=complete_model)
+@click.option(
+    "--env",
+    "environment",
+    default="",
+    metavar="NAME",
+    shell_complete=complete_environment,
+    help="The environment. Default: the first one.",
+)
 @click.option("--protocol", type=click.Choice(PROTOCOLS), help="Default: the protocol of the model's server.")
 @click.option("--body", "body_only", is_flag=True, help="Print only the body, for `| curl -d @-`.")
 @FORMAT

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from m2g.cli.completion import complete_model
 from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORMAT, print_message, print_result
 from m2g.core.errors import Exit, InputError
 
@@ -19,7 +20,7 @@ PROFILES = ("mlserver", "mlserver-image", "mlflow-image")
 
 
 @click.command(context_settings=CONTEXT, short_help="Serve a model and compare its answers.")
-@click.argument("model", required=False, default="")
+@click.argument("model", shell_complete=complete_model, required=False, default="")
 @ENVIRONMENTS
 @click.option("--version", "number", default="", metavar="N", help="Test this version, not the recorded one.")
 @click.option("--changed-against", "base", default="", metavar="REF", help="All models that HEAD changes against REF.")

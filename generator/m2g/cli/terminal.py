@@ -11,15 +11,30 @@ from typing import TextIO
 
 import click
 
+from m2g.cli.completion import complete_environment, complete_model
 from m2g.core.errors import InputError, OutsideError
 from m2g.core.sanitize import disarm_commands, disarm_inline_commands
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 MODELS = click.option(
-    "--model", "models", multiple=True, metavar="NAME", help="Only this registered model or slug. Repeatable."
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_model,
+    help="Only this registered model or slug. Repeatable.",
 )
 ENVIRONMENTS = click.option(
-    "--env", "environments", multiple=True, metavar="NAME", help="Only this environment. Repeatable."
+    "--env",
+    "environments",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_environment,
+    help="Only this environment. Repeatable.",
+)
+MODEL = click.argument("model", shell_complete=complete_model)
+ENVIRONMENT = click.option(
+    "--env", "environment", required=True, metavar="NAME", shell_complete=complete_environment, help="The environment."
 )
 NO_CACHE = click.option("--no-cache", is_flag=True, help="Neither read nor write the cache of earlier runs.")
 _COLORS = {"error": "red", "warning": "yellow", "m2g:": "red"}
@@ -28,6 +43,25 @@ _SEVERITY = re.compile(r"^(?:  (?:error|warning)\b|m2g:)", re.MULTILINE)
 FORMAT = click.option(
     "--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
+_NOTES = (
+    click.option("--reason", default="", metavar="TEXT", help="Why, for the next person. Reviews and records show it."),
+    click.option("--owner", default="", metavar="NAME", help="Who decides when the hold ends."),
+    click.option(
+        "--until", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="The last day, such as 2026-12-31."
+    ),
+)
+
+
+def HOLD_NOTES(command: Callable[..., object]) -> Callable[..., object]:  # noqa: N802  # used like the options above
+    """The options that say why a version is held, who decides, and until when."""
+    for option in reversed(_NOTES):
+        command = option(command)
+    return command
+
+
+def say_waiting() -> None:
+    """Say that another run holds the lock."""
+    print_message("another m2g writes to this repository; waiting until it is done …")
 
 
 def outputs(formats: Sequence[str]) -> Callable[[Callable[..., object]], Callable[..., object]]:

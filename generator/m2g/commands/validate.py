@@ -20,6 +20,7 @@ from m2g.repository.known_folders import KnownFolders
 from m2g.repository.layout import Key
 from m2g.repository.locate import add_lines
 from m2g.repository.state import Scope, refuse_unknown
+from m2g.resolution.holds import find_expired
 from m2g.serving import settings
 from m2g.validation import cel_checks, secrets, unknown_files
 from m2g.validation.attribution import Attribution
@@ -32,12 +33,13 @@ from m2g.validation.models import ModelChecks, ModelInputs, ModelResult
 from m2g.validation.overlays import CheckInputs, OverlayResult, OverlayResults, check_overlays, check_raw_file
 from m2g.validation.platform_bounds import check_platform
 from m2g.validation.platform_files import Fleet, uses_substitution
+from m2g.validation.policies.load import get_today
 from m2g.validation.record_decisions import check_decisions
 from m2g.validation.schemas import Catalogue, repository_schemas
 
 
 class ValidateOptions(Value, frozen=True, kw_only=True):
-    """How to validate. `today` decides which overrides of policies have expired (default: the current day).
+    """How to validate. `today` decides which overrides of policies and which holds have expired (default: today).
 
     `cache` is the folder for the results of earlier runs; None turns the cache off.
     """
@@ -87,7 +89,7 @@ def validate(
         findings += (*fleet.platform_files.findings, *schemas.findings, *policies.findings)
         findings += secrets.find_elsewhere(root, config)
         findings += (*write.find_unfinished(root), *ownership.find_symlinked_folders(root))
-        findings += _find_unused_overrides(policies, scope, results)
+        findings += (*_find_unused_overrides(policies, scope, results), *_find_expired_holds(fleet, options))
         unverified = {model.slug for model in fleet if model.unverified}
         findings += unknown_files.find_unverified(unverified, base.changed)
         findings += unknown_files.find_attributes(root, base.changed)
@@ -96,6 +98,11 @@ def validate(
             findings += check_decisions(root, config, described, base)
             findings += check_platform(config, fleet.platform_files.files)
         return _make_report(fleet, scope, results, findings, inputs.bounds)
+
+
+def _find_expired_holds(fleet: Fleet, options: ValidateOptions) -> list[Finding]:
+    reminders = (reminder for model in fleet for reminder in model.reminders)
+    return find_expired(reminders, options.today or get_today())
 
 
 def _list_names(fleet: Fleet, config: Config | None) -> tuple[Mapping[str, str], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -23,6 +24,7 @@ EnvironmentName = Annotated[
 Duration = Annotated[
     str, Meta(pattern=r"^([0-9]+(s|m|h))+$", description="a duration; write it like 30s, 10m or 1h30m")
 ]
+Date = Annotated[datetime.date, Meta(description="a date; write it like 2026-12-31")]
 Slug = Annotated[
     str,
     Meta(
@@ -334,6 +336,10 @@ class Pin(Value, frozen=True, kw_only=True):
     version: Annotated[int, Meta(ge=1, le=2**31 - 1)] | UnsetType = UNSET
     reason: Text | UnsetType = UNSET
     """Why the version is pinned, so that the next person knows when to remove the pin. Records and reviews show it."""
+    owner: Text | UnsetType = UNSET
+    """Who decides when the hold ends."""
+    until: Date | UnsetType = UNSET
+    """The last day of the hold, such as 2026-12-31. After it m2g reminds people, and the version still stays."""
     settings: Settings = Settings()
     known_bad: tuple[Annotated[int, Meta(ge=1, le=2**31 - 1)], ...] = ()
     """Versions that are known not to be servable here. They stay out, and what m2g says of them is only a warning."""

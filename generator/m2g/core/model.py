@@ -168,6 +168,13 @@ class ServingDecision(Value, frozen=True, kw_only=True):
     decided_from: DecidedFrom | None = None
 
 
+class Replaced(Value, frozen=True, kw_only=True):
+    """The record that another one replaced: its version, and the digest in its stamp."""
+
+    version: str
+    digest: str
+
+
 class Release(Value, frozen=True, kw_only=True):
     """A release record: the version that runs in one environment, and everything that rendering needs to know about it.
 
@@ -191,6 +198,8 @@ class Release(Value, frozen=True, kw_only=True):
     image: Image | None = None
     serving: ServingDecision | None = None
     tags: dict[str, str] = {}
+    replaces: Replaced | None = None
+    """The record that m2g replaced with this one. A record that a person restored does not fit to the one before it."""
 
     @property
     def identity(self) -> tuple[str, str, str, int, str]:

@@ -83,6 +83,31 @@ class RenderResult(Value, frozen=True, kw_only=True, omit_defaults=False):
     check: bool = False
 
 
+class HoldResult(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """The result of `m2g hold` and `m2g rollback`. `model_version` stays or comes back, and `before` ran
+    until now.
+
+    `origin` is the commit that the record comes from. `files` changed, or would change with --dry-run.
+    """
+
+    action: Literal["held", "ended", "rolled-back", "unchanged"]
+    model: str
+    slug: str
+    environment: str
+    model_version: str
+    before: str = ""
+    origin: str = ""
+    reason: str = ""
+    owner: str = ""
+    until: str = ""
+    files: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+    next: tuple[str, ...] = ()
+    """The commands that come next."""
+    written: bool = False
+
+
 class Alignment(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The result of `m2g scaffold`. `written` is false with --dry-run and if there are conflicts."""
 

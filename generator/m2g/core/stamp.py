@@ -67,6 +67,12 @@ def has_stamp(data: bytes) -> bool:
     return _find_stamp(_normalize(data)) is not None
 
 
+def find_digest(data: bytes) -> str:
+    """The digest in the stamp; empty without a stamp."""
+    found = _find_stamp(_normalize(data))
+    return "" if found is None else found[2]
+
+
 def is_same(data: bytes | None, content: bytes) -> bool:
     """Whether a file already has this content, apart from line endings that Git changed."""
     return data == content or (data is not None and _normalize(data) == content)

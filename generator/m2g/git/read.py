@@ -14,7 +14,7 @@ from m2g.git.program import run_here as _run
 
 _SHALLOW = "this clone is shallow: run `git fetch --unshallow`; in CI, set fetch-depth: 0 (GitLab: GIT_DEPTH: 0)"
 _DEFAULT_BASES = ("refs/remotes/origin/main", "refs/remotes/origin/master", "refs/heads/main", "refs/heads/master")
-_FILE, _SYMLINK = ("100644", "100755"), "120000"
+FILE_MODES, _SYMLINK = ("100644", "100755"), "120000"
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +88,7 @@ def is_shallow(root: Path) -> bool:
 def list_files(root: Path, commit: str, under: Sequence[str] = ()) -> dict[str, Entry]:
     """All files of a commit in `root`, or in some of its folders. Paths are relative to `root`."""
     entries: dict[str, Entry] = {}
-    for record in _output(root, "ls-tree", "-r", "-z", "--end-of-options", commit, *under).split(b"\0"):
+    for record in read_output(root, "ls-tree", "-r", "-z", "--end-of-options", commit, *under).split(b"\0"):
         about, _, path = record.partition(b"\t")
         if path:
             mode, _, oid = about.decode().split(" ")
@@ -98,15 +98,15 @@ def list_files(root: Path, commit: str, under: Sequence[str] = ()) -> dict[str, 
 
 def read_files(root: Path, entries: Mapping[str, Entry]) -> dict[str, bytes]:
     """The content of the regular files in `entries`, read by one process. Symlinks and submodules are left out."""
-    wanted = {path: entry.oid for path, entry in entries.items() if entry.mode in _FILE}
-    blobs = _read_blobs(root, wanted.values())
+    wanted = {path: entry.oid for path, entry in entries.items() if entry.mode in FILE_MODES}
+    blobs = read_blobs(root, wanted.values())
     return {path: blobs[oid] for path, oid in wanted.items()}
 
 
 def read_symlinks(root: Path, entries: Mapping[str, Entry]) -> dict[str, str]:
     """The targets of the symlinks in `entries`."""
     wanted = {path: entry.oid for path, entry in entries.items() if entry.is_symlink}
-    blobs = _read_blobs(root, wanted.values())
+    blobs = read_blobs(root, wanted.values())
     return {path: os.fsdecode(blobs[oid]) for path, oid in wanted.items()}
 
 
@@ -129,12 +129,12 @@ def extract(root: Path, entries: Mapping[str, Entry], folder: Path) -> None:
 def list_changed(root: Path, commit: str) -> frozenset[str]:
     """The paths in `root` that differ between a commit and the working tree, without files that Git ignores."""
     with tempdirs.open_folder() as folder:
-        listed = _output(
+        listed = read_output(
             *(root, "diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv"),
             *("--ignore-submodules", "--relative", commit, "--"),
             environment=_copy_index(root, folder),
         )
-    untracked = _output(root, "ls-files", "-z", "--others", "--exclude-standard")
+    untracked = read_output(root, "ls-files", "-z", "--others", "--exclude-standard")
     return frozenset(os.fsdecode(path) for path in (listed + untracked).split(b"\0") if path)
 
 
@@ -143,7 +143,7 @@ def _copy_index(root: Path, folder: Path) -> Mapping[str, str]:
 
     The copy keeps the date of the index, from which Git knows which files it must read.
     """
-    index = root / os.fsdecode(_output(root, "rev-parse", "--git-path", "index").removesuffix(b"\n"))
+    index = root / os.fsdecode(read_output(root, "rev-parse", "--git-path", "index").removesuffix(b"\n"))
     try:
         state, content = index.stat(), index.read_bytes()
     except FileNotFoundError:
@@ -165,7 +165,7 @@ def read_history(root: Path, folder: str, refs: Sequence[str], limit: int) -> li
     known = [ref for ref in refs if _run(root, "rev-parse", "--verify", "--quiet", "--end-of-options", ref).code == 0]
     if not known:
         return []
-    listed = _output(
+    listed = read_output(
         *(
             root,
             "log",
@@ -182,8 +182,8 @@ def read_history(root: Path, folder: str, refs: Sequence[str], limit: int) -> li
     )
     heads = [part.decode().split(" ") for part in listed.split(b"\0") if part.startswith(b":")]
     files = [pair for old, new, before, after, _ in heads for pair in ((new, after), (old[1:], before))]
-    oids = [oid for mode, oid in files if mode in _FILE]
-    blobs = _read_blobs(root, oids)
+    oids = [oid for mode, oid in files if mode in FILE_MODES]
+    blobs = read_blobs(root, oids)
     return [blobs[oid] for oid in dict.fromkeys(oids)]
 
 
@@ -202,11 +202,12 @@ def list_tracked(folder: Path) -> frozenset[str] | None:
     return frozenset(os.fsdecode(name) for name in ran.stdout.split(b"\0") if name) if ran.code == 0 else None
 
 
-def _read_blobs(root: Path, oids: Collection[str]) -> dict[str, bytes]:
+def read_blobs(root: Path, oids: Collection[str]) -> dict[str, bytes]:
+    """The contents of files by object id."""
     if not oids:
         return {}
     stdin = "".join(f"{oid}\n" for oid in sorted(set(oids))).encode()
-    output = _output(root, "cat-file", "--batch", "--buffer", stdin=stdin)
+    output = read_output(root, "cat-file", "--batch", "--buffer", stdin=stdin)
     blobs: dict[str, bytes] = {}
     position = 0
     while position < len(output):
@@ -233,9 +234,10 @@ def _check_repository(root: Path) -> None:
     raise InputError(f"Git cannot use {root}: {ran.stderr[:300]}")
 
 
-def _output(
+def read_output(
     root: Path, *arguments: str, stdin: bytes | None = None, environment: Mapping[str, str] | None = None
 ) -> bytes:
+    """What a Git command prints. Raises InputError outside of a repository, OutsideError if the command fails."""
     ran = _run(root, *arguments, stdin=stdin, environment=environment)
     if ran.code != 0:
         _check_repository(root)

@@ -11,6 +11,7 @@ from m2g.core.model import Release
 from m2g.registry.errors import RequestFailed
 from m2g.repository import layout
 from m2g.repository.layout import Key
+from m2g.resolution.reverts import Reverted
 from m2g.resolution.targets import Target
 
 
@@ -39,6 +40,35 @@ def record_differs(key: Key, record: Release, different: Sequence[str]) -> Findi
         message=f"the record of version {record.version} is not what the registry says: {', '.join(different)}; m2g "
         "writes what the registry says",
         hint=f"find out who changed it: git log -p -- {shlex.quote(file)}",
+    )
+
+
+def held_by_revert(key: Key, record: Release, reverted: Reverted, target: Target) -> Finding:
+    """A person moved the release back, so it does not follow the registry."""
+    slug, environment = key
+    commit = f" in commit {reverted.commit[:12]}" if reverted.commit else " in this working tree"
+    hold = f"m2g hold {shlex.quote(slug)} --env {environment}"
+    return Finding(
+        rule="held-by-revert",
+        severity=Severity.WARNING,
+        file=layout.release(*key),
+        model=record.model,
+        environment=environment,
+        message=f"somebody went back from version {reverted.left.version} to {record.version}{commit}; m2g leaves it "
+        f"there, though the registry says {target.version.version} ({target.follows})",
+        hint=f"to follow the registry again: {hold} --end; to keep it and say why: {hold} --reason TEXT",
+    )
+
+
+def history_short(keys: Sequence[Key]) -> Finding:
+    """A shallow clone cannot tell whether a person moved these releases back, so they stay."""
+    named = ", ".join(f"{slug} in {environment}" for slug, environment in keys[:5])
+    more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
+    return Finding(
+        rule="history-short",
+        message=f"this clone is shallow: m2g cannot see whether somebody went back on purpose, so these stay: {named}"
+        f"{more}",
+        hint="get the history: git fetch --unshallow; in CI, set fetch-depth: 0 (GitLab: GIT_DEPTH: 0)",
     )
 
 

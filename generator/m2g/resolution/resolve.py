@@ -15,7 +15,7 @@ from m2g.core.config_types import Config
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.interning import Interner
-from m2g.core.model import ModelVersion, RegisteredModel, Release, Value
+from m2g.core.model import ModelVersion, RegisteredModel, Release, Replaced, Value
 from m2g.core.redact import find_secrets
 from m2g.registry import Progress, Registry, Trust, open_registry
 from m2g.registry.errors import RequestFailed
@@ -26,6 +26,7 @@ from m2g.repository.state import Repository, Scope
 from m2g.repository.trusted_registry import choose_registry
 from m2g.resolution import reasons
 from m2g.resolution.decision import decide, find_outdated
+from m2g.resolution.holds import describe_replaced, leave_reverted
 from m2g.resolution.known_facts import find_changed, remember
 from m2g.resolution.release_image import keep_image, restore_image
 from m2g.resolution.release_record import build_record, find_differences, lacks_facts
@@ -95,10 +96,13 @@ def resolve_from_records(repository: Repository, scope: Scope) -> Resolved:
     return Resolved(records=kept, removed=removed, findings=(*findings, *find_outdated(repository, kept)))
 
 
-def open_configured_registry(config: Config, root: Path, progress: Progress, *, paths: Path | None = None) -> Registry:
+def open_configured_registry(
+    config: Config, root: Path, progress: Progress, *, paths: Path | None = None, patience: float = 60
+) -> Registry:
     """Open the registry that m2g.yaml or MLFLOW_TRACKING_URI names.
 
     A path in m2g.yaml is relative to `paths`, else to `root`, whose base branch decides about the credentials.
+    `patience` is as in `open_registry`.
     """
     chosen = choose_registry(root, config)
     if config.registry.uri is not UNSET:
@@ -107,6 +111,7 @@ def open_configured_registry(config: Config, root: Path, progress: Progress, *, 
         chosen.uri,
         workspace=chosen.workspace,
         progress=progress,
+        patience=patience,
         trust=Trust(distrust=chosen.distrust, may_read=lambda uri: not chosen.distrust and is_in_storage(config, uri)),
     )
 
@@ -135,14 +140,15 @@ class _Answer(Value, frozen=True, kw_only=True):
 def _ask_registry(repository: Repository, registry: Registry, scope: Scope, cache: Cache, *, verify: bool) -> _Answer:
     listing, decided = _list_and_plan(repository, registry)
     targets = {key: t for key, t in sorted(decided.targets.items()) if scope.includes(key, t.version.name)}
-    asked = _Asked(tags={model.name: model.tags for model in listing.models}, verify=verify)
+    targets, left, notes = leave_reverted(repository, targets)
+    asked = _Asked(tags={model.name: model.tags for model in listing.models}, left=left, verify=verify)
     fresh, unreadable = _build_records(repository, registry, targets, asked, cache)
     held = hold_slugs(repository.config, repository.records)
     findings = (finding for finding in decided.findings if _concerns(finding, scope, repository.config, held))
     return _Answer(
         fresh=fresh,
         removals=decided.removals,
-        findings=(*findings, *find_unknown_models(repository, listing.models, scope), *unreadable),
+        findings=(*findings, *notes, *find_unknown_models(repository, listing.models, scope), *unreadable),
         empty=not listing.models,
     )
 
@@ -197,6 +203,16 @@ def _plan(repository: Repository, listing: Listing) -> Plan:
     return plan(repository.config, listing.models, listing.versions, repository.intents, repository.records)
 
 
+def _find_replaced(repository: Repository, key: Key, said: Release, left: Mapping[Key, Replaced]) -> Replaced | None:
+    """The record of the same model that this one replaces: what the own record says, as long as the version stays."""
+    before = repository.records.get(key)
+    if before is None or before.model != said.model:
+        return None
+    if before.identity == said.identity:
+        return left.get(key, before.replaces)
+    return describe_replaced(repository, key, before)
+
+
 def _build_records(
     repository: Repository, registry: Registry, targets: Mapping[Key, Target], asked: _Asked, cache: Cache
 ) -> tuple[dict[Key, Release], list[Finding]]:
@@ -233,7 +249,10 @@ def _build_records(
             ]
             continue
         allowed = _allowed_tags(repository.config, asked.tags.get(target.version.name, {}), target.version.tags)
-        release = msgspec.structs.replace(said, environment=key[1], follows=target.follows, tags=allowed)
+        replaces = _find_replaced(repository, key, said, asked.left)
+        release = msgspec.structs.replace(
+            said, environment=key[1], follows=target.follows, tags=allowed, replaces=replaces
+        )
         release = apply_options(repository, keep_image(repository, key[0], release, cache))
         decided = decide(repository, key[0], restore_image(repository, key[0], release, cache))
         if isinstance(decided, Finding):
@@ -244,9 +263,11 @@ def _build_records(
 
 
 class _Asked(Value, frozen=True, kw_only=True):
-    """`tags` are those of registered models, by name. `verify` reads every version again, also what records have."""
+    """`tags` are those of registered models, by name. `left` has the record that a person moved a pinned release back
+    from. `verify` reads every version again, also what records have."""
 
     tags: Mapping[str, Mapping[str, str]]
+    left: Mapping[Key, Replaced]
     verify: bool
 
 

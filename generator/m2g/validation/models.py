@@ -30,6 +30,7 @@ from m2g.repository.records import find_misplaced, find_not_selected
 from m2g.repository.state import Repository
 from m2g.repository.unused_files import find_unused
 from m2g.resolution.decision import find_outdated
+from m2g.resolution.holds import Reminder, list_reminders
 from m2g.resolution.release_record import find_differences
 from m2g.resolution.targets import find_stale_pins
 from m2g.validation import secrets, unknown_files
@@ -50,6 +51,8 @@ class ModelResult(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     owned: int
     unverified: bool = False
+    reminders: tuple[Reminder, ...] = ()
+    """Of holds, whether their last day is over or not: a result in the cache is good for every day."""
 
 
 class ModelInputs(Value, frozen=True, kw_only=True):
@@ -158,6 +161,7 @@ def check_model(inputs: ModelInputs, folder: ModelFolder, known_folders: KnownFo
         findings=tuple(findings),
         owned=len(folder.list_owned()),
         unverified=unverified,
+        reminders=tuple(_add_line(root, reminder) for reminder in list_reminders(intents)),
     )
 
 
@@ -166,6 +170,10 @@ def _check_ownership(root: Path, folder: ModelFolder) -> Iterator[Finding]:
     for finding in ownership.check_ownership(root, folder):
         if finding.rule != "unknown-file" or layout.is_known(finding.file):
             yield finding
+
+
+def _add_line(root: Path, reminder: Reminder) -> Reminder:
+    return msgspec.structs.replace(reminder, finding=add_lines(root, [reminder.finding])[0])
 
 
 def _check_config(

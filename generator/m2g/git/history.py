@@ -1,0 +1,111 @@
+"""Read from Git which contents a file had, and which commits changed it."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import msgspec
+
+from m2g.core.errors import M2gError
+from m2g.git.program import run_here
+from m2g.git.read import FILE_MODES, read_blobs, read_output
+
+_START = b"\x01"
+"""Before each commit. Git refuses it in object ids, and paths come after it."""
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A commit that changed a file. `before` and `after` are object ids; empty where there is no file."""
+
+    commit: str
+    before: str
+    after: str
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """The changes of files, newest first. `ends` are the commits after which a shallow clone has no history."""
+
+    changes: Mapping[str, tuple[Change, ...]]
+    ends: frozenset[str]
+
+    def is_cut(self, path: str) -> bool:
+        """Whether older changes of a file may be missing."""
+        changes = self.changes.get(path, ())
+        return bool(changes) and changes[-1].commit in self.ends
+
+
+def read_changes(root: Path, paths: Collection[str], ref: str = "HEAD", limit: int = 300) -> History:
+    """The last `limit` changes of each file on the branch `ref`, by path in `root`.
+
+    A merge counts as one change, from its first parent: what was on the branch is what was deployed. Outside of a Git
+    repository, and in one without a commit, there are no changes.
+    """
+    if not paths or not _has_commit(root, ref):
+        return History(changes={}, ends=frozenset())
+    listed = read_output(
+        *(root, "log", "--first-parent", "--diff-merges=first-parent", "--format=%x01%H", "--raw", "--no-abbrev", "-z"),
+        *("--no-renames", "--no-ext-diff", "--relative", "--stdin"),
+        stdin=os.fsencode("\n".join((ref, "--", *sorted(paths)))) + b"\n",
+    )
+    found: dict[str, list[Change]] = defaultdict(list)
+    for part in listed.split(_START)[1:]:
+        commit, *fields = part.split(b"\0")
+        for about, name in zip(fields[0::2], fields[1::2], strict=False):
+            path = os.fsdecode(name)
+            if len(found[path]) < limit:
+                found[path].append(_parse(commit.decode(), about.strip()))
+    return History(changes={path: tuple(changes) for path, changes in found.items()}, ends=_find_ends(root))
+
+
+def read_contents(root: Path, oids: Collection[str]) -> dict[str, bytes]:
+    """The contents of files by object id."""
+    return read_blobs(root, [oid for oid in oids if oid])
+
+
+def list_removed(root: Path, commit: str, folder: str) -> dict[str, str]:
+    """The files in `folder` that a commit removed, with the object ids that they had. The first commit removed none."""
+    if not _has_commit(root, f"{commit}^1"):
+        return {}
+    listed = read_output(
+        *(root, "diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", "--no-ext-diff", "--relative"),
+        *("--diff-filter=D", "--end-of-options", f"{commit}^1", commit, "--", folder),
+    )
+    fields = listed.split(b"\0")
+    return {
+        os.fsdecode(name): _parse(commit, about).before
+        for about, name in zip(fields[0::2], fields[1::2], strict=False)
+        if about
+    }
+
+
+def describe_commit(root: Path, commit: str) -> str:
+    """The short id and the subject of a commit."""
+    return read_output(root, "log", "-1", "--format=%h %s", "--end-of-options", commit).decode(errors="replace").strip()
+
+
+def _parse(commit: str, about: bytes) -> Change:
+    """A line of `git log --raw`: the modes and object ids of both sides. What is no regular file does not count."""
+    old, new, before, after, _ = about.decode().split(" ")
+    return Change(
+        commit=commit,
+        before=before if old.removeprefix(":") in FILE_MODES else "",
+        after=after if new in FILE_MODES else "",
+    )
+
+
+def _has_commit(root: Path, ref: str) -> bool:
+    try:
+        return run_here(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}").code == 0
+    except M2gError:
+        return False
+
+
+def _find_ends(root: Path) -> frozenset[str]:
+    path = os.fsdecode(read_output(root, "rev-parse", "--git-path", "shallow").removesuffix(b"\n"))
+    try:
+        return frozenset((root / path).read_text().split())
+    except FileNotFoundError:
+        return frozenset()
