@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,16 @@ DOCKER = f"""\
 # Builds nothing; what it was given and asked is written down.
 [ "$1" != login ] || {{ cat > "$FAKE/password"; printf '%s\\n' "$*" >> "$FAKE/calls"; exit 0; }}
 printf '%s\\n' "$*" >> "$FAKE/calls"
+for last in "$@"; do :; done
 case "$*" in
   *broken*) exit 1 ;;
+  *imagetools*) [ -e "$FAKE/${{last##*:}}" ] && printf '{{"digest": "{DIGEST}"}}' ;;
+  "buildx build"*serving.environment*)
+    ! grep --quiet brokenlib "$last/requirements.txt" && cp -r "$last" "$FAKE/${{last##*/}}" ;;
+  "build "*serving.environment*)
+    ! grep --quiet brokenlib "$last/requirements.txt" && cp -r "$last" "$FAKE/${{last##*/}}" ;;
+  "manifest push"*) printf '{DIGEST}' > "$5" ;;
+  "inspect "*) [ -e "$FAKE/${{last##*:}}" ] && printf '{DIGEST}' ;;
   *--metadata-file*)
     for last in "$@"; do :; done
     cp -r "$last" "$FAKE/context"
@@ -44,11 +53,12 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.fail("uv is missing; `make test` installs it", pytrace=False)
     place = tmp_path / "fake"
     (place / "bin").mkdir(parents=True)
-    for name in ("docker", "buildah", "apt-get"):
+    for name in ("docker", "buildah", "skopeo", "apt-get"):
         (place / "bin" / name).write_text(DOCKER)
         (place / "bin" / name).chmod(0o755)
     wheel(place / "wheels", "mlflow", "2.19.0")
     wheel(place / "wheels", "scikit-learn", "1.5.2")
+    wheel(place / "wheels", "brokenlib", "1")
     given = {"FAKE": str(place), "M2G_UV": str(UV), "UV_OFFLINE": "1", "UV_FIND_LINKS": str(place / "wheels")}
     for name, value in {**given, "UV_CACHE_DIR": str(place / "uv")}.items():
         monkeypatch.setenv(name, value)
@@ -65,8 +75,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def waiting(folder: Path, store: Store, *answers: str) -> Path:
-    """A repository whose two models each want an image of their own."""
+    """A repository whose two models each want an image of their own: no cluster can read their files."""
     root = scaffolded(folder, store, f"image_registry={IMAGES}", *answers)
+    config = (root / "m2g.yaml").read_text()
+    assert "\nstorage:\n" in config
+    (root / "m2g.yaml").write_text(re.sub(r"\nstorage:\n(  .*\n)+", "\nstorage: {}\n", config))
     for slug in ("wine", "broken"):
         (root / f"models/{slug}").mkdir(parents=True)
         (root / f"models/{slug}/model.yaml").write_text("settings: {profile: mlflow-image}\n")
@@ -116,6 +129,67 @@ def test_gitlab_builds_records_and_proposes_the_others(tmp_path: Path, store: St
     was_built(fake, proposed(remote))
     assert (fake / "password").read_text() == "s3cret"
     assert "no image for broken 1" in done.stdout
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+def sharing(folder: Path, tmp_path: Path, *answers: str) -> Path:
+    """A repository whose clusters can read three models: two have the same packages, the build of the third fails."""
+    store = Store(tmp_path)
+    for name in ("wine", "iris", "hard"):
+        store.register(name, champion=1, versions=1)
+    place = store.artifacts / "hard/1/requirements.txt"
+    place.write_text(f"{place.read_text()}brokenlib==1\n")
+    root = scaffolded(folder, store, f"image_registry={IMAGES}", *answers)
+    for slug in ("wine", "iris", "hard"):
+        (root / f"models/{slug}").mkdir(parents=True)
+        (root / f"models/{slug}/model.yaml").write_text("settings: {profile: mlflow-image}\n")
+    config = (root / "m2g.yaml").read_text()
+    groups = 'sharing: {groups: {all: ["*"]}, packages: [scikit-learn]}'
+    (root / "m2g.yaml").write_text(config.replace("  bases: {}", f"  {groups}\n  bases: {{}}"))
+    commit(root, "Shared images")
+    return root
+
+
+def shared_and_proposed(remote: Remote, fake: Path) -> str:
+    """The id of the environment that both models share in the proposal."""
+    names = git(remote.bare, "ls-tree", "-r", "--name-only", "m2g/render").splitlines()
+    records = {
+        name: json.loads(git(remote.bare, "show", f"m2g/render:{name}")) for name in names if "/releases/" in name
+    }
+    assert sorted(records) == ["models/iris/releases/prod.json", "models/wine/releases/prod.json"]
+    (shared,) = {record["serving"]["environment"] for record in records.values()}
+    assert f"environments/{shared}/overlays/prod/kustomization.yaml" in names
+    said = json.loads(git(remote.bare, "show", f"m2g/render:environments/{shared}/environment.json"))
+    assert said["image"] == f"{IMAGES}/serving.environment@{DIGEST}"
+    assert (fake / shared / "Dockerfile").is_file()
+    assert not (fake / shared / "model").exists()
+    return str(shared)
+
+
+def test_github_builds_an_environment_once_and_holds_only_what_fails(
+    tmp_path: Path, fake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = GitHub(tmp_path, sharing(tmp_path / "models", tmp_path))
+    service.use(monkeypatch)
+    job = service.render()
+    assert job.failed == ["Report images that were not built"], job.said
+    shared = shared_and_proposed(service.remote, fake)
+    assert "::error::no image for the serving environment " in job.said
+    calls = (fake / "calls").read_text()
+    assert calls.count(f"--tag {IMAGES}/serving.environment:{shared}") == 1
+    again = service.render()
+    assert again.failed == ["Report images that were not built"], again.said
+    assert (fake / "calls").read_text().count(f"--tag {IMAGES}/serving.environment:{shared}") == 1, "it is pushed"
+
+
+def test_gitlab_builds_an_environment_once_and_holds_only_what_fails(tmp_path: Path, fake: Path) -> None:
+    remote = Remote(tmp_path, sharing(tmp_path / "models", tmp_path, "ci=gitlab"))
+    git(remote.bare, "config", "receive.advertisePushOptions", "true")
+    given = {"CI_REGISTRY_USER": "ci", "CI_REGISTRY_PASSWORD": "s3cret"}
+    done = gitlab(remote.clone(), "render", "git remote set-url", given)
+    assert done.returncode == 1, done.stdout + done.stderr
+    shared_and_proposed(remote, fake)
+    assert "no image for the serving environment " in done.stdout
     assert "s3cret" not in done.stdout + done.stderr
 
 

@@ -73,7 +73,7 @@ def list_pending(root: Path, scope: Scope, open_registry: Open, *, locked: bool)
     waiting: dict[tuple[str, str, str], list[str]] = {}
     for (slug, environment), release in sorted(releases.items()):
         chosen = choose_serving(repository, slug, release)
-        if chosen.waits_for:
+        if chosen.waits_for and not chosen.environment:  # an environment has a build of its own
             waiting.setdefault((slug, release.version, chosen.waits_for), []).append(environment)
     names = {key[0]: release.model for key, release in releases.items()}
     return tuple(
