@@ -1,4 +1,4 @@
-"""`m2g assess`: what of a registry can be served, by what, and what the rest needs. Nothing is written."""
+"""`m2g assess`: what of a registry can be served, by what, and what the rest needs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from m2g.changes.assessed import write_new_config, write_settings
 from m2g.compat.check import explain_no_image
 from m2g.compat.requirement import parse_minor
 from m2g.compat.signature import explain_no_answer
@@ -19,9 +20,9 @@ from m2g.core.config_types import Config, Environment, Kserve
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.model import Mlmodel, ModelVersion, RegisteredModel, Release, VersionFacts
-from m2g.core.results import AssessedProblem, AssessedVersion, Assessment, Outcome, PackageSet
+from m2g.core.results import AssessedProblem, AssessedRewrite, AssessedVersion, Assessment, Outcome, PackageSet
 from m2g.core.setting_fields import KserveVersion
-from m2g.registry import Registry
+from m2g.registry import KnowsArtifactRoot, Registry
 from m2g.repository import layout, load, runtimes
 from m2g.repository.selection import find_shared_name, find_slug, hold_slugs, is_selected, is_selected_anywhere
 from m2g.repository.state import Repository, Scope
@@ -36,6 +37,8 @@ from m2g.serving.gate import describe_verdict
 from m2g.serving.profile import STOCK_RUNTIME
 from m2g.serving.spec import Serving, ServingChoice
 
+_ROUNDS = 3
+"""How often to write: what a new rewrite or slug shows may need a profile."""
 _ALONE = "prod"
 """The environment that stands for all where there is no repository yet."""
 
@@ -97,6 +100,11 @@ def assess(
     if root is None:
         judged = [(_place_steps(one), mlmodel) for one, mlmodel in judged]
     seen = {one.version.name for one in wanted}
+    uris = [
+        facts[one.model, one.version].artifact_uri
+        for one, _ in judged
+        if any(problem.kind == "storage" for problem in one.problems)
+    ]
     return Assessment(
         registry=registry.identity,
         kserve=repository.config.kserve.version,
@@ -104,8 +112,45 @@ def assess(
         idle=tuple(sorted(model.name for model in chosen if model.name not in seen)),
         versions=tuple(one for one, _ in judged),
         packages=tuple(_group(judged)),
+        rewrites=tuple(_find_rewrites(registry, uris)),
         next="create a repository: m2g init my-models" if root is None else "write what can be served: m2g render",
     )
+
+
+def assess_and_write(
+    root: Path | None,
+    folder: Path,
+    look: Callable[[Path | None], Assessment],
+    *,
+    waiting: Callable[[], None] = lambda: None,
+) -> Assessment:
+    """Write what makes the most of the registry work, and assess it once more: render does what this result says.
+
+    `look` assesses a repository, or the registry alone. Without a repository, m2g.yaml is written to `folder`.
+    Raises the errors of `assess`, and of the edits.
+    """
+    found, written = look(root), []
+    if root is None:
+        write_new_config(folder, found)
+        root, written, found = folder, [layout.CONFIG], look(folder)
+    for _ in range(_ROUNDS):
+        repository = load.read_repository(root)
+        recorded = {record.model for record in repository.records.values()}
+        environments = list(repository.config.environments)
+        changed = write_settings(root, found, environments=environments, recorded=recorded, waiting=waiting)
+        if not changed:
+            break
+        written += changed
+        found = look(root)
+    return msgspec.structs.replace(found, written=tuple(dict.fromkeys(written)))
+
+
+def _find_rewrites(registry: Registry, uris: Iterable[str]) -> Iterator[AssessedRewrite]:
+    """What the server says of the place of its files, if a cluster cannot read them as they are named."""
+    proxied = next((uri for uri in uris if uri.startswith("mlflow-artifacts:")), "")
+    root = registry.find_artifact_root(proxied) if proxied and isinstance(registry, KnowsArtifactRoot) else ""
+    if root:
+        yield AssessedRewrite(from_="mlflow-artifacts:/", to=root)
 
 
 def _read(root: Path | None, kserve: KserveVersion) -> Repository:
@@ -206,6 +251,7 @@ def _assess(
         why=refused.message if isinstance(refused, Finding) else why,
         step=refused.hint if isinstance(refused, Finding) else _advise(outcome, wanted, choice, record, serving),
         log_again=_find_change(stock),
+        profile=outcome if needs_image and not choice.waits_for else "",
         problems=tuple(problems),
     )
     return result, mlmodel

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
+import msgspec
+
 from m2g.core.finding import Finding
 from m2g.core.model import Value
 
@@ -364,7 +366,8 @@ Outcome: TypeAlias = Literal[
 class AssessedVersion(Value, frozen=True, kw_only=True, omit_defaults=False):
     """How one version can be served. `wanted` says who wants it: an alias, or nobody but this assessment.
 
-    `packages` is the id of the `PackageSet` that an image for it needs; empty if it needs no image.
+    `packages` is the id of the `PackageSet` that an image for it needs; empty if it needs no image. `profile` is what
+    model.yaml must say for that outcome; empty if it needs to say nothing.
     """
 
     model: str
@@ -378,8 +381,16 @@ class AssessedVersion(Value, frozen=True, kw_only=True, omit_defaults=False):
     packages: str = ""
     why: str = ""
     step: str = ""
+    profile: str = ""
     log_again: str = ""
     problems: tuple[AssessedProblem, ...] = ()
+
+
+class AssessedRewrite(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """An entry of `storage.rewrites` that the server's own signed URLs give."""
+
+    from_: str = msgspec.field(name="from")
+    to: str
 
 
 class PackageSet(Value, frozen=True, kw_only=True, omit_defaults=False):
@@ -401,6 +412,10 @@ class Assessment(Value, frozen=True, kw_only=True, omit_defaults=False):
     idle: tuple[str, ...]
     versions: tuple[AssessedVersion, ...]
     packages: tuple[PackageSet, ...]
+    rewrites: tuple[AssessedRewrite, ...] = ()
+    """Entries for `storage.rewrites` that m2g.yaml does not have."""
+    written: tuple[str, ...] = ()
+    """The files that --write has changed."""
     next: str
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
@@ -55,6 +55,14 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
 
     distrust: str = ""
     may_read: Callable[[str], bool] = lambda uri: False
+
+
+@runtime_checkable
+class KnowsArtifactRoot(Protocol):
+    """A registry that may say where it keeps the files behind `mlflow-artifacts:` URIs."""
+
+    def find_artifact_root(self, uri: str) -> str:
+        """The storage URI of `mlflow-artifacts:/`, with a trailing `/`. `uri` is that of a model. Empty if unknown."""
 
 
 def open_registry(

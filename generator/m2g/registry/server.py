@@ -86,6 +86,13 @@ class ServerRegistry:
             return None  # MySQL ignores case, so this is another model
         raise OutsideError(f"{self._identity}: the server sent another registered model instead of {name!r}")
 
+    def find_artifact_root(self, uri: str) -> str:
+        """See `KnowsArtifactRoot.find_artifact_root`."""
+        from m2g.registry.artifact_root import find_artifact_root
+
+        with self._rest:
+            return find_artifact_root(self._rest, uri)
+
     def read_facts(self, versions: Sequence[ModelVersion]) -> dict[tuple[str, str], VersionFacts]:
         """See `Registry.read_facts`. Two to four requests per version, one per 250 runs or logged models, and one list
         of experiments."""

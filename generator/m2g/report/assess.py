@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from m2g.core.results import AssessedVersion, Assessment, Outcome
+from m2g.core.results import AssessedVersion, Assessment
 from m2g.core.sanitize import make_visible
+from m2g.report import assess_html
+from m2g.report.assess_words import PROBLEMS, TITLES, WRITE
 from m2g.report.layout import count, encode_json, join_lines, wrap
 
-_TITLES: Mapping[Outcome, str] = {
-    "serves": "KServe's own runtimes load these",
-    "unsure": "a runtime may load these; nobody has tried",
-    "mlserver-image": "these need an image with their own packages and MLServer",
-    "mlflow-image": "these need an image with their own packages and MLflow's server",
-    "needs-memory": "these need more memory than the settings give them",
-    "log-again": "these must be logged again",
-    "unreadable": "the files of these cannot be read",
-}
-_PROBLEMS = {
-    "storage": "no cluster can read the files of these",
-    "slug": "these share a name in the cluster",
-    "signature": "these have no signature",
-}
 _LONG = 600
 
 
 def render(assessment: Assessment, form: str, width: int) -> str:
-    """The whole assessment as `text` of at most `width` columns, or as `json`."""
+    """The whole assessment as `text` of at most `width` columns, as `json`, or as a page in `html`."""
     if form == "json":
         return encode_json({"version": 1, **msgspec.to_builtins(assessment)})
+    if form == "html":
+        return assess_html.render(assessment)
     return join_lines(_lines(assessment, width))
 
 
@@ -41,7 +31,7 @@ def _lines(assessment: Assessment, width: int) -> Iterator[str]:
     yield f"{count(assessment.models, 'registered model')}, {count(len(versions), 'version')} looked at"
     yield ""
     counts = Counter(one.outcome for one in versions)
-    for outcome, title in _TITLES.items():
+    for outcome, title in TITLES.items():
         if counts[outcome]:
             sets = {one.packages for one in versions if one.outcome == outcome and one.packages}
             different = f" ({count(len(sets), 'package set')})" if sets else ""
@@ -49,18 +39,25 @@ def _lines(assessment: Assessment, width: int) -> Iterator[str]:
     if assessment.idle:
         idle = f"these have no version that is READY: {_join(assessment.idle)}"
         yield from wrap(idle, f"{len(assessment.idle):>6}  ", " " * 8, width)
-    for kind, title in _PROBLEMS.items():
+    for kind, title in PROBLEMS.items():
         found = sum(any(problem.kind == kind for problem in one.problems) for one in versions)
         if found:
             yield f"{found:>6}  {title}"
-    for outcome, title in _TITLES.items():
+    for outcome, title in TITLES.items():
         group = [one for one in versions if one.outcome == outcome]
         if group:
             yield ""
             yield f"{title[0].upper()}{title[1:]}:"
             yield from _list_group(group, width)
-    for kind, title in _PROBLEMS.items():
+    for kind, title in PROBLEMS.items():
         yield from _list_problems(kind, title, versions, width)
+    for rewrite in assessment.rewrites:
+        yield ""
+        where = f"the server keeps its files in {rewrite.to}; {WRITE} adds that to storage.rewrites"
+        yield from wrap(make_visible(where, _LONG), "", "  ", width)
+    if assessment.written:
+        yield ""
+        yield from wrap(f"written: {', '.join(assessment.written)}", "", "  ", width)
     yield ""
     yield f"next: {assessment.next}"
 
