@@ -28,7 +28,10 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A response. `length` lies about the size; `pause` is in seconds, before each of `pieces` of the body."""
+    """A response. `length` lies about the size; `pause` is in seconds, before each of `pieces` of the body.
+
+    An `endless` one repeats the body until the client hangs up.
+    """
 
     body: bytes = b""
     status: int = 200
@@ -38,6 +41,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     pause: float = 0
     pieces: int = 1
     hang_up: bool = False
+    endless: bool = False
 
 
 Script: TypeAlias = Callable[[Asked], Answer]
@@ -91,17 +95,20 @@ def fake(script: Script, tls: tuple[Path, Path | None] | None = None) -> Iterato
                 return
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.kind)
-            self.send_header("Content-Length", str(len(answer.body) if answer.length is None else answer.length))
+            if not answer.endless:
+                self.send_header("Content-Length", str(len(answer.body) if answer.length is None else answer.length))
             for name, value in answer.headers.items():
                 self.send_header(name, value)
             self.end_headers()
+            while answer.endless and not closing.wait(answer.pause):
+                self.wfile.write(answer.body)
             size = max(1, len(answer.body) // answer.pieces)
             for start in range(0, len(answer.body), size):
                 if answer.pause and closing.wait(answer.pause):
                     return
                 self.wfile.write(answer.body[start : start + size])
                 self.wfile.flush()
-            if answer.length is not None:
+            if answer.length is not None or answer.endless:
                 self.close_connection = True
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's name

@@ -17,9 +17,9 @@ from m2g.core.sanitize import to_one_line
 from m2g.registry import artifacts
 from m2g.registry.address import StoreKind, parse_address
 from m2g.registry.auth import resolve_workspace
+from m2g.registry.download_limits import run_bounded
 from m2g.registry.errors import RequestFailed, explain_distrust
 
-_SECONDS = 3600.0
 _PATIENCE = 60.0
 _CLOUDS = ("s3", "gs", "wasb", "wasbs", "abfs", "abfss")
 """Stores whose host no author names. The others lead to any host of the network: ftp, sftp, hdfs, r2."""
@@ -52,15 +52,14 @@ def download_version(wanted: ModelDownload, tracking_uri: str, to: Path, *, root
     """Download a version into `to`, and return the folder that contains its MLmodel.
 
     A relative tracking URI is relative to `root`. MLflow runs in `to`, so that it imports nothing from the repository.
-    Raises OutsideError if MLflow is missing or fails, and the errors of `find_place`.
+    Raises OutsideError if MLflow is missing, fails or leaves the bounds, and the errors of `find_place`.
     """
     place = "" if wanted.distrust else find_place(wanted, tracking_uri)
     uri = place or f"models:/{wanted.name}/{wanted.number}"
-    ran = process.run(
+    ran = run_bounded(
         [*_find_mlflow(), "artifacts", "download", f"--artifact-uri={uri}", f"--dst-path={to}"],
-        cwd=to,
-        timeout=_SECONDS,
-        environment={
+        to,
+        {
             **_make_environment(wanted, tracking_uri, to),
             "MLFLOW_TRACKING_URI": _make_absolute(tracking_uri, root),
             "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -68,7 +67,7 @@ def download_version(wanted: ModelDownload, tracking_uri: str, to: Path, *, root
     )
     found = sorted(to.rglob("MLmodel"), key=lambda path: len(path.parts))
     if ran.code != 0 or not found:
-        last = (ran.stderr.splitlines() or ["it gave no reason"])[-1]
+        last = (ran.last or "it gave no reason") if ran.code else "there is no MLmodel file"
         message = _describe_failure(wanted, redact(last)[:500])
         if wanted.distrust:
             raise explain_distrust(tracking_uri, OutsideError(message), wanted.distrust)
