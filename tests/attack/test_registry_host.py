@@ -169,6 +169,48 @@ def test_the_target_of_a_pull_request_is_the_base(
     assert sent(evil) == []
 
 
+PUSHED: dict[str, Variables] = {
+    "GitHub": {"GITHUB_BASE_REF": "evil", "GITHUB_EVENT_PATH": "event.json"},
+    "GitLab": {"CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "evil", "CI_DEFAULT_BRANCH": "main"},
+}
+
+
+@pytest.mark.parametrize("variables", PUSHED.values(), ids=PUSHED)
+def test_a_base_that_anybody_pushed_is_none(
+    tmp_path: Path, ours: Fake, evil: Fake, monkeypatch: pytest.MonkeyPatch, variables: Variables
+) -> None:
+    """A pull request to a branch of one's own, which names the registry that the pull request uses."""
+    root = cloned(tmp_path, ours.url, evil.url)
+    git(root, "push", "-q", "origin", "change:refs/heads/evil")
+    git(root, "fetch", "-q")
+    (tmp_path / "event.json").write_text('{"action": "opened", "repository": {"id": 1, "default_branch": "main"}}')
+    for name, value in variables.items():
+        monkeypatch.setenv(name, str(tmp_path / value) if value.endswith(".json") else value)
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(InputError, match="sent no credentials"):
+        ask(root)
+    assert sent(evil) == []
+    (root / "m2g.yaml").write_text(config(ours.url))
+    with pytest.raises(InputError, match="sent no credentials"):  # the two branches do not agree
+        ask(root)
+    git(root, "push", "-q", "-f", "origin", "origin/main:refs/heads/evil")
+    git(root, "fetch", "-q")
+    ask(root)
+    assert sent(ours)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"repository": {"default_branch": 3}}', "\xff"])
+def test_an_event_that_cannot_be_read_names_no_branch(
+    tmp_path: Path, ours: Fake, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    root = cloned(tmp_path, ours.url, ours.url)
+    (tmp_path / "event.json").write_text(text, encoding="latin-1")
+    monkeypatch.setenv("GITHUB_EVENT_PATH", str(tmp_path / "event.json"))
+    monkeypatch.setenv("GITHUB_BASE_REF", "main")
+    ask(root)
+    assert sent(ours)
+
+
 @pytest.mark.parametrize("broken", ["version: 2\n", "{", "registry: {uri: 3}\n", "\xff"])
 def test_a_base_that_cannot_be_read_names_none(tmp_path: Path, ours: Fake, evil: Fake, broken: str) -> None:
     root = cloned(tmp_path, ours.url, evil.url)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
 from msgspec import UNSET
 
 from m2g.core.config_types import Config
@@ -19,6 +20,9 @@ from m2g.repository.layout import CONFIG
 
 _TARGETS = ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "CI_DEFAULT_BRANCH")
 """The branch that a pull request of GitHub or a merge request of GitLab wants to change, else GitLab's default."""
+_DEFAULT, _EVENT = "CI_DEFAULT_BRANCH", "GITHUB_EVENT_PATH"
+"""GitLab's default branch; GitHub's is in the file of the event, which the runner writes."""
+_MAX_EVENT = 16 << 20
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -31,6 +35,14 @@ class ChosenRegistry(Value, frozen=True, kw_only=True):
     uri: str
     distrust: str = ""
     workspace: str = ""
+
+
+class _EventRepository(msgspec.Struct, frozen=True):
+    default_branch: str = ""
+
+
+class _Event(msgspec.Struct, frozen=True):
+    repository: _EventRepository = _EventRepository()
 
 
 def choose_registry(root: Path, config: Config) -> ChosenRegistry:
@@ -99,17 +111,26 @@ def find_server(uri: str) -> str:
 def _read_base(root: Path) -> str | None:
     """The registry in m2g.yaml of the base branch; empty if it names none; None if nothing can be a base.
 
-    In CI and in a clone, a base that was not fetched names none. A repository without a remote is trusted, because
-    nobody but this person has written it.
+    Anybody who may push can make a branch, and a pull request to it. So where the default branch is known, it has to
+    name the same registry. In CI and in a clone, a base that was not fetched names none. A repository without a remote
+    is trusted, because nobody but this person has written it.
     """
     target = next((os.environ[name] for name in _TARGETS if os.environ.get(name)), "")
     missing = "" if target or os.environ.get("CI") or not read.is_alone(root) else None
+    default = os.environ.get(_DEFAULT) or _read_default_of_event()
+    refs = [f"refs/remotes/origin/{branch}" for branch in dict.fromkeys((target, default)) if branch]
     try:
-        commit = read.resolve_ref(root, f"refs/remotes/origin/{target}" if target else read.find_default_base(root))
-        entries = read.list_files(root, commit, [CONFIG])
-        content = read.read_files(root, entries).get(CONFIG)
+        found = {_read_registry(root, ref, missing) for ref in refs or (read.find_default_base(root),)}
     except (InputError, OutsideError):
         return missing
+    places = {_find_place(uri or "") for uri in found}
+    return found.pop() if len(places) == 1 else ""
+
+
+def _read_registry(root: Path, ref: str, missing: str | None) -> str | None:
+    """The registry in m2g.yaml of a ref; `missing` if it has no such file. Raises InputError for an unknown ref."""
+    commit = read.resolve_ref(root, ref)
+    content = read.read_files(root, read.list_files(root, commit, [CONFIG])).get(CONFIG)
     if content is None:
         return missing
     try:
@@ -117,3 +138,13 @@ def _read_base(root: Path) -> str | None:
     except InputError:
         return ""
     return "" if config is None or config.registry.uri is UNSET else config.registry.uri
+
+
+def _read_default_of_event() -> str:
+    """The default branch of GitHub's repository; empty if there is no event."""
+    try:
+        with open(os.environ.get(_EVENT, ""), "rb") as file:
+            event = msgspec.json.decode(file.read(_MAX_EVENT), type=_Event)
+    except (OSError, msgspec.DecodeError):
+        return ""
+    return event.repository.default_branch
