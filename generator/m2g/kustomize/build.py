@@ -18,6 +18,7 @@ from m2g.core.process.environment import clean_environment
 from m2g.kustomize.batches import make_batches
 from m2g.kustomize.graph import FILE_NAMES, Graph, GraphReader, Kustomization
 from m2g.kustomize.paths import FileState
+from m2g.kustomize.raw_manifests import expand_list
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called after each step with what is done, how many, and the total."""
@@ -251,7 +252,8 @@ def _build_alone(command: Sequence[str], root: Path, graph: Graph) -> BuildResul
 
 
 def _add_objects(graph: Graph, objects: Sequence[object]) -> BuildResult:
-    manifests = [item for item in objects if isinstance(item, dict)]
+    expanded = (item for one in objects for item, _ in expand_list(one))  # as those who apply it do
+    manifests = [item for item in expanded if isinstance(item, dict)]
     return msgspec.structs.replace(_make_result(graph), objects=tuple(sorted(manifests, key=identify)))
 
 

@@ -89,14 +89,29 @@ def parse_stream(file: str, content: bytes) -> RawFile:
             file=file, error=f"has {len(documents)} documents; m2g reads at most {_MAX_DOCUMENTS} of one file"
         )
     found = [
-        (item, (number, path)) for number, document in enumerate(documents) for item, path in _expand_list(document)
+        (item, (number, path)) for number, document in enumerate(documents) for item, path in expand_list(document)
     ]
+    if any(_has_merge_key(item) for item, _ in found):
+        return RawFile(file=file, error="has a YAML merge key (<<), which Kubernetes follows and other readers do not")
     return RawFile(
         file=file, content=content, objects=tuple(item for item, _ in found), places=tuple(place for _, place in found)
     )
 
 
-def _expand_list(document: object) -> Iterator[tuple[object, FieldPath]]:
+def _has_merge_key(item: object) -> bool:
+    waiting = [item]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, dict):
+            if "<<" in found:
+                return True
+            waiting += found.values()
+        elif isinstance(found, list):
+            waiting += found
+    return False
+
+
+def expand_list(document: object) -> Iterator[tuple[object, FieldPath]]:
     """The items of a list, as `kubectl get` writes it, or the document itself.
 
     Kubernetes takes every object with `items` for a list, whatever its kind is, and gives items without a kind that of

@@ -70,15 +70,31 @@ def find_attributes(root: Path, changed: Collection[str]) -> Iterator[Finding]:
         pattern, *attributes = line.split() or [""]
         found = {name for one in attributes if not one.startswith(("-", "!")) for name in [one.partition("=")[0]]}
         powerful = sorted(found & _CONVERTING)
-        if not powerful or pattern.startswith("#") or (powerful == ["filter"] and _HARMLESS.fullmatch(pattern)):
+        if not powerful or pattern.startswith("#"):
             continue
+        stored = ""
+        if powerful == ["filter"] and _HARMLESS.fullmatch(pattern):
+            stored = _find_buildable(root, pattern.removeprefix("*"))
+            if not stored:
+                continue
+        what = f" for {stored}, which an overlay may build" if stored else ""
         yield Finding(
             rule="git-attributes",
             file=ATTRIBUTES,
             line=number,
-            message=f"sets {', '.join(powerful)}, so Git checks out other bytes than Flux applies",
-            hint="remove the line; large files may use Git LFS by their suffix: *.png filter=lfs",
+            message=f"sets {', '.join(powerful)}{what}, so Git checks out other bytes than Flux applies",
+            hint="remove the line; Git LFS may have files of the root and of docs/, by suffix: *.png filter=lfs",
         )
+
+
+def _find_buildable(root: Path, suffix: str) -> str:
+    """A file with this suffix at a place from which a component may take it; empty if there is none."""
+    for place, folders, names in os.walk(root):
+        here = Path(place)
+        folders[:] = sorted(name for name in folders if not (here == root and name in (".git", ".m2g", "docs")))
+        if here != root and (name := next((name for name in sorted(names) if name.endswith(suffix)), "")):
+            return (here / name).relative_to(root).as_posix()
+    return ""
 
 
 def find_stale(folder: ModelFolder, rendered: Mapping[str, bytes]) -> Iterator[Finding]:
