@@ -242,6 +242,21 @@ def test_what_hashes_say_are_wheels_of_the_package_index(tmp_path: Path) -> None
         assert wanted.specifier.contains(pinned[canonicalize_name(wanted.name)]), line
 
 
+def test_a_check_for_another_branch_does_not_count(tmp_path: Path) -> None:
+    """Anybody may push a branch, open a pull request to it, and get a green check for the commit there."""
+    root = scaffold(tmp_path / "github", "ci=github", "default_branch=live")
+    (workflow,) = documents(root / ".github/workflows/check.yml")
+    assert mapping(workflow, "on") == {
+        "pull_request": {"branches": ["live"], "types": ["opened", "synchronize", "reopened", "edited"]},
+        "merge_group": {"branches": ["live"]},
+    }
+    root = scaffold(tmp_path / "gitlab", "ci=gitlab", "default_branch=live")
+    (pipeline,) = documents(root / ".gitlab-ci.yml")
+    rules = [str(mapping(rule)["if"]) for rule in sequence(pipeline, "workflow", "rules")]
+    (requests,) = (rule for rule in rules if "merge_request_event" in rule)
+    assert requests.endswith('&& $CI_MERGE_REQUEST_TARGET_BRANCH_NAME == "live"')
+
+
 def test_a_merge_queue_is_checked(tmp_path: Path, store: Store) -> None:
     """There `github.base_ref` is empty, and the base is a whole ref."""
     root = scaffolded(tmp_path / "models", store)

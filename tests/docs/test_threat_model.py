@@ -34,3 +34,8 @@ def test_each_control_has_a_test() -> None:
     controls = [row for row in ROWS if row != "| what | what stops it | test |"]
     assert len(controls) > 30
     assert [row for row in controls if not re.search(r"`tests/[\w/]+\.py::test_\w+` \|$", row)] == []
+
+
+def test_each_module_of_attacks_is_in_a_row() -> None:
+    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests/attack").glob("test_*.py")}
+    assert modules - {file for file, _ in NAMED} == set()

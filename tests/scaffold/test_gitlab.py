@@ -113,6 +113,25 @@ def test_a_commit_of_a_person_on_the_branch_is_not_lost(service: GitLab, store: 
     assert service.remote.head("m2g/render") == theirs
 
 
+@pytest.mark.attack
+def test_commits_that_only_look_like_those_of_m2g_do_not_stay(service: GitLab) -> None:
+    """A record that is changed and changed back is in the history of main after a rebase: an image of it, too."""
+    service.render()
+    clone = service.remote.clone("m2g/render")
+    author = git(clone, "log", "-1", "--format=user.name=%an%nuser.email=%ae").splitlines()
+    record = clone / "models/wine/releases/prod.json"
+    ours = record.read_text()
+    for text in (ours.replace("wine", "evil"), ours):
+        record.write_text(text)
+        git(clone, "-c", author[0], "-c", author[1], "commit", "-q", "-a", "-m", "Render the fleet")
+    git(clone, "push", "-q", "origin", "m2g/render")
+    theirs = service.remote.head("m2g/render")
+    done = service.render()
+    assert done.returncode == 0, done.stderr
+    assert service.remote.head("m2g/render") != theirs
+    assert service.remote.log("main..m2g/render") == [M2G]
+
+
 def test_check_describes_the_change_in_its_artifact(service: GitLab) -> None:
     service.render()
     clone = service.remote.clone("m2g/render")

@@ -146,6 +146,24 @@ def test_a_commit_of_a_person_on_the_branch_is_not_lost(github: GitHub, store: S
     assert github.remote.head("m2g/render") == theirs
 
 
+@pytest.mark.attack
+def test_commits_that_only_look_like_those_of_m2g_do_not_stay(github: GitHub) -> None:
+    """A record that is changed and changed back is in the history of main after a rebase: an image of it, too."""
+    clone = github.remote.clone("m2g/render")
+    author = git(clone, "log", "-1", "--format=user.name=%an%nuser.email=%ae").splitlines()
+    record = clone / "models/wine/releases/prod.json"
+    ours = record.read_text()
+    for text in (ours.replace("wine", "evil"), ours):
+        record.write_text(text)
+        git(clone, "-c", author[0], "-c", author[1], "commit", "-q", "-a", "-m", "Render the fleet")
+    git(clone, "push", "-q", "origin", "m2g/render")
+    theirs = github.remote.head("m2g/render")
+    done = github.render()
+    assert not done.failed, done.said
+    assert github.remote.head("m2g/render") != theirs
+    assert github.remote.log("main..m2g/render") == [M2G]
+
+
 def test_one_bad_model_does_not_stop_the_others_and_is_not_forgotten(fresh: GitHub, store: Store) -> None:
     store.register("broken", champion=1)
     shutil.rmtree(store.artifacts / "broken")

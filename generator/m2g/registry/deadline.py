@@ -48,6 +48,20 @@ class BoundedBackend(httpcore.NetworkBackend):
         return _BoundedStream(self._inner.connect_tcp(host, port, limit, local_address, socket_options), self._clock)
 
 
+def limit_transport(transport: Any, clock: Clock) -> None:
+    """Let every read and write of an httpx transport end by the clock. There is no public way."""
+    pool = transport._pool  # a test holds that the limit works
+    pool._network_backend = BoundedBackend(pool._network_backend, clock)
+
+
+def explain_encoding(encoding: str) -> str:
+    """What is wrong with the `Content-Encoding` of a response; empty for nothing.
+
+    Each layer makes up to a thousand bytes of one, before anybody can count them. One is enough.
+    """
+    return "" if encoding.strip().lower() in ("", "identity", "gzip") else f"its encoding is {encoding[:100]!r}"
+
+
 class _BoundedStream(httpcore.NetworkStream):
     def __init__(self, inner: httpcore.NetworkStream, clock: Clock) -> None:
         self._inner = inner

@@ -18,7 +18,7 @@ from m2g.core.sanitize import to_one_line
 from m2g.registry.address import Address
 from m2g.registry.api_types import Page
 from m2g.registry.auth import make_authorization, make_ssl_context
-from m2g.registry.deadline import BoundedBackend, Clock
+from m2g.registry.deadline import Clock, explain_encoding, limit_transport
 from m2g.registry.errors import (
     RequestFailed,
     Response,
@@ -47,6 +47,7 @@ _DISABLED = b"disabled due to the mlflow server running"
 """In MLflow's answer (503) on a route that the server's options turn off, such as --no-serve-artifacts."""
 _SHORT = 500
 _HINT = "check the registry's URI and that the server is running, then try again"
+_ENCODING = "a proxy may compress in between: let it send the responses as they are, or with gzip"
 _TLS_HINT = (
     "set MLFLOW_TRACKING_SERVER_CERT_PATH to the certificate of your CA, or use http:// for a server without TLS"
 )
@@ -104,7 +105,8 @@ class RestClient:
         kept = THREADS if self._base.startswith("https:") else 0
         limits = httpx.Limits(max_connections=THREADS, max_keepalive_connections=kept)
         try:
-            self._client = httpx.Client(headers=self._headers, verify=self._tls, limits=limits)
+            headers = {"Accept-Encoding": "gzip", **self._headers}
+            self._client = httpx.Client(headers=headers, verify=self._tls, limits=limits)
         except (ValueError, ImportError, httpx.InvalidURL) as error:
             raise InputError(
                 f"{self._base}: the proxy settings are not valid: {to_one_line(str(error))}",
@@ -112,8 +114,7 @@ class RestClient:
             ) from error
         for transport in (self._client._transport, *self._client._mounts.values()):  # no public way
             if isinstance(transport, httpx.HTTPTransport):
-                pool = transport._pool  # as above; a test holds that the limit works
-                pool._network_backend = BoundedBackend(pool._network_backend, self._clock)  # as above
+                limit_transport(transport, self._clock)
         self._end = min(self._end, time.monotonic() + _TOTAL)
         self._stop.clear()
         return self
@@ -198,6 +199,8 @@ class RestClient:
             headers={} if request.body is None else {"Content-Type": "application/json"},
             timeout=httpx.Timeout(min(_ATTEMPT, left), connect=min(_CONNECT, left)),
         ) as response:
+            if problem := explain_encoding(response.headers.get("content-encoding", "")):
+                raise RequestFailed(f"{url}: m2g does not read the response: {problem}", hint=_ENCODING)
             content = bytearray()
             for chunk in response.iter_bytes():
                 content += chunk

@@ -16,6 +16,7 @@ from m2g.core.errors import InputError, OutsideError
 from m2g.core.model import Value
 from m2g.core.redact import redact
 from m2g.core.sanitize import make_visible
+from m2g.registry.deadline import Clock, explain_encoding, limit_transport
 from m2g.smoke.compare import Json
 
 _MAX_BYTES = 32 << 20
@@ -58,14 +59,20 @@ class Client:
             follow_redirects=False,
             trust_env=not local,
         )
+        self._clock = Clock()
+        for transport in (self._client._transport, *self._client._mounts.values()):  # no public way
+            if isinstance(transport, httpx.HTTPTransport):
+                limit_transport(transport, self._clock)
 
     def close(self) -> None:
         self._client.close()
 
     def ready(self, url: str) -> bool:
         """Whether the URL answers 200."""
+        self._clock.end = time.monotonic() + _PROBE
         try:
-            return self._client.get(url, timeout=_PROBE).status_code == httpx.codes.OK
+            with self._client.stream("GET", url, timeout=_PROBE) as answer:  # whatever the body is
+                return answer.status_code == httpx.codes.OK
         except httpx.HTTPError:
             return False
 
@@ -79,6 +86,7 @@ class Client:
 
     def status(self, path: str) -> int:
         """The HTTP status of a GET."""
+        self._clock.end = time.monotonic() + self._endpoint.seconds
         try:
             with self._client.stream("GET", self._base + path) as answer:
                 return answer.status_code
@@ -88,10 +96,16 @@ class Client:
     def _send(self, method: str, path: str, body: str) -> tuple[Json, float]:
         """Raises OutsideError with the server's message unless it answers JSON with status 200."""
         began = time.perf_counter()
+        self._clock.end = time.monotonic() + self._endpoint.seconds
         content = bytearray()
         try:
             kind = {"Content-Type": "application/json"}
             with self._client.stream(method, self._base + path, content=body.encode(), headers=kind) as answer:
+                if problem := explain_encoding(answer.headers.get("content-encoding", "")):
+                    raise OutsideError(
+                        f"m2g does not read the answer of {self._shown(path)}: {problem}",
+                        hint="check that this is the model's address",
+                    )
                 for part in answer.iter_bytes():
                     content += part
                     if len(content) > _MAX_BYTES:
@@ -145,7 +159,7 @@ def _hint(answer: httpx.Response) -> str:
 
 
 def _headers(endpoint: Endpoint) -> dict[str, str]:
-    headers = {"Host": endpoint.host} if endpoint.host else {}
+    headers = {"Accept-Encoding": "gzip"} | ({"Host": endpoint.host} if endpoint.host else {})
     if endpoint.token_env:
         token = os.environ.get(endpoint.token_env, "")
         if not token or not token.isprintable() or not token.isascii():
