@@ -147,7 +147,7 @@ def test_a_file_that_m2g_did_not_make_is_refused(fleet: Fleet, slug: str) -> Non
         (["--from", "missing.json"], "m2g sync --resolve-only -o FILE"),
         (["--branch", "missing"], "name another one: --branch NAME"),
         (["--remote", "missing"], "git remote add origin ADDRESS"),
-        (["--env", "missing"], "use one of: dev, staging, prod"),
+        (["--env", "missing"], "use one of: dev, prod, staging"),
     ],
 )
 def test_a_wrong_option_says_what_to_write(fleet: Fleet, arguments: list[str], hint: str) -> None:

@@ -192,3 +192,16 @@ def test_a_removal_beyond_the_cap_waits_and_other_proposals_go_on(world: SyncWor
     found = actions(world.sync())
     assert found.pop("m2g/prod/wine") == "create"
     assert set(found.values()) == {"wait"}
+
+
+def test_the_repository_may_be_a_folder_of_a_larger_one(world: SyncWorld) -> None:
+    (world.clone / "fleets").mkdir()
+    for name in ("m2g.yaml", "models", "fleet"):
+        git(world.clone, "mv", name, f"fleets/{name}")
+    commit(world.clone, "monorepo")
+    git(world.clone, "push", "-q", "origin", "HEAD:main")
+    world.root = world.clone / "fleets"
+    world.move("wine", champion="2")
+    assert actions(world.sync()) == {"m2g/prod/wine": "create"}
+    assert '"version": "2"' in world.read("m2g/prod/wine", "fleets/models/wine/releases/prod.json")
+    assert actions(world.sync()) == {"m2g/prod/wine": "leave"}

@@ -33,7 +33,7 @@ class SyncWorld:
         self.remote = remote or str(folder / "remote.git")
         if not remote:
             git(folder, "init", "-q", "--bare", "-b", "main", self.remote)
-        self.clone = start(folder / "clone")
+        self.clone = self.root = start(folder / "clone")
         (self.clone / "m2g.yaml").write_text(config)
         (self.clone / ".gitignore").write_text(".m2g/\n")
         run(self.clone, self.registry)
@@ -59,7 +59,7 @@ class SyncWorld:
             open_forge=self.forge,
         )
         options = LoopOptions(survey=SurveyOptions(scope=chosen), reopen=frozenset(reopen), dry_run=dry_run)
-        with open_worktree(self.clone, find_remote(self.clone)) as worktree:
+        with open_worktree(self.root, find_remote(self.root)) as worktree:
             return run_loop(worktree, options, tools)
 
     def tips(self) -> dict[str, str]:

@@ -63,11 +63,11 @@ def resolve_only(root: Path, options: SyncOptions, output: Path, *, progress: Pr
     ask = _ask_registry(root, options, progress)
     with open_worktree(root, Remote(url=str(root))) as worktree, Cache(survey.cache) as cache:
         base = worktree.take(root).base
-        known = KnownFolders(cache, fingerprint.digest_inputs(worktree.folder, cache))
-        state = load.load(worktree.folder, known).repository
+        known = KnownFolders(cache, fingerprint.digest_inputs(worktree.root, cache))
+        state = load.load(worktree.root, known).repository
         check_environments(state.config, survey.scope)
-        resolved = ask(worktree.folder, base)(state, cache)
-        snapshot = take_snapshot(worktree.folder, base, state, resolved)
+        resolved = ask(worktree.root, base)(state, cache)
+        snapshot = take_snapshot(worktree.root, base, state, resolved)
     write_snapshot(output, snapshot)
     return snapshot
 

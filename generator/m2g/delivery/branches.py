@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 
+from m2g.delivery.publish import make_commit
 from m2g.delivery.values import Head, Wanted
-from m2g.git.commit import read_changes, read_commits
+from m2g.git.commit import NewCommit, read_changes, read_commits
+from m2g.git.worktree import Worktree
 
 
-def read_heads(folder: Path, base: str, oids: Mapping[str, str], wanted: Mapping[str, Wanted]) -> dict[str, Head]:
+def read_heads(worktree: Worktree, base: str, oids: Mapping[str, str], wanted: Mapping[str, Wanted]) -> dict[str, Head]:
     """Branch → its head. `oids` are the commits of the branches."""
-    commits = read_commits(folder, sorted(set(oids.values())))
+    commits = read_commits(worktree.folder, sorted(set(oids.values())))
     return {
         branch: Head(
             oid=oid,
             own=commits[oid].own,
             fresh=commits[oid].own
             and branch in wanted
-            and _is_fresh(folder, base, commits[oid].parents[0], oid, wanted[branch]),
+            and _is_fresh(
+                worktree, base, commits[oid].parents[0], make_commit(wanted[branch], base, worktree.prefix), oid
+            ),
         )
         for branch, oid in oids.items()
     }
 
 
-def _is_fresh(folder: Path, base: str, parent: str, oid: str, wanted: Wanted) -> bool:
+def _is_fresh(worktree: Worktree, base: str, parent: str, wanted: NewCommit, oid: str) -> bool:
     """Whether the commit changes exactly the wanted files, and the branch to change has not touched them since."""
     files = {path: _name_blob(content, len(oid)) for path, content in wanted.files.items()}
+    folder = worktree.folder
     if read_changes(folder, parent, oid) != files | dict.fromkeys(wanted.removals, ""):
         return False
     since = {} if parent == base else read_changes(folder, parent, base)

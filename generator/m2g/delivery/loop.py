@@ -94,7 +94,8 @@ class _Run:
 
     def __init__(self, worktree: Worktree, options: LoopOptions, tools: Tools, committed: list[Proposal]) -> None:
         self._worktree = worktree
-        self._root = worktree.folder
+        self._root = worktree.root
+        self._clone = worktree.folder
         self._options = options
         self._tools = tools
         self._committed = committed
@@ -170,7 +171,8 @@ class _Run:
             if rest:
                 wanted.append(build_wanted(found, branch, rest))
         wanted = [one for one in wanted if one.files or one.removals or one.blocked]
-        heads = read_heads(self._root, fetched.base, fetched.heads, {one.branch: one for one in wanted})
+        by_branch = {one.branch: one for one in wanted}
+        heads = read_heads(self._worktree, fetched.base, fetched.heads, by_branch)
         return State(heads=heads, open=there, closed=closed), wanted, declined
 
     def _check(self, fetched: Fetched, found: Survey, steps: Collection[Step]) -> dict[tuple[str, str], str]:
@@ -230,9 +232,11 @@ class _Run:
         if wanted.blocked or self._options.dry_run:
             action = Action.WAIT if wanted.blocked else Action.COMMIT
             return [report_step(msgspec.structs.replace(step, action=action, why=wanted.blocked or step.why))]
-        (oid,) = make_commits(self._root, [make_commit(wanted, fetched.base)], rules.author, int(time.time()))
+        (oid,) = make_commits(
+            self._clone, [make_commit(wanted, fetched.base, self._worktree.prefix)], rules.author, int(time.time())
+        )
         update = BranchUpdate(branch=fetched.branch, old=fetched.base, new=oid)
-        pushed = push(self._root, self._worktree.remote, [update])[fetched.branch]
+        pushed = push(self._clone, self._worktree.remote, [update])[fetched.branch]
         if pushed.outcome is Outcome.REFUSED:
             why = f"the remote refuses a commit to {fetched.branch}: {pushed.reason}"
             return [report_step(msgspec.structs.replace(step, action=Action.WAIT, why=why))]
@@ -254,7 +258,7 @@ class _Run:
             done.append(publisher.carry_out(step, pushes.outcomes.get(step.branch)))
         failed = {one.branch for one in done if one.action is Action.WAIT}
         gone = [step for step in steps if step.delete and step.branch not in failed]
-        delete_branches(self._root, self._worktree, gone, state.heads)
+        delete_branches(self._worktree, gone, state.heads)
         if any(one.action is Action.CREATE for one in done) and forge.capabilities.pull_requests:
             close_duplicates(forge, [pull for pull in forge.list_open(PREFIX) if pull.base == fetched.branch])
         self._failures += publisher.failures

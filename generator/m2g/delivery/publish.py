@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import msgspec
 
@@ -41,7 +40,7 @@ def push_steps(
 ) -> Pushes:
     """Make the commits of all steps, and push them with the heads that the plan knows. Raises OutsideError."""
     chosen = [step for step in steps if step.push and step.wanted is not None and _is_done(step)]
-    commits = [make_commit(step.wanted, base) for step in chosen if step.wanted is not None]
+    commits = [make_commit(step.wanted, base, worktree.prefix) for step in chosen if step.wanted is not None]
     oids = make_commits(worktree.folder, commits, rules.author, int(time.time()))
     updates = [
         BranchUpdate(branch=step.branch, old=heads[step.branch].oid if step.branch in heads else "", new=oid)
@@ -55,12 +54,12 @@ def _is_done(step: Step) -> bool:
     return step.action in (Action.CREATE, Action.UPDATE, Action.COMMIT)
 
 
-def make_commit(wanted: Wanted, parent: str) -> NewCommit:
-    """The one commit of a proposal."""
+def make_commit(wanted: Wanted, parent: str, prefix: str) -> NewCommit:
+    """The one commit of a proposal. `prefix` is the folder of m2g.yaml in the repository."""
     return NewCommit(
         parent=parent,
-        files=wanted.files,
-        removals=wanted.removals,
+        files={f"{prefix}{path}": content for path, content in wanted.files.items()},
+        removals=frozenset(f"{prefix}{path}" for path in wanted.removals),
         subject=write_title(wanted),
         trailers=list_trailers(wanted),
     )
@@ -163,10 +162,10 @@ def close_duplicates(forge: Forge, pulls: Sequence[Pull]) -> list[Pull]:
     return list(first.values())
 
 
-def delete_branches(folder: Path, worktree: Worktree, steps: Sequence[Step], heads: Mapping[str, Head]) -> None:
+def delete_branches(worktree: Worktree, steps: Sequence[Step], heads: Mapping[str, Head]) -> None:
     """Delete the branches of closed proposals. One that changed in between stays, for the next run."""
     updates = [BranchUpdate(branch=step.branch, old=heads[step.branch].oid, new="") for step in steps if step.delete]
-    push(folder, worktree.remote, updates)
+    push(worktree.folder, worktree.remote, updates)
 
 
 def report_step(step: Step, pull: Pull | None = None, url: str = "") -> Proposal:

@@ -34,10 +34,19 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Worktree(msgspec.Struct, frozen=True, kw_only=True):
-    """A temporary clone of a remote. `folder` has the files of the last `fetch`."""
+    """A temporary clone of a remote. `folder` has the files of the last `fetch`.
+
+    `prefix` is the path of the person's folder in the repository: empty, or with a slash at its end.
+    """
 
     folder: Path
     remote: Remote
+    prefix: str = ""
+
+    @property
+    def root(self) -> Path:
+        """The folder that stands for the person's."""
+        return self.folder / self.prefix
 
     def fetch(self, branch: str, prefix: str) -> Fetched:
         """Fetch a branch (empty: the default one) and all below `prefix`, and check the branch out.
@@ -107,7 +116,8 @@ def open_worktree(root: Path, remote: Remote) -> Iterator[Worktree]:
         if is_complete(root):
             shared = os.path.realpath(root / os.fsdecode(objects.removesuffix(b"\n")))
             _share_objects(place, shared)
-        yield Worktree(folder=place, remote=remote)
+        inside = run_here(root, "rev-parse", "--show-prefix").stdout.removesuffix(b"\n")
+        yield Worktree(folder=place, remote=remote, prefix=os.fsdecode(inside))
 
 
 def _share_objects(place: Path, shared: str) -> None:
