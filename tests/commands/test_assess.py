@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from m2g.commands.assess import assess
+from m2g.commands.explain_model import explain_model
 from m2g.core.errors import InputError
 from m2g.core.model import ModelVersion, VersionFacts
 from m2g.core.results import AssessedVersion, Assessment
@@ -129,6 +130,15 @@ def test_a_version_that_needs_an_image_waits_for_it_without_a_setting(tmp_path: 
     assert found.rule == "image-missing"
     assert found.hint.startswith(one.step.replace("build its image", "build one"))
     assert one.why in found.message
+
+
+def test_explain_says_the_same_of_a_model(tmp_path: Path) -> None:
+    root, registry = repository(tmp_path / "r"), Kinds()
+    said = by_model(look(registry, root))
+    for name in ("skops", "prophet", "large", "no-requirements"):
+        (reasons,) = explain_model(root, name, ["prod"], open_registry=lambda config: registry).environments
+        assert any(said[name].why.partition(";")[0] in reason for reason in reasons.reasons)
+        assert said[name].step.removeprefix("build its image: ").partition(";")[0] in reasons.next
 
 
 def test_the_memory_that_it_advises_is_enough(tmp_path: Path) -> None:

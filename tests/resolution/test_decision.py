@@ -163,6 +163,7 @@ def test_another_kserve_asks_for_another_decision(tmp_path: Path) -> None:
     assert check(tmp_path) == []
 
 
+@pytest.mark.attack
 def test_the_record_has_the_namespace_of_m2g_yaml(tmp_path: Path) -> None:
     registry = start(tmp_path)
     (tmp_path / "m2g.yaml").write_text(CONFIG.replace("models-prod", "wines"))

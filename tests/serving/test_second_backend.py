@@ -249,9 +249,7 @@ def test_it_is_asked_by_its_own_commands(root: Path) -> None:
 def test_two_backends_live_beside_each_other(root: Path) -> None:
     rendered(root)
     (root / "models/wine/model.yaml").write_text("environments: {prod: {settings: {backend: kserve}}}\n")
-    (undecided,) = run(root, FakeRegistry(), RenderOptions(locked=True)).findings
-    assert undecided.hint == "decide it: m2g render --locked --redecide --model wine --env prod"
-    run(root, FakeRegistry(), RenderOptions(locked=True, redecide=True))
+    run(root, FakeRegistry(), RenderOptions(locked=True))
     overlay = built(root, "models/wine/overlays/prod/kustomization.yaml")
     assert get_at(overlay, "resources") == ["inferenceservice.yaml"]
     assert not (root / "models/wine/overlays/prod/patch.yaml").exists()

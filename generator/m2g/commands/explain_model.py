@@ -28,6 +28,7 @@ from m2g.repository.selection import (
 from m2g.repository.state import Repository, Scope, check_environments
 from m2g.resolution.targets import find_near_alias
 from m2g.serving.decide import choose_serving
+from m2g.serving.profile import IMAGE_MISSING
 
 
 class _Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +138,7 @@ def _explain(
     if not served and record is not None and change is None:
         choice = choose_serving(repository, model.slug, record)
         served = f"{choice.profile}: {choice.reason}"
-    errors = [one for one in findings if one.severity is Severity.ERROR]
+    errors = [one for one in findings if one.severity is Severity.ERROR or one.rule == IMAGE_MISSING]
     outcome, step = _conclude(environment, record, change.kind if change else None, change.after if change else "")
     if errors:
         step = errors[0].hint

@@ -17,7 +17,7 @@ from m2g.repository.layout import CONFIG, Key
 from m2g.repository.state import Repository
 from m2g.serving import profile, settings
 from m2g.serving.backends import BACKENDS
-from m2g.serving.decide import choose_with_settings, resolve_serving, state_decision
+from m2g.serving.decide import choose_with_settings, keep_basis, resolve_serving, state_decision
 from m2g.serving.spec import ServingChoice
 
 
@@ -134,7 +134,7 @@ def _make_deployment(repository: Repository, slug: str, release: Release) -> tup
     if findings:
         return None, findings
     if release.serving is not None:
-        basis = release.serving.decided_from if serving.is_automatic else None
+        basis = keep_basis(repository, release, serving)
         release = state_decision(repository, slug, release, choice, basis)
     custom = (slug, release.environment) in repository.components
     outward = custom and slug in repository.outward

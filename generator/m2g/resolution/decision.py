@@ -89,7 +89,7 @@ def find_outdated(repository: Repository, records: Mapping[Key, Release]) -> Ite
             continue
         serving, _ = resolve_serving(repository, slug, release)
         basis = find_basis(repository, release, serving)
-        if basis is not None and basis != came_from:
+        if basis is not None and basis.backend == came_from.backend and basis != came_from:
             yield Finding(
                 rule="serving-outdated",
                 severity=Severity.WARNING,

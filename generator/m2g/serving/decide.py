@@ -64,6 +64,7 @@ def choose_with_settings(
     if (undecided := _check_decided(release, serving)) is not None:
         choice, findings = choose_with_settings(repository, msgspec.structs.replace(release, serving=None), serving)
         return choice, [undecided, *findings]
+    release = _drop_decision(release, serving)
     uri = ""
     try:
         uri = _to_cluster_uri(config, release, release.artifact_uri)
@@ -85,16 +86,13 @@ def choose_with_settings(
 
 
 def _check_decided(release: Release, serving: Serving) -> Finding | None:
-    """A finding if people set how the version is served, or its backend, and do not any more."""
+    """A finding if people set how the version is served, and do not any more."""
     decided = release.serving
-    if decided is None or not serving.is_automatic:
-        return None
-    if decided.decided_from is not None and decided.decided_from.backend == serving.backend:
+    if decided is None or decided.decided_from is not None or not serving.is_automatic:
         return None
     return Finding(
         rule="serving-undecided",
-        message=f"version {release.version} was served as people set it, and the setting is gone or another one: "
-        "nothing is decided yet",
+        message=f"people set how version {release.version} is served, and the setting is gone: nothing is decided yet",
         hint=f"decide it: {write_redecide_command(release)}",
     )
 
@@ -105,6 +103,22 @@ def find_storage_uri(config: Config, release: Release) -> str:
         return _to_cluster_uri(config, release, release.artifact_uri)
     except InputError:
         return ""
+
+
+def _drop_decision(release: Release, serving: Serving) -> Release:
+    """The release without a decision for another backend. The setting `backend` is of people and counts at once."""
+    came_from = None if release.serving is None else release.serving.decided_from
+    if came_from is None or came_from.backend == serving.backend:
+        return release
+    return msgspec.structs.replace(release, serving=None)
+
+
+def keep_basis(repository: Repository, release: Release, serving: Serving) -> DecidedFrom | None:
+    """What the decision in effect came from; None if people decided."""
+    came_from = None if release.serving is None else release.serving.decided_from
+    if serving.is_automatic and came_from is not None and came_from.backend == serving.backend:
+        return came_from
+    return find_basis(repository, release, serving)
 
 
 def find_basis(repository: Repository, release: Release, serving: Serving) -> DecidedFrom | None:

@@ -96,15 +96,19 @@ def check_change(release: Release, choice: ServingChoice, file: str) -> list[Fin
 
 
 def _name_lines(fix: str, release: Release, file: str) -> str:
-    """The fix, with the lines to write if it is a setting."""
-    if fix.startswith("set profile: "):
-        mlmodel = release.mlmodel
-        if mlmodel is not None and (no_image := explain_no_image(mlmodel, {})) is not None:
-            return no_image.fix
-        profile = "mlflow-image" if mlmodel is not None and explain_no_answer(mlmodel) else "mlserver-image"
-        image = f"m2g image {shlex.quote(release.model)} --env {release.environment} -o DIR"
-        return f"write to {file}: settings: {{profile: {profile}}}, then build its image: {image}"
-    return fix.replace("write to model.yaml:", f"write to {file}:")
+    """The fix, and the lines to write if an image with the version's own packages would serve it."""
+    fix = fix.replace("write to model.yaml:", f"write to {file}:")
+    mlmodel = release.mlmodel
+    if mlmodel is None or fix.startswith("write to "):
+        return fix
+    change = fix.partition("set profile: ")[0].removesuffix("; or ")
+    no_image = explain_no_image(mlmodel, {})
+    if no_image is not None:
+        return change or no_image.fix
+    profile = "mlflow-image" if explain_no_answer(mlmodel) else "mlserver-image"
+    image = f"m2g image {shlex.quote(release.model)} --env {release.environment} -o DIR"
+    lines = f"write to {file}: settings: {{profile: {profile}}}, then build its image: {image}"
+    return f"{change}; or {lines}" if change else lines
 
 
 def _finding(release: Release, verdict: Verdict) -> Finding:
