@@ -11,7 +11,7 @@ from docs._generate.words import table
 OUTCOME = Path(__file__).parents[2] / "tests/cluster/outcome.json"
 _PAGE = """# In a cluster, proved
 
-For this test (`make cluster`), scaffolded repositories with small fleets were pushed to a Git server, and real engines,
+For this test (`make cluster`), scaffolded repositories with small fleets were pushed to a real Gitea, and real engines,
 built from source, deployed them into a Kubernetes control plane with RBAC and garbage collection. A webhook changed
 each InferenceService as KServe's own does. There were no nodes and no KServe controller: the tests wrote the
 Deployments and the statuses that KServe would write.
@@ -71,9 +71,8 @@ def _part(name: str, run: Run) -> Iterator[str]:
     yield f"\n## {_TITLES[name]}\n"
     programs = ", ".join(f"{program} {version.removeprefix('v')}" for program, version in run.versions.items())
     if run.crds:
-        forge = "" if "Gitea" in run.versions else " The Git server was Git's own."
         kinds = ", ".join(f"`{kind}`" for kind in run.kinds)
-        yield f"\nIt ran with {programs}, on {run.cores} cores.{forge} The CRDs were those of {run.crds}: {kinds}.\n\n"
+        yield f"\nIt ran with {programs}, on {run.cores} cores. The CRDs were those of {run.crds}: {kinds}.\n\n"
     else:
         yield f"{_STORAGE}\nIt was {programs}.\n\n"
     rows = [

@@ -17,6 +17,7 @@ from m2g.core.results import Check
 
 _TAG = re.compile(r"[:v-](\d+)\.(\d+)(?:\.\d+)?(?:-[\w.]+)?(?:@.*)?$")
 _ARGOCD, _FLUX = "argocd", "flux-system"
+_POLICIES = "validatingadmissionpolicies.admissionregistration.k8s.io"
 _OLDEST_ARGOCD = (3, 2)
 _FLAGS = ("--concurrent=20", "--feature-gates=CancelHealthCheckOnNewRevision=true")
 """Twenty health checks at a time, and a new commit ends the old ones: with four that hang, nothing else is deployed."""
@@ -161,6 +162,13 @@ def _check_flux(kubectl: Kubectl, environments: Sequence[str], applied: dict[str
             yield Check(
                 name=f"{name}: Kustomization", state="problem",
                 message=f"fleet-{name} names no ServiceAccount, so a file in fleet/{name}/ may do whatever Flux may do",
+                step=f"copier update, then: kubectl apply -f platform/flux/{name}.yaml",
+            )  # fmt: skip
+        elif not kubectl.list(_POLICIES, selector=f"m2g.dev/environment={name}"):
+            yield Check(
+                name=f"{name}: Kustomization", state="warning",
+                message=f"fleet-{name} may write the Kustomizations of others in flux-system, because its "
+                "ValidatingAdmissionPolicy (Kubernetes 1.30) is not applied",
                 step=f"copier update, then: kubectl apply -f platform/flux/{name}.yaml",
             )  # fmt: skip
         else:

@@ -110,6 +110,10 @@ def test_each_step_repairs_what_is_missing(empty: Cluster, tmp_path: Path) -> No
     step = find(doctor.ask(), "fleet-day names no ServiceAccount")
     doctor.follow(step.removeprefix("copier update, then: "))
     assert not [key for key in doctor.ask() if "fleet-day" in key]
+    empty.kubectl("delete", "validatingadmissionpolicies", "--selector=m2g.dev/environment=day")
+    step = find(doctor.ask(), "fleet-day may write the Kustomizations of others")
+    doctor.follow(step.removeprefix("copier update, then: "))
+    assert not [key for key in doctor.ask() if "fleet-day" in key]
 
     # KServe in another version than m2g.yaml says
     image = "kserve/kserve-controller:v0.19.0"

@@ -30,6 +30,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     urls: dict[str, str] = {}
     """Path here → address there."""
 
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def do_GET(self) -> None:
         if self.headers.get("Authorization") != self.expected:
             self._send(401, b"", "text/plain", {"WWW-Authenticate": 'Basic realm="packages"'})
@@ -66,7 +69,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         for key, value in {"Content-Type": kind, "Content-Length": str(len(body)), **(headers or {})}.items():
             self.send_header(key, value)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is http.server's
         """Say nothing."""
