@@ -18,12 +18,14 @@ from pathlib import Path
 import msgspec
 from ruamel.yaml import YAML
 
+from m2g.core.process.environment import NETWORK
+from tests.support.containers import index
 from tests.support.containers.build import Buildah, buildah
 from tests.support.containers.registry import ASSETS, Registry, registry
 from tests.support.containers.run import container
 from tests.support.images import SERVERS, TRAIN, UV, free_port
-from tests.support.machine import seconds
 from tests.support.paths import ROOT
+from tests.support.programs import running
 from tests.support.scaffolded import at, commit
 
 PAGE = ROOT / "docs/reference/images-proved.md"
@@ -105,15 +107,15 @@ def main() -> int:
         work = Path(name)
         images, tool = stack.enter_context(registry()), stack.enter_context(buildah())
         secret = secrets.token_hex(16)
-        index = stack.enter_context(_private_index(secret))
+        address = stack.enter_context(_private_index(secret))
         digest = tool.push_base(f"{images.host}/base/python:3.11")
         words = {
             "the index's password": secret,
-            "its address": index.split("/")[2],
+            "its address": address.split("/")[2],
             "the build's folder": str(work),
             "the checkout": str(ROOT),
         }
-        place = Place(work, images, tool, f"{images.host}/base/python@{digest}", index, secret, words)
+        place = Place(work, images, tool, f"{images.host}/base/python@{digest}", address, secret, words)
         _prepare(place)
         rows = [_prove(place, slug, profile) for slug, profile in _MODELS.items()]
         own = _prove_own(place)
@@ -124,13 +126,9 @@ def main() -> int:
 @contextlib.contextmanager
 def _private_index(secret: str) -> Iterator[str]:
     port = free_port()
-    command = [sys.executable, "-m", "tests.support.containers.index", str(port), _USER, secret, str(ASSETS / "wheels")]
-    process = subprocess.Popen(command, cwd=ROOT)
-    try:
+    command = [sys.executable, index.__file__, str(port), _USER, secret, str(ASSETS / "wheels")]
+    with running("index", command, **{name: os.environ[name] for name in NETWORK if name in os.environ}):
         yield f"http://127.0.0.1:{port}/simple"
-    finally:
-        process.kill()
-        process.wait(seconds(30))
 
 
 def _prepare(place: Place) -> None:
@@ -182,9 +180,9 @@ def _prove(place: Place, slug: str, profile: str) -> str:
     volumes = {place.work / "artifacts/wine": "/mnt/models"} if profile == "mlserver-image" else {}
     with (
         place.tool.files(f"{name}@{digest}") as files,
-        container(files, config, env={**given, "MLSERVER_MODEL_NAME": slug}, volumes=volumes) as running,
+        container(files, config, env={**given, "MLSERVER_MODEL_NAME": slug}, volumes=volumes) as started,
     ):
-        ready = running.wait(f"{url}{at(probe, 'path')}")
+        ready = started.wait(f"{url}{at(probe, 'path')}")
         asked: list[str | Path] = [
             _M2G,
             "smoke",
@@ -200,11 +198,11 @@ def _prove(place: Place, slug: str, profile: str) -> str:
         ]
         if profile == "mlflow-image":
             asked.append("--any-version")  # MLflow's server does not name it
-        done = running.inside(asked, place.work / "repository", place.environment)
-        assert done.returncode == 0, done.stdout + done.stderr + running.log[-3000:]
+        done = started.inside(asked, place.work / "repository", place.environment)
+        assert done.returncode == 0, done.stdout + done.stderr + started.log[-3000:]
         assert "equals pyfunc" in done.stdout, done.stdout
-        who = running.owner()
-        ended = running.stop()
+        who = started.owner()
+        ended = started.stop()
     packages = (context / "requirements.txt").read_text().count("==")
     layers = len(place.images.layers(f"models/{slug}", digest))
     cells = (
@@ -236,12 +234,12 @@ def _prove_own(place: Place) -> dict[str, object]:
     check = msgspec.structs.replace(config, command=["sh", "-c", _CHECK])
     with (
         place.tool.files(f"{place.images.host}/m2g@{digest}") as files,
-        container(files, check, volumes={place.work / "repository": "/mnt/repository"}) as running,
+        container(files, check, volumes={place.work / "repository": "/mnt/repository"}) as started,
     ):
-        who = running.owner()
-        code = running.end()
-        assert code == 0, running.log
-        versions = " · ".join(running.log.splitlines()[:3])
+        who = started.owner()
+        code = started.end()
+        assert code == 0, started.log
+        versions = " · ".join(started.log.splitlines()[:3])
     return {"built": built, "who": who, "versions": versions}
 
 

@@ -75,19 +75,28 @@ def gather(*, part: bool) -> None:
     runs = msgspec.json.decode(OUTCOME.read_bytes(), type=dict[str, Run])
     for folder in sorted(RECORDS.iterdir()):
         found = [msgspec.json.decode(path.read_bytes(), type=Record) for path in sorted(folder.glob("*.json"))]
+        programs = _PROGRAMS[folder.name]
+        versions = {name: version for name, place in programs.items() if (version := _version(*place))}
         if part and folder.name in runs:
             now = {record.scenario for record in found}
-            found += [record for record in runs[folder.name].records if record.scenario not in now]
-        programs = _PROGRAMS[folder.name]
+            old = [record for record in runs[folder.name].records if record.scenario not in now]
+            found += [_date(record, runs[folder.name].versions, versions) for record in old]
         crds, kinds = _describe_crds() if "Kubernetes" in programs else ("", [])
         runs[folder.name] = Run(
-            versions={name: version for name, place in programs.items() if (version := _version(*place))},
+            versions=versions,
             crds=crds,
             kinds=kinds,
             cores=os.cpu_count() or 1,
             records=sorted(found, key=lambda record: record.scenario),
         )
     OUTCOME.write_bytes(msgspec.json.format(msgspec.json.encode(dict(sorted(runs.items()))), indent=1) + b"\n")
+
+
+def _date(record: Record, before: dict[str, str], now: dict[str, str]) -> Record:
+    """A record of an earlier run, which says so if its programs were not those of today."""
+    changed = [f"{name} {before.get(name, 'none')}" for name, version in now.items() if before.get(name) != version]
+    figures = {**record.figures, "of an earlier run with": ", ".join(changed)} if changed else record.figures
+    return msgspec.structs.replace(record, figures=figures)
 
 
 def _describe_crds() -> tuple[str, list[str]]:
