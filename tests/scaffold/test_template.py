@@ -143,7 +143,7 @@ def test_what_the_readme_shows_works(tmp_path: Path) -> None:
     repository = fleet(scaffold(tmp_path / "r"))
     shown = re.findall(r"```yaml\n(.*?)```", (repository / "README.md").read_text(), re.DOTALL)
     settings = [text for text in shown if "kind:" not in text]
-    assert [len(shown), len(settings)] == [3, 2]
+    assert [len(shown), len(settings)] == [2, 1]
     for text in settings:
         (repository / "models/wine/model.yaml").write_text(text)
         found, findings = config.read_intents(repository)
