@@ -162,4 +162,4 @@ def test_an_environment_writes_only_kustomizations_with_its_name(root: Path) -> 
 
 def test_the_source_has_what_the_overlays_need(root: Path) -> None:
     (source,) = documents(root / "platform/flux/_source.yaml")
-    assert str(at(source, "spec", "ignore")).split() == ["/*", "!/models", "!/fleet"]
+    assert str(at(source, "spec", "ignore")).split() == ["/*", "!/models", "!/fleet", "!/environments"]
