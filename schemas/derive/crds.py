@@ -27,6 +27,11 @@ MODULES = {
         "v1.3.2",
         r"config/crds/bases/external-secrets\.io_externalsecrets\.yaml",
     ),
+    "bitnami.com": (
+        "github.com/bitnami-labs/sealed-secrets",
+        "v0.40.0",
+        r"helm/sealed-secrets/crds/.+\.yaml",
+    ),
     "monitoring.coreos.com": (
         "github.com/prometheus-operator/prometheus-operator",
         "v0.85.0",
