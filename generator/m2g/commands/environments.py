@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-from msgspec import UNSET
 
 from m2g.changes import write
 from m2g.core.cache import Cache
@@ -112,7 +111,7 @@ def prepare(root: Path, name: str, to: Path, *, dry_run: bool = False) -> Prepar
         id=one.id,
         base=base,
         platforms=one.environment.platforms,
-        image=name_image(repository.config, one.id),
+        image=environments.name_image(repository.config, one.id),
         folder=str(to),
         files=tuple(sorted(files)),
         notes=(note,) if changing else (),
@@ -139,17 +138,8 @@ def record(root: Path, name: str, image: str) -> RecordedImage:
         return RecordedImage(id=one.id, image=image, files=(path,))
 
 
-def name_image(config: Config, name: str) -> str:
-    """The image of an environment in images.registry, tagged with its identity; empty without a registry.
-
-    A slug has no dot, so no model has an image of this name.
-    """
-    registry = config.images.registry
-    return "" if registry is UNSET else f"{registry.rstrip('/')}/serving.environment:{name}"
-
-
 def _check_image(config: Config, one: RecordedEnvironment, image: str) -> None:
-    expected = name_image(config, one.id)
+    expected = environments.name_image(config, one.id)
     if not expected:
         hint = "write to m2g.yaml: images: {registry: REGISTRY/NAME}"
         raise InputError("images.registry is not set, so no image of an environment can be recorded", hint=hint)

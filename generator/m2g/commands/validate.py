@@ -27,6 +27,7 @@ from m2g.validation.attribution import Attribution
 from m2g.validation.base import Against, BaseState, read_base
 from m2g.validation.bounds import BoundsInForce
 from m2g.validation.cel_checks import BuiltOverlay, Policies
+from m2g.validation.changed_environments import check_environment_images
 from m2g.validation.changed_records import check_records
 from m2g.validation.environment_checks import check_environments, list_runtimes, read_runtimes
 from m2g.validation.models import ModelChecks, ModelInputs, ModelResult
@@ -94,7 +95,7 @@ def validate(
         findings += unknown_files.find_unverified(unverified, base.changed)
         findings += unknown_files.find_attributes(root, base.changed)
         if config is not None:
-            findings += check_records(root, config, base)
+            findings += [*check_records(root, config, base), *check_environment_images(root, config, base)]
             findings += check_decisions(root, config, described, base)
             findings += check_platform(config, fleet.platform_files.files)
         return _make_report(fleet, scope, results, findings, inputs.bounds)

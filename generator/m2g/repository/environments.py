@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+from msgspec import UNSET
 
 from m2g.core import safe_files
+from m2g.core.config_types import Config
 from m2g.core.errors import M2gError, restore_command
 from m2g.core.finding import Finding
 from m2g.core.serving_environment import RecordedEnvironment, ServingEnvironment, digest_lock, parse_lock
@@ -34,6 +36,26 @@ def render_record(environment: ServingEnvironment, lock: str) -> dict[str, bytes
     record, requirements = layout.environment_record(environment.id), layout.environment_lock(environment.id)
     text = msgspec.json.format(msgspec.json.encode(environment), indent=2).decode() + "\n"
     return {record: stamp(record, text), requirements: stamp(requirements, lock)}
+
+
+def name_image(config: Config, name: str) -> str:
+    """The image of an environment in images.registry, tagged with its identity; empty without a registry.
+
+    A slug has no dot, so no model has an image of this name.
+    """
+    registry = config.images.registry
+    return "" if registry is UNSET else f"{registry.rstrip('/')}/serving.environment:{name}"
+
+
+def is_image_of(config: Config, name: str, image: str) -> bool:
+    """Whether an image with a digest is the one that CI pushes for an environment."""
+    expected, (place, _, digest) = name_image(config, name), image.partition("@")
+    return bool(expected and digest) and place in (expected, expected.rpartition(":")[0])
+
+
+def decode(content: bytes) -> ServingEnvironment:
+    """Decode a record. Raises msgspec.DecodeError or msgspec.ValidationError."""
+    return _DECODER.decode(strip_stamp(content))
 
 
 def _read(root: Path, name: str) -> RecordedEnvironment | Finding:
