@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,16 +66,19 @@ class Registry:
         yield self._client.get(f"/v2/{name}/manifests/{digest}", headers={"Accept": _MANIFEST}).iter_bytes()
         yield self._client.get(f"/v2/{name}/blobs/{manifest['config']['digest']}").iter_bytes()
         for layer in manifest["layers"]:
-            yield self._stream(f"/v2/{name}/blobs/{layer['digest']}")
+            yield self._stream(f"/v2/{name}/blobs/{layer['digest']}", packed=layer["mediaType"].endswith("gzip"))
 
-    def _stream(self, path: str) -> Iterator[bytes]:
+    def _stream(self, path: str, *, packed: bool) -> Iterator[bytes]:
+        unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
         with self._client.stream("GET", path) as answer:
-            yield from answer.raise_for_status().iter_raw(_PIECE)
+            for piece in answer.raise_for_status().iter_raw(_PIECE):
+                yield unpacker.decompress(piece) if packed else piece
 
     def _manifest(self, name: str, digest: str) -> dict[str, Any]:
         answer = self._client.get(f"/v2/{name}/manifests/{digest}", headers={"Accept": _MANIFEST}).raise_for_status()
         manifest: dict[str, Any] = answer.json()
-        assert all(layer["mediaType"].endswith(".tar") for layer in manifest["layers"]), "a layer is compressed"
+        known = (".tar", ".tar+gzip")
+        assert all(layer["mediaType"].endswith(known) for layer in manifest["layers"]), manifest
         return manifest
 
 
