@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from tests.support.apiserver.server import until
 from tests.support.containers import enter
 from tests.support.containers.registry import Config
 from tests.support.machine import seconds
@@ -78,6 +79,8 @@ class Container:
     def _first(self) -> int:
         """The first process, as this machine counts it."""
         place = Path(f"/proc/{self._keeper.pid}/task/{self._keeper.pid}/children")
+        until(lambda: self._keeper.poll() is not None or bool(place.read_text()), "the container's first process")
+        assert self._keeper.poll() is None, self.log[-3000:]
         return int(place.read_text().split()[0])
 
 
