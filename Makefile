@@ -100,6 +100,11 @@ lock: $(UV) ## rewrite requirements/*.txt and template/ci (ARGS=--upgrade for ne
 	for name in mlflow2 mlflow29 mlflow34 mlserver uv go fuzz storage stores; do \
 	  $(COMPILE) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
 
+# sdist, wheel, SBOM and checksums in dist/: built twice, compared, and tried on each Python that is here (needs the network).
+.PHONY: release
+release: $(READY)
+	PYTHONPATH=. .venv/bin/python -m release.build --check
+
 # make fuzz RUNS=100000 ARGS="MLmodel crd": fuzz everything that reads untrusted bytes; only on Linux.
 .PHONY: fuzz
 fuzz: $(READY) $(FUZZ)

@@ -6,12 +6,12 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
-import tomllib
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from release.version import find_version
 
 pytestmark = pytest.mark.slow
 
@@ -83,6 +83,4 @@ def test_a_repository_is_made_and_valid(m2g: Path, tmp_path: Path) -> None:
 
 
 def _version(clone: Path) -> str:
-    version = tomllib.loads((clone / "pyproject.toml").read_text())["project"]["version"]
-    assert isinstance(version, str)
-    return version
+    return find_version(clone)

@@ -6,13 +6,13 @@ import itertools
 import json
 import re
 import shutil
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
 import jsonschema_rs
 import msgspec
 import pytest
+from release.version import find_named
 
 from m2g.commands.init import init
 from m2g.core.config_types import Config
@@ -266,9 +266,7 @@ def test_each_tool_gets_the_url_in_its_own_spelling(tmp_path: Path, url: str, fl
 
 
 def test_one_place_for_version_and_source_of_m2g(tmp_path: Path) -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    (questions,) = documents(ROOT / "copier.yml")
-    assert at(questions, "m2g_version", "default") == version
+    version = find_named(ROOT)
     for ci in ("github", "gitlab"):
         repository = scaffold(tmp_path / ci, f"ci={ci}", "m2g_source=https://git.test/us/m2g")
         installed = [
