@@ -24,12 +24,15 @@ class Done(msgspec.Struct, frozen=True):
     registry: str
 
     def reset(self) -> None:
-        """Point the aliases where the tutorial left them."""
+        """Point the aliases where the tutorial left them, and delete the models that a page registered."""
         import mlflow
 
         client = mlflow.MlflowClient(tracking_uri=self.registry, registry_uri=self.registry)
         for alias in ("champion", "challenger"):
             client.set_registered_model_alias("wine", alias, "2")
+        for model in client.search_registered_models():
+            if model.name != "wine":
+                client.delete_registered_model(model.name)
 
 
 @pytest.fixture(scope="module")

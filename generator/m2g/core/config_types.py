@@ -339,7 +339,8 @@ class Pin(Value, frozen=True, kw_only=True):
     owner: Text | UnsetType = UNSET
     """Who decides when the hold ends."""
     until: Date | UnsetType = UNSET
-    """The last day of the hold, such as 2026-12-31. After it m2g reminds people, and the version still stays."""
+    """The last day of the hold, such as `"2026-12-31"`, in quotes. After it m2g reminds people, and the version
+    still stays."""
     settings: Settings = Settings()
     known_bad: tuple[Annotated[int, Meta(ge=1, le=2**31 - 1)], ...] = ()
     """Versions that are known not to be servable here. They stay out, and what m2g says of them is only a warning."""
