@@ -114,7 +114,7 @@ def _find_built(repository: Repository, slug: str, release: Release, cache: Cach
 def _make_key(config: Config, slug: str, release: Release, profile: str) -> bytes:
     """What an image is built for: another source, MLmodel or requirement makes it another image."""
     said = msgspec.structs.replace(
-        release, schema=1, environment="", follows="", run=None, image=None, serving=None, tags={}
+        release, schema=1, environment="", follows="", run=None, image=None, serving=None, replaces=None, tags={}
     )
     if said.mlmodel is not None:
         said = msgspec.structs.replace(said, mlmodel=msgspec.structs.replace(said.mlmodel, example=""))

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NoReturn
 
@@ -153,6 +153,7 @@ def start(task: Task) -> Iterator[Running]:
     names = {"log": str(task.log), "remove": str(task.remove or "")}
     spec = msgspec.json.encode(names | msgspec.structs.asdict(task.limits)).decode()
     adopt_orphans()
+    others = _list_children()
     try:
         process = subprocess.Popen(
             [sys.executable, "-I", str(Path(__file__).with_name("supervisor.py")), spec, *arguments],
@@ -171,7 +172,7 @@ def start(task: Task) -> Iterator[Running]:
     finally:
         running.stop()
         _running.discard(process.pid)
-        _end_orphans()
+        _end_orphans(others)
 
 
 def jailed(kind: Literal["network", "files"], spec: str = "{}") -> tuple[str, ...]:
@@ -203,22 +204,22 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
 
 
-def _end_orphans() -> None:
-    """Kill the child processes that no supervisor owns, and those that they leave in turn.
+def _end_orphans(others: Collection[int]) -> None:
+    """Kill the child processes that no supervisor owns and that were not there before, and those that they leave.
 
     So `run` must not be used in another thread while programs are started by `start`.
     """
     deadline = time.monotonic() + _GRACE
-    while (left := _find_orphans()) and time.monotonic() < deadline:
+    while (left := _list_children() - _running - set(others)) and time.monotonic() < deadline:
         for pid in left:
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
 
 
-def _find_orphans() -> set[int]:
+def _list_children() -> set[int]:
     found: set[int] = set()
     for children in Path("/proc/self/task").glob("*/children"):
         with contextlib.suppress(OSError):
             found |= {int(pid) for pid in children.read_text().split()}
-    return found - _running
+    return found
