@@ -163,12 +163,13 @@ bench: $(READY) $(KUSTOMIZE) $(KUBECONFORM) ## m2g beside a naive peer on fleets
 peers: $(READY) $(KUBECONFORM)
 	$(IN_VENV) .venv/bin/python -m tests.corpus.peers
 
-# Rewrite docs/reference/images-proved.md: build and start the images of both profiles and of m2g, without Docker. Needs
+# Rewrite tests/image/outcome.json: build and start the images of both profiles and of m2g, without Docker. Needs
 # the network, root, and Debian's buildah and debootstrap; a quarter of an hour.
 .PHONY: images
 images: $(READY) $(MLSERVER) $(KUSTOMIZE) $(UV)
 	@PYTHON="$(PYTHON)" tests/tools/images/build "$(CURDIR)/.tools"
 	$(IN_VENV) PYTHONPATH=. .venv/bin/python -m tests.image.prove
+	$(IN_VENV) .venv/bin/python docs/generate.py
 
 # Rewrite tests/proof/outcome.json: what real serving environments and m2g smoke do with models of several MLflows.
 # Needs Python 3.10, which serving images have: on PATH as python3.10, or PYTHON310=…; half an hour.

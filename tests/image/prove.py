@@ -1,6 +1,7 @@
 """Builds, pushes, records and starts the images of both profiles and of m2g itself, and looks into every layer.
 
-`make images` runs it and writes docs/reference/images-proved.md. It needs the network, root, and ten minutes.
+`make images` runs it and writes tests/image/outcome.json, which docs/reference/images-proved.md shows. It needs the
+network, root, and a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -8,17 +9,19 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+from docs._generate.images import OUTCOME, Outcome, Own, Served
 from ruamel.yaml import YAML
 
 from m2g.core.process.environment import NETWORK
+from tests.support.apiserver.server import until
 from tests.support.containers import index
 from tests.support.containers.build import Buildah, buildah
 from tests.support.containers.registry import ASSETS, Registry, registry
@@ -26,13 +29,14 @@ from tests.support.containers.run import container
 from tests.support.images import SERVERS, TRAIN, UV, free_port
 from tests.support.paths import ROOT
 from tests.support.programs import running
-from tests.support.scaffolded import at, commit
+from tests.support.scaffolded import at, commit, mapping
 
-PAGE = ROOT / "docs/reference/images-proved.md"
 _USER = "builder"
 _MODELS = {"wine-mlserver": "mlserver-image", "wine-mlflow": "mlflow-image"}
 """Slug → profile."""
 _M2G = Path(sys.executable).with_name("m2g")
+_PRESENT = "Debian GNU/Linux"
+"""In the base image's files, so a search finds it."""
 _REGISTER = """
 import sys, mlflow
 uri, folder, *names = sys.argv[1:]
@@ -42,38 +46,10 @@ for name in names:
     client.create_model_version(name, "file://" + folder)
     client.set_registered_model_alias(name, "champion", "1")
 """
-_HEAD = """\
-<!-- Written by `make images`; do not edit. -->
-# Images, proved
-
-For this test, `make images` registered a scikit-learn model in MLflow (in skops' format, which the stock MLServer
-cannot load), once for each profile that needs an image, and did the steps of [Serve a container
-image](../how-to/container-image.md): `m2g render`, `m2g image`, `buildah build --isolation chroot`, `buildah push` to a
-registry, `m2g image --record`. The base image was Debian's Python 3.11, and the packages came from an index that wants
-a password.
-
-Then each image was pulled by the digest in the overlay. Its first process started as the image says, with no more
-rights, a read-only file system except `/tmp`, and a network of its own. It was ready when the overlay's readiness probe
-passed. `m2g smoke --url` compared its answer with pyfunc's.
-
-| profile | packages | built in | layers | first process | ready in | m2g smoke --url | ended after SIGTERM |
-|---|---|---|---|---|---|---|---|
-"""
-_TAIL = """
-The image of m2g itself was built from [deploy/Dockerfile](../../deploy/Dockerfile) in {built:.0f} s and started in the
-same way, as {who}. In a copy of the repository above, its `m2g render --locked --check` and `m2g validate` passed. It
-has {versions}.
-
-In all three images, every byte of the manifest, the configuration and each layer was searched. These were nowhere:
-{words}.
-"""
 _CHECK = """\
 set -e
 m2g --version && git --version && kustomize version
-cp -r /mnt/repository /tmp/repository && cd /tmp/repository
 m2g render --locked --check && m2g validate
-! touch /opt/m2g/x 2>/dev/null
-sleep 1
 """
 
 
@@ -117,9 +93,9 @@ def main() -> int:
         }
         place = Place(work, images, tool, f"{images.host}/base/python@{digest}", address, secret, words)
         _prepare(place)
-        rows = [_prove(place, slug, profile) for slug, profile in _MODELS.items()]
-        own = _prove_own(place)
-    PAGE.write_text(_HEAD + "".join(rows) + _TAIL.format(words=", ".join(words), **own))
+        profiles = {profile: _prove(place, slug, profile) for slug, profile in _MODELS.items()}
+        outcome = Outcome(absent=tuple(words), profiles=profiles, m2g=_prove_own(place))
+    OUTCOME.write_bytes(msgspec.json.format(msgspec.json.encode(outcome), indent=1) + b"\n")
     return 0
 
 
@@ -163,39 +139,27 @@ def _prepare(place: Place) -> None:
     assert {one["slug"]: one["profile"] for one in waiting} == _MODELS
 
 
-def _prove(place: Place, slug: str, profile: str) -> str:
+def _prove(place: Place, slug: str, profile: str) -> Served:
     context, name = place.work / "build" / slug, f"{place.images.host}/models/{slug}"
     place.m2g("image", slug, "--env", "prod", "--output", context)
-    built, digest = _build(place, f"models/{slug}", context)
+    digest = _build(place, f"models/{slug}", context)
     place.m2g("image", slug, "--env", "prod", "--output", context, "--record", f"{name}@{digest}")
     place.m2g("validate")
     overlay = _run(["kustomize", "build", f"models/{slug}/overlays/prod"], place.work / "repository", place.environment)
-    (service,) = YAML(typ="safe", pure=True).load_all(overlay)
-    model = at(service, "spec", "predictor", "model")
-    assert at(model, "image") == f"{name}@{digest}"
+    pod = _read_pod(overlay)
+    assert at(pod, "image") == f"{name}@{digest}"
     config = place.images.config(f"models/{slug}", digest)
-    probe = at(model, "readinessProbe", "httpGet")
+    probe = at(pod, "readinessProbe", "httpGet")
     url = f"http://127.0.0.1:{at(probe, 'port')}"
-    given = {str(at(one, "name")): str(at(one, "value")) for one in msgspec.convert(at(model, "env"), list[object])}
+    given = {str(at(one, "name")): str(at(one, "value")) for one in msgspec.convert(at(pod, "env"), list[object])}
     volumes = {place.work / "artifacts/wine": "/mnt/models"} if profile == "mlserver-image" else {}
     with (
         place.tool.files(f"{name}@{digest}") as files,
-        container(files, config, env={**given, "MLSERVER_MODEL_NAME": slug}, volumes=volumes) as started,
+        container(files, config, env=given, volumes=volumes) as started,
     ):
         ready = started.wait(f"{url}{at(probe, 'path')}")
-        asked: list[str | Path] = [
-            _M2G,
-            "smoke",
-            slug,
-            "--env",
-            "prod",
-            "--url",
-            url,
-            "--venv",
-            SERVERS,
-            "--requests",
-            "3",
-        ]
+        words = f"smoke {slug} --env prod --url {url} --requests 3 --venv".split()
+        asked: list[str | Path] = [_M2G, *words, SERVERS]
         if profile == "mlflow-image":
             asked.append("--any-version")  # MLflow's server does not name it
         done = started.inside(asked, place.work / "repository", place.environment)
@@ -203,44 +167,61 @@ def _prove(place: Place, slug: str, profile: str) -> str:
         assert "equals pyfunc" in done.stdout, done.stdout
         who = started.owner()
         ended = started.stop()
-    packages = (context / "requirements.txt").read_text().count("==")
-    layers = len(place.images.layers(f"models/{slug}", digest))
-    cells = (
-        f"`{profile}`", packages, f"{built:.0f} s", layers, who, f"{ready:.0f} s", "equals pyfunc", f"{ended:.1f} s",
-    )  # fmt: skip
-    return "| " + " | ".join(map(str, cells)) + " |\n"
+    return Served(
+        packages=(context / "requirements.txt").read_text().count("=="),
+        layers=len(place.images.layers(f"models/{slug}", digest)),
+        first=who,
+        smoke="equals pyfunc",
+        ready=round(ready),
+        ended=round(ended, 1),
+    )
 
 
-def _build(place: Place, name: str, *arguments: str | Path) -> tuple[float, str]:
-    """Build and push an image of which no byte is of this machine; the seconds, and the digest."""
+def _read_pod(overlay: str) -> dict[str, object]:
+    """The container that KServe starts: of the ServingRuntime, if there is one, with what the service adds."""
+    parts = []
+    for one in YAML(typ="safe", pure=True).load_all(overlay):
+        spec = mapping(one, "spec")
+        spec = mapping(spec, "predictor") if "predictor" in spec else spec
+        parts.append(mapping(spec, "model") if "model" in spec else mapping(spec, "containers", 0))
+    merged = {key: value for part in parts for key, value in part.items()}
+    return merged | {"env": [one for part in parts for one in msgspec.convert(part["env"], list[object])]}
+
+
+def _build(place: Place, name: str, *arguments: str | Path) -> str:
+    """Build and push an image of which no byte is of this machine; its digest."""
     pip = place.work / "pip.conf"
     pip.write_text(f"[global]\nindex-url = {place.index.replace('//', f'//{_USER}:{place.secret}@')}\n")
     tag = f"{place.images.host}/{name}:1"
-    began = time.monotonic()
     place.tool("build", "--tls-verify=false", "--secret", f"id=pip_conf,src={pip}", "--tag", tag, *arguments)
-    built = time.monotonic() - began
     digest = place.tool.push(tag)
-    assert place.images.find(name, digest, list(place.words.values())) == []
-    return built, digest
+    assert place.images.find(name, digest, [_PRESENT, *place.words.values()]) == [_PRESENT]
+    return digest
 
 
-def _prove_own(place: Place) -> dict[str, object]:
+def _prove_own(place: Place) -> Own:
     """The image of m2g itself."""
     certificates = Path("/etc/ssl/certs")  # of this machine's authorities; Go modules come from outside
-    options = ("--build-arg", f"BASE={place.base}", "--volume", f"{certificates}:{certificates}:ro")
-    built, digest = _build(place, "m2g", *options, "--file", ROOT / "deploy/Dockerfile", ROOT)
+    arguments = ("--build-arg", f"BASE={place.base}", "--build-arg", "VERSION=v9.8.7")
+    volume = ("--volume", f"{certificates}:{certificates}:ro")
+    digest = _build(place, "m2g", *arguments, *volume, "--file", ROOT / "deploy/Dockerfile", ROOT)
     config = place.images.config("m2g", digest)
     assert config.command == ["m2g"]
-    check = msgspec.structs.replace(config, command=["sh", "-c", _CHECK])
+    repository = place.work / "repository-of-1000"
+    shutil.copytree(place.work / "repository", repository, symlinks=True)
+    _run(["chown", "--recursive", config.user, repository], place.work, place.environment)
+    check = msgspec.structs.replace(config, command=["sh", "-c", _CHECK], folder="/repository")
     with (
         place.tool.files(f"{place.images.host}/m2g@{digest}") as files,
-        container(files, check, volumes={place.work / "repository": "/mnt/repository"}) as started,
+        container(files, check, volumes={repository: check.folder}) as started,
     ):
+        until(lambda: bool(started.log), "the first line of m2g's container")
         who = started.owner()
         code = started.end()
         assert code == 0, started.log
-        versions = " · ".join(started.log.splitlines()[:3])
-    return {"built": built, "who": who, "versions": versions}
+        own, git, kustomize = started.log.splitlines()[:3]
+    assert own == "m2g, version 9.8.7", own
+    return Own(first=who, versions=f"{git} and kustomize {kustomize}")
 
 
 def _run(command: Sequence[str | Path], folder: Path, environment: Mapping[str, str]) -> str:

@@ -57,12 +57,15 @@ class Container:
         return time.monotonic() - began
 
     def owner(self) -> str:
-        """Who the first process is, and what it can still get: user, group and capabilities."""
-        lines = (line.split() for line in Path(f"/proc/{self._first()}/status").read_text().splitlines())
+        """The user and group of the first process, which can get no more rights and write to no file of the image."""
+        place = Path(f"/proc/{self._first()}")
+        lines = (line.split() for line in (place / "status").read_text().splitlines())
         said = {words[0].rstrip(":"): words[1:] for words in lines if words}
         assert int(said["CapEff"][0], 16) == 0, said
         assert said["NoNewPrivs"] == ["1"], said
         assert said["NSpid"][-1] == "1", said
+        mounts = [line.split() for line in (place / "mountinfo").read_text().splitlines()]
+        assert [words[5].split(",")[0] for words in mounts if words[4] == "/"] == ["ro"], mounts
         return f"user {said['Uid'][1]}, group {said['Gid'][1]}"
 
     def stop(self) -> float:
