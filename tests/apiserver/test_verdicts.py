@@ -78,7 +78,7 @@ REASONS = [
     ),
     Reason(
         "server",
-        r"does not match template|Not found: |must be less than or equal to \w+ limit|more than two policyTypes",
+        r"does not match template|Not found: |must be (less than or )?equal to \S+ limit|more than two policyTypes",
         "Go code compares one field of a built-in kind with another",
         builtin=True,
     ),
@@ -98,7 +98,7 @@ REASONS = [
     ),
     Reason(
         "server",
-        r"RFC 1123|a valid (label|percent string|config key|CIDR)|must contain|must specify API group",
+        r"RFC 1123|a valid (label|percent string|config key|CIDR)|must (contain|consist of)|must specify API group",
         "what a text of a built-in kind may be: names, ports, percentages, networks, selectors",
         builtin=True,
         faults=frozenset({Fault.TEXT, Fault.TYPE}),
