@@ -223,7 +223,10 @@ def _find_owner(item: Manifest) -> str:
 
 def _try(root: Path, service: _Service, open_registry: Callable[[Config], Registry], match: _Match) -> AdoptedObject:
     """Adopt one service in the copy at `root`; what fails leaves no trace there."""
-    before = {file: _read(root, file) for file in _list_edited(service)}
+    try:
+        before = {file: _read(root, file) for file in _list_edited(service)}
+    except M2gError as error:  # a symlink, for example
+        return _describe_service(service, "refused", f"{error.message}; {error.hint}".rstrip("; "))
     result = _adopt(root, service, open_registry, match)
     if result.outcome != "adopted":
         for file, content in before.items():
@@ -253,9 +256,8 @@ def _adopt(root: Path, service: _Service, open_registry: Callable[[Config], Regi
             return _describe_service(service, "refused", problem or f"m2g does not release version {version.version}")
         losses = find_losses(service.item, _build(root, service), backend)
         if losses:
-            path = root / component / "kustomization.yaml"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(_make_component(backend, losses))
+            file = f"{component}/kustomization.yaml"
+            safe_files.write_atomic(root, file, _make_component(backend, losses).encode(), before=None)
             problem = _render(root, service, open_registry, locked=True)
             if problem:
                 return _describe_service(service, "refused", problem)
@@ -303,7 +305,6 @@ def _edit(root: Path, service: _Service, settings: Mapping[str, Plain], *, renam
         edit_file(root, layout.CONFIG, [Set(path=("models", "slugs", service.version.name), value=service.slug)])
     if settings:
         path = ("environments", service.environment, "settings")
-        (root / layout.model(service.slug)).mkdir(parents=True, exist_ok=True)
         edit_file(root, layout.model_yaml(service.slug), [Set(path=path, value=dict(settings))])
 
 
@@ -352,7 +353,6 @@ def _copy_edits(copy: Path, root: Path, services: Iterable[_Service]) -> None:
     for file in dict.fromkeys(file for service in services for file in _list_edited(service)):
         content, before = _read(copy, file), _read(root, file)
         if content is not None and content != before:
-            (root / file).parent.mkdir(parents=True, exist_ok=True)
             safe_files.write_atomic(root, file, content, before=before)
 
 

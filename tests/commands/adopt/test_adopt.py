@@ -189,3 +189,17 @@ def test_a_path_without_objects_is_refused(root: Path) -> None:
     with pytest.raises(InputError) as caught:
         adopt(root, AdoptOptions(folder=root.parent, paths=("none",)), lambda _config: _registry())
     assert "--from-cluster" in str(caught.value.hint)
+
+
+@pytest.mark.attack
+def test_a_symlink_leads_no_write_out_of_the_repository(root: Path) -> None:
+    """A pull request may commit one. The other services are adopted."""
+    outside = root.parent / "outside"
+    outside.mkdir()
+    (root / "models/odd-fields").mkdir(parents=True)
+    (root / "models/odd-fields/custom").symlink_to(outside)
+    result = _adopt(root, write=True)
+    refused = _find(result, "odd-fields")
+    assert (refused.outcome, "symlink" in refused.reason) == ("refused", True)
+    assert list(outside.iterdir()) == []
+    assert _find(result, "plain").outcome == "adopted"
