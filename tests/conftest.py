@@ -78,10 +78,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _same_folder() -> Iterator[None]:
-    """A verb that runs in this process may change its folder (a path in m2g.yaml); no later test may depend on that."""
+def _same_process() -> Iterator[None]:
+    """No later test depends on the folder that a verb moved to, or on a variable that a library set (MLflow does)."""
+    before = {name: value for name, value in os.environ.items() if name.startswith(tuple(_FOREIGN))}
     yield
     os.chdir(ROOT)
+    for name in [name for name in os.environ if name.startswith(tuple(_FOREIGN)) and name not in before]:
+        del os.environ[name]
+    os.environ |= before
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

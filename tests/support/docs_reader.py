@@ -97,6 +97,7 @@ class Reader:
             exec(compile(block.text, str(block), "exec"), {})
         finally:
             mlflow.set_tracking_uri(before)
+            os.environ.pop("MLFLOW_TRACKING_URI", None)  # MLflow sets it, too
 
 
 def _merged(old: object, new: object) -> object:
