@@ -6,12 +6,14 @@ import base64
 import contextlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tests.support.apiserver.server import CERTIFICATE, ApiServer, serve, until
 from tests.support.cluster.assets import ASSETS, program
+from tests.support.machine import seconds
 from tests.support.programs import call, folder, running
 
 Manifest = dict[str, Any]
@@ -57,6 +59,10 @@ class Cluster:
     def get(self, path: str) -> Manifest | None:
         """An object or a list at a path of the API, such as `/api/v1/namespaces/dev`; None if there is none."""
         response = self.server.client.get(path)
+        end = time.monotonic() + seconds(60)
+        while response.status_code == 429 and time.monotonic() < end:  # the watch cache of a new CRD is not filled yet
+            time.sleep(float(response.headers.get("Retry-After", "1")))
+            response = self.server.client.get(path)
         if response.status_code == 404:
             return None
         found: Manifest = response.raise_for_status().json()
