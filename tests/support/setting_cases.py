@@ -122,5 +122,11 @@ CASES = {
         "{containers: [{name: e, image: 1}]}",
         "containers[0].image",
     ),
+    "patch": Case(
+        "[{op: add, path: /spec/predictor/hostAliases, value: [{ip: 10.0.0.1, hostnames: [a.test]}]}, "
+        "{op: add, path: /spec/predictor/hostAliases/0/hostnames/-, value: b.test}]",
+        "[{op: add, path: /metadata/name, value: x}]",
+        "[0].path",
+    ),
     "terminationGracePeriodSeconds": Case("120", "0"),
 }

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from m2g.core.model import Value
 from m2g.core.pod_fields import PodSettings
-from m2g.core.setting_fields import ClassName, Count, Mode, Row, Structure, in_predictor
+from m2g.core.setting_fields import ClassName, Count, Mode, Operation, Row, Structure, in_predictor
 
 Span = Annotated[
     str,
@@ -158,6 +158,16 @@ class KserveSettings(PodSettings, frozen=True, kw_only=True):
         | UnsetType
     ) = UNSET
     """An explainer beside the model, as KServe has it."""
+    patch: (
+        Annotated[
+            tuple[Operation, ...],
+            Row(decides="what the InferenceService says beside its settings", granted=True, adds=True),
+        ]
+        | UnsetType
+    ) = UNSET
+    """Fields of the InferenceService that no setting has, as operations of a JSON patch. It cannot change what a
+    setting or the release record decides. `bounds: {patch: {oneOf: [/spec/predictor/hostAliases*]}}` names the paths
+    that a model may patch."""
 
 
 def list_annotations(scaling: Mapping[str, object]) -> Iterator[tuple[str, str]]:

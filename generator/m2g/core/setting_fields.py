@@ -80,6 +80,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the pods of a batch have it, too."""
     granted: bool = False
     """Whether model.yaml and tags may set it only if `bounds` in m2g.yaml names it."""
+    adds: bool = False
+    """For a list: whether a later layer adds items, in place of replacing the list."""
     key: str = ""
     """For a list: the field by which a later layer replaces an item. Without it, a later layer replaces the list."""
 
@@ -102,6 +104,24 @@ def in_model(name: str) -> tuple[tuple[str, ...], ...]:
 
 Structure = dict[str, object]
 """A value whose form the schemas of KServe and Kubernetes say: see `Row.definition`."""
+
+
+class Operation(Value, frozen=True, kw_only=True):
+    """One operation of a JSON patch (RFC 6902)."""
+
+    op: Literal["add", "remove", "replace"]
+    """What it does with the field. `replace` needs a field that is there."""
+    path: Annotated[
+        str,
+        Meta(
+            max_length=512,
+            pattern=r"^/spec(/([^/~]|~[01])+)+$",
+            description="a JSON pointer below /spec, such as /spec/predictor/hostAliases",
+        ),
+    ]
+    """The field as a JSON pointer. `~1` stands for `/` in a key."""
+    value: object | UnsetType = UNSET
+    """What `add` and `replace` write."""
 
 
 class Resources(Value, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from m2g.core.finding import Finding
 from m2g.core.model import Release, Value
 from m2g.core.naming import LABEL_MAX
 from m2g.core.stamp import Tree
-from m2g.rendering.model_files import Deployment, ModelInput, render_files, render_record
+from m2g.rendering.model_files import Deployment, ModelInput, find_problems, render_files, render_record
 from m2g.repository.layout import CONFIG, Key
 from m2g.repository.state import Repository
 from m2g.serving import profile, settings
@@ -138,7 +138,13 @@ def _make_deployment(repository: Repository, slug: str, release: Release) -> tup
         release = state_decision(repository, slug, release, choice, basis)
     custom = (slug, release.environment) in repository.components
     outward = custom and slug in repository.outward
-    return Deployment(release=release, serving=serving, choice=choice, custom=custom, outward=outward), []
+    deployment = Deployment(release=release, serving=serving, choice=choice, custom=custom, outward=outward)
+    if problems := list(find_problems(slug, deployment)):
+        layers, _ = settings.collect_layers(
+            repository.config, slug, release.environment, repository.find_intent(slug), release
+        )
+        return None, [settings.locate(finding, layers) for finding in problems]
+    return deployment, []
 
 
 def _attribute(findings: Iterable[Finding], release: Release) -> list[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -164,6 +164,13 @@ def render_objects(config: Config, slug: str, deployment: Deployment) -> dict[st
     """The objects of one release by file, without their namespace."""
     served = _served_model(deployment, flux=config.sync.flux is not msgspec.UNSET)
     return RENDERERS[deployment.serving.backend].overlay(slug, served, deployment.serving)
+
+
+def find_problems(slug: str, deployment: Deployment) -> Iterator[Finding]:
+    """The settings that do not fit the objects of this release. The path of a finding is the setting's."""
+    served = _served_model(deployment, flux=False)
+    for path, message, hint in RENDERERS[deployment.serving.backend].problems(slug, served, deployment.serving):
+        yield Finding(rule="setting-contradiction", path=path, message=message, hint=hint)
 
 
 def render_flux_file(config: Config, slug: str, deployment: Deployment) -> dict[str, Object]:

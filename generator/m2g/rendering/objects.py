@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 from m2g.core.model import Profile, Release, Value
 from m2g.core.yaml_writer import Plain
+from m2g.serving.batch_run import Problem
 from m2g.serving.spec import Serving
 
 Object: TypeAlias = dict[str, Plain]
@@ -45,3 +46,5 @@ class Renderer(NamedTuple):
     """(slug, registered name, settings without an environment) → the objects that all environments share."""
     overlay: Callable[[str, ServedModel, Serving], dict[str, Object]]
     """(slug, served model, settings) → all objects of one release, the main object first."""
+    problems: Callable[[str, ServedModel, Serving], Iterable[Problem]] = lambda slug, served, serving: ()
+    """(slug, served model, settings) → the settings that do not fit the object of this release."""

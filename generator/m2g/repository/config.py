@@ -269,7 +269,7 @@ def _check_bound(path: str, bound: Bound) -> Iterator[_Contradiction]:
     kind = find_type(path)
     if kind is None:
         yield ("bounds", path), f"{path!r} is not a setting", _SETTINGS_HINT
-    elif bound != Bound() and not is_scalar(kind):
+    elif bound not in (Bound(), *([Bound(one_of=bound.one_of)] if path == "patch" else [])) and not is_scalar(kind):
         yield ("bounds", path), f"{path} is no single value to compare", f"write {path}: {{}} to allow any value"
     for limit in (bound.min, bound.max):
         if limit is not UNSET:

@@ -13,7 +13,7 @@ from m2g.core.manifest import Identity, Manifest, get_at, identify
 from m2g.core.redact import redact
 from m2g.repository import layout
 from m2g.repository.trusted_registry import find_server
-from m2g.review import fields, power
+from m2g.review import fields, patched, power
 from m2g.review.judge import find_twins, list_fields
 from m2g.review.values import Concern, Risk
 
@@ -161,8 +161,12 @@ def _describe_fields(old: Path, new: Path, path: str, judge: Callable[[fields.Fi
     if after is None and (new / path).exists():
         yield Concern(risk=Risk.POWERFUL, message=f"{path}: cannot be read, so its fields are not compared")
         return
+    changed = fields.find_changes(before, after)
+    patches = dict.fromkeys(filter(None, map(power.find_patch, changed)))
+    for patch in patches:
+        yield from patched.describe_operations(path, patch, fields.get(before, patch), fields.get(after, patch))
     judged = sorted(
-        ((judge(where), where) for where in fields.find_changes(before, after)),
+        ((judge(where), where) for where in changed if not power.find_patch(where)),
         key=lambda one: list(Risk).index(one[0]),
     )
     for risk, where in judged[:_MOST_LINES]:
@@ -174,7 +178,7 @@ def _describe_fields(old: Path, new: Path, path: str, judge: Callable[[fields.Fi
         numbers = Counter(risk for risk, _ in rest)
         counted = ", ".join(f"{number} {risk}" for risk, number in numbers.items())
         yield Concern(risk=rest[0][0], message=f"{path}: {len(rest)} more fields changed: {counted}")
-    if not judged:
+    if not changed:
         yield Concern(risk=Risk.ROUTINE, message=f"{path}: only comments and format")
 
 

@@ -81,12 +81,29 @@ def judge_field(path: FieldSteps) -> Risk:
 def find_words(path: FieldSteps) -> str:
     """What a setting decides, by its path in m2g.yaml or model.yaml; empty for other fields."""
     match path:
-        case ("defaults" | "settings", name, *rest) | ("environments", _, "settings", name, *rest):
+        case (
+            ("defaults" | "settings", name, *rest)
+            | ("environments", _, "settings", name, *rest)
+            | ("classes", _, name, *rest)
+        ):
             inner = list_fields(Batch).get(str(rest[0])) if name == "batch" and rest else None
             field = inner or list_fields().get(str(name))
             return field.row.decides if field is not None else ""
         case _:
             return ""
+
+
+def find_patch(path: FieldSteps) -> FieldSteps:
+    """The path of the setting `patch` that a field is in; empty for other fields."""
+    match path:
+        case ("defaults" | "settings", "patch", *_):
+            return path[:2]
+        case ("classes", _, "patch", *_):
+            return path[:3]
+        case ("environments", _, "settings", "patch", *_):
+            return path[:4]
+        case _:
+            return ()
 
 
 def judge_config(path: FieldSteps) -> Risk:

@@ -13,7 +13,7 @@ from m2g.core.model import Release
 from m2g.core.setting_fields import MODEL, is_older
 from m2g.core.settings import list_fields
 from m2g.inference import curl
-from m2g.serving import gate, knative, profile
+from m2g.serving import gate, knative, patch, profile
 from m2g.serving.backend import Backend, Kind, Place
 from m2g.serving.batch_run import Problem
 from m2g.serving.spec import Serving, ServingChoice
@@ -64,7 +64,12 @@ def _choose(
 
 def _contradictions(serving: Serving) -> Iterator[Finding]:
     """Source of the rules: kserve pkg/apis/serving/v1beta1/inference_service_validation.go and component.go."""
-    for path, message, hint in (*_check_limits(serving), *_check_profile(serving), *_check_scaling(serving)):
+    for path, message, hint in (
+        *_check_limits(serving),
+        *_check_profile(serving),
+        *_check_scaling(serving),
+        *patch.find_problems(serving),
+    ):
         yield Finding(rule="setting-contradiction", path=path, message=message, hint=hint)
 
 

@@ -20,7 +20,7 @@ from m2g.core.finding import Finding
 from m2g.core.interning import canonical
 from m2g.core.kserve_fields import KnativeScaling, MlserverSettings
 from m2g.core.model import Release, Value
-from m2g.core.setting_fields import Batch, Mode, Resources, ValueFrom
+from m2g.core.setting_fields import Batch, Mode, Operation, Resources, ValueFrom
 from m2g.core.settings import Settings, list_fields
 from m2g.repository import layout
 from m2g.serving.backends import BACKENDS
@@ -152,9 +152,9 @@ def _resolve(
         _merge(merged, layer.settings)
     serving = _complete(merged, kserve)
     if serving.class_ and not any(layer.of_class for layer in layers):
-        return serving, (_locate(_unknown_class(serving.class_), layers),)
+        return serving, (locate(_unknown_class(serving.class_), layers),)
     if serving.backend not in BACKENDS:
-        finding = _locate(_unknown_backend(serving.backend), layers)
+        finding = locate(_unknown_backend(serving.backend), layers)
         return msgspec.structs.replace(serving, backend=Serving(kserve=kserve).backend), (finding,)
     contradictions = (
         *_check_gpus(merged, serving),
@@ -162,7 +162,7 @@ def _resolve(
         *BACKENDS[serving.backend].contradictions(serving),
         *find_contradictions(serving),
     )
-    return serving, tuple(_locate(finding, layers) for finding in contradictions)
+    return serving, tuple(locate(finding, layers) for finding in contradictions)
 
 
 def _check_gpus(merged: Mapping[str, object], serving: Serving) -> Iterator[Finding]:
@@ -213,7 +213,7 @@ def _unknown_backend(name: str) -> Finding:
     )
 
 
-def _locate(finding: Finding, layers: Sequence[Layer]) -> Finding:
+def locate(finding: Finding, layers: Sequence[Layer]) -> Finding:
     """The finding at the last layer that has its setting, or else one around it or any other: there people fix it."""
     parts = finding.path.split(".")
     for length in range(len(parts), 0, -1):
@@ -253,6 +253,7 @@ def _check_quantities(layer: Layer) -> Iterator[Finding]:
 def _merge(merged: dict[str, object], settings: _Part) -> None:
     rows = list_fields().values() if isinstance(settings, Settings) else ()
     keys = {field.attribute: field.row.key for field in rows}
+    adds = {field.attribute for field in rows if field.row.adds}
     for name in settings.__struct_fields__:
         value = getattr(settings, name)
         if value is UNSET:
@@ -271,6 +272,9 @@ def _merge(merged: dict[str, object], settings: _Part) -> None:
         elif isinstance(value, dict):
             before = merged.get(name)
             merged[name] = {**before, **value} if isinstance(before, dict) else dict(value)
+        elif name in adds:
+            before = merged.get(name)
+            merged[name] = (*(before if isinstance(before, tuple) else ()), *value)
         elif keys.get(name):
             before = merged.get(name)
             items = (*(before if isinstance(before, tuple) else ()), *value)
@@ -340,10 +344,9 @@ def _canonicalize(amounts: Mapping[str, object]) -> dict[str, str]:
 def _check_bounds(layer: Layer, bounds: Sequence[tuple[str, Bound]]) -> Iterator[Finding]:
     yield from _check_grants(layer, {path for path, _ in bounds})
     for path, bound in bounds:
-        value = _get_at(layer.settings, path)
-        if value is None:
-            continue
-        problem = _compare(value, bound)
+        given = _get_at(layer.settings, path)
+        compared = ((one, _compare(one, bound)) for one in _list_compared(given) if one is not None)
+        value, problem = next((pair for pair in compared if pair[1]), (None, ""))
         if problem and layer.tag:
             yield _tag_finding(layer.tag, str(value), f"{path} {problem}")
         elif problem:
@@ -379,6 +382,14 @@ def _get_at(settings: Settings, path: str) -> object:
         if value is None or value is UNSET:
             return None
     return value
+
+
+def _list_compared(value: object) -> Iterator[object]:
+    """What a bound compares: the paths of a patch, or the value."""
+    if isinstance(value, tuple) and all(isinstance(one, Operation) for one in value):
+        yield from (one.path for one in value)
+    else:
+        yield value
 
 
 def _compare(value: object, bound: Bound) -> str:

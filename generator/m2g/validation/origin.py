@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from m2g.core.json_patch import parse_pointer
 from m2g.core.manifest import Manifest, get_at
 from m2g.core.model import Value
 from m2g.kustomize import Kustomization
@@ -78,8 +79,18 @@ def _list_leaves(node: object, place: Place) -> Iterator[Place]:
 
 
 def _parse_pointer(text: str) -> Place:
-    steps = [step.replace("~1", "/").replace("~0", "~") for step in text.split("/")[1:]]
-    return tuple(int(step) if step.isdigit() else step for step in steps if step != "-")
+    return tuple(int(step) if step.isdigit() else step for step in parse_pointer(text) if step != "-")
+
+
+def _find_operation(data: object, patch: Place, place: Place) -> Place:
+    """The operation of the setting `patch` that decides the place; the empty place if none does."""
+    operations = get_at(data, *patch)
+    for index, operation in enumerate(operations if isinstance(operations, list) else []):
+        pointer = get_at(operation, "path")
+        patched = _parse_pointer(pointer) if isinstance(pointer, str) else ()
+        if patched and patched == place[: len(patched)]:
+            return (*patch, index)
+    return ()
 
 
 def _find_setting(root: Path, key: Key, backend: Backend | None, place: Place) -> Source:
@@ -92,14 +103,17 @@ def _find_setting(root: Path, key: Key, backend: Backend | None, place: Place) -
             return Source(file=CONFIG, line=locate.find_line(root, CONFIG, where))
     settings = {} if backend is None else backend.settings
     name = next((name for known, name in settings.items() if place[: len(known)] == known), "")
-    candidates: list[tuple[str, Place]] = [
-        (own, ("environments", environment, "settings", name)),
-        (own, ("settings", name)),
-        (CONFIG, ("environments", environment, "settings", name)),
-        (CONFIG, ("defaults", name)),
+    layers: list[tuple[str, Place]] = [
+        (own, ("environments", environment, "settings")),
+        (own, ("settings",)),
+        (CONFIG, ("environments", environment, "settings")),
+        (CONFIG, ("defaults",)),
     ]
-    for file, where in candidates if name else []:
+    for file, layer in layers:
         document = locate.read_document(root, file)
-        if document is not None and where in document.lines:
+        if document is None:
+            continue
+        where = (*layer, name) if name else _find_operation(document.data, (*layer, "patch"), place)
+        if where and where in document.lines:
             return Source(file=file, line=document.find_line(where))
     return Source(file=own if (root / own).is_file() else layout.overlay(slug, environment))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from m2g.core.json_patch import escape_key
 from m2g.core.yaml_writer import Plain
 from m2g.rendering.objects import Object
 from m2g.repository.layout import BASE, CUSTOM, RELEASE
@@ -81,20 +82,15 @@ def make_patch(before: Mapping[str, Plain], after: Mapping[str, Plain]) -> list[
 def _add_operations(
     before: Mapping[str, Plain], after: Mapping[str, Plain], path: str, operations: list[Plain]
 ) -> None:
-    operations.extend({"op": "remove", "path": f"{path}/{_pointer(key)}"} for key in before if key not in after)
+    operations.extend({"op": "remove", "path": f"{path}/{escape_key(key)}"} for key in before if key not in after)
     for key, value in after.items():
         old = before.get(key)
         if key in before and old == value:
             continue
-        place = f"{path}/{_pointer(key)}"
+        place = f"{path}/{escape_key(key)}"
         if key not in before:
             operations.append({"op": "add", "path": place, "value": value})
         elif isinstance(old, Mapping) and isinstance(value, Mapping):
             _add_operations(old, value, place, operations)
         else:
             operations.append({"op": "replace", "path": place, "value": value})
-
-
-def _pointer(key: str) -> str:
-    """A key as a token of a JSON pointer (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1")

@@ -6,14 +6,18 @@ Source of the rules: KServe 0.15 to 0.21, inference_service_validation.go and in
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import cast
 
+from m2g.core import json_patch
 from m2g.core.kserve_fields import list_annotations
 from m2g.core.setting_fields import Mode
 from m2g.rendering.kserve.common import render_given, render_pod
 from m2g.rendering.kserve.profiles import PROFILES
 from m2g.rendering.metadata import make_annotations, make_labels
 from m2g.rendering.objects import Object, ServedModel
+from m2g.serving.batch_run import Problem
+from m2g.serving.patch import list_operations
 from m2g.serving.spec import Serving
 from m2g.serving.stored import settle
 
@@ -27,7 +31,22 @@ def name_mode(serving: Serving) -> str:
 
 def render_inference_service(slug: str, served: ServedModel, serving: Serving) -> Object:
     """The complete object, keys in reading order, as the cluster stores it."""
-    service: Object = {
+    service = _render_settings(slug, served, serving)
+    operations = list_operations(serving)
+    if operations and served.release is not None:  # the base has not yet all that a patch may need
+        service, _ = json_patch.apply(service, operations)
+    return settle(service, serving.kserve.version)
+
+
+def find_problems(slug: str, served: ServedModel, serving: Serving) -> Iterator[Problem]:
+    """The operations of the setting `patch` that fit no place of the object. They are left out."""
+    if operations := list_operations(serving):
+        for pointer, why in json_patch.apply(_render_settings(slug, served, serving), operations)[1]:
+            yield "patch", f"the patch of {pointer} fits no place: {why}", "add what is around it first, or remove it"
+
+
+def _render_settings(slug: str, served: ServedModel, serving: Serving) -> Object:
+    return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
         "metadata": {
@@ -37,7 +56,6 @@ def render_inference_service(slug: str, served: ServedModel, serving: Serving) -
         },
         "spec": {"predictor": _predictor(slug, served, serving), **render_given(serving, ("spec",))},
     }
-    return settle(service, serving.kserve.version)
 
 
 def _labels(slug: str, served: ServedModel, serving: Serving) -> Object:

@@ -8,6 +8,7 @@ from m2g.rendering.objects import Object, ServedModel
 from m2g.serving import profile
 from m2g.serving.spec import RUNTIMES, Serving
 
+find_problems = inference_service.find_problems
 SERVICE = "inferenceservice.yaml"
 
 
