@@ -91,6 +91,31 @@ def test_an_environment_without_an_image_waits_and_holds_only_its_models(tmp_pat
     assert not (root / f"environments/{one.id}/base").exists()
 
 
+@pytest.mark.parametrize("image", ["", "ghcr.io/acme/models/serving.environment@sha256:" + "6f" * 32])
+def test_auto_decides_for_an_environment_and_keeps_the_decision(tmp_path: Path, kustomize: Path, image: str) -> None:
+    assert kustomize.is_file()
+    root = repository(tmp_path / "r", (CASE / "m2g.yaml").read_text())
+    packages = {"numpy": "2.4.6", "scikit-learn": "1.9.1", "skops": "0.16.0"}
+    one = write_environment(root, recorded(packages, group="everyone", image=image))
+    skops = Flavor(name="sklearn", version="1.9.1", serialization_format="skops", file="model.skops")
+    mlmodel = Mlmodel(
+        sha256="0" * 64,
+        flavors=(Flavor(name="python_function"), skops),
+        mlflow_version="3.17.2",
+        python_version="3.11.7",
+        requirements=("mlflow==3.17.2", "numpy==2.4.6", "scikit-learn"),
+    )
+    write_record(root, "wine", release("wine", "prod", mlmodel=mlmodel))
+    outcome = run(root, FakeRegistry(), RenderOptions(locked=True, redecide=True))
+    assert {item.rule for item in outcome.findings} == ({"image-missing"} if not image else set())
+    if image:
+        decided = read_repository(root).records["wine", "prod"].serving
+        assert decided is not None
+        assert decided.environment == one.id
+        assert run(root, FakeRegistry(), LOCKED).findings == ()
+        assert wrong(root) == []
+
+
 def test_a_late_image_changes_no_other_model(root: Path) -> None:
     before = tree(root)
     write_environment(root, recorded({"numpy": "2.4.6", "scikit-learn": "1.9.1"}, group="everyone"))

@@ -13,17 +13,19 @@ from m2g.compat.check import explain_no_image
 from m2g.compat.signature import explain_no_answer
 from m2g.compat.verdict import Verdict
 from m2g.core.finding import Finding, Severity
-from m2g.core.model import Mlmodel, Profile, Protocol, Release, ServingDecision, Value
+from m2g.core.model import Mlmodel, Profile, Protocol, Release, Value
 from m2g.core.sanitize import make_visible
 from m2g.serving import batch_source
 from m2g.serving.spec import RUNTIMES, Serving, ServingChoice, write_redecide_command
 
 __all__ = [
+    "FORBIDDEN",
     "IMAGE_MISSING",
     "PROTOCOLS",
     "STOCK_RUNTIME",
     "ProfileInput",
     "ServingChoice",
+    "check_recorded",
     "choose_base_profile",
     "choose_profile",
     "list_candidates",
@@ -32,6 +34,8 @@ __all__ = [
 STOCK_RUNTIME = RUNTIMES["mlserver"]
 IMAGE_MISSING = "image-missing"
 """The finding for a version that can be served as soon as it has an image."""
+FORBIDDEN = "serving-forbidden"
+"""The finding for a decision in a record that `auto` never makes."""
 PROTOCOLS: Mapping[Profile, Protocol] = {
     "mlserver": "v2",
     "mlserver-image": "v2",
@@ -90,7 +94,7 @@ def choose_profile(inputs: ProfileInput) -> tuple[ServingChoice, list[Finding]]:
         waits_for = "mlflow-image"
     choice = msgspec.structs.replace(choice, waits_for=waits_for)
     findings = (
-        *_check_recorded(recorded, choice, inputs.release),
+        *check_recorded(inputs.release, inputs.serving, choice),
         *_CHECKS[profile](choice, inputs),
         *batch_source.check_batch(choice, inputs.release, inputs.serving),
     )
@@ -120,12 +124,13 @@ def _choose_automatically(inputs: ProfileInput) -> tuple[Profile, str]:
     return "mlserver", f"{STOCK_RUNTIME} may load it{why}"
 
 
-def _check_recorded(recorded: ServingDecision | None, choice: ServingChoice, release: Release) -> Iterator[Finding]:
+def check_recorded(release: Release, serving: Serving, choice: ServingChoice) -> Iterator[Finding]:
     """Whether the record has what `auto` never decides: somebody edited it."""
+    recorded = release.serving if serving.is_automatic else None
     if recorded is None or (recorded.protocol, recorded.runtime) == (choice.protocol, choice.runtime):
         return
     yield Finding(
-        rule="serving-forbidden",
+        rule=FORBIDDEN,
         message=f"its record says {recorded.protocol} by {make_visible(recorded.runtime, 100) or 'an image'}, which "
         f"auto never decides for the profile {choice.profile}",
         hint=f"decide it again: {write_redecide_command(release)}",
