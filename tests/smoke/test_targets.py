@@ -51,6 +51,10 @@ for name, slopes in (("wine", (1.0, 2.0)), ("rose", (3.0,))):
             mlflow.sklearn.log_model(fitted, name="model", registered_model_name=name, signature=signature,
                 input_example=x, pip_requirements=needs, serialization_format="cloudpickle")
     client.set_registered_model_alias(name, "champion", "1")
+with mlflow.start_run():
+    mlflow.sklearn.log_model(fitted, name="model", registered_model_name="cava", signature=signature,
+        pip_requirements=needs)
+client.set_registered_model_alias("cava", "champion", "1")
 """
 
 
@@ -110,6 +114,14 @@ def test_another_version_is_asked_of_the_registry(world: World) -> None:
     assert code == 3
     assert "mlflow cannot download version 99 of 'wine'" in talk
     assert "Traceback" not in talk
+
+
+def test_a_version_that_waits_for_an_image_is_served_before_it_has_a_record(world: World) -> None:
+    assert not (world.root / "models/cava").exists()
+    tests, code, talk = world.ask("cava", "--env", "prod")
+    assert code == 0, (tests, talk)
+    assert said(tests) == [("cava", "1", "prod", True)]
+    assert tests[0]["profile"] == "mlserver-image"
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ class SmokeTest(Value, frozen=True, kw_only=True, omit_defaults=False):
     environments: tuple[str, ...]
     profile: str
     passed: bool
-    packages: Literal["", "runtime", "model", "given"] = ""
+    packages: Literal["", "runtime", "environment", "model", "given"] = ""
     runtime: str = ""
     gate: Literal["", "serves", "fails", "unknown"] = ""
     url: str = ""

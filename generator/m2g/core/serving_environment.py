@@ -57,6 +57,11 @@ class RecordedEnvironment(Value, frozen=True, kw_only=True):
     """The lines of requirements.txt."""
 
 
+def list_pins(text: str) -> tuple[str, ...]:
+    """The pins of a lock with their markers and without hashes, one a line."""
+    return tuple(pin[0].partition(" \\\n")[0] for pin in _PIN.finditer(text))
+
+
 def digest_lock(text: str) -> str:
     """The identity of a lock."""
     return hashlib.sha256(text.encode()).hexdigest()

@@ -51,6 +51,7 @@ def _test(test: SmokeTest) -> Iterator[str]:
         ready = f"ready after {test.ready_seconds:.1f} s, " if test.ready_seconds else ""
         packages = {
             "runtime": f", packages of {test.runtime} (gate: {test.gate})",
+            "environment": ", packages of the serving environment that it shares",
             "model": ", packages that the model requires",
         }
         yield f"  {ready}Python {test.python}{packages.get(test.packages, '')}"

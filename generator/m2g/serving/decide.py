@@ -17,7 +17,7 @@ from m2g.repository.state import Repository
 from m2g.serving import settings, storage_uri
 from m2g.serving.backends import BACKENDS
 from m2g.serving.environments import share_environment
-from m2g.serving.profile import FORBIDDEN, IMAGE_MISSING, check_recorded
+from m2g.serving.profile import IMAGE_MISSING, check_recorded
 from m2g.serving.spec import Serving, ServingChoice, write_redecide_command
 
 
@@ -74,7 +74,7 @@ def choose_with_settings(
     choice, findings = backend.choose(release, serving, uri, repository.runtimes)
     shared, waits = share_environment(repository, release, serving, choice, uri)
     if shared.environment:
-        others = [one for one in findings if one.rule not in (IMAGE_MISSING, FORBIDDEN)]
+        others = [one for one in findings if one.rule not in (IMAGE_MISSING, "serving-forbidden")]
         choice, findings = shared, [*waits, *check_recorded(release, serving, shared), *others]
     if choice.storage_uri and choice.storage_uri != uri:  # the target of a saved reference
         try:

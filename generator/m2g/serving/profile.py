@@ -19,7 +19,6 @@ from m2g.serving import batch_source
 from m2g.serving.spec import RUNTIMES, Serving, ServingChoice, write_redecide_command
 
 __all__ = [
-    "FORBIDDEN",
     "IMAGE_MISSING",
     "PROTOCOLS",
     "STOCK_RUNTIME",
@@ -34,8 +33,6 @@ __all__ = [
 STOCK_RUNTIME = RUNTIMES["mlserver"]
 IMAGE_MISSING = "image-missing"
 """The finding for a version that can be served as soon as it has an image."""
-FORBIDDEN = "serving-forbidden"
-"""The finding for a decision in a record that `auto` never makes."""
 PROTOCOLS: Mapping[Profile, Protocol] = {
     "mlserver": "v2",
     "mlserver-image": "v2",
@@ -130,7 +127,7 @@ def check_recorded(release: Release, serving: Serving, choice: ServingChoice) ->
     if recorded is None or (recorded.protocol, recorded.runtime) == (choice.protocol, choice.runtime):
         return
     yield Finding(
-        rule=FORBIDDEN,
+        rule="serving-forbidden",
         message=f"its record says {recorded.protocol} by {make_visible(recorded.runtime, 100) or 'an image'}, which "
         f"auto never decides for the profile {choice.profile}",
         hint=f"decide it again: {write_redecide_command(release)}",

@@ -17,7 +17,7 @@ from m2g.image.context import image_requirements, runtime_requirements
 from m2g.image.package_index import check_indexes
 from m2g.smoke import pythons
 from m2g.smoke.install import EnvironmentSpec
-from m2g.smoke.targets import Target
+from m2g.smoke.targets import SharedPackages, Target
 
 Packages = Literal["", "runtime", "model"]
 _NO_MODULE = re.compile(r"No module named '([A-Za-z0-9_.]+)'")
@@ -27,18 +27,21 @@ _NEWEST_FOR_MLSERVER = "3.12"
 class PackageChoice(Value, frozen=True, kw_only=True):
     """Whose packages to install. `note` says why they are not those of the cluster's runtime."""
 
-    packages: Literal["runtime", "model", "given"]
+    packages: Literal["runtime", "environment", "model", "given"]
     note: str = ""
 
 
 def choose_packages(target: Target, environment: Path | None, requested: Packages, *, deployed: bool) -> PackageChoice:
-    """The runtime's packages for the profile mlserver if they can be installed; the model's own for an image.
+    """The runtime's packages for the profile mlserver if they can be installed; for an image, those of the serving
+    environment that the version shares, else the model's own.
 
     For a deployed endpoint only pyfunc runs here, with the packages that the model was logged with.
     Raises InputError if the user requests the runtime's packages and they cannot be installed.
     """
     if environment is not None:
         return PackageChoice(packages="given")
+    if target.shared is not None and not requested and not deployed:
+        return PackageChoice(packages="environment")
     if requested == "model" or target.profile != "mlserver" or (deployed and not requested):
         return PackageChoice(packages="model")
     problem, hint = _runtime_problem(target)
@@ -73,6 +76,8 @@ def _runtime_problem(target: Target) -> tuple[str, str]:
 def make_spec(target: Target, choice: PackageChoice) -> tuple[EnvironmentSpec, tuple[str, ...]]:
     """What to install, and notes for the user. Raises InputError if the requirements are missing or refused."""
     mlmodel, runtime = target.mlmodel, target.runtime
+    if choice.packages == "environment" and target.shared is not None:
+        return _make_shared_spec(target, target.shared)
     if mlmodel.requirements is None:
         hint = "read them from the registry (m2g render), or use your own environment: --venv PATH"
         raise InputError(f"the release record of {target.model} does not have the model's requirements", hint=hint)
@@ -95,6 +100,14 @@ def make_spec(target: Target, choice: PackageChoice) -> tuple[EnvironmentSpec, t
         runtime=name,
     )
     return spec, (*((choice.note,) if choice.note else ()), *required.notes)
+
+
+def _make_shared_spec(target: Target, shared: SharedPackages) -> tuple[EnvironmentSpec, tuple[str, ...]]:
+    """What the image of the serving environment gets: every model that shares it is tested in one environment."""
+    check_indexes(target.model, shared.indexes)
+    newest = _NEWEST_FOR_MLSERVER if target.profile == "mlserver-image" else ""
+    spec = EnvironmentSpec(model=target.model, python=shared.python, lines=shared.lines, newest=newest)
+    return spec, (f"in the packages of the serving environment {shared.id}",)
 
 
 def gate_verdict(target: Target) -> Verdict | None:

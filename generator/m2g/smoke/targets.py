@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,20 +11,24 @@ import msgspec
 from m2g.compat import catalogue, runtime
 from m2g.compat.runtime import Runtime
 from m2g.core import tempdirs
+from m2g.core.cache import Cache
 from m2g.core.config_types import Kserve
 from m2g.core.errors import InputError
 from m2g.core.model import Mlmodel, Release, Value
 from m2g.core.naming import slugify as slug_of
+from m2g.core.serving_environment import list_pins
 from m2g.git import read
 from m2g.mlmodel import read as read_mlmodel
 from m2g.registry import download
 from m2g.registry.model_files import ENVIRONMENT
 from m2g.repository import config as configuration
 from m2g.repository import layout, load
-from m2g.repository.state import Repository, find_records
+from m2g.repository.layout import Key
+from m2g.repository.state import Repository, Scope, check_environments, find_records
 from m2g.repository.trusted_registry import ChosenRegistry, choose_registry
+from m2g.resolution.resolve import open_configured_registry, resolve
 from m2g.serving.decide import choose_serving, resolve_serving
-from m2g.serving.spec import RUNTIMES
+from m2g.serving.spec import RUNTIMES, ServingChoice
 
 _FILES = ("MLmodel", "requirements.txt", "python_env.yaml", "conda.yaml", "serving_input_example.json")
 _MAX_BYTES = 1 << 20
@@ -38,6 +43,15 @@ class TargetOptions(Value, frozen=True, kw_only=True):
     folder: Path | None = None
     profile: str = ""
     base: str = ""
+
+
+class SharedPackages(Value, frozen=True, kw_only=True):
+    """The locked packages of the serving environment that a version shares."""
+
+    id: str
+    python: str
+    lines: tuple[str, ...]
+    indexes: tuple[str, ...]
 
 
 class Target(Value, frozen=True, kw_only=True):
@@ -56,6 +70,7 @@ class Target(Value, frozen=True, kw_only=True):
     runtime: Runtime | None = None
     runtime_name: str = RUNTIMES["mlserver"]
     limits: Mapping[str, str] = {}
+    shared: SharedPackages | None = None
     folder: Path | None = None
     registry: ChosenRegistry = ChosenRegistry(uri="")
     root: Path
@@ -98,13 +113,16 @@ def _target_of_folder(options: TargetOptions, folder: Path, root: Path) -> Targe
 
 
 def _targets_of_records(root: Path, options: TargetOptions) -> list[Target]:
-    """One target for each version and way of serving in the records. Raises InputError if there is none."""
+    """One target for each version and way of serving in the records. Raises InputError if there is none.
+
+    A model may have no record yet, because it waits for an image: then the registry says what it would be.
+    """
     repository = load.read_repository(root)
     changed = read.list_changed(root, read.find_merge_base(root, options.base)) if options.base else None
     if changed is not None and not repository.records:
         return []
     targets: dict[tuple[str, ...], Target] = {}
-    for (slug, environment), release in sorted(find_records(repository, options.model, options.environments).items()):
+    for (slug, environment), release in sorted(_find_releases(root, repository, options).items()):
         if changed is not None and not changed & {layout.release(slug, environment), layout.model_yaml(slug)}:
             continue
         target = _target_of_release(root, repository, slug, release, options)
@@ -113,6 +131,28 @@ def _targets_of_records(root: Path, options: TargetOptions) -> list[Target]:
         environments = (*(before.environments if before else ()), environment)
         targets[key] = msgspec.structs.replace(target, environments=environments)
     return list(targets.values())
+
+
+def _find_releases(root: Path, repository: Repository, options: TargetOptions) -> Mapping[Key, Release]:
+    scope = Scope(models=frozenset({options.model}), environments=frozenset(options.environments))
+    check_environments(repository.config, scope)
+    try:
+        return find_records(repository, options.model, options.environments)
+    except InputError:
+        if not options.model or options.base or options.folder is not None:
+            raise
+        waiting = _ask_registry(root, repository, scope)
+        if not waiting:
+            raise
+        return waiting
+
+
+def _ask_registry(root: Path, repository: Repository, scope: Scope) -> Mapping[Key, Release]:
+    """The releases that `m2g render` would record if nothing was missing."""
+    with contextlib.chdir(root):
+        registry = open_configured_registry(repository.config, root, lambda what, done, total: None)
+        found = resolve(repository, registry, scope, Cache(None)).records
+    return {key: one for key, one in found.items() if scope.includes(key, one.model)}
 
 
 def _target_of_release(
@@ -139,20 +179,31 @@ def _target_of_release(
     release = msgspec.structs.replace(release, mlmodel=mlmodel)
     serving, _ = resolve_serving(repository, slug, release)
     name = serving.runtime or RUNTIMES["mlserver"]
+    choice = choose_serving(repository, slug, release)
+    profile = options.profile or choice.profile
     return Target(
         model=release.model,
         slug=slug,
         version=version,
-        profile=options.profile or choose_serving(repository, slug, release).profile,
+        profile=profile,
         mlmodel=mlmodel,
         variables=serving.env,
         runtime=runtime.find_runtime(repository.runtimes, name, serving.kserve.version),
         runtime_name=name,
         limits=serving.limits,
+        shared=_find_shared(repository, choice) if profile == choice.profile else None,
         folder=options.folder,
         registry=chosen,
         root=root,
     )
+
+
+def _find_shared(repository: Repository, choice: ServingChoice) -> SharedPackages | None:
+    one = repository.environments.get(choice.environment)
+    if one is None:
+        return None
+    environment = one.environment
+    return SharedPackages(id=one.id, python=environment.python, lines=list_pins(one.text), indexes=environment.indexes)
 
 
 def _download_mlmodel(root: Path, name: str, version: str, chosen: ChosenRegistry) -> Mlmodel:
