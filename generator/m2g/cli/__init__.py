@@ -25,6 +25,7 @@ from m2g.cli import (
     image,
     import_values,
     init,
+    predict,
     render,
     request,
     rollback,
@@ -43,7 +44,7 @@ _SECTIONS = {
     "Set up": (assess.assess, init.init, import_values.import_values, adopt.adopt, scaffold.scaffold, doctor.doctor),
     "Every day": (render.render, sync.sync, validate.validate, diff.diff, explain.explain),
     "When a version is bad": (rollback.rollback, hold.hold),
-    "Serve and call": (request.request, smoke.smoke, image.image, environments.environments),
+    "Serve and call": (request.request, smoke.smoke, predict.predict, image.image, environments.environments),
     "Describe your cluster": (runtimes.runtimes, schemas.schemas),
 }
 

@@ -41,6 +41,7 @@ PROFILES = ("mlserver", "mlserver-image", "mlflow-image")
     metavar="SECONDS",
     help="How long to wait for the server and for each answer.",
 )
+@click.option("--serve", "keep", is_flag=True, help="After the test, let clients on this machine ask until Ctrl-C.")
 @click.option("--rest-only", is_flag=True, help="Send no gRPC requests.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="The REST port. Default: any free.")
 @click.option(
@@ -82,6 +83,7 @@ def smoke(
     venv: Path | None,
     requests: int,
     timeout: float,
+    keep: bool,
     rest_only: bool,
     port: int,
     passed: Sequence[str],
@@ -110,12 +112,13 @@ def smoke(
     \b
     m2g smoke wine --env prod
     m2g smoke wine --env prod --version 8              another version, before you pin it
+    m2g smoke wine --env prod --serve --port 5000      then ask it: curl http://127.0.0.1:5000/ping
     m2g smoke --changed-against origin/main            in CI
     m2g smoke --model-dir ./model --profile mlflow-image
     m2g smoke wine --env prod --url https://models.example.com --host wine-models-prod.example.com
     """
     from m2g.commands import smoke as command
-    from m2g.smoke import targets
+    from m2g.smoke import relay, targets
     from m2g.smoke.client import Endpoint
     from m2g.smoke.stages import ServeOptions
 
@@ -126,6 +129,8 @@ def smoke(
         )
     if packages and venv is not None:
         raise InputError("--venv and --packages exclude each other", hint="remove one of them")
+    if keep and (url or base):
+        raise InputError("--serve excludes --url and --changed-against", hint="run: m2g smoke MODEL --env NAME --serve")
     options = command.SmokeOptions(
         serve=ServeOptions(
             requests=requests,
@@ -135,6 +140,7 @@ def smoke(
             keep_logs=None if keep_logs is None else folder / keep_logs,
             rest_only=rest_only,
             any_version=any_version,
+            listener=relay.open_listener(port) if keep else -1,
         ),
         environment=None if venv is None else folder / venv,
         packages=packages or "",
@@ -153,7 +159,11 @@ def smoke(
         profile=profile or "",
         base=base,
     )
-    return _continue("install", command.download(targets.find_targets(selection, folder), options, print_message))
+    found = targets.find_targets(selection, folder)
+    if keep and len(found) > 1:
+        names = " or ".join(f"--env {environment}" for target in found for environment in target.environments)
+        raise InputError(f"--serve keeps one version running, and {model} has {len(found)}", hint=f"choose: {names}")
+    return start(command.download(found, options, print_message))
 
 
 @click.command("smoke-stage", hidden=True)
@@ -176,6 +186,11 @@ def smoke_stage(stage: Literal["install", "serve"], file: Path) -> Exit:
         remove_workspace(plan)
 
 
+def start(plan: StagePlan) -> Exit:
+    """Go on with a plan whose models are downloaded."""
+    return _continue("install", plan)
+
+
 def _continue(stage: Literal["install", "serve"], plan: StagePlan) -> Exit:
     """Replace this process by the next stage, or finish if nothing is left to do."""
     from m2g.smoke.stages import remove_workspace, start_stage
@@ -192,6 +207,23 @@ def _finish(plan: StagePlan) -> Exit:
     from m2g.commands import smoke as command
     from m2g.report import smoke as report
 
+    if plan.options.rows is not None:
+        return _predict(plan)
     results, code = command.serve(plan, print_message)
     print_result(report.render(results, plan.output_format))
+    return code
+
+
+def _predict(plan: StagePlan) -> Exit:
+    from m2g.commands import predict as command
+    from m2g.core.results import SmokeResult
+    from m2g.report import predict as report
+    from m2g.report import smoke as failures
+
+    done, code = command.predict(plan)
+    if done is None:
+        failed = SmokeResult(tests=tuple(trial.result for trial in plan.trials), walls=plan.walls)
+        print_result(failures.render(failed, plan.output_format))
+    else:
+        print_result(report.render(done))
     return code

@@ -20,13 +20,13 @@ from m2g.core.model import Value
 from m2g.core.results import ApiTest, SmokeResult, SmokeTest
 from m2g.registry import download as downloads
 from m2g.registry.model_files import ENVIRONMENT
-from m2g.smoke import ask, probes, server
+from m2g.smoke import ask, probes, relay, server
 from m2g.smoke.client import Client, Endpoint
 from m2g.smoke.environment import existing_environment, open_environment
 from m2g.smoke.packages import Packages, choose_packages, compare_with_gate, gate_verdict, make_spec
 from m2g.smoke.payload import Payload, make_payload
 from m2g.smoke.program import Plan, find_log
-from m2g.smoke.stages import ServeOptions, StagePlan, Trial
+from m2g.smoke.stages import ServeOptions, StagePlan, Trial, make_programs
 from m2g.smoke.targets import Target
 from m2g.smoke.walls import probe_walls, require_walls
 
@@ -167,21 +167,7 @@ def _serve(trial: Trial, plan: StagePlan, workspace: Path, notify: Notify) -> Tr
     notes = (*trial.spec_notes[:1], *environment.notes, *trial.spec_notes[1:])
     result = msgspec.structs.replace(trial.result, python=environment.version, notes=notes)
     trial = _change(trial, result=result)
-    programs = Plan(
-        model=target.model,
-        slug=target.slug,
-        version=target.version,
-        profile=target.profile,
-        folder=folder,
-        environment=environment,
-        workspace=workspace,
-        walled=plan.walls.files,
-        variables=target.variables,
-        passed=options.passed,
-        shown=options.shown,
-        port=options.port,
-        seconds=options.seconds,
-    )
+    programs = make_programs(trial, plan, folder, environment, workspace)
     with contextlib.ExitStack() as stack:
         if options.keep_logs is not None:
             stack.callback(_copy_logs, workspace, options.keep_logs / target.slug)
@@ -196,6 +182,7 @@ def _serve(trial: Trial, plan: StagePlan, workspace: Path, notify: Notify) -> Tr
 def _serve_and_compare(trial: Trial, plan: Plan, options: ServeOptions, notify: Notify) -> SmokeTest:
     """Start the server unless an endpoint has answered already, run pyfunc, compare the answers."""
     target, asked, grpc, started = trial.target, trial.asked, "", 0.0
+    running: server.Server | None = None
     payload = _make_payload(target)
     problem, hint = "", ""
     with contextlib.ExitStack() as stack:
@@ -212,6 +199,8 @@ def _serve_and_compare(trial: Trial, plan: Plan, options: ServeOptions, notify: 
         to = probes.GrpcTarget(address=grpc, times=options.requests)
         by_grpc = bool(grpc and payload.by_grpc and not options.rest_only)
         ways = _judge(asked, target, plan, payload, to if by_grpc else None)
+        if running is not None and options.listener >= 0:
+            _keep_serving(target, running, options.listener, ways, notify)
     return msgspec.structs.replace(
         trial.result,
         passed=not problem and all(way.answer == "equal" for way in ways),
@@ -223,6 +212,18 @@ def _serve_and_compare(trial: Trial, plan: Plan, options: ServeOptions, notify: 
         notes=(*trial.result.notes, *payload.notes),
         asked=ways,
     )
+
+
+def _keep_serving(
+    target: Target, running: server.Server, listener: int, ways: Sequence[ApiTest], notify: Notify
+) -> None:
+    """Let clients on this machine ask the model, until the user presses Ctrl-C or its server ends."""
+    url = relay.find_address(listener)
+    answers = "equals pyfunc" if all(way.answer == "equal" for way in ways) else "does not equal pyfunc"
+    notify(f"{target.named} answers at {url} ({answers}) until you press Ctrl-C; try: curl {url}/ping")
+    relay.relay(listener, running.port, running.is_alive)
+    if not running.is_alive():
+        notify(f"the server of {target.named} has ended; --keep-logs DIR keeps its log")
 
 
 def _judge(

@@ -221,6 +221,15 @@ class SmokeResult(Value, frozen=True, kw_only=True, omit_defaults=False):
     """What separated the model's code from this machine."""
 
 
+class Predictions(Value, frozen=True, kw_only=True):
+    """A written file of predictions. `walls` says what separated the model's code from this machine."""
+
+    named: str
+    python: str
+    output: str
+    walls: Walls
+
+
 class SampleRequest(Value, frozen=True, kw_only=True, omit_defaults=False):
     """A sample request to one deployed model.
 

@@ -23,10 +23,10 @@ def render(done: SmokeResult, form: str) -> str:
     passed = sum(test.passed for test in done.tests)
     total = len(done.tests)
     summary = f"{passed} of {total} equal to pyfunc" if total > 1 or passed else "smoke test failed"
-    return join_lines([*lines, *_walls(done.walls), summary])
+    return join_lines([*lines, *describe_walls(done.walls), summary])
 
 
-def _walls(walls: Walls) -> Iterator[str]:
+def describe_walls(walls: Walls) -> Iterator[str]:
     """One line that says what separated the model's code from this machine, and one with the next step."""
     words = [
         (walls.environment, "no credentials", "m2g's credentials"),

@@ -17,7 +17,7 @@ from m2g.smoke.server import NotReady, read_last_lines
 
 _SCRIPT = Path(__file__).with_name("worker.py")
 _MAX_BYTES = 64 << 20
-_NAMES = {"predict": "mlflow.pyfunc", "grpc": "the gRPC client"}
+_NAMES = {"predict": "mlflow.pyfunc", "batch": "mlflow.pyfunc", "grpc": "the gRPC client"}
 
 
 class _Answer(msgspec.Struct):
@@ -50,6 +50,22 @@ def run_pyfunc(plan: Plan, body: str) -> list[Column]:
     return to_columns(_decode(plan, "predict", answer.columns))
 
 
+def run_batch(plan: Plan, rows: Path, form: str, wanted: str) -> bytes:
+    """The prediction of mlflow.pyfunc for a file, at most 64 MiB; both forms are csv or json.
+
+    Raises NotReady if it fails, or if the answer is longer.
+    """
+    answer = _run_program(plan, "batch", rows, (str(plan.folder), form, wanted))
+    try:
+        content = _read(answer)
+    except OSError as error:
+        raise _failed(plan, "batch") from error
+    if not content:
+        hint = "split the input into several files"
+        raise NotReady(f"{plan.model} wrote no predictions, or more than {_MAX_BYTES >> 20} MiB", hint=hint)
+    return content
+
+
 def run_grpc(plan: Plan, body: str, to: GrpcTarget) -> GrpcAnswers:
     """Send the same request again and again, as often as `to` says."""
     answer = _run(plan, "grpc", body, (to.address, plan.slug, str(to.times), str(plan.seconds)))
@@ -57,8 +73,18 @@ def run_grpc(plan: Plan, body: str, to: GrpcTarget) -> GrpcAnswers:
 
 
 def _run(plan: Plan, what: str, body: str, arguments: tuple[str, ...]) -> _Answer:
-    request, answer = (plan.workspace / f"{what}.{part}" for part in ("request", "answer"))
+    request = plan.workspace / f"{what}.request"
     request.write_text(body, encoding="utf-8")
+    answer = _run_program(plan, what, request, arguments)
+    try:
+        return msgspec.json.decode(_read(answer), type=_Answer)
+    except (OSError, msgspec.MsgspecError, RecursionError) as error:
+        raise _failed(plan, what) from error
+
+
+def _run_program(plan: Plan, what: str, request: Path, arguments: tuple[str, ...]) -> Path:
+    """Run a command of worker.py to its end, and return the file that it wrote."""
+    answer = plan.workspace / f"{what}.answer"
     answer.touch()
     program = Program(
         name=what,
@@ -73,10 +99,7 @@ def _run(plan: Plan, what: str, body: str, arguments: tuple[str, ...]) -> _Answe
         raise NotReady(f"{plan.model}: {_NAMES[what]} did not answer within {plan.seconds:g} s", hint=hint)
     if code:
         raise _failed(plan, what)
-    try:
-        return msgspec.json.decode(_read(answer), type=_Answer)
-    except (OSError, msgspec.MsgspecError, RecursionError) as error:
-        raise _failed(plan, what) from error
+    return answer
 
 
 def _read(path: Path) -> bytes:

@@ -30,11 +30,16 @@ class NotReady(M2gError):
 
 
 class Server(Value, frozen=True, kw_only=True):
-    """A server that is ready. `grpc` is empty if it has no gRPC; `started` is how many seconds it took."""
+    """A server that is ready. `grpc` is empty if it has no gRPC; `started` is how many seconds it took.
+
+    `is_alive` says whether it still runs.
+    """
 
     url: str
+    port: int
     grpc: str = ""
     started: float = 0.0
+    is_alive: Callable[[], bool]
 
 
 @contextlib.contextmanager
@@ -59,7 +64,13 @@ def serve(plan: Plan, is_ready: Callable[[str], bool]) -> Iterator[Server]:
         if running.poll() is not None:  # then another program answers at this port
             raise _stopped(plan, running.poll() or 0, log)
         grpc = f"{HOST}:{ports[1]}" if plan.profile != "mlflow-image" else ""
-        yield Server(url=url, grpc=grpc, started=round(time.monotonic() - began, 2))
+        yield Server(
+            url=url,
+            port=ports[0],
+            grpc=grpc,
+            started=round(time.monotonic() - began, 2),
+            is_alive=lambda: running.poll() is None,
+        )
 
 
 def _mlserver(plan: Plan, ports: list[int]) -> tuple[list[str], dict[str, str], str]:

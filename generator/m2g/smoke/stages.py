@@ -26,6 +26,7 @@ from m2g.repository.trusted_registry import ChosenRegistry
 from m2g.smoke.ask import Asked
 from m2g.smoke.environment import Environment
 from m2g.smoke.install import EnvironmentSpec
+from m2g.smoke.program import Plan
 from m2g.smoke.targets import Target
 
 Stage = Literal["install", "serve"]
@@ -52,7 +53,11 @@ class Trial(Value, frozen=True, kw_only=True):
 
 
 class ServeOptions(Value, frozen=True, kw_only=True):
-    """How to serve and ask. `passed` are variables for the model, `shown` files that it may read."""
+    """How to serve and ask. `passed` are variables for the model, `shown` files that it may read.
+
+    `listener` is a listening socket for clients of the model, which is then served until SIGINT; -1 without one.
+    With `rows`, a file to predict, nothing is served, and the predictions go to `output`.
+    """
 
     requests: int = 20
     seconds: float = 120.0
@@ -62,6 +67,9 @@ class ServeOptions(Value, frozen=True, kw_only=True):
     keep_logs: Path | None = None
     rest_only: bool = False
     any_version: bool = False
+    listener: int = -1
+    rows: Path | None = None
+    output: Path | None = None
 
 
 class StagePlan(Value, frozen=True, kw_only=True):
@@ -108,6 +116,26 @@ def read_plan(file: Path) -> StagePlan:
     content = file.read_bytes()
     file.unlink()
     return msgspec.json.decode(content, type=StagePlan, dec_hook=_to_path)
+
+
+def make_programs(trial: Trial, plan: StagePlan, folder: Path, environment: Environment, workspace: Path) -> Plan:
+    """How the programs of one version run in the last stage."""
+    target, options = trial.target, plan.options
+    return Plan(
+        model=target.model,
+        slug=target.slug,
+        version=target.version,
+        profile=target.profile,
+        folder=folder,
+        environment=environment,
+        workspace=workspace,
+        walled=plan.walls.files,
+        variables=target.variables,
+        passed=options.passed,
+        shown=options.shown,
+        port=options.port if options.listener < 0 else 0,
+        seconds=options.seconds,
+    )
 
 
 def remove_workspace(plan: StagePlan) -> None:

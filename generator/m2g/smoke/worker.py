@@ -1,6 +1,7 @@
 """A script that runs in the model's environment, where m2g is not installed: pyfunc's prediction, and gRPC requests.
 
     python worker.py predict <request> <answer> <model folder>                     request: for MLflow's scoring server
+    python worker.py batch <rows> <answer> <model folder> <csv|json> <csv|json>    rows in one form, answer in the other
     python worker.py grpc <request> <answer> <host:port> <name> <times> <seconds>  request: Open Inference
 
 It must run on Python 3.8. Request and answer are files, because a model may print anything to stdout.
@@ -9,10 +10,12 @@ It must run on Python 3.8. Request and answer are files, because a model may pri
 from __future__ import annotations
 
 import base64
+import io
 import json
 import math
 import sys
 import time
+from typing import Any
 
 
 def to_json(value: object) -> object:
@@ -49,11 +52,38 @@ def _convert_array(value: object) -> object:
 def predict(folder: str, body: str) -> object:
     """The prediction of pyfunc. The input is parsed as in MLflow's own server."""
     import mlflow.pyfunc
-    from mlflow.pyfunc import scoring_server
 
     began = time.perf_counter()
     model = mlflow.pyfunc.load_model(folder)
     loaded = time.perf_counter() - began
+    return {"loaded": loaded, "columns": to_json(_predict_json(model, body))}
+
+
+def batch(folder: str, rows: str, given: str, wanted: str) -> str:
+    """The prediction for a file, as MLflow's own `mlflow models predict` reads and writes it; CSV has a header."""
+    import mlflow.pyfunc
+    import pandas
+    from mlflow.pyfunc import scoring_server
+
+    model = mlflow.pyfunc.load_model(folder)
+    if given == "csv":
+        answer = model.predict(scoring_server.parse_csv_input(io.StringIO(rows), model.metadata.get_input_schema()))
+    else:
+        answer = _predict_json(model, rows)
+    if wanted == "csv":
+        table = pandas.DataFrame(answer)
+        if list(table.columns) == [0]:
+            table.columns = ["prediction"]
+        return str(table.to_csv(index=False))
+    written = io.StringIO()
+    write: Any = scoring_server.predictions_to_json
+    write(answer, written)
+    return written.getvalue() + "\n"
+
+
+def _predict_json(model: Any, body: str) -> object:
+    from mlflow.pyfunc import scoring_server
+
     parsed = json.loads(body)
     params = parsed.pop("params", None) or {}
     envelope = any(key in parsed for key in ("dataframe_split", "dataframe_records", "inputs", "instances"))
@@ -64,8 +94,7 @@ def predict(folder: str, body: str) -> object:
         data = parsed["inputs"]
     else:
         data = scoring_server.infer_and_parse_data(parsed, schema) if envelope else parsed
-    answer = model.predict(data, params=params) if params else model.predict(data)
-    return {"loaded": loaded, "columns": to_json(answer)}
+    return model.predict(data, params=params) if params else model.predict(data)
 
 
 def grpc(address: str, name: str, times: int, seconds: float, body: str) -> object:
@@ -115,9 +144,12 @@ def main() -> None:
     what, request, answer, *rest = sys.argv[1:]
     with open(request, encoding="utf-8") as file:
         body = file.read()
-    result = predict(rest[0], body) if what == "predict" else _grpc(rest, body)
+    if what == "batch":
+        text = batch(rest[0], body, rest[1], rest[2])
+    else:
+        text = json.dumps(predict(rest[0], body) if what == "predict" else _grpc(rest, body))
     with open(answer, "w", encoding="utf-8") as file:
-        json.dump(result, file)
+        file.write(text)
 
 
 def _grpc(rest: list[str], body: str) -> object:
