@@ -9,7 +9,7 @@ import msgspec
 import msgspec.inspect as mi
 from docs._generate.words import Fields, table
 
-from m2g.core import config_types, kserve_fields, model, setting_fields, settings
+from m2g.core import companion_fields, config_types, kserve_fields, model, setting_fields, settings
 from m2g.serving.settings import resolve_settings
 
 _CONFIG = """# m2g.yaml
@@ -52,7 +52,9 @@ contains a digest of all other lines.
 """
 _SHARED = (
     *(settings.Settings, setting_fields.Resources, setting_fields.ValueFrom),
-    *(kserve_fields.KnativeScaling, kserve_fields.MlserverSettings),
+    *(kserve_fields.KnativeScaling, kserve_fields.MlserverSettings, setting_fields.Operation),
+    *(companion_fields.RollingUpdate, companion_fields.DisruptionBudget, companion_fields.ModelCache),
+    *(companion_fields.NetworkPolicy, companion_fields.NetworkPeer, companion_fields.IpBlock),
 )
 """What m2g-yaml.md describes for model-yaml.md, too."""
 _NOTHING = (mi.type_info(msgspec.UnsetType), mi.type_info(None))

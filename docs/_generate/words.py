@@ -13,7 +13,17 @@ import msgspec
 import ryaml
 
 from m2g.compat import runtime
-from m2g.core import config_types, finding, kserve_fields, model, pod_fields, proposal_types, results, setting_fields
+from m2g.core import (
+    companion_fields,
+    config_types,
+    finding,
+    kserve_fields,
+    model,
+    pod_fields,
+    proposal_types,
+    results,
+    setting_fields,
+)
 from m2g.delivery import values as delivery
 from m2g.review import values
 from m2g.validation.rules import page
@@ -45,7 +55,19 @@ class Fields:
         self._used = {name for name in words if name.startswith("Exit.")}
         self._source: dict[str, dict[str, str]] = {}
         for module in (
-            *(config_types, setting_fields, pod_fields, kserve_fields, model, finding, results, values, page, runtime),
+            *(
+                config_types,
+                setting_fields,
+                pod_fields,
+                companion_fields,
+                kserve_fields,
+                model,
+                finding,
+                results,
+                values,
+                page,
+                runtime,
+            ),
             proposal_types,
             delivery,
         ):

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from m2g.compat import runtime
-from m2g.core import config_types, kserve_fields, pod_fields, proposal_types, setting_fields, settings
+from m2g.core import companion_fields, config_types, kserve_fields, pod_fields, proposal_types, setting_fields, settings
 from m2g.validation.policies import policy
 
 FOLDER = Path(__file__).parents[1] / "m2g"
@@ -52,7 +52,7 @@ def _refer(definitions: dict[str, Any]) -> dict[str, Any]:
     """Give each value whose form KServe or Kubernetes says its definition; return what these refer to."""
     wanted: dict[str, Any] = {}
     known = json.loads(_newest().read_text())["$defs"]
-    for kind in (settings.Settings, setting_fields.ValueFrom):
+    for kind in (settings.Settings, setting_fields.ValueFrom, companion_fields.NetworkPeer):
         fields = definitions.get(kind.__name__, {}).get("properties", {})
         for name, field in settings.list_fields(kind).items():
             row = field.row
@@ -90,7 +90,10 @@ def _newest() -> Path:
 def _field_texts() -> dict[str, dict[str, str]]:
     """Class → field (by its name in the file) → the text below the field in the source."""
     result: dict[str, dict[str, str]] = {}
-    for module in (config_types, proposal_types, setting_fields, pod_fields, kserve_fields, settings, policy, runtime):
+    for module in (
+        *(config_types, proposal_types, setting_fields, pod_fields, companion_fields, kserve_fields),
+        *(settings, policy, runtime),
+    ):
         for node in ast.parse(inspect.getsource(module)).body:
             kind = getattr(module, getattr(node, "name", ""), None)
             if isinstance(node, ast.ClassDef) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):

@@ -24,7 +24,7 @@ def test_the_backends_name_every_kind_that_the_golden_repositories_have() -> Non
         for item in objects
     }
     assert {kind for kind in kinds if kind.group not in _OF_TOOLS} == {
-        kind for backend in BACKENDS.values() for kind in backend.writes
+        kind for backend in BACKENDS.values() for kind in (*backend.writes, *backend.beside)
     }
 
 

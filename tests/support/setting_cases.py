@@ -122,6 +122,25 @@ CASES = {
         "{containers: [{name: e, image: 1}]}",
         "containers[0].image",
     ),
+    "command": Case("[python, -m, server]", "python -m server"),
+    "args": Case("[--workers=2]", "[2]", "[0]"),
+    "imagePullPolicy": Case("Always", "Sometimes"),
+    "ports": Case(
+        "[{containerPort: 9000, name: h2c, protocol: TCP}]", "[{containerPort: 1, hostPort: 1}]", "[0].hostPort"
+    ),
+    "podLabels": Case("{mesh: 'on'}", "{mesh: 1}", "mesh"),
+    "podAnnotations": Case("{sidecar.istio.io/inject: 'false'}", "[a]"),
+    "runtimeVersion": Case("1.7.1", "'1 7'"),
+    "storage": Case("{key: minio, parameters: {region: eu}}", "{path: other/model}", "path"),
+    "rollingUpdate": Case("{maxSurge: 25%, maxUnavailable: 1}", "{maxSurge: '1'}", "maxSurge"),
+    "disruptionBudget": Case("{maxUnavailable: 1}", "{maxUnavailable: -1}", "maxUnavailable"),
+    "networkPolicy": Case(
+        "{from: [{namespaceSelector: {matchLabels: {team: web}}}, "
+        "{ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16]}}]}",
+        "{from: [{namespace: web}]}",
+        "from[0].namespace",
+    ),
+    "modelCache": Case("{nodeGroups: [gpu], size: 20Gi}", "{nodeGroups: [], size: 20Gi}", "nodeGroups"),
     "patch": Case(
         "[{op: add, path: /spec/predictor/hostAliases, value: [{ip: 10.0.0.1, hostnames: [a.test]}]}, "
         "{op: add, path: /spec/predictor/hostAliases/0/hostnames/-, value: b.test}]",

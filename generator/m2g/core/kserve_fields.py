@@ -7,8 +7,8 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
+from m2g.core.companion_fields import CompanionSettings
 from m2g.core.model import Value
-from m2g.core.pod_fields import PodSettings
 from m2g.core.setting_fields import ClassName, Count, Mode, Operation, Row, Structure, in_predictor
 
 Span = Annotated[
@@ -65,7 +65,7 @@ MLSERVER_VARIABLES: Mapping[str, str] = {
 """Setting → variable. Source: MLServer 1.7.1, mlserver/settings.py."""
 
 
-class KserveSettings(PodSettings, frozen=True, kw_only=True):
+class KserveSettings(CompanionSettings, frozen=True, kw_only=True):
     """What KServe adds to the service."""
 
     auto_scaling: (
@@ -117,8 +117,8 @@ class KserveSettings(PodSettings, frozen=True, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
-    """KServe's batcher before the server: `maxBatchSize`, `maxLatency` and `timeout` in milliseconds. It knows only
-    protocol v1; `mlserver` has one for v2."""
+    """KServe's batcher before the server: `maxBatchSize`, `maxLatency` and `timeout` in milliseconds. It joins
+    only requests to `:predict`, which is protocol v1; `mlserver` has one for v2."""
     storage_container_name: (
         Annotated[
             ClassName,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec.inspect as mi
 from msgspec import UNSET, UnsetType
 
+from m2g.core.companion_fields import NetworkPeer
 from m2g.core.kserve_fields import KserveSettings
 from m2g.core.setting_fields import Batch, Row, ValueFrom
 
@@ -27,7 +28,7 @@ class Field(NamedTuple):
 
 
 @functools.cache
-def list_fields(kind: type[Settings | Batch | ValueFrom] = Settings) -> Mapping[str, Field]:
+def list_fields(kind: type[Settings | Batch | ValueFrom | NetworkPeer] = Settings) -> Mapping[str, Field]:
     """The settings by their name in files, in order. Raises TypeError for a field without a row."""
     hints = typing.get_type_hints(kind, include_extras=True)
     names = zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
@@ -77,6 +78,8 @@ def _find_row(hint: object) -> Row:
 def has_structures(settings: Settings) -> bool:
     """Whether a value is set whose form only the schemas of KServe and Kubernetes say."""
     if settings.env is not UNSET and any(isinstance(value, ValueFrom) for value in settings.env.values()):
+        return True
+    if settings.network_policy is not UNSET:
         return True
     fields = (field for field in list_fields().values() if field.row.definition)
     return any(getattr(settings, field.attribute) is not UNSET for field in fields)

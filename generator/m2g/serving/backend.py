@@ -40,7 +40,9 @@ class Backend(Value, frozen=True, kw_only=True):
     main: Kind
     """The kind of the object that serves a model. The object's name is the model's slug."""
     writes: tuple[Kind, ...]
-    """All kinds that m2g renders for it. Argo CD and Flux must be allowed to apply them."""
+    """The kinds that m2g renders for it. Argo CD and Flux must be allowed to apply them."""
+    beside: tuple[Kind, ...] = ()
+    """Further kinds that settings ask for. Argo CD and Flux may apply them where `sync.bounds.kinds` names them."""
     settings: Mapping[Place, str] = {}
     """Field of an object that m2g writes → setting. The first match counts."""
     recorded: tuple[Place, ...] = ()

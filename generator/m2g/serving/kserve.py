@@ -13,7 +13,7 @@ from m2g.core.model import Release
 from m2g.core.setting_fields import MODEL, is_older
 from m2g.core.settings import list_fields
 from m2g.inference import curl
-from m2g.serving import gate, knative, patch, profile
+from m2g.serving import companion_checks, gate, knative, patch, profile
 from m2g.serving.backend import Backend, Kind, Place
 from m2g.serving.batch_run import Problem
 from m2g.serving.spec import Serving, ServingChoice
@@ -68,6 +68,7 @@ def _contradictions(serving: Serving) -> Iterator[Finding]:
         *_check_limits(serving),
         *_check_profile(serving),
         *_check_scaling(serving),
+        *companion_checks.find_problems(serving),
         *patch.find_problems(serving),
     ):
         yield Finding(rule="setting-contradiction", path=path, message=message, hint=hint)
@@ -247,6 +248,11 @@ KSERVE = Backend(
         Kind(group=_GROUP, kind="ServingRuntime"),
         Kind(group="batch", kind="Job"),
         Kind(group="batch", kind="CronJob"),
+    ),
+    beside=(
+        Kind(group="policy", kind="PodDisruptionBudget"),
+        Kind(group="networking.k8s.io", kind="NetworkPolicy"),
+        Kind(group=_GROUP, kind="LocalModelNamespaceCache"),
     ),
     settings=_SETTINGS,
     recorded=((*MODEL, "storageUri"),),

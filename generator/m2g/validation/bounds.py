@@ -126,11 +126,12 @@ def _check_namespace(item: Manifest, namespaces: Collection[str], bounds: Bounds
 def _check_storage(item: Manifest, allow: Sequence[str]) -> Iterator[Violation]:
     """`storage.allow` holds for what is built, too: a component can replace the URI that m2g wrote."""
     for part in ("predictor", "transformer", "explainer") if allow else ():
-        if get_at(item, "spec", part, "model", "storage") is not None:
+        model = get_at(item, "spec", part, "model")
+        if get_at(model, "storage") is not None and not _has_only_key(model):
             yield Violation(
                 where=("spec", part, "model", "storage"),
-                message="names storage by a key, so m2g cannot tell whether m2g.yaml allows it",
-                hint="use storageUri",
+                message="names storage in another way than by its URI, so m2g cannot tell whether m2g.yaml allows it",
+                hint="use storageUri, and of storage only key",
             )
     for where, text in list_texts(item):
         if where[-1:] in (("storageUri",), ("uri",)) and not is_allowed(text, allow):
@@ -139,6 +140,12 @@ def _check_storage(item: Manifest, allow: Sequence[str]) -> Iterator[Violation]:
                 message=f"is {make_visible(text, _SHOWN)}, which is outside of the storage that m2g.yaml allows",
                 hint=f"remove the patch that sets it, or add the prefix to storage.allow in {layout.CONFIG}",
             )
+
+
+def _has_only_key(model: object) -> bool:
+    """Whether a Secret of the namespace has the credentials, and the URI says where the files are."""
+    storage = get_at(model, "storage")
+    return isinstance(storage, dict) and storage.keys() == {"key"} and bool(get_at(model, "storageUri"))
 
 
 def _check_pods(item: Manifest) -> Iterator[Violation]:

@@ -16,6 +16,8 @@ from m2g.serving.spec import Serving
 PORT = 8080
 PROBE_SECONDS = 10
 _PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
+OF_RUNTIMES = frozenset({"runtimeVersion", "storage"})
+"""Settings of `model` that a container has not."""
 _CHECKS = ("httpGet", "tcpSocket", "grpc", "exec")
 
 
@@ -42,6 +44,8 @@ def render_given(serving: Serving, place: tuple[str, ...], *, batch: bool = Fals
 def render_container(container: Object, serving: Serving, *, batch: bool = False) -> Object:
     """The container that serves the model, with the settings of containers. A probe changes fields of m2g's own."""
     given = render_given(serving, MODEL, batch=batch)
+    if "name" in container:  # a container of its own, and not `model`
+        given = {name: value for name, value in given.items() if name not in OF_RUNTIMES}
     for name in _PROBES:
         probe, before = given.get(name), container.get(name)
         if isinstance(probe, Mapping) and isinstance(before, Mapping):

@@ -12,14 +12,18 @@ from typing import cast
 from m2g.core import json_patch
 from m2g.core.kserve_fields import list_annotations
 from m2g.core.setting_fields import Mode
-from m2g.rendering.kserve.common import render_given, render_pod
+from m2g.rendering.kserve.common import OF_RUNTIMES, render_given, render_pod
 from m2g.rendering.kserve.profiles import PROFILES
 from m2g.rendering.metadata import make_annotations, make_labels
 from m2g.rendering.objects import Object, ServedModel
 from m2g.serving.batch_run import Problem
+from m2g.serving.companion_checks import compute_rolling_update
 from m2g.serving.patch import list_operations
 from m2g.serving.spec import Serving
 from m2g.serving.stored import settle
+
+_WITHOUT_V1 = ("mlserver", "mlserver-image", "mlflow-image", "oci")
+"""Profiles whose server has no `:predict`, the only path that the batcher reads (kserve pkg/batcher/handler.go)."""
 
 
 def name_mode(serving: Serving) -> str:
@@ -39,10 +43,18 @@ def render_inference_service(slug: str, served: ServedModel, serving: Serving) -
 
 
 def find_problems(slug: str, served: ServedModel, serving: Serving) -> Iterator[Problem]:
-    """The operations of the setting `patch` that fit no place of the object. They are left out."""
+    """The settings that do not fit how this release is served."""
     if operations := list_operations(serving):
         for pointer, why in json_patch.apply(_render_settings(slug, served, serving), operations)[1]:
             yield "patch", f"the patch of {pointer} fits no place: {why}", "add what is around it first, or remove it"
+    if served.profile == "mlflow-image" and not served.runtime:
+        for name in sorted(OF_RUNTIMES & serving.given.keys()):
+            yield name, f"an image that has the model in it does not use {name}", f"remove {name}"
+    if not served.storage_uri and "modelCache" in serving.given:
+        yield "modelCache", "an image that has the model in it reads no files to keep", "remove modelCache"
+    if served.profile in _WITHOUT_V1 and "batcher" in serving.given:
+        message = f"KServe's batcher joins requests of protocol v1 only, and the profile {served.profile} has none"
+        yield "batcher", message, "remove it; for MLServer, set mlserver: {maxBatchSize: 32, maxBatchTime: 0.05}"
 
 
 def _render_settings(slug: str, served: ServedModel, serving: Serving) -> Object:
@@ -113,7 +125,4 @@ def _autoscaling(serving: Serving) -> Object:
 def _strategy(serving: Serving) -> Object:
     if serving.deployment_strategy == "Recreate":
         return {"type": "Recreate"}
-    # Without a spare GPU, a pod that is started before the old one stops waits for ever (kserve#4618).
-    first = serving.deployment_strategy == "" and any("/" in name for name in (*serving.requests, *serving.limits))
-    surge = {"maxSurge": 0, "maxUnavailable": 1} if first else {"maxSurge": 1, "maxUnavailable": 0}
-    return {"type": "RollingUpdate", "rollingUpdate": surge}
+    return {"type": "RollingUpdate", "rollingUpdate": dict(compute_rolling_update(serving))}

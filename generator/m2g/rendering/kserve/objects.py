@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from m2g.rendering.kserve import batch, inference_service
+from m2g.rendering.kserve import batch, companions, inference_service
 from m2g.rendering.kserve.profiles import PROFILES
 from m2g.rendering.objects import Object, ServedModel
 from m2g.serving import profile
@@ -30,5 +30,6 @@ def render_overlay(slug: str, served: ServedModel, serving: Serving) -> dict[str
     return {
         SERVICE: inference_service.render_inference_service(slug, served, serving),
         **PROFILES[served.profile].others(slug, served, serving),
+        **companions.render_companions(slug, served, serving),
         **batch.render_batch(slug, served, serving),
     }
