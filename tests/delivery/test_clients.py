@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 
@@ -16,6 +17,7 @@ from m2g.forge.github import GitHub, find_api
 from m2g.forge.gitlab import GitLab
 from m2g.forge.plain import PlainGit
 from tests.support.forge_stand_in import StandIn, stand_in
+from tests.support.machine import seconds
 
 DRAFT = Draft(
     branch="m2g/prod/wine", base="main", title="wine", body="text", labels=("m2g", "env/prod"), reviewers=("ada",)
@@ -49,17 +51,43 @@ def test_a_pull_request_is_opened_changed_and_closed(server: StandIn, forge: For
     assert server.comments[1] == ["<!-- once -->\nsaid"]
     (there,) = forge.list_open("m2g/")
     assert (there.title, there.body, set(there.labels)) == ("other", "body", {"m2g", "env/prod", "m2g:edited"})
-    assert forge.list_closed(DRAFT.branch) == []
+    assert forge.list_closed("m2g/", [DRAFT.branch]) == []
     forge.close(there)
     assert forge.list_open("m2g/") == []
-    assert [one.state for one in forge.list_closed(DRAFT.branch)] == [PullState.CLOSED]
+    assert [one.state for one in forge.list_closed("m2g/", [DRAFT.branch])] == [PullState.CLOSED]
     server.pulls[0]["merged"] = True
-    assert [one.state for one in forge.list_closed(DRAFT.branch)] == [PullState.MERGED]
+    assert [one.state for one in forge.list_closed("m2g/", [DRAFT.branch])] == [PullState.MERGED]
 
 
 def test_a_second_request_for_a_branch_is_the_first(server: StandIn, forge: Forge) -> None:
     assert forge.open(DRAFT).number == forge.open(DRAFT).number == 1
     assert len(server.pulls) == 1
+
+
+@pytest.mark.attack
+def test_the_forge_merges_by_itself_only_the_commit_that_m2g_has_checked(server: StandIn, forge: Forge) -> None:
+    pull = forge.open(DRAFT)
+    forge.stop_merge(pull)  # was not asked for
+    for _ in range(2):
+        forge.merge_when_allowed(pull, "a")
+    assert server.merging == {1}
+    forge.stop_merge(pull)
+    assert server.merging == set()
+    with pytest.raises(OutsideError) as failed:
+        forge.merge_when_allowed(pull, "b")
+    assert "pipeline" in failed.value.hint or "required check" in failed.value.hint
+    assert server.merging == set()
+    assert forge.read(pull).state is PullState.OPEN
+
+
+def test_what_was_declined_is_found_in_a_repository_with_many_pull_requests(server: StandIn, forge: Forge) -> None:
+    forge.close(forge.open(DRAFT))
+    for number in range(130):
+        made = server._new(f"other/{number}", "main", "t", "b")
+        assert made is not None
+        made["state"] = "closed"
+    server.pulls.reverse()  # the stand-in lists in this order: the last changes first
+    assert [one.branch for one in forge.list_closed("m2g/", [DRAFT.branch])] == [DRAFT.branch]
 
 
 @pytest.mark.attack
@@ -69,7 +97,7 @@ def test_a_branch_of_a_fork_is_not_m2gs(server: StandIn, forge: Forge) -> None:
     assert forge.list_open("m2g/") == []
     forge.close(forge.open(Draft(branch="m2g/a/b", base="main", title="t", body="b")))
     server.pulls[1]["fork"] = True
-    assert forge.list_closed("m2g/a/b") == []
+    assert forge.list_closed("m2g/", ["m2g/a/b"]) == []
 
 
 def test_every_page_is_read(server: StandIn, forge: Forge) -> None:
@@ -98,6 +126,23 @@ def test_failures_and_rate_limits_are_waited_for(server: StandIn, forge: Forge) 
     server.faults = [(429, {"retry-after": "900"}, False)]
     with pytest.raises(OutsideError, match="asks to wait 900 s"):
         forge.list_open("m2g/")
+
+
+@pytest.mark.parametrize("skew", [-7200, 0, 7200])
+def test_a_wrong_clock_does_not_matter(
+    server: StandIn, forge: Forge, skew: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The forge says when its limit ends, by its own clock."""
+    real = time.time
+    monkeypatch.setattr("time.time", lambda: real() + skew)
+    reset = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(real()) + 2)}
+    server.faults = [(403, reset, False)]
+    started = time.monotonic()
+    assert forge.list_open("m2g/") == []
+    assert 0.5 <= time.monotonic() - started < seconds(30)
+    forge.open(DRAFT)
+    age = real() - datetime.fromisoformat("2026-01-01T00:00:00+00:00").timestamp()
+    assert forge.list_open("m2g/")[0].age == pytest.approx(age, abs=seconds(30))
 
 
 def test_a_token_that_is_refused_says_what_to_do(server: StandIn, forge: Forge) -> None:

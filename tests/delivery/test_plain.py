@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from m2g.repository.state import Scope
-from tests.support.fleet import CONFIG
+from tests.support.fleet import CONFIG, model
 from tests.support.git_repository import commit, git
 from tests.support.sync_world import SyncWorld, actions, of
 
@@ -194,14 +195,52 @@ def test_a_removal_beyond_the_cap_waits_and_other_proposals_go_on(world: SyncWor
     assert set(found.values()) == {"wait"}
 
 
-def test_the_repository_may_be_a_folder_of_a_larger_one(world: SyncWorld) -> None:
-    (world.clone / "fleets").mkdir()
-    for name in ("m2g.yaml", "models", "fleet"):
-        git(world.clone, "mv", name, f"fleets/{name}")
+def test_two_fleets_in_one_repository_share_no_branch(world: SyncWorld) -> None:
+    world.move("wine", champion="2")
+    world.sync()
+    for folder in ("fleets", "fleets/other"):
+        (world.clone / folder).mkdir()
+        shutil.copy(world.clone / "m2g.yaml", world.clone / folder)
+        for name in ("models", "fleet"):
+            shutil.copytree(world.clone / name, world.clone / folder / name)
     commit(world.clone, "monorepo")
     git(world.clone, "push", "-q", "origin", "HEAD:main")
-    world.root = world.clone / "fleets"
+    root = world.root
+    branches = ["m2g/prod/wine", "m2g.fleets/prod/wine", "m2g.fleets-other-62440376/prod/wine"]
+    for folder, branch in zip(("fleets", "fleets/other"), branches[1:], strict=True):
+        world.root = root / folder
+        assert actions(world.sync()) == {branch: "create"}
+        assert '"version": "2"' in world.read(branch, f"{folder}/models/wine/releases/prod.json")
+        assert actions(world.sync()) == {branch: "leave"}
+    world.root = root
+    assert actions(world.sync()) == {branches[0]: "leave"}
+    assert sorted(world.tips()) == sorted([*branches, "main"])
+
+
+def test_the_branch_to_change_the_prefix_and_the_title_are_settings(tmp_path: Path) -> None:
+    """They count on the default branch; what else counts is on the branch to change."""
+    world = SyncWorld(tmp_path)
+    git(world.clone, "push", "-q", "origin", "HEAD:release/2026")
+    first = (
+        "proposals: {branch: release/2026, branchPrefix: bots/models, title: 'feat({model}): {before} to {version}'}\n"
+    )
+    (world.clone / "m2g.yaml").write_text(CONFIG + first)
+    commit(world.clone, "settings")
+    git(world.clone, "push", "-q", "origin", "HEAD:main", "HEAD:release/2026")
     world.move("wine", champion="2")
-    assert actions(world.sync()) == {"m2g/prod/wine": "create"}
-    assert '"version": "2"' in world.read("m2g/prod/wine", "fleets/models/wine/releases/prod.json")
-    assert actions(world.sync()) == {"m2g/prod/wine": "leave"}
+    result = world.sync()
+    assert (result.branch, actions(result)) == ("release/2026", {"bots/models/prod/wine": "create"})
+    assert of(result, "bots/models/prod/wine").title == "feat(wine): 1 to 2"
+    assert git(world.clone, "ls-remote", "origin", "bots/*")
+    assert actions(world.sync()) == {"bots/models/prod/wine": "leave"}
+
+
+def test_a_group_may_be_a_tag_of_registered_models(tmp_path: Path) -> None:
+    world = SyncWorld(tmp_path, f"{CONFIG}proposals: {{per: group, groups: {{risk: {{tag: team=risk}}}}}}\n")
+    world.registry.known = [
+        model("wine", tags={"team": "risk"}, champion="2", challenger="1"),
+        model("churn", tags={"team": "sales"}, champion="3"),
+        model("fraud", tags={"team": "risk"}, champion="1"),
+    ]
+    assert actions(world.sync()) == {"m2g/group/risk": "create", "m2g/prod/churn": "create"}
+    assert world.record("m2g/group/risk", "fraud", "prod")["version"] == "1"

@@ -6,14 +6,15 @@ import pytest
 
 from m2g.core.proposal_types import Proposals
 from m2g.core.results import ChangeKind
-from m2g.delivery.grouping import concerns, name_branch
+from m2g.delivery.grouping import Names
 from m2g.delivery.marker import Marker, read_marker, replace_marker, write_marker
-from m2g.delivery.plan import Rules, State, find_declined, make_plan
-from m2g.delivery.values import UPGRADE, Head, Moved, Wanted
+from m2g.delivery.plan import Rules, State, find_declined, find_uncovered, make_plan
+from m2g.delivery.values import Head, Moved, Wanted
 from m2g.delivery.words import digest_files, list_identities, list_trailers, write_body, write_title
 from m2g.forge import Pull, PullState
 
 BRANCH = "m2g/prod/wine"
+NAMES = Names(prefix="m2g/")
 OWN, OLD, FOREIGN = (
     Head(oid="a" * 40, own=True, fresh=True),
     Head(oid="b" * 40, own=True),
@@ -32,7 +33,12 @@ def wanted(after: str = "2", branch: str = BRANCH, blocked: str = "") -> Wanted:
 
 
 def pull(
-    one: Wanted, state: PullState = PullState.OPEN, number: int = 1, *, labels: tuple[str, ...] = (), **changes: object
+    one: Wanted,
+    state: PullState = PullState.OPEN,
+    number: int = 1,
+    *,
+    labels: tuple[str, ...] = ("env/prod",),
+    **changes: object,
 ) -> Pull:
     marker = Marker(identities=list_identities(one), files=digest_files(one), **changes)  # type: ignore[arg-type]
     return Pull(
@@ -49,7 +55,7 @@ def plan(
 ) -> list[tuple[str, str, bool, bool]]:
     """(action, why, push, delete) of each step."""
     there = {one.branch: one for one in pulls if one.state is PullState.OPEN}
-    closed = {BRANCH: tuple(one for one in pulls if one.state is not PullState.OPEN)}
+    closed = tuple(one for one in pulls if one.state is not PullState.OPEN)
     state = State(heads={} if head is None else {BRANCH: head}, open=there, closed=closed)
     steps = make_plan(ones, state, rules or Rules(), is_certain=lambda branch: certain)
     return [(str(one.action), one.why, one.push, one.delete) for one in steps]
@@ -91,7 +97,9 @@ def test_what_this_run_does_not_know_is_not_closed() -> None:
 def test_labels_that_are_missing_are_added() -> None:
     rules = Rules(labels=("m2g",))
     assert plan(wanted(), head=OWN, pulls=(pull(wanted()),), rules=rules)[0][0] == "update"
-    assert plan(wanted(), head=OWN, pulls=(pull(wanted(), labels=("m2g", "x")),), rules=rules)[0][0] == "leave"
+    assert (
+        plan(wanted(), head=OWN, pulls=(pull(wanted(), labels=("m2g", "env/prod", "x")),), rules=rules)[0][0] == "leave"
+    )
 
 
 def test_limits_let_the_rest_wait() -> None:
@@ -119,8 +127,9 @@ def test_what_somebody_closed_stays_closed_for_that_version(
     pulls: tuple[Pull, ...], reopen: tuple[str, ...], declined: bool
 ) -> None:
     there = {one.branch: one for one in pulls if one.state is PullState.OPEN}
-    state = State(heads={}, open=there, closed={BRANCH: tuple(one for one in pulls if one.state is not PullState.OPEN)})
-    assert bool(find_declined([moved()], lambda one: BRANCH, state, reopen)) is declined
+    state = State(heads={}, open=there, closed=tuple(one for one in pulls if one.state is not PullState.OPEN))
+    new = find_uncovered([moved()], lambda one: BRANCH, state)
+    assert bool(find_declined(new, state, reopen)) is declined
 
 
 def test_another_image_of_a_version_is_not_declined_and_other_facts_are() -> None:
@@ -130,8 +139,8 @@ def test_another_image_of_a_version_is_not_declined_and_other_facts_are() -> Non
 
 
 def test_the_upgrade_is_declined_by_its_files() -> None:
-    upgrade = Wanted(branch=UPGRADE, moved=(), files={"models/wine/base/a.yaml": b"1"}, removals=frozenset())
-    state = State(heads={}, open={}, closed={UPGRADE: (pull(upgrade, PullState.CLOSED),)})
+    upgrade = Wanted(branch=NAMES.upgrade, moved=(), files={"models/wine/base/a.yaml": b"1"}, removals=frozenset())
+    state = State(heads={}, open={}, closed=(pull(upgrade, PullState.CLOSED),))
     assert [step.action for step in make_plan([upgrade], state, Rules())] == ["leave"]
     assert [step.action for step in make_plan([upgrade], state, Rules(reopen=frozenset({"upgrade"})))] == ["create"]
 
@@ -152,7 +161,7 @@ HOSTILE = [
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_of_the_registry_stays_data(name: str) -> None:
     one = Wanted(branch=BRANCH, moved=(moved(model=name),), files={}, removals=frozenset())
-    assert name_branch(one.moved[0], Proposals()) == BRANCH
+    assert NAMES.name(one.moved[0], Proposals(), {}) == BRANCH
     assert write_title(one) == "wine (prod): 1 → 2"
     body, marker = write_body(one, "review", None)
     assert read_marker(body) == marker
@@ -182,8 +191,8 @@ def test_no_branch_is_in_the_way_of_another(environment: str) -> None:
         Proposals(per="group", groups={"g": ("*",)}),
         Proposals(per="fleet"),
     ]
-    names = {name_branch(moved(environment=environment), one) for one in rules} | {UPGRADE}
+    names = {NAMES.name(moved(environment=environment), one, {}) for one in rules} | {NAMES.upgrade}
     assert len(names) == 6
     assert not any(one != other and f"{other}/".startswith(f"{one}/") for one in names for other in names)
-    for name in names - {UPGRADE}:
-        assert concerns(name, "wine", environment)
+    for name in names - {NAMES.upgrade}:
+        assert NAMES.concerns(name, "wine", environment)

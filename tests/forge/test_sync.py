@@ -2,74 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import threading
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from m2g.core.proposal_types import Proposals
 from m2g.delivery.marker import read_marker
 from m2g.delivery.values import EDITED
-from m2g.forge.gitea import Gitea as GiteaForge
 from tests.support.apiserver.server import until
-from tests.support.fleet import CONFIG
 from tests.support.gitea import Gitea, git
-from tests.support.sync_world import SyncWorld, actions, of
+from tests.support.gitea_world import GiteaWorld
+from tests.support.sync_world import actions, of
 
 pytestmark = [pytest.mark.forge, pytest.mark.usefixtures("kustomize")]
 BRANCH = "m2g/prod/wine"
-
-
-class GiteaWorld(SyncWorld):
-    """The world with its remote on Gitea. `bot` runs m2g, `ben` is a person who may write."""
-
-    def __init__(self, forge: Gitea, folder: Path, name: str, config: str = CONFIG) -> None:
-        self.ada, self.bot, self.ben = (forge.user(f"{name}-{one}") for one in ("ada", "bot", "ben"))
-        self.repository = self.ada.create(name)
-        self.repository.admit(self.bot)
-        self.repository.admit(self.ben)
-        self.token = self.bot.limited("write:repository", "write:issue")
-        super().__init__(folder, config, self.repository.remote(self.ada))
-        git(self.clone, "remote", "set-url", "origin", self.repository.url)
-        self.api = f"{forge.url}/api/v1"
-        self.forge = self.open
-
-    def open(self, rules: Proposals) -> GiteaForge:
-        """The client with the token of the bot."""
-        path = f"{self.ada.name}/{self.repository.name}"
-        return GiteaForge(self.api, self.repository.url.removesuffix(".git"), path, self.token)
-
-    def pulls(self, state: str = "open") -> list[dict[str, Any]]:
-        """Pull requests, the oldest first."""
-        return sorted(self.repository.pulls(state), key=lambda one: int(one["number"]))
-
-    def accept(self, number: int) -> None:
-        """Merge as a person."""
-        answer = self.repository.merge(self.ben, number)
-        assert answer.is_success, answer.text
-
-    def close(self, number: int) -> None:
-        """Close as a person."""
-        self.ben.ask("PATCH", f"{self.repository.path}/pulls/{number}", state="closed")
-
-    def comments(self, number: int) -> list[str]:
-        """What is said below a pull request."""
-        return [str(one["body"]) for one in self.ada.pages(f"{self.repository.path}/issues/{number}/comments")]
-
-    def person_commits(self, branch: str, folder: Path) -> str:
-        """A commit of a person on a branch."""
-        git(folder, "clone", "-q", "-b", branch, self.repository.remote(self.ben), str(folder / "person"))
-        (folder / "person/note.txt").write_text("mine\n")
-        git(folder / "person", "add", "-A")
-        git(folder / "person", "commit", "-q", "-m", "mine")
-        git(folder / "person", "push", "-q", "origin", "HEAD")
-        return git(folder / "person", "rev-parse", "HEAD").strip()
 
 
 @pytest.fixture
@@ -239,52 +185,3 @@ def test_many_syncs_at_once_lose_nothing_and_open_nothing_twice(world: GiteaWorl
     assert sorted(one["head"]["ref"] for one in world.pulls()) == ["m2g/dev/wine", "m2g/prod/churn", BRANCH]
     assert sorted(world.tips()) == ["m2g/dev/wine", "m2g/prod/churn", BRANCH, "main"]
     assert set(actions(world.sync()).values()) == {"leave"}
-
-
-@pytest.mark.timeout(600)
-def test_a_run_that_is_killed_anywhere_is_finished_by_the_next(world: GiteaWorld, tmp_path: Path) -> None:
-    world.move("wine", champion="2")
-    world.move("churn", champion="3")
-    script = tmp_path / "one.py"
-    script.write_text(_SCRIPT)
-    for step in range(8):
-        child = subprocess.Popen(
-            [sys.executable, str(script), str(world.clone), world.api, world.ada.name, world.repository.name],
-            cwd=Path(__file__).parents[2],
-            env={**os.environ, "M2G_TOKEN": world.token, "PYTHONPATH": "generator:."},
-        )
-        time.sleep(0.4 * (step + 1))
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-    world.sync()
-    assert sorted(one["head"]["ref"] for one in world.pulls("all")) == ["m2g/prod/churn", BRANCH]
-    assert {"m2g", "env/prod", "risk/routine"} == {one["name"] for one in world.pulls()[0]["labels"]}
-    assert set(actions(world.sync()).values()) == {"leave"}
-
-
-_SCRIPT = """
-import sys
-from pathlib import Path
-from m2g.commands import validate
-from m2g.delivery.loop import LoopOptions, Tools, run_loop
-from m2g.delivery.survey import SurveyOptions
-from m2g.forge.gitea import Gitea
-from m2g.git.remote import find_remote
-from m2g.git.worktree import open_worktree
-from m2g.report.review_markdown import render_markdown
-from m2g.repository.state import Scope
-from m2g.resolution.resolve import resolve
-from tests.support.fleet import FakeRegistry, model
-import os
-
-clone, api, owner, name = Path(sys.argv[1]), *sys.argv[2:]
-registry = FakeRegistry([model("wine", champion="2", challenger="1"), model("churn", champion="3")])
-tools = Tools(
-    resolve=lambda folder, base: lambda repository, cache: resolve(repository, registry, Scope(), cache),
-    validate=lambda root, part: validate.validate(root, validate.ValidateOptions(scope=part)),
-    describe=render_markdown,
-    open_forge=lambda rules: Gitea(api, "http://page", f"{owner}/{name}", os.environ["M2G_TOKEN"]),
-)
-with open_worktree(clone, find_remote(clone)) as worktree:
-    run_loop(worktree, LoopOptions(survey=SurveyOptions()), tools)
-"""

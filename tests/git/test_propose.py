@@ -18,6 +18,10 @@ from tests.support.git_repository import commit, git, start
 from tests.support.handmade_fleet import write
 
 
+def is_own(branch: str) -> bool:
+    return branch.startswith("m2g/")
+
+
 @pytest.fixture
 def remote(tmp_path: Path) -> Path:
     place = tmp_path / "remote.git"
@@ -56,7 +60,7 @@ def change(parent: str, text: bytes = b"new\n") -> NewCommit:
 
 def test_a_commit_has_exactly_the_changes_and_touches_nothing_of_the_person(worktree: Worktree, clone: Path) -> None:
     before = git(clone, "status", "--porcelain"), sorted(os.listdir(clone / ".git")), git(clone, "count-objects", "-v")
-    fetched = worktree.fetch("", "m2g/")
+    fetched = worktree.fetch("", is_own)
     assert fetched.branch == "trunk"
     assert (worktree.folder / "models/wine/base/a.yaml").read_text() == "a\n"
     (oid,) = make_commits(worktree.folder, [change(fetched.base)], Author(), 1_700_000_000)
@@ -70,7 +74,7 @@ def test_a_commit_has_exactly_the_changes_and_touches_nothing_of_the_person(work
 
 @pytest.mark.attack
 def test_trailers_cannot_be_forged_and_a_changed_commit_is_foreign(worktree: Worktree, tmp_path: Path) -> None:
-    base = worktree.fetch("", "m2g/").base
+    base = worktree.fetch("", is_own).base
     (oid,) = make_commits(worktree.folder, [change(base)], Author(), 1_700_000_000)
     made = read_commits(worktree.folder, [oid])[oid]
     assert made.own
@@ -81,13 +85,13 @@ def test_trailers_cannot_be_forged_and_a_changed_commit_is_foreign(worktree: Wor
     (person / "bin.sh").write_text("y\n")
     git(person, "commit", "-q", "-a", "--amend", "--no-edit")
     git(person, "push", "-q", "--force")
-    head = worktree.fetch("", "m2g/").heads["m2g/dev/wine"]
+    head = worktree.fetch("", is_own).heads["m2g/dev/wine"]
     assert not read_commits(worktree.folder, [head])[head].own
 
 
 @pytest.mark.attack
 def test_a_push_that_lost_a_race_overwrites_nothing(worktree: Worktree) -> None:
-    base = worktree.fetch("", "m2g/").base
+    base = worktree.fetch("", is_own).base
     first, second = make_commits(worktree.folder, [change(base), change(base, b"other\n")], Author(), 1_700_000_000)
     made = push(worktree.folder, worktree.remote, [BranchUpdate(branch="m2g/dev/wine", old="", new=first)])
     assert made["m2g/dev/wine"].outcome is Outcome.DONE
@@ -98,14 +102,14 @@ def test_a_push_that_lost_a_race_overwrites_nothing(worktree: Worktree) -> None:
     ]
     outcomes = {name: one.outcome for name, one in push(worktree.folder, worktree.remote, updates).items()}
     assert outcomes == {"m2g/dev/wine": Outcome.MOVED, "m2g/dev/fraud": Outcome.DONE, "trunk": Outcome.MOVED}
-    assert worktree.fetch("", "m2g/").heads == {"m2g/dev/wine": first, "m2g/dev/fraud": second}
+    assert worktree.fetch("", is_own).heads == {"m2g/dev/wine": first, "m2g/dev/fraud": second}
     gone = [BranchUpdate(branch=name, old=oid, new="") for name, oid in (("m2g/dev/wine", first), ("m2g/x", first))]
     assert push(worktree.folder, worktree.remote, gone)["m2g/dev/wine"].outcome is Outcome.DONE
-    assert worktree.fetch("", "m2g/").heads == {"m2g/dev/fraud": second}
+    assert worktree.fetch("", is_own).heads == {"m2g/dev/fraud": second}
 
 
 def test_a_refused_push_says_what_the_server_said(worktree: Worktree, remote: Path) -> None:
-    base = worktree.fetch("", "m2g/").base
+    base = worktree.fetch("", is_own).base
     hook = remote / "hooks/update"
     hook.write_text("#!/bin/sh\necho 'trunk is protected' >&2\nexit 1\n")
     hook.chmod(0o755)
@@ -126,7 +130,7 @@ def test_shallow_and_partial_clones_have_the_whole_history(
     part = tmp_path / "part"
     git(tmp_path, "clone", "-q", *kind, f"file://{remote}", str(part))
     with open_worktree(part, find_remote(part)) as opened:
-        base = opened.fetch("", "m2g/").base
+        base = opened.fetch("", is_own).base
         assert git(opened.folder, "rev-list", "--count", base) == "2"
         assert (opened.folder / "second.txt").read_text() == "2\n"
         (oid,) = make_commits(opened.folder, [change(base)], Author(), 1)
@@ -149,7 +153,7 @@ def test_hooks_filters_and_attributes_run_nothing(clone: Path, tmp_path: Path) -
     git(clone, "-c", "core.hooksPath=/dev/null", "push", "-q", "origin", "HEAD:trunk")
     spy.unlink(missing_ok=True)
     with open_worktree(clone, find_remote(clone)) as opened:
-        base = opened.fetch("", "m2g/").base
+        base = opened.fetch("", is_own).base
         assert (opened.folder / "id.txt").read_bytes() == b"$Id$\n"
         (oid,) = make_commits(opened.folder, [change(base)], Author(), 1)
         push(opened.folder, opened.remote, [BranchUpdate(branch="m2g/a/b", old="", new=oid)])
@@ -165,14 +169,14 @@ def test_a_token_is_in_no_address_and_no_message(tmp_path: Path, monkeypatch: py
     root = start(tmp_path / "root")
     commit(root)
     with open_worktree(root, remote) as opened, pytest.raises(OutsideError) as failed:
-        opened.fetch("", "m2g/")
+        opened.fetch("", is_own)
     assert "plain-words" not in failed.value.message + failed.value.hint
     assert "hunter2" not in failed.value.message
 
 
 def test_a_missing_branch_or_remote_says_what_to_do(worktree: Worktree, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no branch 'nothing'"):
-        worktree.fetch("nothing", "m2g/")
+        worktree.fetch("nothing", is_own)
     with pytest.raises(InputError, match="has no remote") as failed:
         find_remote(start(tmp_path / "alone"))
     assert failed.value.hint == "add the one to propose changes to: git remote add origin ADDRESS"

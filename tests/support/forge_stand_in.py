@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+_CLOCK = time.time
+"""The forge's own clock, whatever a test does to the one of m2g."""
 _LIST: dict[str, type] = {"page": str, "per_page": str}
 GITHUB: dict[str, tuple[dict[str, type], dict[str, type]]] = {
     "GET /repos/o/n/pulls": ({**_LIST, "state": str, "head": str, "base": str, "sort": str, "direction": str}, {}),
@@ -28,10 +31,22 @@ GITHUB: dict[str, tuple[dict[str, type], dict[str, type]]] = {
     "POST /repos/o/n/issues/N/comments": ({}, {"body!": str}),
     "POST /repos/o/n/issues/N/labels": ({}, {"labels": list}),
     "POST /repos/o/n/issues/N/assignees": ({}, {"assignees": list}),
+    "GET /repos/o/n": ({}, {}),
+    "GET /repos/o/n/pulls/N": ({}, {}),
+    "POST /graphql": ({}, {"query!": str, "variables": dict}),
 }
 _EDIT: dict[str, type] = {"title": str, "description": str, "state_event": str, "labels": str, "add_labels": str}
 GITLAB: dict[str, tuple[dict[str, type], dict[str, type]]] = {
-    "GET /projects/o%2Fn/merge_requests": ({**_LIST, "state": str, "source_branch": str, "target_branch": str}, {}),
+    "GET /projects/o%2Fn/merge_requests": (
+        {**_LIST, "state": str, "source_branch": str, "target_branch": str, "order_by": str, "sort": str},
+        {},
+    ),
+    "GET /projects/o%2Fn/merge_requests/N": ({}, {}),
+    "PUT /projects/o%2Fn/merge_requests/N/merge": (
+        {},
+        {"sha": str, "auto_merge": bool, "merge_when_pipeline_succeeds": bool, "squash": bool},
+    ),
+    "POST /projects/o%2Fn/merge_requests/N/cancel_merge_when_pipeline_succeeds": ({}, {}),
     "POST /projects/o%2Fn/merge_requests": (
         {},
         {
@@ -58,6 +73,7 @@ class StandIn:
         self.comments: dict[int, list[str]] = {}
         self.reviewers: list[str] = []
         self.faults: list[tuple[int, dict[str, str], bool]] = []
+        self.merging: set[int] = set()
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], Any]:
         """Status, headers and JSON."""
@@ -122,6 +138,12 @@ class StandIn:
                 state, head = query.get("state", "open"), query.get("head", "").partition(":")[2]
                 found = [one for one in self.pulls if one["state"] == state and head in ("", one["branch"])]
                 return 200, [self._show_github(one) for one in self._page(found, query)]
+            case "POST", "graphql":
+                return 200, self._mutate(data["query"], data["variables"])
+            case "GET", "n":
+                return 200, {"allow_merge_commit": False, "allow_squash_merge": True, "allow_rebase_merge": True}
+            case "GET", "N" if "/pulls/" in path:
+                return 200, self._show_github(self._find(path))
             case "POST", "pulls":
                 made = self._new(data["head"], data["base"], data["title"], data.get("body", ""))
                 if made is None:
@@ -147,11 +169,27 @@ class StandIn:
                 pass
         return 404, {"message": "Not Found"}
 
+    def _mutate(self, query: str, variables: dict[str, str]) -> dict[str, Any]:
+        """The two mutations of GitHub's GraphQL schema that m2g uses, with their inputs."""
+        number = int(variables["id"].removeprefix("PR_"))
+        if "disablePullRequestAutoMerge" in query:
+            known = number in self.merging
+            self.merging.discard(number)
+            said = [] if known else [{"message": "Can't disable auto-merge for this pull request: not enabled"}]
+            return {"data": {}, "errors": said} if said else {"data": {}}
+        assert "enablePullRequestAutoMerge" in query
+        assert variables["method"] in ("MERGE", "SQUASH", "REBASE")
+        if variables["head"] != "a":
+            return {"errors": [{"message": "Head sha didn't match expected"}]}
+        self.merging.add(number)
+        return {"data": {}}
+
     def _show_github(self, one: dict[str, Any]) -> dict[str, Any]:
         here = {"full_name": "o/n"}
         return {
             "number": one["number"], "html_url": f"https://page/{one['number']}", "state": one["state"],
             "title": one["title"], "body": one["body"] or None, "merged_at": "2026" if one["merged"] else None,
+            "node_id": f"PR_{one['number']}", "created_at": "2026-01-01T00:00:00Z",
             "head": {"ref": one["branch"], "sha": "a", "repo": {"full_name": "x/n"} if one["fork"] else here},
             "base": {"ref": one["base"], "sha": "b", "repo": here}, "labels": [{"name": n} for n in one["labels"]],
         }  # fmt: skip
@@ -172,6 +210,19 @@ class StandIn:
                 made["labels"] = [name for name in data["labels"].split(",") if name]
                 self.reviewers += [str(one) for one in data["reviewer_ids"] + data["assignee_ids"]]
                 return 201, self._show_gitlab(made)
+            case "GET", "N":
+                return 200, self._show_gitlab(self._find(path))
+            case "PUT", "merge":
+                one = self._find(path)
+                if data["sha"] != "a":
+                    return 409, {"message": "SHA does not match HEAD of source branch"}
+                self.merging.add(one["number"])
+                return 200, self._show_gitlab(one)
+            case "POST", "cancel_merge_when_pipeline_succeeds":
+                number = self._find(path)["number"]
+                known = number in self.merging
+                self.merging.discard(number)
+                return (201, {}) if known else (406, {"message": "Can't cancel the automatic merge"})
             case "PUT", _:
                 one = self._find(path)
                 one["title"], one["body"] = data.get("title", one["title"]), data.get("description", one["body"])
@@ -187,6 +238,7 @@ class StandIn:
     def _show_gitlab(self, one: dict[str, Any]) -> dict[str, Any]:
         state = "merged" if one["merged"] else {"open": "opened"}.get(one["state"], one["state"])
         return {
+            "created_at": "2026-01-01T00:00:00.000Z",
             "iid": one["number"], "web_url": f"https://page/{one['number']}", "state": state, "sha": "a",
             "source_branch": one["branch"], "target_branch": one["base"], "title": one["title"],
             "source_project_id": 2 if one["fork"] else 1, "target_project_id": 1, "description": one["body"],
@@ -209,6 +261,9 @@ def stand_in(kind: str) -> Iterator[StandIn]:
                 self.send_header(key, value)
             self.end_headers()
             self.wfile.write(text)
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return super().date_time_string(_CLOCK() if timestamp is None else timestamp)
 
         do_GET = do_POST = do_PATCH = do_PUT = _reply  # noqa: N815  # names of the standard library
 

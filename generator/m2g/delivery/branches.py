@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
+from m2g.core.proposal_types import Proposals
 from m2g.delivery.publish import make_commit
 from m2g.delivery.values import Head, Wanted
 from m2g.git.commit import NewCommit, read_changes, read_commits
 from m2g.git.worktree import Worktree
 
 
-def read_heads(worktree: Worktree, base: str, oids: Mapping[str, str], wanted: Mapping[str, Wanted]) -> dict[str, Head]:
+def read_heads(
+    worktree: Worktree, base: str, oids: Mapping[str, str], wanted: Mapping[str, Wanted], rules: Proposals
+) -> dict[str, Head]:
     """Branch → its head. `oids` are the commits of the branches."""
     commits = read_commits(worktree.folder, sorted(set(oids.values())))
     return {
@@ -21,7 +24,7 @@ def read_heads(worktree: Worktree, base: str, oids: Mapping[str, str], wanted: M
             fresh=commits[oid].own
             and branch in wanted
             and _is_fresh(
-                worktree, base, commits[oid].parents[0], make_commit(wanted[branch], base, worktree.prefix), oid
+                worktree, base, commits[oid].parents[0], make_commit(wanted[branch], base, worktree.prefix, rules), oid
             ),
         )
         for branch, oid in oids.items()

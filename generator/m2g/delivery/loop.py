@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec import UNSET
 
 from m2g import kustomize
 from m2g.changes import write
@@ -20,11 +21,13 @@ from m2g.core.model import Value
 from m2g.core.proposal_types import Proposals
 from m2g.core.results import Failure
 from m2g.delivery.branches import read_heads
-from m2g.delivery.grouping import group_releases, name_branch
-from m2g.delivery.plan import Rules, State, Step, explain_declined, find_declined, make_plan
+from m2g.delivery.grouping import Names, group_releases, make_names
+from m2g.delivery.plan import Rules, State, Step, explain_declined, find_declined, find_uncovered, make_plan
 from m2g.delivery.publish import (
     Describe,
     Publisher,
+    PullMoved,
+    Reviewer,
     close_duplicates,
     delete_branches,
     make_commit,
@@ -32,8 +35,8 @@ from m2g.delivery.publish import (
     report_step,
 )
 from m2g.delivery.survey import Resolve, Survey, SurveyOptions, build_wanted, survey
-from m2g.delivery.values import PREFIX, UPGRADE, Action, Moved, Proposal, SyncResult, Wanted
-from m2g.forge import Forge
+from m2g.delivery.values import Action, Moved, Proposal, SyncResult, Wanted
+from m2g.forge import Forge, Pull
 from m2g.git.commit import make_commits
 from m2g.git.push import BranchUpdate, Outcome, push
 from m2g.git.worktree import Fetched, Worktree
@@ -68,7 +71,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Again(Exception):
-    """The branch has changed: start again. `lost` tells that another run was faster, so that it helps to wait."""
+    """Start again: the branch has changed. `lost` tells that another run was faster, so that it helps to wait."""
 
     def __init__(self, *, lost: bool = True) -> None:
         self.lost = lost
@@ -77,11 +80,24 @@ class _Again(Exception):
 def run_loop(worktree: Worktree, options: LoopOptions, tools: Tools) -> SyncResult:
     """Bring branches and pull requests to what the registry says. Raises OutsideError if ten tries were not enough."""
     committed: list[Proposal] = []
+    names = make_names(worktree.prefix, Proposals())
     for attempt in range(TRIES):
         try:
-            return _Run(worktree, options, tools, committed).run()
+            run = _Run(worktree, options, tools, committed)
+            fetched = run.fetch(options.branch, names)
+            found = run.survey(fetched)
+            chosen = found.state.config.proposals.branch
+            branch = options.branch or (fetched.branch if chosen is UNSET else chosen)
+            if names != found.names or branch != fetched.branch:
+                before, names, fetched = fetched, found.names, run.fetch(branch, found.names)
+                found = found if fetched.base == before.base else run.survey(fetched)
+            if names != found.names:
+                names = found.names
+                raise _Again(lost=False)
+            return run.run(fetched, found)
         except _Again as again:
             if again.lost:
+                tools.progress("wait", 0, 0)
                 time.sleep(min(1.5**attempt, _LONGEST) * random.uniform(0.5, 1.5))  # noqa: S311  # not a secret
     raise OutsideError(
         f"{worktree.remote.shown}: other runs were faster {TRIES} times, so that m2g could not push",
@@ -101,14 +117,22 @@ class _Run:
         self._committed = committed
         self._findings: list[Finding] = []
         self._failures: list[M2gError] = []
+        self._noted: set[tuple[str, str]] = set()
         self._reviews: Review | None = None
 
-    def run(self) -> SyncResult:
-        tell = self._tools.progress
-        tell("fetch", 0, 0)
-        fetched = self._worktree.fetch(self._options.branch, PREFIX)
-        found = survey(self._root, self._tools.resolve(self._root, fetched.base), self._options.survey)
-        rules = found.state.config.proposals
+    def fetch(self, branch: str, names: Names) -> Fetched:
+        """The branch to change and those of the fleet."""
+        self._tools.progress("fetch", 0, 0)
+        return self._worktree.fetch(branch, names.are_of)
+
+    def survey(self, fetched: Fetched) -> Survey:
+        """What the branch lacks."""
+        resolve = self._tools.resolve(self._root, fetched.base)
+        return survey(self._root, resolve, self._options.survey, self._worktree.prefix)
+
+    def run(self, fetched: Fetched, found: Survey) -> SyncResult:
+        """Carry out what is lacking. Raises _Again."""
+        rules, names = found.state.config.proposals, found.names
         self._findings += found.findings
         direct = self._commit_direct(fetched, found, rules)
         forge = self._tools.open_forge(rules)
@@ -116,24 +140,26 @@ class _Run:
         planned = Rules(
             max_open=rules.max_open,
             max_per_run=rules.max_per_run,
+            max_per_hour=rules.max_per_hour,
             reopen=self._options.reopen,
             pull_requests=forge.capabilities.pull_requests,
-            labels=rules.labels if forge.capabilities.labels else (),
+            labels=rules.labels,
+            can_label=forge.capabilities.labels,
         )
-        reasons = {name_branch(one, rules): why for one, why in declined}
+        reasons = _find_holds(fetched, found) | {names.name(one, rules, found.tags): why for one, why in declined}
         steps = make_plan(wanted, state, planned, is_certain=found.is_certain, reasons=reasons)
         checked = self._check(fetched, found, steps)
         if checked:
             wanted = [_block(one, checked) for one in wanted]
             steps = make_plan(wanted, state, planned, is_certain=found.is_certain, reasons=reasons)
         left = [
-            Proposal(action=Action.LEAVE, branch=name_branch(one, rules), title="", why=why, models=(one,))
+            Proposal(action=Action.LEAVE, branch=names.name(one, rules, found.tags), title="", why=why, models=(one,))
             for one, why in declined
         ]
         if self._options.dry_run:
-            done = [report_step(step) for step in steps]
+            done = [report_step(step, rules) for step in steps]
         else:
-            done = self._carry_out(fetched, steps, state, rules, forge)
+            done = self._carry_out(fetched, found, steps, state, forge)
         return SyncResult(
             branch=fetched.branch,
             base=fetched.base,
@@ -149,20 +175,22 @@ class _Run:
         self, fetched: Fetched, found: Survey, rules: Proposals, forge: Forge
     ) -> tuple[State, list[Wanted], list[tuple[Moved, str]]]:
         """The state of branches and pull requests, what is wanted, and what was declined and why."""
-        pulls = [pull for pull in forge.list_open(PREFIX) if pull.base == fetched.branch]
+        names = found.names
+        pulls = _list_open(forge, names, fetched)
         if self._options.dry_run:
             pulls = list({pull.branch: pull for pull in reversed(pulls)}.values())
         else:
             pulls = close_duplicates(forge, pulls)
         there = {pull.branch: pull for pull in pulls}
-        grouped = group_releases(found.moved, rules)
-        asked = [*grouped, *([UPGRADE] if found.upgrade is not None else [])]
-        closed = {
-            branch: tuple(pull for pull in forge.list_closed(branch) if pull.base == fetched.branch) for branch in asked
-        }
-        before = State(heads={}, open=there, closed=closed)
+        grouped = group_releases(found.moved, names, rules, found.tags)
         moved = [one for group in grouped.values() for one in group]
-        numbers = find_declined(moved, lambda one: name_branch(one, rules), before, self._options.reopen)
+        new = find_uncovered(moved, lambda one: names.name(one, rules, found.tags), State(heads={}, open=there))
+        asked = dict.fromkeys(name for one in new for name in names.list_all(one, rules, found.tags))
+        if found.upgrade is not None and names.upgrade not in there:
+            asked[names.upgrade] = None
+        listed = forge.list_closed(names.prefix, tuple(asked)) if asked else []
+        closed = tuple(pull for pull in listed if pull.base == fetched.branch and names.are_of(pull.branch))
+        numbers = find_declined(new, State(heads={}, open=there, closed=closed), self._options.reopen)
         declined = [(one, explain_declined(one, numbers[one.identity])) for one in moved if one.identity in numbers]
         wanted = [found.upgrade] if found.upgrade is not None else []
         for number, (branch, group) in enumerate(grouped.items()):
@@ -172,7 +200,7 @@ class _Run:
                 wanted.append(build_wanted(found, branch, rest))
         wanted = [one for one in wanted if one.files or one.removals or one.blocked]
         by_branch = {one.branch: one for one in wanted}
-        heads = read_heads(self._worktree, fetched.base, fetched.heads, by_branch)
+        heads = read_heads(self._worktree, fetched.base, fetched.heads, by_branch, rules)
         return State(heads=heads, open=there, closed=closed), wanted, declined
 
     def _check(self, fetched: Fetched, found: Survey, steps: Collection[Step]) -> dict[tuple[str, str], str]:
@@ -193,6 +221,9 @@ class _Run:
         there = frozenset(slug for slug in slugs if (self._root / layout.model(slug)).is_dir())
         report = self._tools.validate(self._root, Scope(models=there)) if there else Report()
         self._findings += report.findings
+        for finding in report.findings:
+            place = layout.parse_path(finding.file)
+            self._noted |= {(place.slug, finding.environment or place.environment)} if place is not None else {("", "")}
         comparison = build_comparison(self._root, fetched.base, Scope(), progress=self._tools.progress)
         self._worktree.reset(fetched.base)
         self._reviews = review(comparison.old, comparison.new, against=fetched.branch, notes=comparison.notes)
@@ -216,6 +247,11 @@ class _Run:
         )
         return msgspec.structs.replace(whole, changes=mine, outside=(), files=(), notes=())
 
+    def _is_clean(self, wanted: Wanted) -> bool:
+        """Whether validation has said nothing about a proposal, or about all models."""
+        about = {("", "")} | {place for one in wanted.moved for place in (one.key, (one.slug, ""))}
+        return not about & self._noted
+
     def _commit_direct(self, fetched: Fetched, found: Survey, rules: Proposals) -> list[Proposal]:
         """Commit the releases of environments with direct commits. What was committed changes the base: start again."""
         moved = tuple(one for one in found.moved if one.environment in rules.direct)
@@ -231,38 +267,66 @@ class _Run:
             wanted = _block(wanted, self._validate(fetched, found, [wanted]))
         if wanted.blocked or self._options.dry_run:
             action = Action.WAIT if wanted.blocked else Action.COMMIT
-            return [report_step(msgspec.structs.replace(step, action=action, why=wanted.blocked or step.why))]
+            step = msgspec.structs.replace(step, action=action, why=wanted.blocked or step.why)
+            return [report_step(step, rules)]
         (oid,) = make_commits(
-            self._clone, [make_commit(wanted, fetched.base, self._worktree.prefix)], rules.author, int(time.time())
+            self._clone,
+            [make_commit(wanted, fetched.base, self._worktree.prefix, rules)],
+            rules.author,
+            int(time.time()),
         )
         update = BranchUpdate(branch=fetched.branch, old=fetched.base, new=oid)
         pushed = push(self._clone, self._worktree.remote, [update])[fetched.branch]
         if pushed.outcome is Outcome.REFUSED:
             why = f"the remote refuses a commit to {fetched.branch}: {pushed.reason}"
-            return [report_step(msgspec.structs.replace(step, action=Action.WAIT, why=why))]
+            return [report_step(msgspec.structs.replace(step, action=Action.WAIT, why=why), rules)]
         if pushed.outcome is Outcome.DONE:
-            self._committed.append(report_step(step))
+            self._committed.append(report_step(step, rules))
             raise _Again(lost=False)
         raise _Again
 
     def _carry_out(
-        self, fetched: Fetched, steps: Sequence[Step], state: State, rules: Proposals, forge: Forge
+        self, fetched: Fetched, found: Survey, planned: Sequence[Step], state: State, forge: Forge
     ) -> list[Proposal]:
+        rules = found.state.config.proposals
+        reviewer = Reviewer(review=self._review_of, is_clean=self._is_clean, describe=self._tools.describe)
+        publisher = Publisher(forge, fetched.branch, rules, reviewer)
+        steps = [publisher.stop_merge(step) for step in planned]
         pushes = push_steps(self._worktree, fetched.base, steps, state.heads, rules)
         if pushes.lost:
             raise _Again
-        publisher = Publisher(forge, fetched.branch, rules, self._review_of, self._tools.describe)
         done: list[Proposal] = []
         for number, step in enumerate(steps):
             self._tools.progress("pull requests", number, len(steps))
-            done.append(publisher.carry_out(step, pushes.outcomes.get(step.branch)))
+            head = pushes.heads.get(step.branch) or (state.heads[step.branch].oid if step.branch in state.heads else "")
+            try:
+                done.append(publisher.carry_out(step, pushes.outcomes.get(step.branch), head))
+            except PullMoved as moved:
+                raise _Again from moved
         failed = {one.branch for one in done if one.action is Action.WAIT}
         gone = [step for step in steps if step.delete and step.branch not in failed]
         delete_branches(self._worktree, gone, state.heads)
         if any(one.action is Action.CREATE for one in done) and forge.capabilities.pull_requests:
-            close_duplicates(forge, [pull for pull in forge.list_open(PREFIX) if pull.base == fetched.branch])
+            close_duplicates(forge, _list_open(forge, found.names, fetched))
         self._failures += publisher.failures
         return done
+
+
+def _list_open(forge: Forge, names: Names, fetched: Fetched) -> list[Pull]:
+    """The open pull requests of this fleet into the branch to change."""
+    pulls = forge.list_open(names.prefix)
+    return [pull for pull in pulls if pull.base == fetched.branch and names.are_of(pull.branch)]
+
+
+def _find_holds(fetched: Fetched, found: Survey) -> dict[str, str]:
+    """Why nothing is wanted on a branch: a person holds its release."""
+    held: dict[tuple[str, str], str] = {}
+    for finding in found.findings:
+        place = layout.parse_path(finding.file)
+        if finding.rule == "held-by-revert" and place is not None:
+            held[place.slug, place.environment] = finding.message
+    keys = {branch: found.names.find_key(branch) for branch in fetched.heads}
+    return {branch: held[key] for branch, key in keys.items() if key in held}
 
 
 _SHOWN = (Action.CREATE, Action.UPDATE)

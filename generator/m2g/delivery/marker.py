@@ -18,7 +18,8 @@ class Marker(Value, frozen=True, kw_only=True):
 
     `files` is the digest of the files that the description is about. `superseded` are identities that it
     proposed before. `edited` is the commit of somebody else that m2g has told about. `closed` tells that m2g itself
-    closes it, so that nobody has declined it.
+    closes it, so that nobody has declined it. `merge` tells whether m2g wants the forge to merge these files by itself
+    (`wanted`), and whether it has asked for that (`asked`): then it does not ask again, so that a person can stop it.
     """
 
     identities: tuple[str, ...] = ()
@@ -26,6 +27,7 @@ class Marker(Value, frozen=True, kw_only=True):
     superseded: tuple[str, ...] = ()
     edited: str = ""
     closed: bool = False
+    merge: str = ""
 
 
 def write_marker(marker: Marker) -> str:

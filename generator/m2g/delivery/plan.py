@@ -6,18 +6,23 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 
 from m2g.core.model import Value
 from m2g.delivery.marker import Marker, read_marker
-from m2g.delivery.values import UPGRADE, Action, Head, Moved, Wanted
-from m2g.delivery.words import describe_move, digest_files, list_identities
+from m2g.delivery.values import Action, Head, Moved, Wanted
+from m2g.delivery.words import describe_move, digest_files, list_identities, list_labels
 from m2g.forge import Pull, PullState
+
+_HOUR = 3600
 
 
 class State(Value, frozen=True, kw_only=True):
-    """What there is: the branches of m2g, the open pull requests by branch, and the closed ones of wanted branches, the
-    newest first."""
+    """What there is: the branches of m2g, the open pull requests by branch, and closed ones, the newest first."""
 
     heads: Mapping[str, Head]
     open: Mapping[str, Pull]
-    closed: Mapping[str, tuple[Pull, ...]] = {}
+    closed: tuple[Pull, ...] = ()
+
+    def count_new(self) -> int:
+        """How many pull requests were opened within an hour, as far as m2g knows."""
+        return sum(pull.age < _HOUR for pull in (*self.open.values(), *self.closed))
 
 
 class Rules(Value, frozen=True, kw_only=True):
@@ -26,9 +31,11 @@ class Rules(Value, frozen=True, kw_only=True):
 
     max_open: int = 20
     max_per_run: int = 20
+    max_per_hour: int = 200
     reopen: frozenset[str] = frozenset()
     pull_requests: bool = True
     labels: tuple[str, ...] = ()
+    can_label: bool = True
 
 
 class Step(Value, frozen=True, kw_only=True):
@@ -46,28 +53,29 @@ class Step(Value, frozen=True, kw_only=True):
     head: str = ""
 
 
-def find_declined(
-    moved: Collection[Moved], branch_of: Callable[[Moved], str], state: State, reopen: Collection[str]
-) -> dict[str, int]:
-    """Identity → the number of the pull request in which somebody declined it.
+def find_uncovered(moved: Collection[Moved], branch_of: Callable[[Moved], str], state: State) -> list[Moved]:
+    """The releases that the open pull request of their branch does not propose yet."""
+    proposed = {branch: (read_marker(pull.body) or Marker()).identities for branch, pull in state.open.items()}
+    return [one for one in moved if one.identity not in proposed.get(branch_of(one), ())]
 
-    The newest pull request that has proposed it decides. One that m2g closed itself, or that has lost its marker,
-    declines nothing.
+
+def find_declined(moved: Collection[Moved], state: State, reopen: Collection[str]) -> dict[str, int]:
+    """Identity → the number of the pull request in which somebody declined it. `moved` are in no open pull request.
+
+    The newest pull request that has proposed it decides, whatever its branch. One that m2g closed itself, or that has
+    lost its marker, declines nothing.
     """
     declined: dict[str, int] = {}
     for one in moved:
         if not reopen or not {one.slug, one.model} & set(reopen):
-            number = _find_decline(one.identity, branch_of(one), state)
+            number = _find_decline(one.identity, state)
             if number:
                 declined[one.identity] = number
     return declined
 
 
-def _find_decline(identity: str, branch: str, state: State) -> int:
-    there = state.open.get(branch)
-    if there is not None and identity in (read_marker(there.body) or Marker()).identities:
-        return 0
-    for pull in state.closed.get(branch, ()):
+def _find_decline(identity: str, state: State) -> int:
+    for pull in state.closed:
         marker = read_marker(pull.body)
         if marker is not None and identity in marker.identities:
             return pull.number if pull.state is PullState.CLOSED and not marker.closed else 0
@@ -95,7 +103,7 @@ def make_plan(
 
 
 def _plan_wanted(wanted: Collection[Wanted], state: State, rules: Rules) -> Iterator[Step]:
-    count, new = len(state.open), 0
+    count, new, recent = len(state.open), 0, state.count_new()
     for one in wanted:
         step = _plan_one(one, state, rules)
         if step.action is Action.CREATE:
@@ -103,6 +111,8 @@ def _plan_wanted(wanted: Collection[Wanted], state: State, rules: Rules) -> Iter
                 step = _wait(one, f"{count} pull requests are open, and maxOpen in m2g.yaml is {rules.max_open}")
             elif new >= rules.max_per_run:
                 step = _wait(one, f"this run opens {rules.max_per_run} (maxPerRun in m2g.yaml); the next one goes on")
+            elif rules.pull_requests and recent + new >= rules.max_per_hour:
+                step = _wait(one, f"{recent + new} were opened within an hour, and maxPerHour is {rules.max_per_hour}")
             else:
                 count, new = count + 1, new + 1
         yield step
@@ -119,8 +129,8 @@ def _plan_one(wanted: Wanted, state: State, rules: Rules) -> Step:
         return _leave_foreign(wanted, head, pull)
     if wanted.blocked:
         return Step(action=Action.WAIT, branch=branch, why=wanted.blocked, wanted=wanted, pull=pull)
-    if branch == UPGRADE and "upgrade" not in rules.reopen:
-        number = _find_decline(list_identities(wanted)[0], branch, state)
+    if wanted.is_upgrade and pull is None and "upgrade" not in rules.reopen:
+        number = _find_decline(list_identities(wanted)[0], state)
         if number:
             why = f"declined in #{number}; to propose it again: m2g sync --reopen upgrade"
             return Step(action=Action.LEAVE, branch=branch, why=why, wanted=wanted)
@@ -140,14 +150,18 @@ def _plan_one(wanted: Wanted, state: State, rules: Rules) -> Step:
     if push:
         why = f"its files are not what m2g writes on top of {pull.base} now"
         return Step(action=Action.UPDATE, branch=branch, why=why, wanted=wanted, pull=pull, push=True)
-    if marker.closed or marker.files != digest_files(wanted) or not set(rules.labels) <= set(pull.labels):
+    labels = list_labels(wanted, rules.labels, "") if rules.can_label else ()
+    if marker.closed or marker.files != digest_files(wanted) or not set(labels) <= set(pull.labels):
         why = "its description or its labels are not those of its files"
+        return Step(action=Action.UPDATE, branch=branch, why=why, wanted=wanted, pull=pull)
+    if marker.merge == "wanted":
+        why = "the forge was not asked yet to merge it by itself"
         return Step(action=Action.UPDATE, branch=branch, why=why, wanted=wanted, pull=pull)
     return Step(action=Action.LEAVE, branch=branch, why="up to date", wanted=wanted, pull=pull)
 
 
 def _explain_new(wanted: Wanted, state: State) -> str:
-    before = next(iter(state.closed.get(wanted.branch, ())), None)
+    before = next((pull for pull in state.closed if pull.branch == wanted.branch), None)
     return "new" if before is None else f"new; #{before.number} was {before.state}"
 
 

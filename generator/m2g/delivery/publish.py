@@ -9,11 +9,12 @@ import msgspec
 
 from m2g.core.errors import InputError, M2gError, OutsideError
 from m2g.core.proposal_types import Proposals
+from m2g.core.results import ChangeKind
 from m2g.delivery.marker import Marker, read_marker, replace_marker
 from m2g.delivery.plan import Step
 from m2g.delivery.values import EDITED, Action, Head, Proposal, Wanted
 from m2g.delivery.words import list_labels, list_trailers, write_body, write_title
-from m2g.forge import Draft, Forge, Pull
+from m2g.forge import Draft, Forge, Pull, PullState
 from m2g.git.commit import NewCommit, make_commits
 from m2g.git.push import BranchUpdate, Outcome, Pushed, push
 from m2g.git.worktree import Worktree
@@ -40,7 +41,7 @@ def push_steps(
 ) -> Pushes:
     """Make the commits of all steps, and push them with the heads that the plan knows. Raises OutsideError."""
     chosen = [step for step in steps if step.push and step.wanted is not None and _is_done(step)]
-    commits = [make_commit(step.wanted, base, worktree.prefix) for step in chosen if step.wanted is not None]
+    commits = [make_commit(step.wanted, base, worktree.prefix, rules) for step in chosen if step.wanted is not None]
     oids = make_commits(worktree.folder, commits, rules.author, int(time.time()))
     updates = [
         BranchUpdate(branch=step.branch, old=heads[step.branch].oid if step.branch in heads else "", new=oid)
@@ -54,46 +55,78 @@ def _is_done(step: Step) -> bool:
     return step.action in (Action.CREATE, Action.UPDATE, Action.COMMIT)
 
 
-def make_commit(wanted: Wanted, parent: str, prefix: str) -> NewCommit:
+def make_commit(wanted: Wanted, parent: str, prefix: str, rules: Proposals) -> NewCommit:
     """The one commit of a proposal. `prefix` is the folder of m2g.yaml in the repository."""
     return NewCommit(
         parent=parent,
         files={f"{prefix}{path}": content for path, content in wanted.files.items()},
         removals=frozenset(f"{prefix}{path}" for path in wanted.removals),
-        subject=write_title(wanted),
+        subject=write_title(wanted, rules.title),
         trailers=list_trailers(wanted),
     )
 
 
-class Publisher:
-    """Opens, updates and closes the pull requests of one run. `review_of` gives the review of a proposal."""
+class PullMoved(Exception):
+    """Somebody merged or closed a pull request while m2g worked."""
 
-    def __init__(
-        self, forge: Forge, base: str, rules: Proposals, review_of: Callable[[Wanted], Review], describe: Describe
-    ) -> None:
+
+class Reviewer(msgspec.Struct, frozen=True, kw_only=True):
+    """What m2g has to say of a proposal: its review, the text of one, and whether m2g's own checks found nothing."""
+
+    review: Callable[[Wanted], Review]
+    is_clean: Callable[[Wanted], bool]
+    describe: Describe
+
+
+class Publisher:
+    """Opens, updates and closes the pull requests of one run."""
+
+    def __init__(self, forge: Forge, base: str, rules: Proposals, reviewer: Reviewer) -> None:
         self._forge = forge
         self._base = base
         self._rules = rules
-        self._review_of = review_of
-        self._describe = describe
+        self._reviewer = reviewer
         self.failures: list[M2gError] = []
 
-    def carry_out(self, step: Step, pushed: Pushed | None) -> Proposal:
-        """What became of a step. If the forge refuses one, the others go on; `failures` has the error."""
+    def stop_merge(self, step: Step) -> Step:
+        """Before other files come to a branch, or its pull request is closed: the forge must not merge it by itself."""
+        pull = step.pull
+        if (
+            pull is None
+            or not (step.push or step.action is Action.CLOSE)
+            or not (read_marker(pull.body) or Marker()).merge
+        ):
+            return step
+        try:
+            self._forge.stop_merge(pull)
+        except (OutsideError, InputError) as error:
+            self.failures.append(error)
+            return msgspec.structs.replace(step, action=Action.WAIT, push=False, delete=False, why=error.message)
+        return step
+
+    def carry_out(self, step: Step, pushed: Pushed | None, head: str = "") -> Proposal:
+        """What became of a step. If the forge refuses one, the others go on; `failures` has the error.
+
+        `head` is the commit that the branch has now. Raises PullMoved.
+        """
         if pushed is not None and pushed.outcome is Outcome.REFUSED:
             why = f"the remote refuses the branch: {pushed.reason}"
             self.failures.append(OutsideError(f"{step.branch}: {why}", hint="let m2g push branches below m2g/"))
-            return report_step(msgspec.structs.replace(step, action=Action.WAIT, why=why))
+            return self.report(msgspec.structs.replace(step, action=Action.WAIT, why=why))
         try:
-            pull = self._carry_out(step)
+            pull = self._carry_out(step, head or step.head)
         except (OutsideError, InputError) as error:
             self.failures.append(error)
-            return report_step(msgspec.structs.replace(step, action=Action.WAIT, why=error.message))
+            return self.report(msgspec.structs.replace(step, action=Action.WAIT, why=error.message))
         if pull is None and step.action in (Action.CREATE, Action.UPDATE):
-            return report_step(step, url=self._forge.describe_new(step.branch, self._base))
-        return report_step(step, pull)
+            return self.report(step, url=self._forge.describe_new(step.branch, self._base))
+        return self.report(step, pull)
 
-    def _carry_out(self, step: Step) -> Pull | None:
+    def report(self, step: Step, pull: Pull | None = None, url: str = "") -> Proposal:
+        """A step in the result."""
+        return report_step(step, self._rules, pull, url)
+
+    def _carry_out(self, step: Step, head: str) -> Pull | None:
         pull = step.pull
         if step.tell and pull is not None:
             self._tell(pull, step)
@@ -102,16 +135,19 @@ class Publisher:
         elif step.action in (Action.CREATE, Action.UPDATE) and step.wanted is not None:
             if not self._forge.capabilities.pull_requests:
                 return None
-            return self._propose(step.wanted, pull)
+            return self._propose(step.wanted, pull, head)
         return pull
 
-    def _propose(self, wanted: Wanted, pull: Pull | None) -> Pull:
+    def _propose(self, wanted: Wanted, pull: Pull | None, head: str) -> Pull:
         can = self._forge.capabilities
-        review = self._review_of(wanted)
+        review = self._reviewer.review(wanted)
         before = read_marker(pull.body) if pull is not None else None
-        title = write_title(wanted)[: can.title]
-        body, _ = write_body(wanted, "", before)
-        body, _ = write_body(wanted, self._describe(review, can.body - len(body) - 100), before)
+        if pull is not None and self._forge.read(pull).state is not PullState.OPEN:
+            raise PullMoved
+        title = write_title(wanted, self._rules.title)[: can.title]
+        merge = "wanted" if self._may_merge(wanted, review) else ""
+        body, _ = write_body(wanted, "", before, merge)
+        body, marker = write_body(wanted, self._reviewer.describe(review, can.body - len(body) - 100), before, merge)
         risk = next((str(one) for one in Risk if any(change.risk is one for change in review.changes)), "")
         labels = list_labels(wanted, self._rules.labels, risk) if can.labels else ()
         if pull is None:
@@ -125,10 +161,28 @@ class Publisher:
                 assignees=self._rules.assignees,
                 draft=self._rules.draft and can.drafts,
             )
-            return self._forge.open(draft)
-        self._forge.label(pull, labels)
-        self._forge.update(pull, title=title, body=body)
+            pull = self._forge.open(draft)
+        else:
+            self._forge.label(pull, labels)
+            self._forge.update(pull, title=title, body=body)
+        if merge:
+            self._forge.merge_when_allowed(pull, head)
+            asked = msgspec.structs.replace(marker, merge="asked")
+            self._forge.update(pull, title=title, body=replace_marker(body, asked))
         return pull
+
+    def _may_merge(self, wanted: Wanted, review: Review) -> bool:
+        """Whether m2g.yaml lets the forge merge it without a person, and nothing about it needs one."""
+        if not self._forge.capabilities.merges or wanted.is_upgrade or not self._reviewer.is_clean(wanted):
+            return False
+        allowed = all(one.environment in self._rules.auto_merge for one in wanted.moved)
+        routine = all(change.risk is Risk.ROUTINE for change in review.changes)
+        return (
+            allowed
+            and routine
+            and bool(review.changes)
+            and not any(one.kind is ChangeKind.REMOVED for one in wanted.moved)
+        )
 
     def _tell(self, pull: Pull, step: Step) -> None:
         """Say once that the branch has a commit of somebody else. The label comes last but one, what stops it last."""
@@ -168,13 +222,14 @@ def delete_branches(worktree: Worktree, steps: Sequence[Step], heads: Mapping[st
     push(worktree.folder, worktree.remote, updates)
 
 
-def report_step(step: Step, pull: Pull | None = None, url: str = "") -> Proposal:
+def report_step(step: Step, rules: Proposals, pull: Pull | None = None, url: str = "") -> Proposal:
     """A step in the result."""
     known = pull or step.pull
+    title = known.title if known is not None else ""
     return Proposal(
         action=step.action,
         branch=step.branch,
-        title=write_title(step.wanted) if step.wanted is not None else known.title if known is not None else "",
+        title=title if step.wanted is None else write_title(step.wanted, rules.title),
         why=step.why,
         number=known.number if known is not None else 0,
         url=known.url if known is not None else url,

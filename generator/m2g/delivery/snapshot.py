@@ -44,6 +44,7 @@ class Snapshot(Value, frozen=True, kw_only=True):
     empty: bool
     entries: tuple[Entry, ...]
     findings: tuple[Finding, ...] = ()
+    tags: dict[str, dict[str, str]] = {}
 
 
 def take_snapshot(root: Path, base: str, before: Repository, resolved: Resolved) -> Snapshot:
@@ -53,7 +54,13 @@ def take_snapshot(root: Path, base: str, before: Repository, resolved: Resolved)
     entries = tuple(
         Entry(slug=key[0], environment=key[1], before=_digest(root, key), record=new.get(key)) for key in keys
     )
-    return Snapshot(version=1, base=base, empty=resolved.empty, entries=entries, findings=resolved.findings)
+    return Snapshot(
+        version=1, base=base, empty=resolved.empty, entries=entries, findings=resolved.findings, tags=_copy(resolved)
+    )
+
+
+def _copy(resolved: Resolved) -> dict[str, dict[str, str]]:
+    return {name: dict(tags) for name, tags in resolved.tags.items()}
 
 
 def write_snapshot(path: Path, snapshot: Snapshot) -> None:
@@ -102,7 +109,11 @@ def apply_snapshot(root: Path, snapshot: Snapshot, repository: Repository, scope
     if misplaced:
         raise InputError(f"the snapshot {misplaced[0].message} in {misplaced[0].file}", hint="make a new one")
     return Resolved(
-        records=dict(sorted(records.items())), removed=tuple(removed), findings=tuple(findings), empty=snapshot.empty
+        records=dict(sorted(records.items())),
+        removed=tuple(removed),
+        findings=tuple(findings),
+        empty=snapshot.empty,
+        tags=snapshot.tags,
     )
 
 

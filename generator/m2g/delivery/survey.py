@@ -14,8 +14,8 @@ from m2g.core.errors import InputError
 from m2g.core.finding import Finding, Severity
 from m2g.core.model import Release, Value
 from m2g.core.results import ChangeKind
-from m2g.delivery.grouping import concerns
-from m2g.delivery.values import UPGRADE, Moved, Wanted
+from m2g.delivery.grouping import Names, Tags, make_names
+from m2g.delivery.values import Moved, Wanted
 from m2g.rendering.admit import admit
 from m2g.rendering.model import RenderedTree, render_models
 from m2g.repository import fingerprint, layout, load
@@ -45,6 +45,7 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     root: Path
+    names: Names
     loaded: LoadedRepository
     resolved: Resolved
     moved: tuple[Moved, ...]
@@ -59,20 +60,25 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
         """The repository on the branch."""
         return self.loaded.repository
 
+    @property
+    def tags(self) -> Tags:
+        """The tags of registered models by which m2g.yaml groups them."""
+        return self.resolved.tags
+
     def is_certain(self, branch: str) -> bool:
         """Whether this run knows all that a branch can be about: the registry has answered, and nothing is left out."""
-        if any(not slug or concerns(branch, slug, environment) for slug, environment in self.unknown):
+        if any(not slug or self.names.concerns(branch, slug, environment) for slug, environment in self.unknown):
             return False
         if not self.scope.models and not self.scope.environments:
             return True
-        _, environment, slug = branch.split("/", 2) if branch.count("/") > 1 else ("", "", "")
+        slug, environment = self.names.find_key(branch)
         record = self.state.records.get((slug, environment))
         known = environment in self.state.config.environments
         return known and self.scope.includes((slug, environment), record.model if record is not None else slug)
 
 
-def survey(root: Path, resolve: Resolve, options: SurveyOptions) -> Survey:
-    """What the checked-out branch at `root` lacks. Writes nothing but the cache.
+def survey(root: Path, resolve: Resolve, options: SurveyOptions, folder: str = "") -> Survey:
+    """What the checked-out branch at `root` lacks. `folder` is where in the repository that is. Writes only the cache.
 
     Raises InvalidRepository if the branch has invalid files, OutsideError if the registry fails.
     """
@@ -81,7 +87,8 @@ def survey(root: Path, resolve: Resolve, options: SurveyOptions) -> Survey:
         loaded = load.load(root, known)
         state = loaded.repository
         check_environments(state.config, options.scope)
-        upgrade = _find_upgrade(root, loaded, known)
+        names = make_names(folder, state.config.proposals)
+        upgrade = _find_upgrade(root, loaded, known, names)
         resolved = admit(state, resolve(state, cache)).resolved
         removed = {key for key in resolved.removed if key in state.records}
         capped = ""
@@ -91,6 +98,7 @@ def survey(root: Path, resolve: Resolve, options: SurveyOptions) -> Survey:
             capped = f"{error.message}; {error.hint}"
         return Survey(
             root=root,
+            names=names,
             loaded=loaded,
             resolved=resolved,
             moved=_list_moved(state, resolved),
@@ -113,7 +121,7 @@ def _find_unknown(state: Repository, findings: Iterable[Finding]) -> frozenset[K
     return frozenset(unknown)
 
 
-def _find_upgrade(root: Path, loaded: LoadedRepository, known: KnownFolders) -> Wanted | None:
+def _find_upgrade(root: Path, loaded: LoadedRepository, known: KnownFolders, names: Names) -> Wanted | None:
     """The files that this m2g writes in another way from the same records."""
     state = loaded.repository
     slugs = frozenset(state.slugs - state.up_to_date)
@@ -128,7 +136,7 @@ def _find_upgrade(root: Path, loaded: LoadedRepository, known: KnownFolders) -> 
     removals = frozenset(path for path in difference.removals if not _find_slugs([path]) & edited)
     if not files and not removals:
         return None
-    return Wanted(branch=UPGRADE, moved=(), files=files, removals=removals)
+    return Wanted(branch=names.upgrade, moved=(), files=files, removals=removals)
 
 
 def _permit(state: Repository, slugs: frozenset[str]) -> Permissions:
@@ -179,7 +187,7 @@ def build_wanted(found: Survey, branch: str, moved: tuple[Moved, ...]) -> Wanted
     wanted = _make_wanted(branch, moved, difference, rendered)
     upgraded = found.upgrade is not None and _find_slugs((*found.upgrade.files, *found.upgrade.removals)) & slugs
     if upgraded:
-        why = f"waits for {UPGRADE}: this m2g writes the files of {min(upgraded)} in another way"
+        why = f"waits for {found.names.upgrade}: this m2g writes the files of {min(upgraded)} in another way"
         return msgspec.structs.replace(wanted, blocked=why)
     if removed and found.capped:
         return msgspec.structs.replace(wanted, blocked=found.capped)

@@ -10,9 +10,6 @@ from m2g.core.model import Value
 from m2g.core.results import ChangeKind, Failure
 from m2g.repository.layout import Key
 
-PREFIX = "m2g/"
-UPGRADE = "m2g/upgrade/files"
-"""The branch of the proposal that only writes files anew, with no other version."""
 EDITED = "m2g:edited"
 """The label of a pull request whose branch has a commit of somebody else."""
 
@@ -51,7 +48,7 @@ class Moved(Value, frozen=True, kw_only=True):
 class Wanted(Value, frozen=True, kw_only=True):
     """A proposal that should exist: the files that its branch changes, and why it may not be opened now.
 
-    `moved` is empty for the upgrade. `digest` identifies its files.
+    `moved` is empty for the upgrade: the files that this m2g writes in another way, with the same versions.
     """
 
     branch: str
@@ -59,6 +56,11 @@ class Wanted(Value, frozen=True, kw_only=True):
     files: Mapping[str, bytes]
     removals: frozenset[str]
     blocked: str = ""
+
+    @property
+    def is_upgrade(self) -> bool:
+        """Whether it only writes files anew."""
+        return not self.moved
 
     @property
     def identities(self) -> tuple[str, ...]:

@@ -7,19 +7,32 @@ registry can do anything there. A registered model's name is in trailers, on one
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 
 from m2g.core.results import ChangeKind
 from m2g.delivery.marker import Marker, write_marker
-from m2g.delivery.values import UPGRADE, Moved, Wanted
+from m2g.delivery.values import Moved, Wanted
 
 _MAX_TRAILERS = 50
 _MAX_SUPERSEDED = 20
 
 
-def write_title(wanted: Wanted) -> str:
-    """The title, and the subject of the commit."""
-    if wanted.branch == UPGRADE:
+def write_title(wanted: Wanted, template: str = "{title}") -> str:
+    """The title, and the subject of the commit, by a template of m2g.yaml."""
+    values = {"title": _write_title(wanted), **_describe_only(wanted)}
+    return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], ""), template)
+
+
+def _describe_only(wanted: Wanted) -> dict[str, str]:
+    """The words that are the same for all releases of a proposal."""
+    fields = {"model": "slug", "environment": "environment", "version": "after", "before": "before"}
+    found = {word: {str(getattr(one, field)) for one in wanted.moved} for word, field in fields.items()}
+    return {word: next(iter(values)) for word, values in found.items() if len(values) == 1}
+
+
+def _write_title(wanted: Wanted) -> str:
+    if wanted.is_upgrade:
         return "Write the files of m2g anew, with the same versions"
     if len(wanted.moved) == 1:
         return describe_move(wanted.moved[0])
@@ -68,10 +81,10 @@ def digest_files(wanted: Wanted) -> str:
 
 def list_identities(wanted: Wanted) -> tuple[str, ...]:
     """What a person who closes the pull request declines; for the upgrade, its files."""
-    return (f"upgrade|{digest_files(wanted)}",) if wanted.branch == UPGRADE else wanted.identities
+    return (f"upgrade|{digest_files(wanted)}",) if wanted.is_upgrade else wanted.identities
 
 
-def write_body(wanted: Wanted, review: str, before: Marker | None) -> tuple[str, Marker]:
+def write_body(wanted: Wanted, review: str, before: Marker | None, merge: str = "") -> tuple[str, Marker]:
     """The description and its marker, for a new pull request or in place of one that has the marker `before`."""
     identities = list_identities(wanted)
     old = before or Marker()
@@ -79,12 +92,12 @@ def write_body(wanted: Wanted, review: str, before: Marker | None) -> tuple[str,
     superseded = tuple(dict.fromkeys((*old.superseded, *gone)))[-_MAX_SUPERSEDED:]
     superseded = tuple(one for one in superseded if one not in identities)
     text = f"{_write_intro(wanted, superseded)}\n\n{review.strip()}\n\n{_write_footer(wanted)}\n"
-    marker = Marker(identities=identities, files=digest_files(wanted), superseded=superseded)
+    marker = Marker(identities=identities, files=digest_files(wanted), superseded=superseded, merge=merge)
     return f"{write_marker(marker)}\n{text}", marker
 
 
 def _write_intro(wanted: Wanted, superseded: Sequence[str]) -> str:
-    if wanted.branch == UPGRADE:
+    if wanted.is_upgrade:
         first = "The versions stay the same. This m2g, or changed settings, write these files in another way."
     else:
         first = "\n".join(f"- {describe_move(one)}" for one in wanted.moved[:_MAX_TRAILERS])
@@ -102,8 +115,8 @@ def _describe_identity(identity: str) -> str:
 
 
 def _write_footer(wanted: Wanted) -> str:
-    reopen = "upgrade" if wanted.branch == UPGRADE else wanted.moved[0].slug if wanted.moved else ""
-    declined = "these files" if wanted.branch == UPGRADE else "these versions"
+    reopen = "upgrade" if wanted.is_upgrade else wanted.moved[0].slug if wanted.moved else ""
+    declined = "these files" if wanted.is_upgrade else "these versions"
     return (
         "---\n"
         f"`m2g sync` keeps this pull request up to date. Close it to decline {declined}: m2g proposes the next ones "

@@ -19,7 +19,10 @@ class PullState(StrEnum):
 
 
 class Pull(Value, frozen=True, kw_only=True):
-    """A pull request from a branch of the same repository. `head` is the commit that it proposes, if the forge says."""
+    """A pull request from a branch of the same repository. `head` is the commit that it proposes, if the forge says.
+
+    `id` is the forge's other name of it, `age` the seconds since it was opened, by the forge's clock.
+    """
 
     number: int
     url: str
@@ -30,6 +33,8 @@ class Pull(Value, frozen=True, kw_only=True):
     body: str = ""
     labels: tuple[str, ...] = ()
     head: str = ""
+    id: str = ""
+    age: float = float("inf")
 
 
 class Draft(Value, frozen=True, kw_only=True):
@@ -46,12 +51,14 @@ class Draft(Value, frozen=True, kw_only=True):
 
 
 class Capabilities(Value, frozen=True, kw_only=True):
-    """What a forge can do. `body` is how many characters a description may have."""
+    """What a forge can do. `body` is how many characters a description may have. `merges` tells that it can merge a
+    pull request by itself as soon as its rules allow it."""
 
     name: str
     pull_requests: bool = True
     labels: bool = True
     drafts: bool = True
+    merges: bool = True
     body: int = 60_000
     title: int = 200
 
@@ -68,8 +75,15 @@ class Forge(Protocol):
         """The open pull requests from branches of this repository that begin with `prefix`, the oldest first."""
         ...
 
-    def list_closed(self, branch: str) -> list[Pull]:
-        """The merged and closed pull requests from a branch of this repository, the newest first."""
+    def list_closed(self, prefix: str, branches: Sequence[str]) -> list[Pull]:
+        """Merged and closed pull requests from branches that begin with `prefix`, the newest first.
+
+        Those of these branches are all there; of others, those that changed last.
+        """
+        ...
+
+    def read(self, pull: Pull) -> Pull:
+        """The pull request as it is now."""
         ...
 
     def open(self, draft: Draft) -> Pull:
@@ -90,6 +104,14 @@ class Forge(Protocol):
 
     def label(self, pull: Pull, labels: Sequence[str]) -> None:
         """Add labels; those that the repository does not know are made."""
+        ...
+
+    def merge_when_allowed(self, pull: Pull, head: str) -> None:
+        """Let the forge merge it as soon as its rules allow that, if its commit is `head`. Twice is like once."""
+        ...
+
+    def stop_merge(self, pull: Pull) -> None:
+        """Take that back. If it was not asked for, nothing happens."""
         ...
 
     def describe_new(self, branch: str, base: str) -> str:

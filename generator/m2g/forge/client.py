@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 import msgspec
@@ -13,6 +15,7 @@ from m2g.core.http import describe_failure, httpx, is_permanent
 from m2g.core.sanitize import to_one_line
 
 _T = TypeVar("_T")
+Query = Mapping[str, str | int]
 _TEMPORARY = frozenset({500, 502, 503, 504})
 _ATTEMPTS = 6
 _TIMEOUT = 30.0
@@ -40,7 +43,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     method: str = "GET"
-    query: Mapping[str, str | int] = {}
+    query: Query = {}
     body: object = None
     repeat: bool = True
 
@@ -63,6 +66,7 @@ class ForgeClient:
         self._pace = pace
         self._explain = explain
         self._next = 0.0
+        self._ahead = 0.0
         kept = None if self._base.startswith("https:") else 0
         try:
             self._client = httpx.Client(
@@ -93,6 +97,14 @@ class ForgeClient:
             if len(found) < size:
                 return
 
+    def find_age(self, created: str) -> float:
+        """The seconds since a time of the forge (`2026-11-30T12:00:00Z`), by its own clock."""
+        try:
+            then = datetime.fromisoformat(created)
+        except ValueError:
+            return float("inf")
+        return time.time() + self._ahead - (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp()
+
     def _decode(self, response: httpx.Response, kind: type[_T]) -> _T:
         try:
             return msgspec.json.decode(response.content, type=kind)
@@ -115,7 +127,8 @@ class ForgeClient:
                     raise OutsideError(f"{self._base}{request.path}: {to_one_line(text)}", hint=hint) from error
                 time.sleep(min(0.25 * 2**attempt, 8.0))
                 continue
-            wait = _find_wait(response, attempt)
+            self._ahead = _find_lead(response)
+            wait = _find_wait(response, attempt, self._ahead)
             if wait is None:
                 return self._check(response)
             if response.status_code in _TEMPORARY and not request.repeat:
@@ -171,7 +184,15 @@ def _read_message(response: httpx.Response) -> str:
     return str(found)
 
 
-def _find_wait(response: httpx.Response, attempt: int) -> float | None:
+def _find_lead(response: httpx.Response) -> float:
+    """How many seconds the forge's clock is ahead of the one of this machine."""
+    try:
+        return parsedate_to_datetime(response.headers.get("date", "")).timestamp() - time.time()
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+
+
+def _find_wait(response: httpx.Response, attempt: int, ahead: float = 0.0) -> float | None:
     """The seconds to wait before another attempt; None if this answer is final."""
     status = response.status_code
     said = response.headers.get("retry-after", "")
@@ -185,5 +206,5 @@ def _find_wait(response: httpx.Response, attempt: int) -> float | None:
         return float(said)
     reset = response.headers.get("x-ratelimit-reset", response.headers.get("ratelimit-reset", ""))
     if spent == "0" and reset.isdecimal():
-        return max(1.0, float(reset) - time.time())
+        return max(1.0, float(reset) - time.time() - ahead)
     return min(2.0**attempt, 60.0)

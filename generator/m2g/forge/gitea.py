@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ from m2g.forge.client import Ask, ForgeClient, Refused, Unclear
 from m2g.forge.plain import link_new
 
 _SIZE = 50
+_ATTEMPTS = 8
 _COLOR = "#1d76db"
 _SCOPE = re.compile(r"required=\[([a-z:, ]+)\]")
 
@@ -42,8 +44,9 @@ class _Pull(msgspec.Struct):
     body: str | None = ""
     merged: bool = False
     labels: list[_Label] | None = None
+    created_at: str = ""
 
-    def to_value(self) -> Pull:
+    def to_value(self, age: float = float("inf")) -> Pull:
         state = PullState.MERGED if self.merged else PullState(self.state)
         return Pull(
             number=self.number,
@@ -55,7 +58,12 @@ class _Pull(msgspec.Struct):
             body=self.body or "",
             labels=tuple(label.name for label in self.labels or ()),
             head=self.head.sha,
+            age=age,
         )
+
+
+class _Repository(msgspec.Struct):
+    default_merge_style: str = ""
 
 
 class _Comment(msgspec.Struct):
@@ -70,7 +78,7 @@ class Gitea:
         self._repository = f"/repos/{quote(path)}"
         self._client = ForgeClient(api, {"Authorization": f"token {token}"}, explain=_explain)
         self._labels: dict[str, int] | None = None
-        self._closed: list[_Pull] | None = None
+        self._style = ""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -79,15 +87,20 @@ class Gitea:
 
     def list_open(self, prefix: str) -> list[Pull]:
         """See `Forge.list_open`."""
-        found = (pull.to_value() for pull in self._list("open") if pull.head.label.startswith(prefix))
+        found = (self._show(pull) for pull in self._list("open") if pull.head.label.startswith(prefix))
         return sorted(found, key=lambda pull: pull.number)
 
-    def list_closed(self, branch: str) -> list[Pull]:
+    def list_closed(self, prefix: str, branches: Sequence[str]) -> list[Pull]:
         """See `Forge.list_closed`: among the 1,000 that changed last, because Gitea cannot search by branch."""
-        if self._closed is None:
-            self._closed = list(self._list("closed"))
-        found = (pull.to_value() for pull in self._closed if pull.head.label == branch)
+        found = (self._show(pull) for pull in self._list("closed") if pull.head.label.startswith(prefix))
         return sorted(found, key=lambda pull: -pull.number)
+
+    def read(self, pull: Pull) -> Pull:
+        """See `Forge.read`."""
+        return self._show(self._client.ask(Ask(path=f"{self._repository}/pulls/{pull.number}"), _Pull))
+
+    def _show(self, pull: _Pull) -> Pull:
+        return pull.to_value(self._client.find_age(pull.created_at))
 
     def open(self, draft: Draft) -> Pull:
         """See `Forge.open`."""
@@ -102,7 +115,7 @@ class Gitea:
         }
         ask = Ask(method="POST", path=f"{self._repository}/pulls", body=body, repeat=False)
         try:
-            return self._client.ask(ask, _Pull).to_value()
+            return self._show(self._client.ask(ask, _Pull))
         except (Refused, Unclear) as error:
             there = [pull for pull in self.list_open(draft.branch) if pull.branch == draft.branch]
             if there and (isinstance(error, Unclear) or error.status == 409):
@@ -130,6 +143,31 @@ class Gitea:
         if missing:
             path = f"{self._repository}/issues/{pull.number}/labels"
             self._client.run(Ask(method="POST", path=path, body={"labels": self._find_labels(missing)}))
+
+    def merge_when_allowed(self, pull: Pull, head: str) -> None:
+        """See `Forge.merge_when_allowed`. Gitea needs a moment to see whether a new pull request can be merged."""
+        if not self._style:
+            self._style = self._client.ask(Ask(path=self._repository), _Repository).default_merge_style or "merge"
+        body = {"Do": self._style, "head_commit_id": head, "merge_when_checks_succeed": True}
+        ask = Ask(method="POST", path=f"{self._repository}/pulls/{pull.number}/merge", body=body)
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return self._client.run(ask)
+            except Refused as error:
+                if error.status == 409 and "scheduled" in error.message:
+                    return None
+                if attempt == _ATTEMPTS or error.status != 405 or "try again later" not in error.message:
+                    raise
+                time.sleep(0.3 * attempt)
+        return None
+
+    def stop_merge(self, pull: Pull) -> None:
+        """See `Forge.stop_merge`."""
+        try:
+            self._client.run(Ask(method="DELETE", path=f"{self._repository}/pulls/{pull.number}/merge"))
+        except Refused as error:
+            if error.status != 404:
+                raise
 
     def describe_new(self, branch: str, base: str) -> str:
         """See `Forge.describe_new`."""

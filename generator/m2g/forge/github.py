@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote, urlsplit
 
 import msgspec
 
 from m2g.core.http import httpx
+from m2g.core.sanitize import to_one_line
 from m2g.forge import Capabilities, Draft, Pull, PullState
-from m2g.forge.client import Ask, ForgeClient, Refused, Unclear
+from m2g.forge.client import Ask, ForgeClient, Query, Refused, Unclear
 from m2g.forge.plain import link_new
 
 _SIZE = 100
 _PACE = 1.0
 """Seconds between two requests that create something: GitHub asks for it, and refuses about 80 in a minute."""
+
+
+_ENABLE = (
+    "mutation($id: ID!, $head: GitObjectID!, $method: PullRequestMergeMethod!) { enablePullRequestAutoMerge(input: "
+    "{pullRequestId: $id, expectedHeadOid: $head, mergeMethod: $method}) { clientMutationId } }"
+)
+_DISABLE = "mutation($id: ID!) { disablePullRequestAutoMerge(input: {pullRequestId: $id}) { clientMutationId } }"
+_MERGING = (
+    "in the repository's settings, allow auto-merge and protect the branch with a required check: GitHub merges by "
+    "itself only what waits for something"
+)
 
 
 class _Repository(msgspec.Struct):
@@ -41,6 +53,8 @@ class _Pull(msgspec.Struct):
     body: str | None = None
     merged_at: str | None = None
     labels: list[_Label] = []
+    node_id: str = ""
+    created_at: str = ""
 
     @property
     def is_own(self) -> bool:
@@ -48,7 +62,7 @@ class _Pull(msgspec.Struct):
         here, there = self.head.repo, self.base.repo
         return here is not None and there is not None and here.full_name == there.full_name
 
-    def to_value(self) -> Pull:
+    def to_value(self, age: float) -> Pull:
         return Pull(
             number=self.number,
             url=self.html_url,
@@ -59,7 +73,22 @@ class _Pull(msgspec.Struct):
             body=self.body or "",
             labels=tuple(label.name for label in self.labels),
             head=self.head.sha,
+            id=self.node_id,
+            age=age,
         )
+
+
+class _Allowed(msgspec.Struct):
+    allow_merge_commit: bool = True
+    allow_squash_merge: bool = True
+
+
+class _Error(msgspec.Struct):
+    message: str = ""
+
+
+class _Answer(msgspec.Struct):
+    errors: list[_Error] | None = None
 
 
 class _Comment(msgspec.Struct):
@@ -87,6 +116,8 @@ class GitHub:
         self._owner = path.partition("/")[0]
         self._repository = f"/repos/{quote(path)}"
         self._client = ForgeClient(api, headers, pace=pace, explain=_explain)
+        self._graphql = ForgeClient(api.removesuffix("/v3"), headers, explain=_explain)
+        self._method = ""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -97,37 +128,52 @@ class GitHub:
         """See `Forge.list_open`."""
         ask = Ask(path=f"{self._repository}/pulls", query={"state": "open", "per_page": _SIZE})
         pulls = self._client.pages(ask, _Pull, _SIZE)
-        found = (pull.to_value() for pull in pulls if pull.is_own and pull.head.ref.startswith(prefix))
+        found = (self._show(pull) for pull in pulls if pull.is_own and pull.head.ref.startswith(prefix))
         return sorted(found, key=lambda pull: pull.number)
 
-    def list_closed(self, branch: str) -> list[Pull]:
-        """See `Forge.list_closed`."""
-        return sorted(self._search(branch, "closed"), key=lambda pull: -pull.number)
+    def list_closed(self, prefix: str, branches: Sequence[str]) -> list[Pull]:
+        """See `Forge.list_closed`. In a small repository, one page has all."""
+        query: Query = {"state": "closed", "sort": "updated", "direction": "desc", "per_page": _SIZE}
+        listed = self._client.ask(Ask(path=f"{self._repository}/pulls", query=query), list[_Pull])
+        found = [self._show(pull) for pull in listed if pull.is_own and pull.head.ref.startswith(prefix)]
+        if len(listed) == _SIZE:
+            found += [pull for branch in branches for pull in self._search(branch, "closed")]
+        return sorted({pull.number: pull for pull in found}.values(), key=lambda pull: -pull.number)
+
+    def read(self, pull: Pull) -> Pull:
+        """See `Forge.read`."""
+        return self._show(self._client.ask(Ask(path=f"{self._repository}/pulls/{pull.number}"), _Pull))
+
+    def _show(self, pull: _Pull) -> Pull:
+        return pull.to_value(self._client.find_age(pull.created_at))
 
     def _search(self, branch: str, state: str) -> list[Pull]:
         head = f"{self._owner}:{branch}"
         ask = Ask(path=f"{self._repository}/pulls", query={"state": state, "head": head, "per_page": _SIZE})
         pulls = self._client.ask(ask, list[_Pull])
-        return [pull.to_value() for pull in pulls if pull.is_own and pull.head.ref == branch]
+        return [self._show(pull) for pull in pulls if pull.is_own and pull.head.ref == branch]
 
     def open(self, draft: Draft) -> Pull:
-        """See `Forge.open`. GitHub sets labels, reviewers and assignees by requests of their own."""
+        """See `Forge.open`. GitHub sets labels, reviewers and assignees by requests of their own.
+
+        The labels come last: one that lacks them is not complete, and the next run knows.
+        """
         body = {"title": draft.title, "head": draft.branch, "base": draft.base, "body": draft.body}
         if draft.draft:
             body["draft"] = True  # type: ignore[assignment]  # the one field that is no text
         ask = Ask(method="POST", path=f"{self._repository}/pulls", body=body, repeat=False)
         try:
-            pull = self._client.ask(ask, _Pull).to_value()
+            pull = self._show(self._client.ask(ask, _Pull))
         except (Refused, Unclear) as error:
             there = self._search(draft.branch, "open")
             if not there or (isinstance(error, Refused) and error.status != 422):
                 raise
             pull = there[0]
-        self.label(pull, draft.labels)
         if draft.assignees:
             self._post(f"/issues/{pull.number}/assignees", {"assignees": list(draft.assignees)})
         if draft.reviewers:
             self._post(f"/pulls/{pull.number}/requested_reviewers", {"reviewers": list(draft.reviewers)})
+        self.label(pull, draft.labels)
         return pull
 
     def update(self, pull: Pull, *, title: str, body: str) -> None:
@@ -151,6 +197,25 @@ class GitHub:
         missing = [name for name in labels if name not in pull.labels]
         if missing:
             self._post(f"/issues/{pull.number}/labels", {"labels": missing})
+
+    def merge_when_allowed(self, pull: Pull, head: str) -> None:
+        """See `Forge.merge_when_allowed`: only GraphQL can do it, by a method that the repository allows."""
+        if not self._method:
+            allowed = self._client.ask(Ask(path=self._repository), _Allowed)
+            methods = {"MERGE": allowed.allow_merge_commit, "SQUASH": allowed.allow_squash_merge, "REBASE": True}
+            self._method = next(name for name, is_allowed in methods.items() if is_allowed)
+        self._mutate(_ENABLE, {"id": pull.id, "head": head, "method": self._method})
+
+    def stop_merge(self, pull: Pull) -> None:
+        """See `Forge.stop_merge`."""
+        self._mutate(_DISABLE, {"id": pull.id})
+
+    def _mutate(self, query: str, variables: Mapping[str, str]) -> None:
+        ask = Ask(method="POST", path="/graphql", body={"query": query, "variables": variables})
+        answer = self._graphql.ask(ask, _Answer)
+        said = to_one_line("; ".join(error.message for error in answer.errors or ()))
+        if said and "not enabled" not in said and "not in the correct state to disable" not in said:
+            raise Refused(f"{self._page}: {said}", status=422, hint=_MERGING)
 
     def describe_new(self, branch: str, base: str) -> str:
         """See `Forge.describe_new`."""

@@ -9,11 +9,14 @@ import msgspec
 
 from m2g.core.http import httpx
 from m2g.forge import Capabilities, Draft, Pull, PullState
-from m2g.forge.client import Ask, ForgeClient, Refused, Unclear
+from m2g.forge.client import Ask, ForgeClient, Query, Refused, Unclear
 from m2g.forge.plain import link_new
 
 _SIZE = 100
 _STATES = {"opened": PullState.OPEN, "merged": PullState.MERGED, "closed": PullState.CLOSED, "locked": PullState.OPEN}
+
+
+_MERGING = "let the user of the token merge into this branch, and let a pipeline run for merge requests"
 
 
 class _Request(msgspec.Struct):
@@ -28,13 +31,14 @@ class _Request(msgspec.Struct):
     description: str | None = None
     labels: list[str] = []
     sha: str | None = None
+    created_at: str = ""
 
     @property
     def is_own(self) -> bool:
         """Whether its branch is one of the project itself. A branch of a fork may have any name."""
         return self.source_project_id == self.target_project_id
 
-    def to_value(self) -> Pull:
+    def to_value(self, age: float) -> Pull:
         return Pull(
             number=self.iid,
             url=self.web_url,
@@ -45,6 +49,7 @@ class _Request(msgspec.Struct):
             body=self.description or "",
             labels=tuple(self.labels),
             head=self.sha or "",
+            age=age,
         )
 
 
@@ -74,19 +79,31 @@ class GitLab:
         """See `Forge.list_open`."""
         ask = Ask(path=f"{self._project}/merge_requests", query={"state": "opened", "per_page": _SIZE})
         pulls = self._client.pages(ask, _Request, _SIZE)
-        found = (pull.to_value() for pull in pulls if pull.is_own and pull.source_branch.startswith(prefix))
+        found = (self._show(pull) for pull in pulls if pull.is_own and pull.source_branch.startswith(prefix))
         return sorted(found, key=lambda pull: pull.number)
 
-    def list_closed(self, branch: str) -> list[Pull]:
-        """See `Forge.list_closed`."""
-        found = [pull for pull in self._search(branch) if pull.state is not PullState.OPEN]
-        return sorted(found, key=lambda pull: -pull.number)
+    def list_closed(self, prefix: str, branches: Sequence[str]) -> list[Pull]:
+        """See `Forge.list_closed`. In a small project, one page has all."""
+        query: Query = {"state": "all", "order_by": "updated_at", "sort": "desc", "per_page": _SIZE}
+        listed = self._client.ask(Ask(path=f"{self._project}/merge_requests", query=query), list[_Request])
+        found = [self._show(pull) for pull in listed if pull.is_own and pull.source_branch.startswith(prefix)]
+        if len(listed) == _SIZE:
+            found += [pull for branch in branches for pull in self._search(branch)]
+        closed = {pull.number: pull for pull in found if pull.state is not PullState.OPEN}
+        return sorted(closed.values(), key=lambda pull: -pull.number)
+
+    def read(self, pull: Pull) -> Pull:
+        """See `Forge.read`."""
+        return self._show(self._client.ask(Ask(path=f"{self._project}/merge_requests/{pull.number}"), _Request))
+
+    def _show(self, pull: _Request) -> Pull:
+        return pull.to_value(self._client.find_age(pull.created_at))
 
     def _search(self, branch: str) -> list[Pull]:
         path = f"{self._project}/merge_requests"
         ask = Ask(path=path, query={"state": "all", "source_branch": branch, "per_page": _SIZE})
         pulls = self._client.ask(ask, list[_Request])
-        return [pull.to_value() for pull in pulls if pull.is_own and pull.source_branch == branch]
+        return [self._show(pull) for pull in pulls if pull.is_own and pull.source_branch == branch]
 
     def open(self, draft: Draft) -> Pull:
         """See `Forge.open`."""
@@ -102,7 +119,7 @@ class GitLab:
         }
         ask = Ask(method="POST", path=f"{self._project}/merge_requests", body=body, repeat=False)
         try:
-            return self._client.ask(ask, _Request).to_value()
+            return self._show(self._client.ask(ask, _Request))
         except (Refused, Unclear) as error:
             there = [pull for pull in self._search(draft.branch) if pull.state is PullState.OPEN]
             if not there or (isinstance(error, Refused) and error.status != 409):
@@ -130,6 +147,25 @@ class GitLab:
         missing = [name for name in labels if name not in pull.labels]
         if missing:
             self._edit(pull, {"add_labels": ",".join(missing)})
+
+    def merge_when_allowed(self, pull: Pull, head: str) -> None:
+        """See `Forge.merge_when_allowed`. GitLab 17.11 renamed the field that older ones need."""
+        body = {"sha": head, "auto_merge": True, "merge_when_pipeline_succeeds": True}
+        path = f"{self._project}/merge_requests/{pull.number}/merge"
+        try:
+            self._client.run(Ask(method="PUT", path=path, body=body))
+        except Refused as error:
+            if self.read(pull).state is not PullState.MERGED:
+                raise Refused(error.message, status=error.status, hint=_MERGING) from error
+
+    def stop_merge(self, pull: Pull) -> None:
+        """See `Forge.stop_merge`. GitLab answers 405 or 406 if it was not going to merge."""
+        path = f"{self._project}/merge_requests/{pull.number}/cancel_merge_when_pipeline_succeeds"
+        try:
+            self._client.run(Ask(method="POST", path=path))
+        except Refused as error:
+            if error.status not in (404, 405, 406):
+                raise
 
     def describe_new(self, branch: str, base: str) -> str:
         """See `Forge.describe_new`."""

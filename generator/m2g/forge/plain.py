@@ -19,15 +19,19 @@ class PlainGit:
     @property
     def capabilities(self) -> Capabilities:
         """See `Forge.capabilities`."""
-        return Capabilities(name="plain Git", pull_requests=False, labels=False, drafts=False)
+        return Capabilities(name="plain Git", pull_requests=False, labels=False, drafts=False, merges=False)
 
     def list_open(self, prefix: str) -> list[Pull]:
         """None: nobody is asked."""
         return []
 
-    def list_closed(self, branch: str) -> list[Pull]:
+    def list_closed(self, prefix: str, branches: Sequence[str]) -> list[Pull]:
         """None: nobody is asked."""
         return []
+
+    def read(self, pull: Pull) -> Pull:
+        """Nobody is asked."""
+        return pull
 
     def open(self, draft: Draft) -> Pull:
         """Raises InputError."""
@@ -43,6 +47,12 @@ class PlainGit:
         """Nothing to do."""
 
     def label(self, pull: Pull, labels: Sequence[str]) -> None:
+        """Nothing to do."""
+
+    def merge_when_allowed(self, pull: Pull, head: str) -> None:
+        """Nothing to do."""
+
+    def stop_merge(self, pull: Pull) -> None:
         """Nothing to do."""
 
     def describe_new(self, branch: str, base: str) -> str:

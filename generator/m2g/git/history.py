@@ -86,6 +86,33 @@ def describe_commit(root: Path, commit: str) -> str:
     return read_output(root, "log", "-1", "--format=%h %s", "--end-of-options", commit).decode(errors="replace").strip()
 
 
+class Messages(msgspec.Struct, frozen=True, kw_only=True):
+    """The messages of a commit and of all that it merged."""
+
+    messages: str
+    is_merge: bool
+
+
+def describe_merge(root: Path, commit: str) -> Messages:
+    """What a commit on a branch brought, in words."""
+    parents = read_output(root, "rev-list", "--parents", "--max-count=1", "--end-of-options", commit).split()[1:]
+    since = [f"^{commit}^1"] if parents else []
+    said = read_output(root, "log", "--format=%B%n", "--end-of-options", commit, *since)
+    return Messages(messages=said.decode(errors="replace"), is_merge=len(parents) > 1)
+
+
+def read_differences(root: Path, commit: str) -> dict[str, tuple[str, str]]:
+    """Each path below `root` that a commit changed against its first parent, with the object ids before and after."""
+    which = (f"{commit}^1", commit) if _has_commit(root, f"{commit}^1") else ("--root", commit)
+    listed = read_output(
+        *(root, "diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-commit-id"),
+        *("--relative", *which),
+    )
+    fields = listed.split(b"\0")
+    changes = ((name, _parse(commit, about)) for about, name in zip(fields[0::2], fields[1::2], strict=False) if about)
+    return {os.fsdecode(name): (change.before, change.after) for name, change in changes}
+
+
 def _parse(commit: str, about: bytes) -> Change:
     """A line of `git log --raw`: the modes and object ids of both sides. What is no regular file does not count."""
     old, new, before, after, _ = about.decode().split(" ")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -23,6 +23,13 @@ _BASE = "refs/remotes/origin/"
 _HEADS = "refs/m2g/heads/"
 _ATTRIBUTES = "* -text -eol -ident -filter -working-tree-encoding\n"
 """Files are checked out byte for byte, whatever .gitattributes says."""
+
+
+_TRIES = 5
+
+
+class _Gone(Exception):
+    """A branch that was listed is not there any more."""
 
 
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,11 +55,19 @@ class Worktree(msgspec.Struct, frozen=True, kw_only=True):
         """The folder that stands for the person's."""
         return self.folder / self.prefix
 
-    def fetch(self, branch: str, prefix: str) -> Fetched:
-        """Fetch a branch (empty: the default one) and all below `prefix`, and check the branch out.
+    def fetch(self, branch: str, is_own: Callable[[str], bool]) -> Fetched:
+        """Fetch a branch (empty: the default one) and m2g's own, and check the branch out.
 
         Raises InputError if there is no such branch, OutsideError if the remote does not answer.
         """
+        for _ in range(_TRIES):
+            try:
+                return self._fetch_listed(branch, is_own)
+            except _Gone:  # somebody deleted a branch after it was listed
+                continue
+        raise OutsideError(f"{self.remote.shown}: its branches change all the time", hint="try again: m2g sync")
+
+    def _fetch_listed(self, branch: str, is_own: Callable[[str], bool]) -> Fetched:
         listed = list_branches(self.folder, self.remote)
         chosen = branch or listed.default
         if not chosen or chosen not in listed.branches:
@@ -61,7 +76,7 @@ class Worktree(msgspec.Struct, frozen=True, kw_only=True):
                 f"{where} has no branch {chosen!r}" if chosen else f"{where} has no default branch",
                 hint="push one first (git push origin HEAD), or name another one: --branch NAME",
             )
-        heads = {name: oid for name, oid in listed.branches.items() if name.startswith(prefix)}
+        heads = {name: oid for name, oid in listed.branches.items() if is_own(name)}
         refs = {f"{_BASE}{chosen}": f"refs/heads/{chosen}"} | {
             f"{_HEADS}{name}": f"refs/heads/{name}" for name in heads
         }
@@ -95,6 +110,8 @@ class Worktree(msgspec.Struct, frozen=True, kw_only=True):
         arguments = ("fetch", *quiet, *options, "--", source or self.remote.url)
         ran = run_remote(self.folder, *arguments, *refs, credentials=self.remote.credentials)
         if ran.code != 0:
+            if "couldn't find remote ref" in ran.stderr:
+                raise _Gone
             raise explain_failure(self.remote, ran.stderr, "cannot be fetched")
 
     def _read_refs(self) -> dict[str, str]:

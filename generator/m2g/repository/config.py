@@ -249,10 +249,12 @@ def _check_models(config: Config) -> Iterator[_Contradiction]:
 
 
 def _check_proposals(config: Config) -> Iterator[_Contradiction]:
-    for number, name in enumerate(config.proposals.direct):
-        if name not in config.environments:
-            hint = f"known environments: {', '.join(config.environments)}"
-            yield ("proposals", "direct", str(number)), f"there is no environment {name!r}", hint
+    rules = config.proposals
+    for field, names in (("direct", rules.direct), ("autoMerge", rules.auto_merge)):
+        for number, name in enumerate(names):
+            if name not in config.environments:
+                hint = f"known environments: {', '.join(config.environments)}"
+                yield ("proposals", field, str(number)), f"there is no environment {name!r}", hint
 
 
 def _check_follow(path: tuple[str, ...], follow: Follow) -> Iterator[_Contradiction]:

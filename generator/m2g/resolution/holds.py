@@ -17,6 +17,7 @@ from m2g.repository import layout
 from m2g.repository.layout import Key
 from m2g.repository.state import Repository
 from m2g.resolution import reasons
+from m2g.resolution.removals import Removed, find_removed
 from m2g.resolution.reverts import find_reverts
 from m2g.resolution.targets import Target
 
@@ -55,16 +56,27 @@ def leave_reverted(
             != (target.version.version, target.version.created_at, target.version.source, target.follows)
         )
     }
+    gone: dict[Key, Removed] = {}
+    if repository.root is not None:
+        new = ((key, target) for key, target in targets.items() if key not in repository.records)
+        gone = find_removed(repository.root, (pair for pair in new if not _is_pinned(repository, pair[0])))
+    removed = [reasons.held_by_removal(key, gone[key], targets[key]) for key in sorted(gone)]
+    targets = {key: target for key, target in targets.items() if key not in gone}
     if repository.root is None or not moving:
-        return dict(targets), {}, []
+        return dict(targets), {}, removed
     reverts = find_reverts(repository.root, moving)
-    pinned = {key for key in moving if repository.find_intent(key[0]).find_pin(key[1]).version is not UNSET}
+    pinned = {key for key in moving if _is_pinned(repository, key)}
     left = {key: reverted.left for key, reverted in reverts.found.items() if key in pinned}
     held = {key: reverted for key, reverted in reverts.found.items() if key not in pinned}
     unknown = sorted(reverts.unknown - pinned)
     findings = [reasons.held_by_revert(key, moving[key], held[key], targets[key]) for key in sorted(held)]
     findings += [reasons.history_short(unknown)] if unknown else []
-    return {key: t for key, t in targets.items() if key not in held and key not in unknown}, left, findings
+    stay = {*held, *unknown}
+    return {key: target for key, target in targets.items() if key not in stay}, left, [*findings, *removed]
+
+
+def _is_pinned(repository: Repository, key: Key) -> bool:
+    return repository.find_intent(key[0]).find_pin(key[1]).version is not UNSET
 
 
 def find_expired(reminders: Iterable[Reminder], today: datetime.date) -> list[Finding]:

@@ -11,6 +11,7 @@ from m2g.core.model import Release
 from m2g.registry.errors import RequestFailed
 from m2g.repository import layout
 from m2g.repository.layout import Key
+from m2g.resolution.removals import Removed
 from m2g.resolution.reverts import Reverted
 from m2g.resolution.targets import Target
 
@@ -57,6 +58,22 @@ def held_by_revert(key: Key, record: Release, reverted: Reverted, target: Target
         message=f"somebody went back from version {reverted.left.version} to {record.version}{commit}; m2g leaves it "
         f"there, though the registry says {target.version.version} ({target.follows})",
         hint=f"to follow the registry again: {hold} --end; to keep it and say why: {hold} --reason TEXT",
+    )
+
+
+def held_by_removal(key: Key, removed: Removed, target: Target) -> Finding:
+    """A person removed the release, so it does not come back by itself."""
+    slug, environment = key
+    return Finding(
+        rule="held-by-revert",
+        severity=Severity.WARNING,
+        file=layout.release(*key),
+        model=removed.release.model,
+        environment=environment,
+        message=f"somebody removed {slug}, which ran version {removed.release.version} here, in commit "
+        f"{removed.commit[:12]}; m2g does not release it again, though the registry says {target.version.version} "
+        f"({target.follows})",
+        hint=f"to release it again: git revert --no-edit {'-m 1 ' if removed.is_merge else ''}{removed.commit[:12]}",
     )
 
 

@@ -16,6 +16,7 @@ from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.interning import Interner
 from m2g.core.model import ModelVersion, RegisteredModel, Release, Replaced, Value
+from m2g.core.proposal_types import TagGroup
 from m2g.core.redact import find_secrets
 from m2g.registry import Progress, Registry, Trust, open_registry
 from m2g.registry.errors import RequestFailed
@@ -43,13 +44,15 @@ _REFERENCES = ("models", "runs", "dbfs")
 class Resolved(Value, frozen=True, kw_only=True):
     """The records that the repository should have. `removed` are the models that the registry no longer has.
 
-    `empty` tells that the registry has no model at all: it may be the wrong one, or its database may be lost.
+    `empty` tells that the registry has no model at all: it may be the wrong one, or its database may be lost. `tags`
+    are those of registered models by which m2g.yaml groups proposals.
     """
 
     records: dict[Key, Release]
     removed: tuple[Key, ...]
     findings: tuple[Finding, ...]
     empty: bool = False
+    tags: Mapping[str, Mapping[str, str]] = {}
 
 
 class Listing(Value, frozen=True, kw_only=True):
@@ -74,7 +77,13 @@ def resolve(
     result = {**records, **answer.fresh}
     for key in removed:
         del result[key]
-    return Resolved(records=dict(sorted(result.items())), removed=removed, findings=answer.findings, empty=answer.empty)
+    return Resolved(
+        records=dict(sorted(result.items())),
+        removed=removed,
+        findings=answer.findings,
+        empty=answer.empty,
+        tags=answer.tags,
+    )
 
 
 def resolve_from_records(repository: Repository, scope: Scope) -> Resolved:
@@ -135,6 +144,7 @@ class _Answer(Value, frozen=True, kw_only=True):
     removals: tuple[Key, ...]
     findings: tuple[Finding, ...]
     empty: bool
+    tags: Mapping[str, Mapping[str, str]]
 
 
 def _ask_registry(repository: Repository, registry: Registry, scope: Scope, cache: Cache, *, verify: bool) -> _Answer:
@@ -150,7 +160,15 @@ def _ask_registry(repository: Repository, registry: Registry, scope: Scope, cach
         removals=decided.removals,
         findings=(*findings, *notes, *find_unknown_models(repository, listing.models, scope), *unreadable),
         empty=not listing.models,
+        tags=_pick_tags(repository.config, listing.models),
     )
+
+
+def _pick_tags(config: Config, models: Iterable[RegisteredModel]) -> dict[str, dict[str, str]]:
+    """Of each registered model the tags that decide about its group of proposals."""
+    keys = {group.tag.partition("=")[0] for group in config.proposals.groups.values() if isinstance(group, TagGroup)}
+    picked = {model.name: {key: value for key, value in model.tags.items() if key in keys} for model in models}
+    return {name: tags for name, tags in picked.items() if tags}
 
 
 def _list_and_plan(repository: Repository, registry: Registry) -> tuple[Listing, Plan]:
