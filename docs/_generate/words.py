@@ -19,6 +19,7 @@ from m2g.core import (
     finding,
     kserve_fields,
     model,
+    platform_types,
     pod_fields,
     proposal_types,
     results,
@@ -68,6 +69,7 @@ class Fields:
                 page,
                 runtime,
             ),
+            platform_types,
             proposal_types,
             delivery,
         ):
