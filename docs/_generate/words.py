@@ -19,7 +19,6 @@ from m2g.core import (
     finding,
     kserve_fields,
     model,
-    platform_types,
     pod_fields,
     proposal_types,
     results,
@@ -69,7 +68,6 @@ class Fields:
                 page,
                 runtime,
             ),
-            platform_types,
             proposal_types,
             delivery,
         ):

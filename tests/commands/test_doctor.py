@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from m2g.report import doctor as report
 from tests.support.fleet import FakeRegistry, model, release, repository, write_record
 from tests.support.machine import seconds
 from tests.support.paths import ROOT
+from tests.support.scaffolded import scaffold
 
 
 def look(folder: Path, registry: FakeRegistry | None = None) -> dict[str, Check]:
@@ -93,3 +95,20 @@ def test_a_step_stands_on_one_line(tmp_path: Path) -> None:
     text = report.render(diagnose(tmp_path, open_registry=lambda _: FakeRegistry()), "text", 60)
     assert "→ create one: m2g init my-models\n" in text
     assert text.endswith(("warning\n", "warnings\n", "all is well\n"))
+
+
+@pytest.mark.parametrize("sync", ["argocd", "flux"])
+def test_files_of_an_older_scaffold_are_named_with_the_command_that_updates_them(tmp_path: Path, sync: str) -> None:
+    """tests/scaffold/test_update.py runs that command."""
+    root = scaffold(tmp_path / "models", f"sync={sync}", "environments=prod")
+    checks = look(root, FakeRegistry([]))
+    assert checks["workflows"].state == "ok"
+    assert "platform" not in checks
+    workflow, platform = root / ".github/workflows/render.yml", root / f"platform/{sync}/prod.yaml"
+    workflow.write_text(workflow.read_text() + "# pushes m2g/render\n")
+    platform.write_text(re.sub("(?i)servingruntimes?", "others", platform.read_text()))
+    checks = look(root, FakeRegistry([]))
+    for name, file in (("workflows", workflow), ("platform", platform)):
+        assert checks[name].state == "warning"
+        assert checks[name].message.startswith(f"{file.relative_to(root)} ")
+        assert checks[name].step == 'pipx run "copier>=9.7" update'

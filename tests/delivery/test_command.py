@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sys
@@ -125,6 +126,7 @@ def test_what_changed_on_the_branch_since_the_first_half_is_left_out(fleet: Flee
     assert BRANCH not in fleet.branches()
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("slug", ["../../etc", "churn", "wine/../wine"])
 def test_a_file_that_m2g_did_not_make_is_refused(fleet: Fleet, slug: str) -> None:
     fleet.m2g("sync", "--resolve-only", "-o", "../snapshot.json")
@@ -135,6 +137,26 @@ def test_a_file_that_m2g_did_not_make_is_refused(fleet: Fleet, slug: str) -> Non
     done = fleet.m2g("sync", "--from", "../snapshot.json", code=2 if slug != "churn" else 0)
     assert BRANCH not in fleet.branches()
     assert "m2g/prod/churn" not in fleet.branches(), done.stdout
+
+
+@pytest.mark.attack
+def test_an_environment_with_another_lock_or_image_is_refused(fleet: Fleet) -> None:
+    lock = "evil==1 \\\n    --hash=sha256:" + "0" * 64 + "\n"
+    environment = {
+        "schema": 1, "python": "3.12", "server": "mlflow", "base": "python:3.12-slim", "platforms": ["linux/amd64"],
+        "lock": hashlib.sha256(lock.encode()).hexdigest(), "requirements": [],
+    }  # fmt: skip
+    fleet.m2g("sync", "--resolve-only", "-o", "../snapshot.json")
+    path = fleet.clone.parent / "snapshot.json"
+    made = json.loads(path.read_text())
+    for changed, words in (
+        ({"lock": "evil==1\n"}, "the snapshot has another lock for the environment py312-mlflow-"),
+        ({"environment": {**environment, "lock": "0" * 64}}, "the snapshot has another lock"),
+        ({"environment": {**environment, "image": "evil.example.com/x@sha256:" + "0" * 64}}, "the snapshot has 'evil"),
+    ):
+        path.write_text(json.dumps({**made, "environments": [{"environment": environment, "lock": lock, **changed}]}))
+        assert words in fleet.m2g("sync", "--from", "../snapshot.json", code=2).stderr
+        assert BRANCH not in fleet.branches()
 
 
 @pytest.mark.parametrize(

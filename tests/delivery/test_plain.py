@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from m2g.core.finding import Finding
 from m2g.repository.state import Scope
 from tests.support.fleet import CONFIG, model
 from tests.support.git_repository import commit, git
@@ -244,3 +245,19 @@ def test_a_group_may_be_a_tag_of_registered_models(tmp_path: Path) -> None:
     ]
     assert actions(world.sync()) == {"m2g/group/risk": "create", "m2g/prod/churn": "create"}
     assert world.record("m2g/group/risk", "fraud", "prod")["version"] == "1"
+
+
+def test_what_a_smoke_test_refused_is_not_committed_directly_but_proposed_where_people_decide(tmp_path: Path) -> None:
+    world = SyncWorld(tmp_path, f"{CONFIG}proposals: {{direct: [dev]}}\n")
+    world.findings = tuple(
+        Finding(rule="smoke-failed", model="wine", environment=name, message="it failed") for name in ("dev", "prod")
+    )
+    world.move("wine", champion="2", challenger="2")
+    world.move("churn", challenger="2")
+    assert actions(world.sync()) == {"main": "commit", "m2g/prod/wine": "create"}
+    git(world.clone, "fetch", "-q", "origin", "main")
+    assert world.record("main", "wine", "dev")["version"] == "1"
+    assert world.record("main", "churn", "dev")["version"] == "2"
+    world.findings = ()
+    assert actions(world.sync())["main"] == "commit"
+    assert world.record("main", "wine", "dev")["version"] == "2"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from m2g.core.finding import Finding
 from m2g.delivery.marker import read_marker
 from m2g.delivery.values import EDITED
 from tests.support.apiserver.server import until
@@ -185,3 +186,16 @@ def test_many_syncs_at_once_lose_nothing_and_open_nothing_twice(world: GiteaWorl
     assert sorted(one["head"]["ref"] for one in world.pulls()) == ["m2g/dev/wine", "m2g/prod/churn", BRANCH]
     assert sorted(world.tips()) == ["m2g/dev/wine", "m2g/prod/churn", BRANCH, "main"]
     assert set(actions(world.sync()).values()) == {"leave"}
+
+
+@pytest.mark.attack
+def test_a_failed_smoke_test_is_in_the_description_and_nothing_of_it_acts(world: GiteaWorld) -> None:
+    words = "m2g smoke: wine version 2 failed: @bob <!-- m2g --> ![x](http://evil) `x` ::add-mask::x"
+    world.findings = (Finding(rule="smoke-failed", model="wine", environment="prod", message=words),)
+    world.move("wine", champion="2")
+    world.sync()
+    (pull,) = world.pulls()
+    (line,) = [line for line in pull["body"].splitlines() if "m2g smoke" in line]
+    assert line.startswith("> note: `")
+    assert "@bob" not in line
+    assert read_marker(pull["body"]) is not None

@@ -1,11 +1,13 @@
-"""The scaffolded GitHub workflows on a real forge, with a bot that may push branches, a reviewer and a protected main.
+"""The scaffolded pipelines on a real forge, with a bot that may push branches, a reviewer and a protected main.
 
-`gh` is a program that speaks to Gitea. Left out is what needs GitHub itself: `uses:` steps and "Install m2g".
+The jobs of all three forges run against Gitea. Left out is what needs a runner: `uses:` steps and "Install m2g".
+`gh` is a program that speaks to Gitea.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -13,24 +15,28 @@ from pathlib import Path
 import pytest
 
 from tests.support import gh_for_gitea
+from tests.support.apiserver.server import until
 from tests.support.gitea import Gitea, git
-from tests.support.pipelines import Job, Store, scaffolded
+from tests.support.pipelines import REGISTRY, Job, Run, Store, gitlab, render, scaffolded
 
 pytestmark = [pytest.mark.forge, pytest.mark.usefixtures("kustomize")]
 _NUMBER = itertools.count(1)
 _DIFF = "<!-- m2g diff -->"
+BRANCH = "m2g/prod/wine"
 
 
 class Project:
     """A scaffolded repository on the forge. `bot` runs the workflows, `ben` reviews."""
 
-    def __init__(self, forge: Gitea, folder: Path, name: str) -> None:
+    def __init__(self, forge: Gitea, folder: Path, name: str, ci: str) -> None:
+        self.ci = ci
         self.ada, self.bot, self.ben = (forge.user(f"{name}-{one}") for one in ("ada", "bot", "ben"))
         self.repository = self.ada.create(name)
         self.store = Store(folder)
         for model in ("wine", "churn"):
             self.store.register(model, champion=1)
-        self.repository.push(scaffolded(folder / "repository", self.store, f"repository_url={self.repository.url}"))
+        answers = (f"repository_url={self.repository.url}", f"ci={ci}")
+        self.repository.push(scaffolded(folder / "repository", self.store, *answers))
         self.repository.admit(self.bot)
         self.repository.admit(self.ben)
         self.repository.protect(
@@ -52,25 +58,36 @@ class Project:
         git(self._folder, "clone", "-q", "--branch", branch, self.repository.url, str(to))
         return to
 
-    def render(self, token: str = "") -> Job:
-        """The workflow `render`."""
-        context = {"github.token": "t", "github.actor": "ada", "secrets.M2G_TOKEN": token or self.token}
-        return Job(self.clone(), "render", context).run()
+    def render(self, token: str = "") -> Run:
+        """The pipeline `render`."""
+        return render(self.clone, token or self.token)
 
-    def check(self, number: int) -> Job:
-        """The workflow `check` of a pull request, and the status that the forge shows for it."""
+    def check(self, number: int) -> bool:
+        """Whether the pipeline `check` of a pull request passes. The forge shows its status."""
         head = self.repository.pull(number)["head"]
-        context = {
-            "github.token": self.token, "github.event_name": "pull_request", "github.base_ref": "main",
-            "github.event.pull_request.number": str(number),
-            "github.event.pull_request.head.repo.full_name": "acme/models", "github.repository": "acme/models",
-        }  # fmt: skip
         clone = self.clone(head["ref"])
-        job, comment = Job(clone, "check", context).run(), Job(clone, "check", context, "comment").run()
-        assert not comment.failed, comment.said
-        state = "failure" if job.failed else "success"
+        if self.ci == "gitlab":
+            done = gitlab(clone, "check", {"CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main"})
+            passed = done.returncode == 0
+        else:
+            context = {
+                "github.token": self.token, "github.event_name": "pull_request", "github.base_ref": "main",
+                "github.event.pull_request.number": str(number),
+                "github.event.pull_request.head.repo.full_name": "acme/models", "github.repository": "acme/models",
+            }  # fmt: skip
+            job = Job(clone, "check", context).run()
+            passed = not job.failed
+            if self.ci == "github":
+                comment = Job(clone, "check", context, "comment", job).run()
+                assert not comment.failed, comment.said
+        state = "success" if passed else "failure"
         self.bot.ask("POST", f"{self.repository.path}/statuses/{head['sha']}", context="check", state=state)
-        return job
+        return passed
+
+    def jobs(self) -> dict[str, str]:
+        """Job → its status, of all runs."""
+        found = self.ada.ask("GET", f"{self.repository.path}/actions/jobs")["jobs"]
+        return {str(one["name"]): str(one["status"]) for one in found}
 
     def comments(self, number: int) -> list[str]:
         """What the workflow wrote below a pull request."""
@@ -78,33 +95,40 @@ class Project:
         return [str(one["body"]) for one in found if one["user"]["login"] == self.bot.name]
 
 
-@pytest.fixture
-def project(forge: Gitea, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+@pytest.fixture(params=["github", "gitlab", "gitea"])
+def project(forge: Gitea, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project, and `gh` on PATH."""
-    made = Project(forge, tmp_path, f"p{next(_NUMBER)}")
-    (tmp_path / "bin").mkdir()
-    gh = tmp_path / "bin/gh"
+    return start(forge, tmp_path, str(request.param), monkeypatch)
+
+
+def start(forge: Gitea, folder: Path, ci: str, patch: pytest.MonkeyPatch) -> Project:
+    made = Project(forge, folder, f"p{next(_NUMBER)}", ci)
+    (folder / "bin").mkdir()
+    gh = folder / "bin/gh"
     gh.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-I", gh_for_gitea.__file__])} "$@"\n')
     gh.chmod(0o755)
-    monkeypatch.setenv("PATH", str(gh.parent), prepend=":")
-    monkeypatch.setenv("GITEA", f"{forge.url}/api/v1{made.repository.path}")
-    monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "file:http")
+    patch.setenv("PATH", str(gh.parent), prepend=":")
+    patch.setenv("GITEA", f"{forge.url}/api/v1{made.repository.path}")
+    patch.setenv("GIT_ALLOW_PROTOCOL", "file:http")
+    patch.setenv("NO_PROXY", "*")
     return made
 
 
 def test_only_what_a_person_approved_is_merged(project: Project) -> None:
-    job = project.render()
-    assert not job.failed, job.said
-    (proposed,) = project.repository.pulls()
-    number = int(proposed["number"])
-    assert proposed["user"]["login"] == project.bot.name
-    assert "wine" in proposed["body"]
+    done = project.render()
+    assert not done.failed, done.said
+    assert project.token not in done.said
+    proposed = {one["head"]["ref"]: one for one in project.repository.pulls()}
+    assert set(proposed) == {BRANCH, "m2g/prod/churn"}
+    assert proposed[BRANCH]["user"]["login"] == project.bot.name
+    assert "wine" in proposed[BRANCH]["body"]
+    number = int(proposed[BRANCH]["number"])
     assert project.repository.merge(project.bot, number).status_code == 405
 
-    check = project.check(number)
-    assert not check.failed, check.said
-    (comment,) = project.comments(number)
-    assert comment.startswith(_DIFF)
+    assert project.check(number)
+    if project.ci == "github":
+        (comment,) = project.comments(number)
+        assert comment.startswith(_DIFF)
     assert "approvals" in project.repository.merge(project.bot, number).text
     with pytest.raises(AssertionError, match="approve your own pull is not allowed"):
         project.repository.approve(project.bot, number)
@@ -113,19 +137,23 @@ def test_only_what_a_person_approved_is_merged(project: Project) -> None:
     project.store.move("wine", "champion", 2)
     moved = project.render()
     assert not moved.failed, moved.said
-    assert [one["number"] for one in project.repository.pulls()] == [number]
-    assert not project.check(number).failed
-    assert len(project.comments(number)) == 1
+    assert {one["number"] for one in project.repository.pulls()} == {one["number"] for one in proposed.values()}
+    assert project.check(number)
+    if project.ci == "github":
+        assert len(project.comments(number)) == 1
     assert "approvals" in project.repository.merge(project.ben, number).text  # the approval was for other commits
     project.repository.approve(project.ben, number)
     merged = project.repository.merge(project.ben, number)
     assert merged.is_success, merged.text
     assert '"version": "2"' in project.repository.read("models/wine/releases/prod.json")
 
+    assert not project.render().failed
+    tips, pulls = project.repository.tips(), project.repository.pulls("all")
+    assert set(tips) == {"main", "m2g/prod/churn"}
     again = project.render()
     assert not again.failed, again.said
-    assert "Push" in again.skipped
-    assert project.repository.pulls() == []
+    assert "nothing to do" in again.said
+    assert (project.repository.tips(), project.repository.pulls("all")) == (tips, pulls), "a second run changes nothing"
 
 
 def test_a_hand_edit_of_a_person_fails_the_check_and_cannot_be_merged(project: Project) -> None:
@@ -137,34 +165,77 @@ def test_a_hand_edit_of_a_person_fails_the_check_and_cannot_be_merged(project: P
     git(clone, "commit", "-q", "-m", "by hand")
     git(clone, "push", "-q", project.repository.remote(project.ben), "HEAD:by-hand")
     number = project.repository.open(project.ben, "by-hand", "By hand")
-    assert project.check(number).failed
+    assert not project.check(number)
     assert project.repository.merge(project.ben, number).status_code == 405
 
 
-def test_a_persons_commit_on_the_branch_of_the_bot_stays(project: Project) -> None:
+@pytest.fixture
+def gitea_project(forge: Gitea, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """What the jobs of all three have in common is shown with one."""
+    return start(forge, tmp_path, "gitea", monkeypatch)
+
+
+def test_a_persons_commit_on_the_branch_of_the_bot_stays(gitea_project: Project) -> None:
+    project = gitea_project
     assert not project.render().failed
-    clone = project.clone("m2g/render")
+    clone = project.clone(BRANCH)
     (clone / "NOTES.md").write_text("mine\n")
     git(clone, "add", "-A")
     git(clone, "commit", "-q", "-m", "mine")
-    git(clone, "push", "-q", project.repository.remote(project.ben), "HEAD:m2g/render")
-    mine = project.repository.tips()["m2g/render"]
+    git(clone, "push", "-q", project.repository.remote(project.ben), f"HEAD:{BRANCH}")
+    mine = project.repository.tips()[BRANCH]
     project.store.move("wine", "champion", 2)
-    job = project.render()
-    assert job.failed == ["Push"]
-    assert "has commits by other authors" in job.said
-    assert project.repository.tips()["m2g/render"] == mine
+    done = project.render()
+    assert not done.failed, done.said
+    assert "not m2g's" in done.said
+    assert project.repository.tips()[BRANCH] == mine
 
 
-def test_a_token_that_may_not_write_stops_the_run_and_is_not_shown(project: Project) -> None:
-    token = project.bot.limited("read:repository")
-    job = project.render(token)
-    assert job.failed == ["Push"]
-    assert token not in job.said
-    assert "m2g/render" not in project.repository.tips()
+@pytest.mark.attack
+def test_a_token_that_may_not_write_stops_the_run_and_is_not_shown(gitea_project: Project) -> None:
+    token = gitea_project.bot.limited("read:repository")
+    done = gitea_project.render(token)
+    assert done.failed == ("Propose",)
+    assert token not in done.said
+    assert set(gitea_project.repository.tips()) == {"main"}
 
 
-def test_the_bot_cannot_push_to_main(project: Project) -> None:
+@pytest.mark.attack
+def test_a_snapshot_that_was_changed_on_its_way_proposes_nothing(gitea_project: Project) -> None:
+    """Whoever can write the file between the two jobs: a folder that m2g does not own, and an environment's lock."""
+    project = gitea_project
+    first = Job(project.clone(), "render", REGISTRY, "render").run()
+    assert not first.failed, first.said
+    file = first.temp / "snapshot.json"
+    made = json.loads(file.read_text())
+    evil = {"schema": 1, "python": "3.12", "server": "mlflow", "base": "evil", "platforms": ["linux/amd64"],
+            "lock": "0" * 64, "requirements": []}  # fmt: skip
+    for change in (
+        {"entries": [{**made["entries"][0], "slug": "../.gitea/workflows"}]},
+        {"environments": [{"environment": evil, "lock": "evil==1\n"}]},
+        {"version": 2},
+    ):
+        file.write_text(json.dumps({**made, **change}))
+        second = Job(project.clone(), "render", {"secrets.M2G_TOKEN": project.token}, "propose", first).run()
+        assert second.failed == ["Propose"], (change, second.said)
+        assert set(project.repository.tips()) == {"main"}
+
+
+def test_gitea_itself_reads_the_workflows(gitea_project: Project) -> None:
+    """It has no runner here, so the jobs wait: their names, what starts them, and which one needs which."""
+    project = gitea_project
+    project.ada.ask("POST", f"{project.repository.path}/actions/workflows/render.yml/dispatches", ref="main")
+    clone = project.clone()
+    git(clone, "switch", "-q", "-c", "change")
+    git(clone, "commit", "-q", "--allow-empty", "-m", "change")
+    git(clone, "push", "-q", project.repository.remote(project.ben), "HEAD:change")
+    project.repository.open(project.ben, "change", "Change")
+    until(lambda: len(project.jobs()) == 3, "Gitea to plan the jobs", 60)
+    assert project.jobs() == {"check": "queued", "render": "queued", "propose": "waiting"}
+
+
+def test_the_bot_cannot_push_to_main(gitea_project: Project) -> None:
+    project = gitea_project
     clone = project.clone()
     git(clone, "commit", "-q", "--allow-empty", "-m", "straight")
     remote = project.repository.url.replace("http://", f"http://{project.bot.name}:{project.token}@")

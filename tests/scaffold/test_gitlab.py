@@ -1,7 +1,6 @@
-"""The scaffolded GitLab pipeline, in real clones of a remote that takes push options.
+"""The scaffolded GitLab pipeline, in real clones of a real remote. tests/forge runs it against a real forge.
 
-Left out is what needs GitLab itself: before_script (pip and kustomize from the network), and the line that points
-`git push` to GitLab with a token.
+Left out is what needs GitLab itself: before_script (pip and kustomize from the network). A copy stands for artifacts.
 """
 
 from __future__ import annotations
@@ -13,42 +12,24 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.support.pipelines import Remote, Store, gitlab, scaffolded
-from tests.support.scaffolded import at, commit, documents, git, mapping, sequence
+from tests.support.pipelines import Remote, Run, Store, gitlab, render, scaffolded
+from tests.support.scaffolded import at, commit, documents, git, mapping, scaffold, sequence
 
 pytestmark = [pytest.mark.usefixtures("kustomize"), pytest.mark.slow]
-M2G = "m2g@noreply.localhost"
-HOOK = """\
-#!/bin/sh
-i=0
-while [ "$i" -lt "${GIT_PUSH_OPTION_COUNT:-0}" ]; do
-  eval "printf '%s\\\\n' \\"\\$GIT_PUSH_OPTION_$i\\"" >> options
-  i=$((i + 1))
-done
-"""
+BRANCH = "m2g/prod/wine"
 
 
 class GitLab:
-    """A remote that writes down the push options it gets."""
+    """A remote, and the pipeline's jobs."""
 
     def __init__(self, folder: Path, origin: Path) -> None:
         self.remote = Remote(folder, origin)
-        git(self.remote.bare, "config", "receive.advertisePushOptions", "true")
-        hook = self.remote.bare / "hooks/post-receive"
-        hook.parent.mkdir(exist_ok=True)
-        hook.write_text(HOOK)
-        hook.chmod(0o755)
 
-    @property
-    def options(self) -> list[str]:
-        path = self.remote.bare / "options"
-        return path.read_text().splitlines() if path.exists() else []
+    def render(self) -> Run:
+        return render(self.remote.clone)
 
-    def render(self) -> CompletedProcess[str]:
-        return gitlab(self.remote.clone(), "render", "git remote set-url", {})
-
-    def check(self, clone: Path, **environment: str) -> CompletedProcess[str]:
-        return gitlab(clone, "check", "", {"CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main", **environment})
+    def check(self, clone: Path) -> CompletedProcess[str]:
+        return gitlab(clone, "check", {"CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main"})
 
 
 @pytest.fixture(scope="module")
@@ -76,65 +57,22 @@ def service(tmp_path: Path, main: Path) -> GitLab:
 
 def test_render_proposes_and_goes_quiet_when_merged(service: GitLab, store: Store) -> None:
     done = service.render()
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert service.remote.log("main..m2g/render") == [M2G]
-    assert service.options == [
-        "merge_request.create", "merge_request.target=main", "merge_request.title=Render the fleet",
-    ]  # fmt: skip
-    assert "fleet/prod/wine.yaml" in git(service.remote.bare, "ls-tree", "-r", "--name-only", "m2g/render").split()
+    assert not done.failed, done.said
+    assert service.remote.tips() == {BRANCH, "main"}
+    assert "fleet/prod/wine.yaml" in git(service.remote.bare, "ls-tree", "-r", "--name-only", BRANCH).split()
+    first = service.remote.head(BRANCH)
+    assert not service.render().failed
+    assert service.remote.head(BRANCH) == first
 
-    first = service.remote.head("m2g/render")
-    again = service.render()
-    assert again.returncode == 0, again.stderr
-    assert "up to date" in again.stdout
-    assert service.remote.head("m2g/render") == first
-
-    service.remote.merge("m2g/render")
+    service.remote.merge(BRANCH)
     merged = service.render()
-    assert merged.returncode == 0, merged.stderr
-    assert service.remote.head("m2g/render") == "", "GitLab closes a request whose branch is gone"
-
-    store.move("wine", "champion", 2)
-    assert service.render().returncode == 0
-    assert service.remote.log("main..m2g/render") == [M2G]
-
-
-def test_a_commit_of_a_person_on_the_branch_is_not_lost(service: GitLab, store: Store) -> None:
-    service.render()
-    clone = service.remote.clone("m2g/render")
-    (clone / "models/wine/model.yaml").write_text("settings: {minReplicas: 1}\n")
-    commit(clone, "Settings of ours")
-    git(clone, "push", "-q", "origin", "m2g/render")
-    theirs = service.remote.head("m2g/render")
-    store.move("wine", "champion", 2)
-    done = service.render()
-    assert done.returncode == 1
-    assert "ada@example.com" in done.stdout
-    assert service.remote.head("m2g/render") == theirs
-
-
-@pytest.mark.attack
-def test_commits_that_only_look_like_those_of_m2g_do_not_stay(service: GitLab) -> None:
-    """A record that is changed and changed back is in the history of main after a rebase: an image of it, too."""
-    service.render()
-    clone = service.remote.clone("m2g/render")
-    author = git(clone, "log", "-1", "--format=user.name=%an%nuser.email=%ae").splitlines()
-    record = clone / "models/wine/releases/prod.json"
-    ours = record.read_text()
-    for text in (ours.replace("wine", "evil"), ours):
-        record.write_text(text)
-        git(clone, "-c", author[0], "-c", author[1], "commit", "-q", "-a", "-m", "Render the fleet")
-    git(clone, "push", "-q", "origin", "m2g/render")
-    theirs = service.remote.head("m2g/render")
-    done = service.render()
-    assert done.returncode == 0, done.stderr
-    assert service.remote.head("m2g/render") != theirs
-    assert service.remote.log("main..m2g/render") == [M2G]
+    assert not merged.failed, merged.said
+    assert service.remote.tips() == {"main"}
 
 
 def test_check_describes_the_change_in_its_artifact(service: GitLab) -> None:
     service.render()
-    clone = service.remote.clone("m2g/render")
+    clone = service.remote.clone(BRANCH)
     done = service.check(clone)
     assert done.returncode == 0, done.stdout + done.stderr
     (pipeline,) = documents(clone / ".gitlab-ci.yml")
@@ -145,7 +83,7 @@ def test_check_describes_the_change_in_its_artifact(service: GitLab) -> None:
 
 def test_check_needs_no_token_and_sees_a_hand_edit(service: GitLab) -> None:
     service.render()
-    clone = service.remote.clone("m2g/render")
+    clone = service.remote.clone(BRANCH)
     patch = clone / "models/wine/overlays/prod/patch.yaml"
     patch.write_text(patch.read_text() + "# by hand\n")
     commit(clone, "By hand")
@@ -157,8 +95,22 @@ def test_check_needs_no_token_and_sees_a_hand_edit(service: GitLab) -> None:
 
 def test_the_pipeline_is_pinned(main: Path) -> None:
     (pipeline,) = documents(main / ".gitlab-ci.yml")
-    assert re.fullmatch(r"[0-9a-f]{64}", str(at(pipeline, "variables", "KUSTOMIZE_SHA256")))
-    assert at(pipeline, "render", "resource_group")
-    assert {"check", "render"} == {str(stage) for stage in sequence(pipeline, "stages")} & set(mapping(pipeline))
-    for job in ("check", "render"):
+    assert re.search(r'echo "[0-9a-f]{64}  \$to/kustomize', str(at(pipeline, "default", "before_script")))
+    assert {"check", "render", "propose"} == {str(stage) for stage in sequence(pipeline, "stages")} & set(
+        mapping(pipeline)
+    )
+    for job in ("check", "render", "propose"):
         assert mapping(pipeline, job)["rules"], "no job runs in a pipeline it was not made for"
+
+
+@pytest.mark.attack
+def test_no_job_can_read_the_registry_and_write_to_the_forge(tmp_path: Path) -> None:
+    root = scaffold(tmp_path / "r", "ci=gitlab", "smoke_test=true", "image_registry=ghcr.io/acme/models")
+    (pipeline,) = documents(root / ".gitlab-ci.yml")
+    environments = {job: at(pipeline, job, "environment", "name") for job in ("render", "propose")}
+    assert environments == {"render": "m2g", "propose": "m2g-propose"}
+    assert sequence(pipeline, "propose", "script") == ["m2g sync --from m2g-snapshot.json --branch main"]
+    assert not re.search(r"TOKEN|PASSWORD|MLFLOW", str(mapping(pipeline, "check")))
+    for job in ("render", "propose"):
+        assert at(pipeline, job, "resource_group")
+        assert "merge_request_event" not in str(mapping(pipeline, job)["rules"])

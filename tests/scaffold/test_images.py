@@ -10,58 +10,64 @@ import pytest
 
 from m2g.image import context
 from m2g.mlmodel import parse
-from tests.support.fake_github import GitHub
 from tests.support.fleet import MLMODEL
 from tests.support.images import UV, wheel
-from tests.support.pipelines import Remote, Store, gitlab, scaffolded
-from tests.support.scaffolded import commit, git, scaffold
+from tests.support.pipelines import Remote, Store, render, scaffolded
+from tests.support.scaffolded import commit, git, program, scaffold
 
 pytestmark = [pytest.mark.usefixtures("kustomize"), pytest.mark.slow]
 DIGEST = "sha256:" + "5f" * 32
 IMAGES = "ghcr.io/acme/models"
-DOCKER = f"""\
+FAILED = {"github": "Build missing images", "gitlab": "render"}
+"""The step or job that fails, after the others are proposed."""
+PROGRAM = f"""\
 #!/bin/sh
 # Builds nothing; what it was given and asked is written down.
-[ "$1" != login ] || {{ cat > "$FAKE/password"; printf '%s\\n' "$*" >> "$FAKE/calls"; exit 0; }}
 printf '%s\\n' "$*" >> "$FAKE/calls"
 for last in "$@"; do :; done
+name="$(printf '%s' "$*" | tr ' ' '\\n' | grep '^{IMAGES}/[^@]*:[^@]*$' | sed 1q | tr '/:' '__')"
 case "$*" in
-  *broken*) exit 1 ;;
-  *imagetools*) [ -e "$FAKE/${{last##*:}}" ] && printf '{{"digest": "{DIGEST}"}}' ;;
-  "buildx build"*serving.environment*)
-    ! grep --quiet brokenlib "$last/requirements.txt" && cp -r "$last" "$FAKE/${{last##*/}}" ;;
-  "build "*serving.environment*)
-    ! grep --quiet brokenlib "$last/requirements.txt" && cp -r "$last" "$FAKE/${{last##*/}}" ;;
-  "manifest push"*) printf '{DIGEST}' > "$5" ;;
-  "inspect "*) [ -e "$FAKE/${{last##*:}}" ] && printf '{DIGEST}' ;;
-  *--metadata-file*)
-    for last in "$@"; do :; done
-    cp -r "$last" "$FAKE/context"
-    printf '{{"containerimage.digest": "{DIGEST}"}}' > "$last.json" ;;
-  build*)
-    for last in "$@"; do :; done
-    cp -r "$last" "$FAKE/context" ;;
-  push*) printf '{DIGEST}' > "$3" ;;
+  login*|*" login "*) cat > "$FAKE/password" ;;
+  *inspect*)
+    name="$(printf '%s' "${{last#docker://}}" | tr '/:' '__')"
+    [ -e "$FAKE/pushed/$name" ] || exit 1
+    case "$*" in *imagetools*) printf '{{"digest": "{DIGEST}"}}' ;; *) printf '{DIGEST}' ;; esac ;;
+  "manifest push"*) touch "$FAKE/pushed/$name" ;;
+  *build*)
+    case "$name" in *broken*) exit 1 ;; esac
+    ! grep --quiet brokenlib "$last/requirements.txt" || exit 1
+    rm -rf "$FAKE/built/$name" && cp -r "$last" "$FAKE/built/$name"
+    case "$*" in *--push*) touch "$FAKE/pushed/$name" ;; esac ;;
 esac
 """
 
 
+@pytest.fixture(params=["github", "gitlab"])
+def ci(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """docker, buildah and apt-get on the path, and an index of wheels for uv; where they write."""
+def fake(tmp_path: Path, ci: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """docker, or buildah and skopeo on the path, and an index of wheels for uv; where they write."""
     if not UV.exists():
         pytest.fail("uv is missing; `make test` installs it", pytrace=False)
     place = tmp_path / "fake"
-    (place / "bin").mkdir(parents=True)
-    for name in ("docker", "buildah", "skopeo", "apt-get"):
-        (place / "bin" / name).write_text(DOCKER)
+    for name in ("bin", "built", "pushed"):
+        (place / name).mkdir(parents=True)
+    for name in ("docker",) if ci == "github" else ("buildah", "skopeo"):
+        (place / "bin" / name).write_text(PROGRAM)
         (place / "bin" / name).chmod(0o755)
+    if ci == "gitlab":
+        (place / "bin/docker").write_text("#!/bin/sh\nexit 1\n")
+        (place / "bin/docker").chmod(0o755)
     wheel(place / "wheels", "mlflow", "2.19.0")
     wheel(place / "wheels", "scikit-learn", "1.5.2")
     wheel(place / "wheels", "brokenlib", "1")
     given = {"FAKE": str(place), "M2G_UV": str(UV), "UV_OFFLINE": "1", "UV_FIND_LINKS": str(place / "wheels")}
     for name, value in {**given, "UV_CACHE_DIR": str(place / "uv")}.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("M2G_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(place / "bin"), prepend=":")
     return place
 
@@ -87,49 +93,30 @@ def waiting(folder: Path, store: Store, *answers: str) -> Path:
     return root
 
 
-def proposed(remote: Remote) -> dict[str, object]:
-    """The record of wine that the pipeline pushed."""
-    text = git(remote.bare, "show", "m2g/render:models/wine/releases/prod.json")
-    assert "broken" not in git(
-        remote.bare, "ls-tree", "-r", "--name-only", "m2g/render", "fleet", "models/broken/releases"
-    )
-    found = json.loads(text)
+def record_of(remote: Remote, slug: str) -> dict[str, object]:
+    """The record that the pipeline proposes."""
+    found = json.loads(git(remote.bare, "show", f"m2g/prod/{slug}:models/{slug}/releases/prod.json"))
     assert isinstance(found, dict)
     return found
 
 
-def was_built(fake: Path, record: dict[str, object]) -> None:
+def test_it_builds_records_and_proposes_the_others(tmp_path: Path, store: Store, fake: Path, ci: str) -> None:
+    remote = Remote(tmp_path, waiting(tmp_path / "models", store, f"ci={ci}"))
+    done = render(remote.clone)
+    assert done.failed == (FAILED[ci],), done.said
+    assert remote.tips() == {"main", "m2g/prod/wine"}
+    record = record_of(remote, "wine")
     assert record["image"] == {"name": f"{IMAGES}/wine@{DIGEST}", "profile": "mlflow-image"}
-    said = context.decode_marker((fake / "context" / context.MARKER).read_bytes())
+    built = fake / "built" / f"{IMAGES}/wine:1".translate(str.maketrans("/:", "__"))
+    said = context.decode_marker((built / context.MARKER).read_bytes())
     assert (said.model, said.version, said.mlmodel) == ("wine", "1", parse(MLMODEL).sha256)
-    assert (fake / "context/model/MLmodel").read_bytes() == MLMODEL
-
-
-def test_github_builds_records_and_proposes_the_others(
-    tmp_path: Path, store: Store, fake: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    service = GitHub(tmp_path, waiting(tmp_path / "models", store))
-    service.use(monkeypatch)
-    job = service.render()
-    assert job.failed == ["Report images that were not built"], job.said
-    was_built(fake, proposed(service.remote))
-    assert (fake / "password").read_text() == "t"
-    login, *_ = (fake / "calls").read_text().splitlines()
-    assert login == "login --username ada --password-stdin ghcr.io"
-    assert "::error::no image for broken 1" in job.said
-    assert [line for line in (fake / "calls").read_text().splitlines() if f"{IMAGES}/wine:1" in line]
-
-
-def test_gitlab_builds_records_and_proposes_the_others(tmp_path: Path, store: Store, fake: Path) -> None:
-    remote = Remote(tmp_path, waiting(tmp_path / "models", store, "ci=gitlab"))
-    git(remote.bare, "config", "receive.advertisePushOptions", "true")
-    given = {"CI_REGISTRY_USER": "ci", "CI_REGISTRY_PASSWORD": "s3cret"}
-    done = gitlab(remote.clone(), "render", "git remote set-url", given)
-    assert done.returncode == 1, done.stdout + done.stderr
-    was_built(fake, proposed(remote))
-    assert (fake / "password").read_text() == "s3cret"
-    assert "no image for broken 1" in done.stdout
-    assert "s3cret" not in done.stdout + done.stderr
+    assert (built / "model/MLmodel").read_bytes() == MLMODEL
+    assert (fake / "password").read_text() == ("t" if ci == "github" else "s3cret")
+    assert (
+        f"login --username {'ada' if ci == 'github' else 'ci'} --password-stdin ghcr.io" in (fake / "calls").read_text()
+    )
+    assert "no image for broken 1" in done.said
+    assert "s3cret" not in done.said
 
 
 def sharing(folder: Path, tmp_path: Path, *answers: str) -> Path:
@@ -150,47 +137,36 @@ def sharing(folder: Path, tmp_path: Path, *answers: str) -> Path:
     return root
 
 
-def shared_and_proposed(remote: Remote, fake: Path) -> str:
-    """The id of the environment that both models share in the proposal."""
-    names = git(remote.bare, "ls-tree", "-r", "--name-only", "m2g/render").splitlines()
-    records = {
-        name: json.loads(git(remote.bare, "show", f"m2g/render:{name}")) for name in names if "/releases/" in name
-    }
-    assert sorted(records) == ["models/iris/releases/prod.json", "models/wine/releases/prod.json"]
-    (shared,) = {record["serving"]["environment"] for record in records.values()}
-    assert f"environments/{shared}/overlays/prod/kustomization.yaml" in names
-    said = json.loads(git(remote.bare, "show", f"m2g/render:environments/{shared}/environment.json"))
-    assert said["image"] == f"{IMAGES}/serving.environment@{DIGEST}"
-    assert (fake / shared / "Dockerfile").is_file()
-    assert not (fake / shared / "model").exists()
-    return str(shared)
+def test_an_environment_is_built_once_and_only_what_fails_is_held(tmp_path: Path, fake: Path, ci: str) -> None:
+    """Each proposal has the environment that it needs, so that either one can be merged first."""
+    remote = Remote(tmp_path, sharing(tmp_path / "models", tmp_path, f"ci={ci}"))
+    done = render(remote.clone)
+    assert done.failed == (FAILED[ci],), done.said
+    assert remote.tips() == {"main", "m2g/prod/wine", "m2g/prod/iris"}
+    assert "no image for the serving environment " in done.said
+    serving = [record_of(remote, slug)["serving"] for slug in ("wine", "iris")]
+    (shared,) = {str(one["environment"]) for one in serving if isinstance(one, dict)}
+    for branch in ("m2g/prod/wine", "m2g/prod/iris"):
+        names = git(remote.bare, "ls-tree", "-r", "--name-only", branch).splitlines()
+        assert f"environments/{shared}/overlays/prod/kustomization.yaml" in names
+        said = json.loads(git(remote.bare, "show", f"{branch}:environments/{shared}/environment.json"))
+        assert said["image"] == f"{IMAGES}/serving.environment@{DIGEST}"
+    (built,) = (fake / "built").glob(f"*{shared}")
+    assert (built / "Dockerfile").is_file()
+    assert not (built / "model").exists()
 
+    before = {name: remote.head(name) for name in remote.tips()}
+    assert render(remote.clone).failed == done.failed
+    assert {name: remote.head(name) for name in remote.tips()} == before, "a second run changes nothing"
+    pushes = [line for line in (fake / "calls").read_text().splitlines() if "build" in line and shared in line]
+    assert len([line for line in pushes if "inspect" not in line]) == 1, "it is in the registry"
 
-def test_github_builds_an_environment_once_and_holds_only_what_fails(
-    tmp_path: Path, fake: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    service = GitHub(tmp_path, sharing(tmp_path / "models", tmp_path))
-    service.use(monkeypatch)
-    job = service.render()
-    assert job.failed == ["Report images that were not built"], job.said
-    shared = shared_and_proposed(service.remote, fake)
-    assert "::error::no image for the serving environment " in job.said
-    calls = (fake / "calls").read_text()
-    assert calls.count(f"--tag {IMAGES}/serving.environment:{shared}") == 1
-    again = service.render()
-    assert again.failed == ["Report images that were not built"], again.said
-    assert (fake / "calls").read_text().count(f"--tag {IMAGES}/serving.environment:{shared}") == 1, "it is pushed"
-
-
-def test_gitlab_builds_an_environment_once_and_holds_only_what_fails(tmp_path: Path, fake: Path) -> None:
-    remote = Remote(tmp_path, sharing(tmp_path / "models", tmp_path, "ci=gitlab"))
-    git(remote.bare, "config", "receive.advertisePushOptions", "true")
-    given = {"CI_REGISTRY_USER": "ci", "CI_REGISTRY_PASSWORD": "s3cret"}
-    done = gitlab(remote.clone(), "render", "git remote set-url", given)
-    assert done.returncode == 1, done.stdout + done.stderr
-    shared_and_proposed(remote, fake)
-    assert "no image for the serving environment " in done.stdout
-    assert "s3cret" not in done.stdout + done.stderr
+    remote.merge("m2g/prod/wine")
+    remote.merge("m2g/prod/iris")
+    assert render(remote.clone).failed == done.failed
+    assert remote.tips() == {"main"}
+    checked = program(["m2g", "validate"], remote.clone())
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 @pytest.mark.parametrize("ci", ["github", "gitlab"])

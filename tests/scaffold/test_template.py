@@ -39,7 +39,7 @@ CATALOGUE = Catalogue()
 COMBINATIONS = [
     (sync, ci, environments, mode, kserve)
     for (sync, ci), (environments, mode, kserve) in zip(
-        itertools.product(["argocd", "flux", "both"], ["github", "gitlab"]),
+        itertools.product(["argocd", "flux", "both"], ["github", "gitlab", "gitea"]),
         itertools.cycle(
             [
                 ("dev,staging,prod", "Standard", "0.21"),
@@ -76,7 +76,7 @@ def test_all_yaml_is_yaml_and_nothing_is_left_unrendered(repository: Path) -> No
 
 
 @pytest.mark.parametrize("sync", ["argocd", "flux", "both"])
-@pytest.mark.parametrize("ci", ["github", "gitlab"])
+@pytest.mark.parametrize("ci", ["github", "gitlab", "gitea"])
 def test_the_template_uses_no_name_that_nobody_defines(tmp_path: Path, sync: str, ci: str) -> None:
     """`undefined` is no setting of the template itself: copier 9.14, with which people may update, does not know it."""
     template = tmp_path / "template"
@@ -225,7 +225,8 @@ def test_quotes_and_signs_arrive_as_they_were_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "question",
     "repository_name environments namespace_prefix tracking_uri storage_bucket artifact_root kserve_version "
-    "deployment_mode service_account sync ci repository_url default_branch runner owners m2g_source".split(),
+    "deployment_mode service_account sync ci repository_url default_branch runner owners m2g_install "
+    "m2g_source".split(),
 )
 @pytest.mark.parametrize("answer", ["a\nb: c", "x\u0085y", "' #", '"', "$(id)", "-rf", "@", "${{ x }}", "[[ 7*7 ]]"])
 def test_what_no_file_could_hold_is_refused(tmp_path: Path, question: str, answer: str) -> None:
@@ -267,10 +268,10 @@ def test_each_tool_gets_the_url_in_its_own_spelling(tmp_path: Path, url: str, fl
 
 def test_one_place_for_version_and_source_of_m2g(tmp_path: Path) -> None:
     version = find_named(ROOT)
-    for ci in ("github", "gitlab"):
+    for ci in ("github", "gitlab", "gitea"):
         repository = scaffold(tmp_path / ci, f"ci={ci}", "m2g_source=https://git.test/us/m2g")
         installed = [
-            text for path in [*repository.glob(".github/*/*.yml"), *repository.glob(".gitlab-ci.yml")]
+            text for path in [*repository.glob(".git*/*/*.yml"), *repository.glob(".gitlab-ci.yml")]
             for document in documents(path) for text in strings(document) if "git+" in text
         ]  # fmt: skip
         assert set(installed) == {f"mlflow-gitops @ git+https://git.test/us/m2g@v{version}"}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from m2g.commands.doctor import check_scaffold
 from m2g.commands.validate import ValidateOptions, validate
 from m2g.core.finding import Severity
 from tests.support.fleet import tree
@@ -75,7 +76,7 @@ def release(template: Path) -> None:
     edit(template / "copier.yml", 'default: "0.1.0"', 'default: "0.2.0"')
     edit(source / "m2g.yaml.jinja", "  maxReplicas: 1\n", "  maxReplicas: 2 # a better default\n")
     edit(source / "README.md.jinja", "## Deploy a version\n", "## Deploy a version (news)\n")
-    edit(next(source.glob("*github*/workflows/check.yml.jinja")), "name: check\n", "name: check m2g\n")
+    edit(next(source.glob("*/workflows/check.yml.jinja")), "name: check\n", "name: check m2g\n")
     for path in [*source.glob("platform/*argocd*/*yield*"), *source.glob("platform/*flux*/*yield*")]:
         edit(path, "# ", "# (news) ")
     edit(template / "schemas/m2g/m2g.schema.json", "{", '{\n  "$comment": "news",')
@@ -156,7 +157,10 @@ def weaken(source: Path) -> None:
         "/models/*/overlays/[[ protected ]]/ [[ owners ]]\n/m2g.yaml [[ owners ]]\n"
     )
     shutil.rmtree(source / "ci")
-    for path in (*source.glob("*github*/workflows/*"), *source.glob("platform/*/*yield*"), *source.glob("*gitlab*")):
+    for path in (
+        *source.glob("*/workflows/*"), *source.glob("platform/*/*yield*"), *source.glob("*gitlab-ci*"),
+        *source.glob(".parts/*"),
+    ):  # fmt: skip
         text = re.sub(r"@[0-9a-f]{40} # (v[0-9.]+)", r"@\1", path.read_text())
         text = re.sub(r"(?m)^( *)(merge_group:|serviceAccountName: ).*\n", "", text)
         text = text.replace("clusterResourceWhitelist: []", "clusterResourceWhitelist: [{group: '*', kind: '*'}]")
@@ -195,6 +199,68 @@ def test_an_older_repository_gets_the_walls(template: Path, tmp_path: Path, ci: 
                      if at(item, "kind") == "Kustomization"}  # fmt: skip
     assert account == "fleet-prod"
     assert b"clusterResourceWhitelist: []" in after["platform/argocd/prod.yaml"]
+
+
+LAST_FORM = Path(__file__).parent / "last_form"
+"""The CI files before `m2g sync`: one job rendered, pushed and proposed with bash."""
+
+
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+def test_a_repository_with_the_old_job_gets_the_new_ones(template: Path, tmp_path: Path, ci: str) -> None:
+    """Old answers are enough, and nothing conflicts."""
+    new_form = git(template, "rev-parse", "HEAD").strip()
+    source, old = template / "template", LAST_FORM
+    shutil.rmtree(next(source.glob("*ci != *")))
+    workflows = source / "[% if ci == 'github' %].github[% endif %]/workflows"
+    workflows.mkdir(parents=True)
+    for name in ("render.yml.jinja", "check.yml.jinja"):
+        shutil.copy(old / name, workflows)
+    shutil.copy(old / "gitlab-ci.yml.jinja", next(source.glob("*gitlab-ci*")))
+    questions = (template / "copier.yml").read_text()
+    start, end = questions.index("m2g_install:\n"), questions.index("m2g_source:\n")
+    old_questions = (questions[:start] + questions[end:]).replace("    Gitea or Forgejo: gitea\n", "")
+    computed = re.sub(r"m2g_way:\n(  .*\n)+\nm2g_requirement:\n(  .*\n)+\n", "", old_questions)
+    computed = computed.replace("m2g_install if m2g_install | length == 40 else ", "")
+    assert "m2g_install" not in computed
+    (template / "copier.yml").write_text(computed)
+    for name in (".pre-commit-config.yaml.jinja", "README.md.jinja"):  # they were of another form, too
+        text = (source / name).read_text().replace("m2g_way", "'commit'")
+        text = text.replace(
+            "m2g_requirement.partition(' --hash')[0]", "'mlflow-gitops @ git+' ~ m2g_source ~ '@' ~ m2g_ref"
+        )
+        (source / name).write_text(text)
+    commit(template, "The old job")
+    git(template, "tag", "--force", "v0.1.0")
+    git(template, "checkout", "-q", new_form, "--", ".")
+    shutil.rmtree(source / "[% if ci == 'github' %].github[% endif %]")
+    edit(template / "copier.yml", 'default: "0.1.0"', 'default: "0.2.0"')
+    commit(template, "The new jobs")
+    git(template, "tag", "v0.2.0")
+    more = {"smoke_test": "true", "image_registry": "ghcr.io/acme/models"}
+    data = [f"--data={name}={answer}" for name, answer in {**ANSWERS, **more, "ci": ci}.items()]
+    root, fresh = tmp_path / "root", tmp_path / "fresh"
+    copier(tmp_path, "copy", "--defaults", "--vcs-ref=v0.1.0", *data, str(template), str(root))
+    edit(root / "README.md", "# ml\n", "# ml\n\nAsk Ada first.\n")
+    commit(fleet(root), "Scaffold and render")
+    (before,) = [one for one in check_scaffold(root) if one.name == "workflows"]
+    assert before.state == "warning"
+    assert 'pipx run "copier>=9.7" update' in before.step
+
+    copier(root, "update", "--defaults")
+    copier(tmp_path, "copy", "--defaults", *data, str(template), str(fresh))
+    after, expected = tree(root), tree(fresh)
+    assert {path for path, content in expected.items() if after.get(path) != content} <= {
+        ".copier-answers.yml", "README.md",
+    }  # fmt: skip
+    assert not [path for path in after if path.endswith((".rej", ".orig"))]
+    assert git(root, "diff", "--name-only", "--diff-filter=U") == ""
+    commands = "".join(after[path].decode() for path in after if path.startswith((".github/", ".gitlab-ci.yml")))
+    assert "m2g sync --from" in commands
+    assert "m2g/render" not in commands
+    assert [one.state for one in check_scaffold(root) if one.name == "workflows"] == ["ok"]
+    commit(root, "Update")
+    copier(root, "update", "--defaults")
+    assert git(root, "status", "--porcelain") == "", "a second update changes nothing"
 
 
 def validated(root: Path) -> set[str]:

@@ -1,4 +1,4 @@
-"""`m2g smoke --env`, `--version`, `--changed-against`: versions of a real MLflow server, in a rendered repository."""
+"""`m2g smoke --env`, `--version`, `--from`: versions of a real MLflow server, in a rendered repository."""
 
 from __future__ import annotations
 
@@ -131,8 +131,8 @@ def test_a_version_that_waits_for_an_image_is_served_before_it_has_a_record(worl
         (("wine", "--env", "nowhere"), "nowhere"),
         (("port", "--env", "prod"), "no model 'port'"),
         ((), "a model is required"),
-        (("--changed-against", "no-such-ref"), "no-such-ref"),
-        (("--changed-against", "--upload-pack=x"), "--upload-pack=x"),
+        (("--from", "no-such-file"), "m2g sync --resolve-only -o FILE"),
+        (("--from", "m2g.yaml"), "is not a snapshot of m2g sync"),
     ],
 )
 def test_what_no_record_has_is_refused(world: World, arguments: tuple[str, ...], words: str) -> None:
@@ -142,20 +142,30 @@ def test_what_no_record_has_is_refused(world: World, arguments: tuple[str, ...],
     assert "Traceback" not in talk
 
 
-def test_only_what_a_branch_changes_is_served(world: World) -> None:
-    world.git("branch", "base")
-    tests, code, _ = world.ask("--changed-against", "base")
-    assert (tests, code) == ([], 0)
-    done = smoke("--changed-against", "base", place=("-C", str(world.root)))
-    assert done.stdout == "nothing to test: no model has changed\n"
+def test_only_what_will_be_proposed_is_served_and_what_fails_is_in_the_file(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "snapshot.json"
+    resolve = ["m2g", "sync", "--resolve-only", "-o", str(file)]
+    subprocess.run(resolve, cwd=world.root, check=True, capture_output=True)
+    done = smoke("--from", str(file), place=("-C", str(world.root)))
+    assert (done.stdout, done.returncode) == ("nothing to test: no model has changed\n", 0)
     alias = "import sys, mlflow; mlflow.MlflowClient(sys.argv[1]).set_registered_model_alias('wine', 'champion', '2')"
     subprocess.run([sys.executable, "-c", alias, world.uri], check=True, capture_output=True)
-    world.render()
-    (world.root / "notes.md").write_text("something else\n")
-    world.git("add", "--all")
-    world.git("commit", "--quiet", "--message", "notes")
-    tests, code, talk = world.ask("--changed-against", "base")
+    subprocess.run(resolve, cwd=world.root, check=True, capture_output=True)
+    tests, code, talk = world.ask("--from", str(file))
     assert code == 0, (tests, talk)
     assert said(tests) == [("wine", "2", "prod", True)]
-    tests, code, _ = world.ask("rose", "--changed-against", "base")
-    assert (tests, code) == ([], 0)
+    assert json.loads(file.read_text())["findings"] == []
+
+    done = smoke("--from", str(file), "--venv", str(tmp_path), place=("-C", str(world.root)))
+    assert done.returncode != 0
+    (finding,) = json.loads(file.read_text())["findings"]
+    assert (finding["rule"], finding["model"], finding["environment"]) == ("smoke-failed", "wine", "prod")
+    assert finding["message"].startswith("m2g smoke: wine version 2 failed: ")
+    remote = tmp_path / "remote.git"
+    world.git("clone", "--quiet", "--bare", str(world.root), str(remote))
+    world.git("remote", "add", "origin", str(remote))
+    sync = ["m2g", "sync", "--from", str(file)]
+    proposed = subprocess.run(sync, cwd=world.root, capture_output=True, text=True, check=False)
+    assert proposed.returncode == 1, "the run fails, after it proposed what failed, too"
+    assert "+ create m2g/prod/wine" in proposed.stdout
+    assert "m2g smoke: wine version 2 failed" in " ".join(proposed.stderr.split())

@@ -7,17 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pipelines import Job, Remote
+from tests.support.pipelines import Job, Remote, Run, render
 
 GH = """\
 #!/bin/sh
-# Writes down every call; answers the queries from files.
+# Writes down every call; answers the query for comments from a file.
 printf '%s\\n' "$*" >> "$GH/calls"
 case "$*" in
-  *"--state open"*) cat "$GH/open" ;;
-  *"--state closed"*) cat "$GH/closed" ;;
   "api --paginate"*) cat "$GH/comments" ;;
-  *body-file*|*body=@*) cp "$(printf '%s' "$*" | sed 's/.*body\\(-file \\|=@\\)//')" "$GH/body" ;;
+  *body=@*) cp "$(printf '%s' "$*" | sed 's/.*body=@//')" "$GH/body" ;;
 esac
 """
 
@@ -34,8 +32,8 @@ class GitHub:
         (folder / "bin/gh").chmod(0o755)
         self.answer()
 
-    def answer(self, *, opened: str = "", closed: str = "", comments: str = "") -> None:
-        for name, text in {"open": opened, "closed": closed, "comments": comments, "calls": ""}.items():
+    def answer(self, *, comments: str = "") -> None:
+        for name, text in {"comments": comments, "calls": ""}.items():
             (self.state / name).write_text(f"{text}\n" if text else "")
 
     def use(self, patch: pytest.MonkeyPatch) -> None:
@@ -51,9 +49,8 @@ class GitHub:
     def body(self) -> str:
         return (self.state / "body").read_text()
 
-    def render(self, context: Mapping[str, str] | None = None) -> Job:
-        known = {"github.token": "t", "github.actor": "ada", **(context or {})}
-        return Job(self.remote.clone(), "render", known).run()
+    def render(self, context: Mapping[str, str] | None = None) -> Run:
+        return render(self.remote.clone, context=context)
 
     def check(self, clone: Path, base: str = "main") -> Job:
         context = {
@@ -61,7 +58,8 @@ class GitHub:
             "github.event.pull_request.number": "7",
             "github.event.pull_request.head.repo.full_name": "acme/models", "github.repository": "acme/models",
         }  # fmt: skip
-        job, comment = Job(clone, "check", context).run(), Job(clone, "check", context, "comment").run()
+        job = Job(clone, "check", context).run()
+        comment = Job(clone, "check", context, "comment", job).run()
         job.ran += comment.ran
         job.failed += comment.failed
         job.said += comment.said

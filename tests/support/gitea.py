@@ -77,7 +77,7 @@ PROVIDER = memory
 ENABLED = false
 
 [actions]
-ENABLED = false
+ENABLED = true
 
 [log]
 MODE = console

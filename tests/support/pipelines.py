@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.support.fleet import FILES
 from tests.support.scaffolded import at, commit, documents, git, mapping, scaffold, sequence
@@ -69,6 +71,10 @@ class Remote:
         )  # fmt: skip
         return done.stdout.strip()
 
+    def tips(self) -> set[str]:
+        """The branches."""
+        return set(git(self.bare, "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads").split())
+
     def log(self, span: str) -> list[str]:
         """Authors' mail addresses of a span of commits, newest first."""
         return git(self.bare, "log", "--format=%ae", span).split()
@@ -96,16 +102,24 @@ def bash(script: str, folder: Path, environment: Mapping[str, str]) -> subproces
 
 
 class Job:
-    """One job of a GitHub workflow. `context` answers the `${{ … }}` that GitHub itself would answer."""
+    """One job of a workflow of GitHub or Gitea. `context` answers the `${{ … }}` that the forge would answer.
 
-    def __init__(self, clone: Path, file: str, context: Mapping[str, str], name: str = "") -> None:
-        (workflow,) = documents(clone / f".github/workflows/{file}.yml")
+    `artifacts` is the job whose files it downloads.
+    """
+
+    def __init__(
+        self, clone: Path, file: str, context: Mapping[str, str], name: str = "", artifacts: Job | None = None
+    ) -> None:
+        (path,) = clone.glob(f".git*/workflows/{file}.yml")
+        (workflow,) = documents(path)
         self._job = mapping(workflow, "jobs", name or file)
         self._always = mapping(workflow, "env")
         self._clone = clone
         self._context = dict(context)
-        self.temp = clone.with_name(f"{clone.name}-{file}-temp")  # all jobs of a run have it, instead of artifacts
+        self.temp = clone.with_name(f"{clone.name}-{name or file}-temp")
         self.temp.mkdir(exist_ok=True)
+        for kept in artifacts.temp.glob("[sc]*.*") if artifacts is not None else ():
+            shutil.copy(kept, self.temp)
         self._variables = self.temp / "variables"
         self._variables.write_text("")
         self.ran: list[str] = []
@@ -187,16 +201,53 @@ class Job:
         for name in expression.split(" || "):
             if value := self._context.get(name, ""):
                 return value
-        assert re.fullmatch(r"(secrets|vars|steps)\.[\w.]+( \|\| github\.token)?", expression), expression
+        assert re.fullmatch(r"(secrets|vars|steps)\.[\w.]+( \|\| github\.(token|actor))?", expression), expression
         return ""
 
 
-def gitlab(clone: Path, job: str, left_out: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """The script of a GitLab job in one shell, without the lines that begin with `left_out` and before_script."""
+REGISTRY = {"secrets.MLFLOW_TRACKING_TOKEN": "registry"}
+"""What only the job has that reads the registry."""
+
+
+class Run(NamedTuple):
+    """Both jobs of one run of the pipeline `render`."""
+
+    code: int
+    said: str
+    failed: tuple[str, ...]
+    render: str
+    """What the first job said."""
+
+
+def render(clones: Callable[[], Path], token: str = "", context: Mapping[str, str] | None = None) -> Run:
+    """Run the jobs render and propose, each in a fresh clone. Only a file passes between them."""
+    clone = clones()
+    if (clone / ".gitlab-ci.yml").exists():
+        return _run_gitlab(clone, clones(), token)
+    known = {"github.actor": "ada", **(context or {})}
+    first = Job(clone, "render", {**REGISTRY, "github.token": "t", **known}, "render").run()
+    second = Job(clones(), "render", {"secrets.M2G_TOKEN": token, **known}, "propose", first).run()
+    failed = (*first.failed, *second.failed)
+    return Run(len(failed), first.said + second.said, failed, first.said)
+
+
+def _run_gitlab(clone: Path, other: Path, token: str) -> Run:
+    given = {"CI_REGISTRY_USER": "ci", "CI_REGISTRY_PASSWORD": "s3cret", "MLFLOW_TRACKING_TOKEN": "registry"}
+    first = gitlab(clone, "render", given)
+    file = clone / "m2g-snapshot.json"
+    if file.exists():
+        shutil.copy(file, other)
+    second = gitlab(other, "propose", {"M2G_TOKEN": token})
+    failed = [name for name, done in (("render", first), ("propose", second)) if done.returncode]
+    said = [done.stdout + done.stderr for done in (first, second)]
+    return Run(len(failed), "".join(said), tuple(failed), said[0])
+
+
+def gitlab(clone: Path, job: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """The script of a GitLab job in one shell, without before_script."""
     (pipeline,) = documents(clone / ".gitlab-ci.yml")
     variables = {**mapping(pipeline, "variables"), **mapping(mapping(pipeline, job).get("variables", {}))}
     lines = [str(line) for line in sequence(pipeline, job, "script")]
-    kept = [line for line in lines if not (left_out and line.startswith(left_out))]
-    assert len(lines) - len(kept) == bool(left_out)
     assert at(pipeline, "default", "image") == "python:3.12-bookworm"
-    return bash("\n".join(kept), clone, {key: str(value) for key, value in variables.items()} | dict(environment))
+    text = {key: str(value).replace("$CI_PROJECT_DIR", str(clone)) for key, value in variables.items()}
+    return bash("\n".join(lines), clone, text | dict(environment))

@@ -7,7 +7,11 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from m2g.commands import validate
+from m2g.core.cache import Cache
+from m2g.core.finding import Finding
 from m2g.core.model import RegisteredModel
 from m2g.core.proposal_types import Proposals
 from m2g.delivery.loop import LoopOptions, Tools, run_loop
@@ -18,8 +22,8 @@ from m2g.forge.plain import PlainGit
 from m2g.git.remote import find_remote
 from m2g.git.worktree import open_worktree
 from m2g.report.review_markdown import render_markdown
-from m2g.repository.state import Scope
-from m2g.resolution.resolve import resolve
+from m2g.repository.state import Repository, Scope
+from m2g.resolution.resolve import Resolved, resolve
 from tests.support.fleet import CONFIG, FakeRegistry, model, run
 from tests.support.git_repository import commit, git, start
 
@@ -40,6 +44,8 @@ class SyncWorld:
         commit(self.clone, "first")
         git(self.clone, "remote", "add", "origin", self.remote)
         git(self.clone, "push", "-q", "origin", "HEAD:main")
+        self.findings: tuple[Finding, ...] = ()
+        """What a smoke test has found."""
         self.forge: Callable[[Proposals], Forge] = lambda rules: PlainGit()
 
     def move(self, name: str, **aliases: str) -> None:
@@ -53,7 +59,7 @@ class SyncWorld:
         """Run the loop once, as the command does."""
         chosen = scope or Scope()
         tools = Tools(
-            resolve=lambda folder, base: lambda repository, cache: resolve(repository, self.registry, chosen, cache),
+            resolve=lambda folder, base: lambda repository, cache: self._resolve(repository, chosen, cache),
             validate=lambda root, part: validate.validate(root, validate.ValidateOptions(scope=part)),
             describe=render_markdown,
             open_forge=self.forge,
@@ -61,6 +67,10 @@ class SyncWorld:
         options = LoopOptions(survey=SurveyOptions(scope=chosen), reopen=frozenset(reopen), dry_run=dry_run)
         with open_worktree(self.root, find_remote(self.root)) as worktree:
             return run_loop(worktree, options, tools)
+
+    def _resolve(self, repository: Repository, scope: Scope, cache: Cache) -> Resolved:
+        found = resolve(repository, self.registry, scope, cache)
+        return msgspec.structs.replace(found, findings=(*found.findings, *self.findings))
 
     def tips(self) -> dict[str, str]:
         """Branch → commit on the remote."""

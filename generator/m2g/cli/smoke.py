@@ -12,6 +12,7 @@ import click
 from m2g.cli.completion import complete_model
 from m2g.cli.terminal import CONTEXT, ENVIRONMENTS, FORMAT, print_message, print_result
 from m2g.core.errors import Exit, InputError
+from m2g.core.sanitize import disarm_commands
 
 if TYPE_CHECKING:
     from m2g.smoke.stages import StagePlan
@@ -23,7 +24,13 @@ PROFILES = ("mlserver", "mlserver-image", "mlflow-image")
 @click.argument("model", shell_complete=complete_model, required=False, default="")
 @ENVIRONMENTS
 @click.option("--version", "number", default="", metavar="N", help="Test this version, not the recorded one.")
-@click.option("--changed-against", "base", default="", metavar="REF", help="All models that HEAD changes against REF.")
+@click.option(
+    "--from",
+    "snapshot",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="All versions in the file of m2g sync --resolve-only. What fails is added to it.",
+)
 @click.option("--model-dir", type=click.Path(path_type=Path), metavar="DIR", help="Use the model files in DIR.")
 @click.option("--profile", type=click.Choice(PROFILES), help="The server. Default: the model's profile.")
 @click.option(
@@ -76,7 +83,7 @@ def smoke(
     model: str,
     environments: Sequence[str],
     number: str,
-    base: str,
+    snapshot: Path | None,
     model_dir: Path | None,
     profile: str | None,
     packages: Literal["runtime", "model"] | None,
@@ -113,7 +120,7 @@ def smoke(
     m2g smoke wine --env prod
     m2g smoke wine --env prod --version 8              another version, before you pin it
     m2g smoke wine --env prod --serve --port 5000      then ask it: curl http://127.0.0.1:5000/ping
-    m2g smoke --changed-against origin/main            in CI
+    m2g smoke --from snapshot.json                     in CI, before m2g sync --from
     m2g smoke --model-dir ./model --profile mlflow-image
     m2g smoke wine --env prod --url https://models.example.com --host wine-models-prod.example.com
     """
@@ -129,8 +136,8 @@ def smoke(
         )
     if packages and venv is not None:
         raise InputError("--venv and --packages exclude each other", hint="remove one of them")
-    if keep and (url or base):
-        raise InputError("--serve excludes --url and --changed-against", hint="run: m2g smoke MODEL --env NAME --serve")
+    if keep and (url or snapshot):
+        raise InputError("--serve excludes --url and --from", hint="run: m2g smoke MODEL --env NAME --serve")
     options = command.SmokeOptions(
         serve=ServeOptions(
             requests=requests,
@@ -149,6 +156,7 @@ def smoke(
         if url
         else None,
         require_isolation=require_isolation,
+        snapshot=None if snapshot is None else folder / snapshot,
         output_format=output_format,
     )
     selection = targets.TargetOptions(
@@ -157,7 +165,7 @@ def smoke(
         version=number,
         folder=None if model_dir is None else folder / model_dir,
         profile=profile or "",
-        base=base,
+        snapshot=None if snapshot is None else folder / snapshot,
     )
     found = targets.find_targets(selection, folder)
     if keep and len(found) > 1:
@@ -210,7 +218,8 @@ def _finish(plan: StagePlan) -> Exit:
     if plan.options.rows is not None:
         return _predict(plan)
     results, code = command.serve(plan, print_message)
-    print_result(report.render(results, plan.output_format))
+    text = report.render(results, plan.output_format)
+    print_result(text if plan.output_format == "json" else disarm_commands(text))  # it has words of the model
     return code
 
 

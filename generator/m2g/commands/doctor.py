@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import UNSET
 
 from m2g.cluster import Kubectl, check_cluster
-from m2g.core import process
+from m2g.core import process, safe_files
 from m2g.core.config_types import Config
 from m2g.core.errors import InputError, M2gError, OutsideError
 from m2g.core.results import Check, Diagnosis
@@ -21,6 +21,10 @@ from m2g.smoke.walls import probe_walls
 
 _VERSION = re.compile(r"v?(\d+)\.\d+\.\d+")
 _KUSTOMIZE = 5
+_PIPELINES = (".github/workflows/*.yml", ".gitea/workflows/*.yml", ".forgejo/workflows/*.yml", ".gitlab-ci.yml")
+_PLATFORM = ("platform/argocd/*.yaml", "platform/flux/*.yaml")
+_OLD_BRANCH = "m2g/render"
+_UPDATE = 'pipx run "copier>=9.7" update'
 _INSTALL_KUSTOMIZE = "install kustomize 5: https://kubectl.docs.kubernetes.io/installation/kustomize"
 
 
@@ -93,7 +97,32 @@ def _check_repository(folder: Path, open_registry: Callable[[Config], Registry])
     models = len({slug for slug, _ in repository.records})
     yield Check(name="repository", state="ok", message=f"{root}, models: {models}")
     yield from _check_sync(repository)
+    yield from check_scaffold(root)
     yield _check_registry(repository.config, open_registry)
+
+
+def check_scaffold(root: Path) -> Iterator[Check]:
+    """Whether the files that `m2g init` made are of this m2g: the pipelines, and what Argo CD and Flux may apply."""
+    pipelines = [path for pattern in _PIPELINES for path in root.glob(pattern) if "m2g" in _read(root, path)]
+    old = sorted(path.relative_to(root).as_posix() for path in pipelines if _OLD_BRANCH in _read(root, path))
+    if old:
+        message = f"{old[0]} is of an older m2g: one job reads the registry and pushes the branch {_OLD_BRANCH}"
+        yield Check(name="workflows", state="warning", message=message, step=_UPDATE)
+    elif pipelines:
+        yield Check(name="workflows", state="ok", message=f"{len(pipelines)} files")
+    platform = sorted(path for pattern in _PLATFORM for path in root.glob(pattern))
+    texts = {path: _read(root, path).lower() for path in platform}
+    stale = [path for path, text in texts.items() if "serving.kserve.io" in text and "servingruntime" not in text]
+    if stale:
+        message = f"{stale[0].relative_to(root).as_posix()} deploys no serving environments, which models can share"
+        yield Check(name="platform", state="warning", message=message, step=_UPDATE)
+
+
+def _read(root: Path, path: Path) -> str:
+    try:
+        return safe_files.read(root, path.relative_to(root).as_posix()).decode(errors="replace")
+    except (M2gError, FileNotFoundError):
+        return ""
 
 
 def _check_sync(repository: Repository) -> Iterator[Check]:

@@ -9,17 +9,19 @@ import contextlib
 import os
 import shlex
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from m2g.core import tempdirs
 from m2g.core.errors import Exit, InputError, M2gError, OutsideError
+from m2g.core.finding import Finding
 from m2g.core.model import Value
 from m2g.core.results import ApiTest, SmokeResult, SmokeTest
 from m2g.registry import download as downloads
 from m2g.registry.model_files import ENVIRONMENT
+from m2g.resolution.snapshot import add_findings
 from m2g.smoke import ask, probes, relay, server
 from m2g.smoke.client import Client, Endpoint
 from m2g.smoke.environment import existing_environment, open_environment
@@ -45,6 +47,7 @@ class SmokeOptions(Value, frozen=True, kw_only=True):
     passed: tuple[str, ...] = ()
     endpoint: Endpoint | None = None
     require_isolation: bool = False
+    snapshot: Path | None = None
     output_format: str = "text"
 
 
@@ -73,6 +76,7 @@ def download(targets: Sequence[Target], options: SmokeOptions, notify: Notify) -
         workspace=workspace,
         walls=walls,
         output_format=options.output_format,
+        snapshot=options.snapshot,
     )
 
 
@@ -157,6 +161,8 @@ def serve(plan: StagePlan, notify: Notify) -> tuple[SmokeResult, Exit]:
     trials = [_serve(trial, plan, plan.workspace / str(number), notify) for number, trial in enumerate(plan.trials)]
     code = max((Exit(trial.code) for trial in trials), default=Exit.DONE)
     results = tuple(_compare_with_gate(trial) for trial in trials)
+    if plan.snapshot is not None:
+        add_findings(plan.snapshot, [one for test in results if not test.passed for one in _list_findings(test)])
     return SmokeResult(tests=results, walls=plan.walls), code
 
 
@@ -249,6 +255,20 @@ def _judge(
 
 def _make_payload(target: Target) -> Payload:
     return make_payload(target.mlmodel, target.model, ask.find_protocol(target))
+
+
+def _list_findings(test: SmokeTest) -> Iterator[Finding]:
+    """What the proposal of a version says of its failure, for each environment."""
+    words = [test.problem, *(problem for way in test.asked for problem in way.problems)]
+    why = next((line for text in words for line in text.splitlines() if line.strip()), "an answer differs")
+    for environment in test.environments:
+        yield Finding(
+            rule="smoke-failed",
+            model=test.model,
+            environment=environment,
+            message=f"m2g smoke: {test.model} version {test.version} failed: {why[:300]}",
+            hint=f"see the whole report: m2g smoke {test.slug} --env {environment} --version {test.version}",
+        )
 
 
 def _copy_logs(workspace: Path, to: Path) -> None:

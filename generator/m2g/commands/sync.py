@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from m2g.core.cache import Cache
 from m2g.core.model import Value
 from m2g.core.proposal_types import Proposals
 from m2g.delivery.loop import LoopOptions, Tools, Validate, run_loop
 from m2g.delivery.publish import Describe
-from m2g.delivery.snapshot import Snapshot, apply_snapshot, read_snapshot, take_snapshot, write_snapshot
 from m2g.delivery.survey import Resolve
 from m2g.delivery.values import SyncResult
 from m2g.forge import Forge
@@ -18,10 +19,12 @@ from m2g.forge.detect import open_forge
 from m2g.git.remote import Remote, find_remote
 from m2g.git.worktree import open_worktree
 from m2g.registry import Progress
-from m2g.repository import fingerprint, load
+from m2g.rendering.admit import admit
+from m2g.repository import environments, fingerprint, load
 from m2g.repository.known_folders import KnownFolders
 from m2g.repository.state import check_environments
 from m2g.resolution.resolve import open_configured_registry, resolve
+from m2g.resolution.snapshot import Snapshot, apply_snapshot, read_snapshot, take_snapshot, write_snapshot
 
 
 class SyncOptions(Value, frozen=True, kw_only=True):
@@ -57,7 +60,8 @@ def sync(root: Path, options: SyncOptions, *, validate: Validate, describe: Desc
 def resolve_only(root: Path, options: SyncOptions, output: Path, *, progress: Progress) -> Snapshot:
     """Ask the registry what the checked-out commit of the clone at `root` lacks, and write the answer to a file.
 
-    It needs no remote and no forge. Raises the errors of `sync`.
+    It needs no remote and no forge. Serving environments count as they are in the working tree: `m2g environments` has
+    just planned them there, and recorded their images. Raises the errors of `sync`.
     """
     survey = options.loop.survey
     ask = _ask_registry(root, options, progress)
@@ -66,7 +70,10 @@ def resolve_only(root: Path, options: SyncOptions, output: Path, *, progress: Pr
         known = KnownFolders(cache, fingerprint.digest_inputs(worktree.root, cache))
         state = load.load(worktree.root, known).repository
         check_environments(state.config, survey.scope)
-        resolved = ask(worktree.root, base)(state, cache)
+        planned, _ = environments.read(root)
+        after = msgspec.structs.replace(state, environments={**state.environments, **planned})
+        resolved = admit(after, ask(worktree.root, base)(after, cache)).resolved
+        resolved = msgspec.structs.replace(resolved, environments=planned)
         snapshot = take_snapshot(worktree.root, base, state, resolved)
     write_snapshot(output, snapshot)
     return snapshot

@@ -46,6 +46,8 @@ from m2g.review import Review, review
 from m2g.review.compare import build_comparison
 
 TRIES = 10
+SMOKE = "smoke-failed"
+"""The finding of a smoke test: the proposal shows it, and nothing is committed without a proposal."""
 _LONGEST = 30.0
 Validate = Callable[[Path, Scope], Report]
 
@@ -245,7 +247,10 @@ class _Run:
             for change in whole.changes
             if ((change.slug, change.environment) in keys if keys else change.slug in slugs)
         )
-        return msgspec.structs.replace(whole, changes=mine, outside=(), files=(), notes=())
+        failed = [one for one in self._findings if one.rule == SMOKE]
+        models = {(one.model, one.environment) for one in wanted.moved}
+        notes = tuple(dict.fromkeys(one.message for one in failed if (one.model, one.environment) in models))
+        return msgspec.structs.replace(whole, changes=mine, outside=(), files=(), notes=notes)
 
     def _is_clean(self, wanted: Wanted) -> bool:
         """Whether validation has said nothing about a proposal, or about all models."""
@@ -254,7 +259,9 @@ class _Run:
 
     def _commit_direct(self, fetched: Fetched, found: Survey, rules: Proposals) -> list[Proposal]:
         """Commit the releases of environments with direct commits. What was committed changes the base: start again."""
+        failed = {(one.model, one.environment) for one in found.findings if one.rule == SMOKE}
         moved = tuple(one for one in found.moved if one.environment in rules.direct)
+        moved = tuple(one for one in moved if (one.model, one.environment) not in failed)
         if not moved:
             return []
         wanted = build_wanted(found, fetched.branch, moved)

@@ -9,14 +9,17 @@ import msgspec
 
 from m2g.changes.compare import Difference, Permissions, compare_with_disk
 from m2g.changes.removal_cap import check_removals
+from m2g.core import safe_files
 from m2g.core.cache import Cache
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding, Severity
 from m2g.core.model import Release, Value
 from m2g.core.results import ChangeKind
+from m2g.core.stamp import is_same
 from m2g.delivery.grouping import Names, Tags, make_names
 from m2g.delivery.values import Moved, Wanted
 from m2g.rendering.admit import admit
+from m2g.rendering.environment_files import render_environment
 from m2g.rendering.model import RenderedTree, render_models
 from m2g.repository import fingerprint, layout, load
 from m2g.repository.known_folders import KnownFolders
@@ -24,6 +27,7 @@ from m2g.repository.layout import Key
 from m2g.repository.load import LoadedRepository
 from m2g.repository.state import Repository, Scope, check_environments
 from m2g.resolution.resolve import Resolved
+from m2g.serving.decide import choose_serving
 
 Resolve = Callable[[Repository, Cache], Resolved]
 """How the wanted records are found: from the registry, or from a snapshot."""
@@ -89,7 +93,11 @@ def survey(root: Path, resolve: Resolve, options: SurveyOptions, folder: str = "
         check_environments(state.config, options.scope)
         names = make_names(folder, state.config.proposals)
         upgrade = _find_upgrade(root, loaded, known, names)
-        resolved = admit(state, resolve(state, cache)).resolved
+        found = resolve(state, cache)
+        if found.environments:
+            state = msgspec.structs.replace(state, environments=found.environments)
+            loaded = msgspec.structs.replace(loaded, repository=state)
+        resolved = admit(state, found).resolved
         removed = {key for key in resolved.removed if key in state.records}
         capped = ""
         try:
@@ -185,6 +193,7 @@ def build_wanted(found: Survey, branch: str, moved: tuple[Moved, ...]) -> Wanted
     only = Resolved(records=records, removed=removed, findings=())
     difference = compare_with_disk(found.root, found.loaded, only, rendered, _permit(state, slugs))
     wanted = _make_wanted(branch, moved, difference, rendered)
+    wanted = msgspec.structs.replace(wanted, files={**wanted.files, **_find_environments(found, moved)})
     upgraded = found.upgrade is not None and _find_slugs((*found.upgrade.files, *found.upgrade.removals)) & slugs
     if upgraded:
         why = f"waits for {found.names.upgrade}: this m2g writes the files of {min(upgraded)} in another way"
@@ -192,6 +201,25 @@ def build_wanted(found: Survey, branch: str, moved: tuple[Moved, ...]) -> Wanted
     if removed and found.capped:
         return msgspec.structs.replace(wanted, blocked=found.capped)
     return wanted
+
+
+def _find_environments(found: Survey, moved: tuple[Moved, ...]) -> dict[str, bytes]:
+    """The files of the serving environments that these releases use and that the branch does not have as they are."""
+    state = found.state
+    if not found.resolved.environments:
+        return {}
+    records = [(one.slug, found.resolved.records[one.key]) for one in moved if one.kind is not ChangeKind.REMOVED]
+    used = {choose_serving(state, slug, record).environment for slug, record in records} - {""}
+    files: dict[str, bytes] = {}
+    for name in sorted(used & state.environments.keys()):
+        for path, content in render_environment(state.config, state.environments[name]).items():
+            try:
+                same = is_same(safe_files.read(found.root, path), content)
+            except FileNotFoundError:
+                same = False
+            if not same:
+                files[path] = content
+    return files
 
 
 def _make_wanted(branch: str, moved: tuple[Moved, ...], difference: Difference, rendered: RenderedTree) -> Wanted:

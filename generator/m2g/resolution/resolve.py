@@ -18,6 +18,7 @@ from m2g.core.interning import Interner
 from m2g.core.model import ModelVersion, RegisteredModel, Release, Replaced, Value
 from m2g.core.proposal_types import TagGroup
 from m2g.core.redact import find_secrets
+from m2g.core.serving_environment import RecordedEnvironment
 from m2g.registry import Progress, Registry, Trust, open_registry
 from m2g.registry.errors import RequestFailed
 from m2g.repository import layout
@@ -46,6 +47,7 @@ class Resolved(Value, frozen=True, kw_only=True):
 
     `empty` tells that the registry has no model at all: it may be the wrong one, or its database may be lost. `tags`
     are those of registered models by which m2g.yaml groups proposals.
+    `environments` are all serving environments, if some are not on the branch yet.
     """
 
     records: dict[Key, Release]
@@ -53,6 +55,7 @@ class Resolved(Value, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     empty: bool = False
     tags: Mapping[str, Mapping[str, str]] = {}
+    environments: dict[str, RecordedEnvironment] = {}
 
 
 class Listing(Value, frozen=True, kw_only=True):

@@ -73,13 +73,16 @@ class ServeOptions(Value, frozen=True, kw_only=True):
 
 
 class StagePlan(Value, frozen=True, kw_only=True):
-    """Everything that the next stage needs. `workspace` is a temporary folder that the last stage removes."""
+    """Everything that the next stage needs. `workspace` is a temporary folder that the last stage removes. `snapshot`
+    is the file to which it adds what failed.
+    """
 
     trials: tuple[Trial, ...]
     options: ServeOptions
     workspace: Path
     walls: Walls
     output_format: str
+    snapshot: Path | None = None
 
     @property
     def pending(self) -> bool:

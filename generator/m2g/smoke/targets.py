@@ -17,16 +17,16 @@ from m2g.core.errors import InputError
 from m2g.core.model import Mlmodel, Release, Value
 from m2g.core.naming import slugify as slug_of
 from m2g.core.serving_environment import list_pins
-from m2g.git import read
 from m2g.mlmodel import read as read_mlmodel
 from m2g.registry import download
 from m2g.registry.model_files import ENVIRONMENT
 from m2g.repository import config as configuration
-from m2g.repository import layout, load
+from m2g.repository import load
 from m2g.repository.layout import Key
 from m2g.repository.state import Repository, Scope, check_environments, find_records
 from m2g.repository.trusted_registry import ChosenRegistry, choose_registry
 from m2g.resolution.resolve import open_configured_registry, resolve
+from m2g.resolution.snapshot import add_environments, list_entries, read_snapshot
 from m2g.serving.decide import choose_serving, resolve_serving
 from m2g.serving.spec import RUNTIMES, ServingChoice
 
@@ -35,14 +35,14 @@ _MAX_BYTES = 1 << 20
 
 
 class TargetOptions(Value, frozen=True, kw_only=True):
-    """Which versions to test. `base` is a Git ref: only models that HEAD changes against it."""
+    """Which versions to test. `snapshot` is the file of `m2g sync --resolve-only`: all versions that it proposes."""
 
     model: str = ""
     environments: tuple[str, ...] = ()
     version: str = ""
     folder: Path | None = None
     profile: str = ""
-    base: str = ""
+    snapshot: Path | None = None
 
 
 class SharedPackages(Value, frozen=True, kw_only=True):
@@ -85,7 +85,7 @@ def find_targets(options: TargetOptions, root: Path) -> list[Target]:
 
     Raises InputError if nothing matches, or if several versions match one directory.
     """
-    if not options.model and options.folder is None and not options.base:
+    if not options.model and options.folder is None and options.snapshot is None:
         hint = "run: m2g smoke MODEL --env NAME (or m2g smoke --model-dir DIR for a model on this disk)"
         raise InputError("a model is required", hint=hint)
     if options.folder is not None and not options.environments:
@@ -118,13 +118,19 @@ def _targets_of_records(root: Path, options: TargetOptions) -> list[Target]:
     A model may have no record yet, because it waits for an image: then the registry says what it would be.
     """
     repository = load.read_repository(root)
-    changed = read.list_changed(root, read.find_merge_base(root, options.base)) if options.base else None
-    if changed is not None and not repository.records:
-        return []
+    if options.snapshot is not None:
+        snapshot = read_snapshot(options.snapshot)
+        records = {
+            (one.slug, one.environment): one.record
+            for one in list_entries(snapshot, repository)
+            if one.record is not None
+        }
+        if not records:
+            return []
+        known = add_environments(snapshot, repository)
+        repository = msgspec.structs.replace(repository, records=records, environments=known)
     targets: dict[tuple[str, ...], Target] = {}
     for (slug, environment), release in sorted(_find_releases(root, repository, options).items()):
-        if changed is not None and not changed & {layout.release(slug, environment), layout.model_yaml(slug)}:
-            continue
         target = _target_of_release(root, repository, slug, release, options)
         key = (slug, target.version, target.profile, str(sorted(target.variables.items())))
         before = targets.get(key)
@@ -139,7 +145,7 @@ def _find_releases(root: Path, repository: Repository, options: TargetOptions) -
     try:
         return find_records(repository, options.model, options.environments)
     except InputError:
-        if not options.model or options.base or options.folder is not None:
+        if not options.model or options.folder is not None:
             raise
         waiting = _ask_registry(root, repository, scope)
         if not waiting:

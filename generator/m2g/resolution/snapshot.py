@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +18,8 @@ from m2g.core import safe_files
 from m2g.core.errors import InputError, OutsideError
 from m2g.core.finding import Finding, Severity
 from m2g.core.model import Release, Value
-from m2g.repository import layout
+from m2g.core.serving_environment import RecordedEnvironment, ServingEnvironment, digest_lock, parse_lock
+from m2g.repository import environments, layout
 from m2g.repository.layout import Key
 from m2g.repository.records import find_misplaced
 from m2g.repository.state import Repository, Scope
@@ -36,6 +37,13 @@ class Entry(Value, frozen=True, kw_only=True):
     record: Release | None = None
 
 
+class NewEnvironment(Value, frozen=True, kw_only=True):
+    """A serving environment that was planned, or whose image was built, since the commit `base`: its two files."""
+
+    environment: ServingEnvironment
+    lock: str
+
+
 class Snapshot(Value, frozen=True, kw_only=True):
     """What a registry said. `base` is the commit of the branch that it was compared with."""
 
@@ -45,6 +53,7 @@ class Snapshot(Value, frozen=True, kw_only=True):
     entries: tuple[Entry, ...]
     findings: tuple[Finding, ...] = ()
     tags: dict[str, dict[str, str]] = {}
+    environments: tuple[NewEnvironment, ...] = ()
 
 
 def take_snapshot(root: Path, base: str, before: Repository, resolved: Resolved) -> Snapshot:
@@ -55,12 +64,18 @@ def take_snapshot(root: Path, base: str, before: Repository, resolved: Resolved)
         Entry(slug=key[0], environment=key[1], before=_digest(root, key), record=new.get(key)) for key in keys
     )
     return Snapshot(
-        version=1, base=base, empty=resolved.empty, entries=entries, findings=resolved.findings, tags=_copy(resolved)
+        version=1,
+        base=base,
+        empty=resolved.empty,
+        entries=entries,
+        findings=resolved.findings,
+        tags={name: dict(tags) for name, tags in resolved.tags.items()},
+        environments=tuple(
+            NewEnvironment(environment=one.environment, lock=one.text)
+            for name, one in resolved.environments.items()
+            if before.environments.get(name) != one
+        ),
     )
-
-
-def _copy(resolved: Resolved) -> dict[str, dict[str, str]]:
-    return {name: dict(tags) for name, tags in resolved.tags.items()}
 
 
 def write_snapshot(path: Path, snapshot: Snapshot) -> None:
@@ -87,18 +102,23 @@ def read_snapshot(path: Path) -> Snapshot:
         raise InputError(f"{path} is not a snapshot of m2g sync: {error}", hint=hint) from error
 
 
+def add_findings(path: Path, findings: Collection[Finding]) -> None:
+    """Add what a smoke test found to the file. Raises InputError, OutsideError."""
+    snapshot = read_snapshot(path)
+    write_snapshot(path, msgspec.structs.replace(snapshot, findings=(*snapshot.findings, *findings)))
+
+
 def apply_snapshot(root: Path, snapshot: Snapshot, repository: Repository, scope: Scope) -> Resolved:
     """The records that the branch at `root` should have. Raises InputError for a record that m2g does not make."""
     records = dict(repository.records)
     removed: list[Key] = []
     findings = list(snapshot.findings)
-    for entry in snapshot.entries:
+    for entry in list_entries(snapshot, repository):
         key = (entry.slug, entry.environment)
         record = entry.record
         model = record.model if record is not None else getattr(records.get(key), "model", entry.slug)
         if not scope.includes(key, model):
             continue
-        _check(entry, repository)
         if _digest(root, key) != entry.before:
             findings.append(_describe_changed(key, model))
         elif record is not None:
@@ -114,7 +134,32 @@ def apply_snapshot(root: Path, snapshot: Snapshot, repository: Repository, scope
         findings=tuple(findings),
         empty=snapshot.empty,
         tags=snapshot.tags,
+        environments=add_environments(snapshot, repository),
     )
+
+
+def list_entries(snapshot: Snapshot, repository: Repository) -> tuple[Entry, ...]:
+    """The releases that move. Raises InputError for one that m2g cannot have made for this repository."""
+    for entry in snapshot.entries:
+        _check(entry, repository)
+    return snapshot.entries
+
+
+def add_environments(snapshot: Snapshot, repository: Repository) -> dict[str, RecordedEnvironment]:
+    """The serving environments of the branch and the new ones. One of the branch never changes, except for its first
+    image. Raises InputError for one whose name, lock or image is not what m2g writes."""
+    known = dict(repository.environments)
+    for one in snapshot.environments:
+        name, image, packages = one.environment.id, one.environment.image, parse_lock(one.lock)
+        if packages is None or digest_lock(one.lock) != one.environment.lock:
+            raise InputError(f"the snapshot has another lock for the environment {name}", hint="make a new one")
+        if image and not environments.is_image_of(repository.config, name, image):
+            raise InputError(f"the snapshot has {image[:200]!r} for the environment {name}", hint="make a new one")
+        if name not in known or not known[name].environment.image:
+            known[name] = RecordedEnvironment(
+                id=name, environment=one.environment, packages=dict(packages), text=one.lock
+            )
+    return known
 
 
 def _pick(records: Mapping[Key, Release], snapshot: Snapshot) -> dict[Key, Release]:
