@@ -16,7 +16,7 @@ from click.testing import CliRunner
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))  # as a script, Python finds only modules in docs/
 
-from docs._generate import cluster, contract, findings, images, json_output, proof, types, words  # noqa: E402  # after the line above
+from docs._generate import cluster, contract, findings, images, json_output, proof, samples, types, words  # noqa: E402  # after the line above
 
 from m2g import cli  # noqa: E402  # as above
 from m2g.commands import explain  # noqa: E402  # as above
@@ -55,6 +55,7 @@ def pages() -> dict[Path, str]:
         "images-proved.md": images.page(),
         "mlflow-versions.md": contract.page(),
         "findings.md": findings.page(explain.read_finding_texts()),
+        "kserve-samples.md": samples.page(),
         "json-output.md": json_output.page(fields),
         "m2g-yaml.md": types.config(fields),
         "model-yaml.md": types.model_yaml(fields),
