@@ -32,6 +32,7 @@ from m2g.cli import (
     runtimes,
     scaffold,
     schemas,
+    serve,
     smoke,
     sync,
     validate,
@@ -42,7 +43,7 @@ from m2g.core.errors import Exit, InputError, M2gError, OutsideError
 
 _SECTIONS = {
     "Set up": (assess.assess, init.init, import_values.import_values, adopt.adopt, scaffold.scaffold, doctor.doctor),
-    "Every day": (render.render, sync.sync, validate.validate, diff.diff, explain.explain),
+    "Every day": (render.render, sync.sync, serve.serve, validate.validate, diff.diff, explain.explain),
     "When a version is bad": (rollback.rollback, hold.hold),
     "Serve and call": (request.request, smoke.smoke, predict.predict, image.image, environments.environments),
     "Describe your cluster": (runtimes.runtimes, schemas.schemas),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from m2g.cli.repository import REPOSITORY, open_repository
 from m2g.cli.terminal import (
     CONTEXT,
     ENVIRONMENTS,
@@ -44,10 +45,7 @@ _INTERVAL = re.compile(r"(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,6})s)?")
 @click.option(
     "--reopen", multiple=True, metavar="MODEL", help="Propose again what was declined for this model. Repeatable."
 )
-@click.option(
-    "--branch", metavar="NAME", default="", help="The branch to change. Default: the remote's default branch."
-)
-@click.option("--remote", metavar="NAME", default="", help="The remote to propose changes to. Default: origin.")
+@REPOSITORY
 @click.option("--allow-removals", type=click.IntRange(min=0), metavar="N", help="Allow this run to remove N releases.")
 @NO_CACHE
 @FORMAT
@@ -63,6 +61,8 @@ def sync(
     output: Path | None,
     snapshot: Path | None,
     reopen: Sequence[str],
+    repository: str,
+    path: str,
     branch: str,
     remote: str,
     allow_removals: int | None,
@@ -81,6 +81,7 @@ def sync(
     m2g sync --interval 5m               again and again
     m2g sync --model wine --env prod     one model in one environment
     m2g sync --reopen wine               again, although somebody closed the pull request
+    m2g sync --repository https://git.example.com/team/models.git
 
     \b
     In two jobs, so that no job has both credentials:
@@ -90,39 +91,39 @@ def sync(
     from m2g.commands import sync as command
     from m2g.delivery.loop import LoopOptions
     from m2g.delivery.survey import SurveyOptions
-    from m2g.repository import config
     from m2g.repository.state import Scope
 
-    seconds = _parse_interval(interval)
+    seconds = parse_interval(interval)
     _check_options(resolve_only, output, snapshot, once and interval != "")
-    root = config.find_root(folder)
-    options = command.SyncOptions(
-        loop=LoopOptions(
-            survey=SurveyOptions(
-                scope=Scope(models=frozenset(models), environments=frozenset(environments)),
-                allow_removals=allow_removals,
-                cache=cache_folder(root, disabled=no_cache),
-            ),
-            dry_run=dry_run,
-            reopen=frozenset(reopen),
-            branch=branch,
-        ),
-        remote=remote,
-        snapshot=folder / snapshot if snapshot is not None else None,
-    )
-    if resolve_only and output is not None:
-        return _resolve(root, options, folder / output)
-    while True:
-        try:
-            code = _run(root, options, output_format)
-        except (OutsideError, InputError) as error:
+    with open_repository(folder, repository, path, branch) as find_root:
+        while True:
+            try:
+                root = find_root()
+                options = command.SyncOptions(
+                    loop=LoopOptions(
+                        survey=SurveyOptions(
+                            scope=Scope(models=frozenset(models), environments=frozenset(environments)),
+                            allow_removals=allow_removals,
+                            cache=cache_folder(root, disabled=no_cache),
+                        ),
+                        dry_run=dry_run,
+                        reopen=frozenset(reopen),
+                        branch=branch,
+                    ),
+                    remote=remote,
+                    snapshot=folder / snapshot if snapshot is not None else None,
+                )
+                if resolve_only and output is not None:
+                    return _resolve(root, options, folder / output)
+                code = _run(root, options, output_format)
+            except (OutsideError, InputError) as error:
+                if not seconds:
+                    raise
+                print_message(f"m2g: {error.message}")
+                code = Exit.DONE
             if not seconds:
-                raise
-            print_message(f"m2g: {error.message}")
-            code = Exit.DONE
-        if not seconds:
-            return code
-        time.sleep(seconds)
+                return code
+            time.sleep(seconds)
 
 
 def _run(root: Path, options: SyncOptions, output_format: str) -> Exit:
@@ -174,7 +175,7 @@ def _resolve(root: Path, options: SyncOptions, output: Path) -> Exit:
     return Exit.DONE  # the other half ends with 1 for these findings: they must not keep it from running
 
 
-def _parse_interval(text: str) -> int:
+def parse_interval(text: str) -> int:
     """Seconds; 0 for no interval. Raises InputError."""
     found = _INTERVAL.fullmatch(text)
     hours, minutes, seconds = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)

@@ -16,7 +16,7 @@ import msgspec
 from m2g.core import tempdirs
 from m2g.core.errors import InputError, OutsideError
 from m2g.git.program import run_here, run_remote
-from m2g.git.remote import Remote, explain_failure, is_complete, list_branches, run_checked
+from m2g.git.remote import TOKEN, Remote, explain_failure, is_complete, list_branches, parse_remote, run_checked
 
 _BASE = "refs/remotes/origin/"
 """Where the branch to change is, as in a clone: m2g compares with it whom to trust."""
@@ -125,16 +125,46 @@ def open_worktree(root: Path, remote: Remote) -> Iterator[Worktree]:
     objects = run_here(root, "rev-parse", "--git-path", "objects").stdout
     form = run_here(root, "rev-parse", "--show-object-format").stdout.decode().strip() or "sha1"
     with tempdirs.open_folder("m2g-sync-") as folder:
-        place = folder / "clone"
-        place.mkdir()
-        run_checked(place, "init", "--quiet", "--template=", f"--object-format={form}", "--initial-branch=none")
-        (place / ".git/info").mkdir(exist_ok=True)
-        (place / ".git/info/attributes").write_text(_ATTRIBUTES)
+        place = _make(folder, form)
         if is_complete(root):
             shared = os.path.realpath(root / os.fsdecode(objects.removesuffix(b"\n")))
             _share_objects(place, shared)
         inside = run_here(root, "rev-parse", "--show-prefix").stdout.removesuffix(b"\n")
         yield Worktree(folder=place, remote=remote, prefix=os.fsdecode(inside))
+
+
+@contextlib.contextmanager
+def open_clone(address: str, branch: str) -> Iterator[Callable[[], Path]]:
+    """A temporary clone in place of a person's; it is removed at the end of the block. The function fetches a branch
+    (empty: the default one), and returns the folder. It may be called again.
+
+    Raises InputError for an address that holds a password. The function raises the errors of `Worktree.fetch`.
+    """
+    remote = parse_remote(address, Path.cwd())
+    if remote.password and not os.environ.get(TOKEN, "").strip():
+        hint = f"write the address without it, and set {TOKEN} to the token"
+        raise InputError("the address of the repository holds a password, which other users can see", hint=hint)
+    with tempdirs.open_folder("m2g-clone-") as folder:
+        worktree = Worktree(folder=folder / "clone", remote=remote)
+
+        def fetch() -> Path:
+            if not worktree.folder.exists():
+                oids = list_branches(folder, remote).branches.values()
+                _make(folder, "sha256" if any(len(oid) == 64 for oid in oids) else "sha1")
+                run_checked(worktree.folder, "remote", "add", "origin", remote.url)
+            worktree.fetch(branch, lambda name: False)
+            return worktree.folder
+
+        yield fetch
+
+
+def _make(folder: Path, form: str) -> Path:
+    place = folder / "clone"
+    place.mkdir()
+    run_checked(place, "init", "--quiet", "--template=", f"--object-format={form}", "--initial-branch=none")
+    (place / ".git/info").mkdir(exist_ok=True)
+    (place / ".git/info/attributes").write_text(_ATTRIBUTES)
+    return place
 
 
 def _share_objects(place: Path, shared: str) -> None:

@@ -68,6 +68,34 @@ def run(
     return Completed(code=done.returncode, stdout=done.stdout, stderr=done.stderr.decode(errors="replace").strip())
 
 
+def run_apart(arguments: Sequence[str], *, cwd: Path, timeout: float, environment: Mapping[str, str]) -> Completed:
+    """Run a program to its end in a session of its own: signals for m2g do not reach it. Its stderr is that of m2g.
+
+    After `timeout` seconds it and its children get SIGTERM, and SIGKILL a little later. Raises OutsideError.
+    """
+    try:
+        process = subprocess.Popen(
+            list(arguments),
+            cwd=cwd,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise OutsideError(f"{arguments[0]} cannot be started: {error.strerror}") from error
+    with process:
+        try:
+            stdout, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            for number, patience in ((signal.SIGTERM, _GRACE), (signal.SIGKILL, None)):
+                with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                    os.killpg(process.pid, number)
+                    process.wait(patience)
+            raise OutsideError(f"{arguments[0]} did not end within {timeout:g} s and was stopped") from None
+    return Completed(code=process.returncode, stdout=stdout, stderr="")
+
+
 def find_program(name: str) -> str:
     """The absolute path of a program in an absolute folder of PATH, or of a named one; empty if there is none."""
     path = shutil.which(name, path=find_path(os.environ))

@@ -1,0 +1,1 @@
+"""Receive webhooks: who sent one, an HTTP server with bounds, and metrics."""
