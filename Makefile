@@ -18,6 +18,7 @@ MLFLOW2 := .venv-mlflow2/.locked-$(VERSION)
 MLSERVER := .venv-mlserver/.locked-$(VERSION)
 KUSTOMIZE := .tools/bin/kustomize
 KUBECONFORM := .tools/bin/kubeconform
+FLATE := .tools/bin/flate
 FUZZ := .tools/fuzz/.locked-$(VERSION)
 RUNS ?= 5000
 UV := .tools/uv-venv/.locked
@@ -36,7 +37,7 @@ help:
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 .PHONY: demo
-demo: $(READY) $(MLSERVER) $(KUSTOMIZE) ## show the whole workflow on a local MLflow store, in a new folder (DEMO=folder)
+demo: $(READY) $(MLSERVER) $(KUSTOMIZE) $(UV) ## show the whole workflow on a local MLflow store, in a new folder (DEMO=folder)
 	@$(IN_VENV) .venv/bin/python demo/demo.py $(DEMO)
 
 .PHONY: test
@@ -154,8 +155,12 @@ $(KUBECONFORM): tests/tools/kubeconform/go.mod tests/tools/kubeconform/go.sum te
 	@echo "building kubeconform into .tools/bin …"
 	@PYTHON="$(PYTHON)" tests/tools/kubeconform/build "$(CURDIR)/.tools"
 
+$(FLATE): tests/tools/flate/go.mod tests/tools/flate/go.sum tests/tools/flate/build | python
+	@echo "building flate into .tools/bin (ten minutes) …"
+	@PYTHON="$(PYTHON)" tests/tools/flate/build "$(CURDIR)/.tools"
+
 .PHONY: bench
-bench: $(READY) $(KUSTOMIZE) $(KUBECONFORM) ## m2g beside a naive peer on fleets of 10 to 10,000 models (ARGS="--sizes 10,100")
+bench: $(READY) $(KUSTOMIZE) $(KUBECONFORM) $(FLATE) ## m2g beside its lower limits and other tools, on fleets of 10 to 10,000 models (ARGS="--sizes 10,100")
 	@$(IN_VENV) .venv/bin/python -m bench $(ARGS)
 
 # Rewrite docs/reference/validation-compared.md. Run `make apiserver` first to add the API server's column.

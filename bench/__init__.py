@@ -1,1 +1,1 @@
-"""`make bench` compares m2g with a naive peer and with the lowest possible times, on fleets of registered models."""
+"""`make bench` compares m2g with the lowest possible times and with other tools, on fleets of registered models."""

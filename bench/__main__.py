@@ -1,4 +1,6 @@
-"""`make bench`: measure m2g and the naive peer in one run, on fleets of 10 to 10,000 models and a real MLflow server.
+"""`make bench`: measure m2g, lower limits and other tools in one run, on fleets of 10 to 10,000 models.
+
+The models are on a real MLflow server.
 
 It prints a table. With --write it also writes bench/results.json, docs/performance.md and its plot.
 """
@@ -19,13 +21,11 @@ import msgspec
 
 from bench import page, plot
 from bench.measure import Place, Sample, compute_median, run
-from bench.peers import measure_copier, measure_kubeconform
+from bench.peers import measure_kubeconform
 from bench.results import RESULTS, Results
 from bench.scenario import Fleet, measure_fleet
 
 ROUNDS = {10: 5, 100: 5, 1000: 3, 10_000: 1}
-NAIVE = {10: 3, 100: 2, 1000: 1, 10_000: 0}
-"""Rounds of the naive peer. With 1,000 models, one takes ten minutes; for 10,000 its time is extrapolated."""
 
 
 def main() -> int:
@@ -33,7 +33,6 @@ def main() -> int:
     arguments = argparse.ArgumentParser(prog="make bench", description=__doc__)
     arguments.add_argument("--sizes", default="10,100,1000,10000", help="The sizes of the fleets, such as 10,100.")
     arguments.add_argument("--rounds", type=int, default=0, help="Rounds for each size. Default: 5, 5, 3, 1.")
-    arguments.add_argument("--naive", type=int, default=-1, help="Rounds of the naive peer. Default: 3, 2, 1, 0.")
     arguments.add_argument(
         "--database", default="", help="An empty PostgreSQL database for MLflow, such as postgresql:///bench."
     )
@@ -44,15 +43,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="m2g-bench-") as name:
         for size in sizes:
             rounds = given.rounds or ROUNDS.get(size, 1)
-            peers = NAIVE.get(size, 0) if given.naive < 0 else given.naive
 
             def notify(what: str, size: int = size) -> None:
                 sys.stderr.write(f"{size:,} models: {what} …\n")
 
-            measured = measure_fleet(Fleet(size, Path(name) / str(size), given.database), rounds, peers, notify)
+            measured = measure_fleet(Fleet(size, Path(name) / str(size), given.database), rounds, notify)
             medians[str(size)] = {what: compute_median(samples) for what, samples in measured.items()}
         start = _measure_start(Path(name))
-        others = {**measure_kubeconform(Path(name)), **measure_copier(Path(name))}
+        others = measure_kubeconform(Path(name))
     results = Results(
         machine=f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
         kustomize=_output_of("kustomize", "version"),

@@ -1,22 +1,48 @@
-"""Existing tools for one part of the work each: kubeconform for schemas, `copier copy` for a model's files."""
+"""Existing tools for one part of the work each: kubeconform for schemas, flate for a Flux repository."""
 
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
-import jinja2
-
-from bench import naive
-from bench.fleet import ENVIRONMENTS, model_name
+from bench.fleet import model_name
 from bench.measure import Place, Sample, run
 from m2g.core.naming import slugify
 from tests.corpus.peers import KUBECONFORM, our_schemas
+from tests.support.paths import ROOT
 
 OBJECTS = 3000
 """How many InferenceServices are checked: those of 1,000 models in 3 environments."""
-MODELS = 5
-"""For how many models copier writes the files."""
+FLATE = ROOT / ".tools/bin/flate"
+_SERVICE = """\
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata:
+  name: NAME
+  labels: {app.kubernetes.io/name: NAME}
+  annotations:
+    serving.kserve.io/deploymentMode: Standard
+    serving.kserve.io/autoscalerClass: hpa
+spec:
+  predictor:
+    minReplicas: 1
+    maxReplicas: 1
+    scaleMetric: cpu
+    scaleTarget: 80
+    deploymentStrategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}
+    model:
+      modelFormat: {name: mlflow}
+      protocolVersion: v2
+      runtime: kserve-mlserver
+      storageUri: s3://models/1/models/NAME/artifacts/
+      resources: {requests: {cpu: 500m, memory: 1Gi}, limits: {cpu: "1", memory: 2Gi}}
+      readinessProbe:
+        httpGet: {path: /v2/models/NAME/ready, port: 8080, scheme: HTTP}
+        periodSeconds: 10
+        timeoutSeconds: 5
+        failureThreshold: 3
+"""
 _SCHEMAS = """\
 import sys
 from m2g.core.manifest import read_all
@@ -30,10 +56,7 @@ sys.exit(len(wrong))
 
 def measure_kubeconform(folder: Path) -> dict[str, Sample]:
     """Check the same objects with kubeconform (with m2g's schemas) and with m2g's own schema check."""
-    template = jinja2.Template(naive.BASE)
-    documents = (
-        template.render(slug=f"{slugify(model_name(index))}", name=model_name(index)) for index in range(OBJECTS)
-    )
+    documents = (_SERVICE.replace("NAME", slugify(model_name(index))) for index in range(OBJECTS))
     file = folder / "objects.yaml"
     file.write_text("---\n".join(f"{text}\n" for text in documents))
     schemas = folder / "schemas"
@@ -47,25 +70,7 @@ def measure_kubeconform(folder: Path) -> dict[str, Sample]:
     return found
 
 
-def measure_copier(folder: Path) -> dict[str, Sample]:
-    """Write the files of the naive peer with `copier copy`, model by model. Return the mean for one model."""
-    source = folder / "template"
-    for path, text in _files().items():
-        (source / path).parent.mkdir(parents=True, exist_ok=True)
-        (source / f"{path}.jinja").write_text(text)
-    (source / "copier.yml").write_text("name: {type: str}\nslug: {type: str}\n")
-    total = Sample(wall=0, cpu=0)
-    for index in range(MODELS):
-        data = [f"--data=name={model_name(index)}", f"--data=slug={slugify(model_name(index))}"]
-        target = str(folder / f"copied/{index}")
-        total += run(["copier", "copy", "--defaults", "--quiet", *data, str(source), target], Place(folder=folder))
-    return {"copier copy, a model": Sample(wall=total.wall / MODELS, cpu=total.cpu / MODELS, peak=total.peak)}
-
-
-def _files() -> dict[str, str]:
-    overlay = naive.KUSTOMIZATION
-    files = {"base/kustomization.yaml": overlay, "base/inferenceservice.yaml": naive.BASE}
-    for environment in ENVIRONMENTS:
-        files[f"overlays/{environment}/kustomization.yaml"] = overlay
-        files[f"overlays/{environment}/patch.yaml"] = naive.PATCH
-    return files
+def measure_flate(root: Path) -> Sample:
+    """`flate test all`: build every Kustomization of a repository for Flux. It checks no schemas and no rules."""
+    with tempfile.TemporaryDirectory() as cache:
+        return run([str(FLATE), "test", "all", "--path", ".", "--cache-dir", cache], Place(folder=root))

@@ -1,4 +1,4 @@
-"""docs/performance.svg: processor time against the size of the fleet, for m2g, its peer and the lower limit."""
+"""docs/performance.svg: processor time against the size of the fleet, for m2g and the lower limits."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from bench.page import PAGE
 from bench.results import Results
 
 _LINES = {
-    "naive": ("naive peer", "#b33", "o-"),
     "cold": ("m2g, cold render + validate", "#236", "o-"),
+    "kustomize alone": ("kustomize alone", "#b33", ":"),
     "one alias moved": ("m2g render, one alias moved", "#27a", "s--"),
     "no-op render": ("m2g render, nothing changed", "#4a4", "s--"),
     "reading loop": ("reading every file", "#888", ":"),

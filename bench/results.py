@@ -31,23 +31,6 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
         """One median; None if it was not measured."""
         return self.fleets.get(str(size), {}).get(what)
 
-    def naive(self, size: int) -> tuple[Sample, bool] | None:
-        """The naive peer's median, and whether it is fitted: on a line through the two largest measured fleets."""
-        taken = self.of(size, "naive")
-        if taken is not None:
-            return taken, False
-        known = [(other, sample) for other in self.sizes() if (sample := self.of(other, "naive")) is not None]
-        if len(known) < 2:
-            return None
-        (small, low), (large, high) = known[-2:]
-
-        def fitted(first: float, second: float) -> float:
-            return second + (second - first) * (size - large) / (large - small)
-
-        wall, cpu = fitted(low.wall, high.wall), fitted(low.cpu, high.cpu)
-        calls, builds = round(fitted(low.calls, high.calls)), round(fitted(low.builds, high.builds))
-        return Sample(wall=wall, cpu=cpu, calls=calls, builds=builds), True
-
     def exponent(self, what: str, small: int, large: int) -> float | None:
         """The exponent with which the processor time grows with the size of the fleet, between two sizes."""
         low, high = self.of(small, what), self.of(large, what)

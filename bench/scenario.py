@@ -11,8 +11,11 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from bench import fleet
 from bench.measure import Place, Sample, run
+from bench.peers import FLATE, measure_flate
 from m2g.core.cache import FILE, Cache
 from m2g.registry import open_registry
 from m2g.resolution.version_facts import cache_facts
@@ -35,6 +38,7 @@ print(read(sys.argv[1]))
 """The lowest possible time of a run that changes nothing: a Python loop that reads every file of the tree."""
 LARGEST_READ = 1000
 """The first contact with a larger fleet is not measured: m2g reads 25 versions in a second."""
+FIRST_CONTACTS = 2
 _MOVED = {"1": "2", "2": "1"}
 
 
@@ -51,10 +55,10 @@ class Fleet:
         own = f"sqlite:///{self.server.folder}/mlflow.db"
         fleet.fill(database or own, self.server.folder / "proxied", size)
         self.root = folder / "repository"
-        self.naive = folder / "naive"
+        self.flux = folder / "flux"
         self.cache = folder / "cache"
         self._facts = folder / "facts"
-        for made in (self.root, self.naive, self.cache):
+        for made in (self.root, self.cache):
             made.mkdir(parents=True)
         (self.root / "m2g.yaml").write_text(fleet.make_config(self.server.url))
         (self.root / ".gitignore").write_text(".builds\n.output\n.m2g/\n")
@@ -127,29 +131,54 @@ class Fleet:
         """Build the same overlays in the same batches: the lowest possible time of a cold run."""
         return run([sys.executable, "-m", "bench.alone", "."], self._place)
 
-    def peer(self) -> Sample:
-        """Run the naive peer on the same fleet, with an empty directory."""
-        shutil.rmtree(self.naive)
-        self.naive.mkdir()
-        names = self.naive / ".names"
-        names.write_text("\n".join(fleet.model_name(index) for index in range(self.size)))
-        place = Place(folder=self.naive, log=self.server.folder / "log")
-        return run([sys.executable, "-m", "bench.naive", self.server.url, str(self.naive), str(names)], place)
+    def bare(self) -> Sample:
+        """Read the same lists and files with a bare HTTP client: the lowest possible time of the first contact."""
+        return run([sys.executable, "-m", "bench.bare", self.server.url], self._place)
+
+    def make_flux(self) -> None:
+        """The same fleet in a repository for Flux."""
+        address = "https://git.example.com/bench/fleet.git"
+        answers = ("sync=flux", f"environments={','.join(fleet.ENVIRONMENTS)}", f"repository_url={address}")
+        data = [part for answer in answers for part in ("--data", answer)]
+        run([sys.executable, "-m", "m2g", "init", str(self.flux), "--defaults", *data], self._place)
+        config = fleet.make_config(self.server.url).replace("argocd: {}", "flux: {}")
+        (self.flux / "m2g.yaml").write_text(config)
+        (self.flux / ".gitignore").write_text(".builds\n.output\n.m2g/\n")
+        shutil.copyfile(self._facts / FILE, self.cache / FILE)
+        run([sys.executable, "-m", "m2g", "render"], self._in_flux())
+        run_git(self.flux, "init", "--quiet")
+        run_git(self.flux, "remote", "add", "origin", address)
+        run_git(self.flux, "add", "--all")
+        run_git(self.flux, "commit", "--quiet", "--message", "fleet")
+
+    def validate_flux(self) -> Sample:
+        """Validate that repository; no result is cached."""
+        shutil.copyfile(self._facts / FILE, self.cache / FILE)
+        return run([sys.executable, "-m", "m2g", "validate"], self._in_flux())
+
+    def _in_flux(self) -> Place:
+        return msgspec.structs.replace(self._place, folder=self.flux)
 
 
-def measure_fleet(made: Fleet, rounds: int, peers: int, notify: Callable[[str], None]) -> dict[str, list[Sample]]:
-    """What was measured → one sample for each round. The naive peer runs in the first `peers` rounds."""
+def measure_fleet(made: Fleet, rounds: int, notify: Callable[[str], None]) -> dict[str, list[Sample]]:
+    """What was measured → one sample for each round."""
     samples: dict[str, list[Sample]] = defaultdict(list)
     try:
         if made.size <= LARGEST_READ:
-            notify("first contact")
-            samples["first contact"].append(made.first_contact())
+            made.bare()  # the server reads its files and code once
+            for _ in range(min(rounds, FIRST_CONTACTS)):
+                notify("first contact")
+                samples["bare client"].append(made.bare())
+                samples["first contact"].append(made.first_contact())
         made.restore()
         for number in range(rounds):
             notify(f"round {number + 1} of {rounds}")
-            if number < peers:
-                samples["naive"].append(made.peer())
             run_round(made, samples)
+        if FLATE.is_file() and made.size <= LARGEST_READ:
+            notify("flate")
+            made.make_flux()
+            samples["validate Flux"].append(made.validate_flux())
+            samples["flate"].append(measure_flate(made.flux))
     finally:
         made.stop()
     return dict(samples)

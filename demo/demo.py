@@ -1,11 +1,13 @@
 """`make demo` shows the main workflow with a local MLflow store: train, register, scaffold, render, review, serve.
 
-It creates everything in one new directory: the MLflow store (`mlflow.db`, `artifacts/`) and the GitOps repository.
+First one model, then a fleet of a dozen kinds that share serving environments. It creates everything in one new
+directory: the MLflow store (`mlflow.db`, `artifacts/`), the GitOps repository, and a page with all that it did.
 """
 
 from __future__ import annotations
 
 import argparse
+import codecs
 import contextlib
 import io
 import json
@@ -18,30 +20,56 @@ import tempfile
 import warnings
 from pathlib import Path
 
+import page
+
 BUCKET = "s3://mlflow-demo/"
 MODEL = "wine-quality"
 CHECKOUT = Path(__file__).absolute().parents[1]
 SERVERS = CHECKOUT / ".venv-mlserver"
 """`make demo` installs this environment. Without --venv, m2g would build one from the model's requirements."""
+UV = CHECKOUT / ".tools/uv-venv/bin/uv"
+SHARED = "credit-score"
+"""The model of the fleet that is served from the environment that it shares."""
+SHARING = """\
+  sharing:
+    groups: {everyone: ["*"]}
+    packages: [numpy, pandas, scikit-learn, skops, cloudpickle, lightgbm, xgboost, xgboost-cpu]
+"""
+CHAPTERS: list[page.Chapter] = []
 
 
 def main() -> int:
     """Run all steps. Return the exit code of the first command that fails, or 0."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("folder", type=Path, nargs="?", default=Path("demo-repository"))
-    folder: Path = arguments.parse_args().folder.absolute()
+    arguments.add_argument("--pass-path", default="", help="What the served model may read beside its environment.")
+    given = arguments.parse_args()
+    folder: Path = given.folder.absolute()
     if folder.exists() and any(folder.iterdir()):
         _say(f"{folder} is not empty; remove it or name another directory: make demo DEMO=/path/to/directory")
         return 2
     folder.mkdir(parents=True, exist_ok=True)
     os.environ |= {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    os.environ.setdefault("M2G_UV", str(UV))
     repository = folder / "models-gitops"
+    show_model(folder, repository)
+    show_fleet(folder, repository, ("--pass-path", given.pass_path) if given.pass_path else ())
+    next_steps(folder, repository, write_page(folder, repository))
+    return 0
+
+
+def show_model(folder: Path, repository: Path) -> None:
+    """One model: train, scaffold, render, validate, move the alias, review, serve."""
     _chapter("1. A data scientist trains a model and registers two versions")
     first, second = train(folder)
     _chapter("2. A platform engineer looks what can be served, and scaffolds the GitOps repository")
     shell(folder, "m2g", "assess")
     # The demo's artifacts are in a local directory. A cluster would read them from a bucket.
-    answers = (f"storage_bucket={BUCKET}", f"artifact_root={folder}/artifacts")
+    answers = (
+        f"storage_bucket={BUCKET}",
+        f"artifact_root={folder}/artifacts",
+        "image_registry=registry.example.com/models",
+    )
     shell(folder, "m2g", "init", repository.name, "--defaults", *(part for a in answers for part in ("--data", a)))
     shell(repository, "git", "init", "--quiet", "--initial-branch", "main")
     commit(repository, "Scaffold")
@@ -57,11 +85,45 @@ def main() -> int:
     shell(repository, "m2g", "diff", "--against", "HEAD")
     commit(repository, f"{MODEL}: version {second} to prod")
     serve(repository)
-    next_steps(folder, repository)
-    return 0
+
+
+def show_fleet(folder: Path, repository: Path, smoke: tuple[str, ...]) -> None:
+    """A dozen kinds of models of other teams: assess, plan environments, render, validate, serve one, review."""
+    _chapter("7. Other teams log a dozen kinds of models with the defaults of today's MLflow")
+    _run(folder, str(SERVERS / "bin/python"), str(Path(__file__).with_name("fleet.py")), str(folder / "artifacts"))
+    shell(repository, "m2g", "assess")
+    _chapter("8. Few environments for all: Python, locked packages and a server in an image that models share")
+    settings = repository / "m2g.yaml"
+    lines = settings.read_text().splitlines(keepends=True)
+    place = next(number for number, line in enumerate(lines) if line.startswith("  # sharing:"))
+    settings.write_text("".join([*lines[:place], SHARING, *lines[place + 1 :]]))
+    _say(f"m2g.yaml, below images: (who may share, and which packages)\n{SHARING.rstrip()}")
+    shell(repository, "m2g", "environments", "plan", "--write")
+    shell(repository, "m2g", "environments")
+    _chapter("9. What the stock runtime loads is rendered; the others wait for the images, which CI builds")
+    shell(repository, "m2g", "render")
+    shell(repository, "m2g", "validate")
+    _chapter("10. A model that waits is served already, from the environment that it shares")
+    shell(repository, "m2g", "smoke", SHARED, "--env", "prod", "--requests", "0", "--rest-only", *smoke)
+    _chapter("11. The reviewer of the pull request sees what is new")
+    shell(repository, "m2g", "diff", "--against", "HEAD", "--model", "energy-demand")
+    commit(repository, "A dozen models and the environments that they share")
+
+
+def write_page(folder: Path, repository: Path) -> Path:
+    """Write the page with everything that was done, and the assessment of the registry."""
+    assessed = subprocess.run(
+        ("m2g", "assess", "--format", "html"), cwd=repository, capture_output=True, text=True, check=True
+    )
+    file = folder / "demo.html"
+    file.write_text(page.render(CHAPTERS, assessed.stdout), encoding="utf-8")
+    return file
 
 
 NEXT = """\
+Open the page with everything that was done:
+  {page}
+
 Look around, with the tools of this checkout:
   export PATH={tools}:"$PATH"
   export MLFLOW_TRACKING_URI={store}
@@ -79,13 +141,14 @@ With your own MLflow server:
 """
 
 
-def next_steps(folder: Path, repository: Path) -> None:
+def next_steps(folder: Path, repository: Path, file: Path) -> None:
     """Print commands that can be pasted."""
     _chapter("Next steps")
     places = {
         "tools": f"{CHECKOUT}/.venv/bin:{CHECKOUT}/.tools/bin",
         "store": f"sqlite:///{folder}/mlflow.db",
         "repository": str(repository),
+        "page": str(file),
     }
     _say(NEXT.format_map({name: shlex.quote(text) for name, text in places.items()}))
 
@@ -170,22 +233,35 @@ def commit(repository: Path, message: str) -> None:
     person = ("-c", "user.name=m2g demo", "-c", "user.email=demo@example.com")
     _run(repository, "git", *person, "commit", "--quiet", "--message", message)
     _say(f"$ git commit -m {shlex.quote(message)}")
+    CHAPTERS[-1].steps.append(page.Step(f"$ git commit -m {shlex.quote(message)}"))
 
 
 def shell(folder: Path, *arguments: str) -> None:
     """Print a command and run it. The demo ends if it fails."""
     _say(f"$ {shlex.join(arguments)}")
-    _run(folder, *arguments)
+    step = page.Step(f"$ {shlex.join(arguments)}")
+    CHAPTERS[-1].steps.append(step)
+    step.output = _run(folder, *arguments)
 
 
-def _run(folder: Path, *arguments: str) -> None:
-    done = subprocess.run(arguments, cwd=folder, check=False)
-    if done.returncode:
-        sys.exit(done.returncode)
+def _run(folder: Path, *arguments: str) -> str:
+    """Run a program, show what it prints at once, and return it. The demo ends if it fails."""
+    printed = []
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    with subprocess.Popen(arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running:
+        assert running.stdout is not None
+        while data := os.read(running.stdout.fileno(), 1 << 16):
+            printed.append(decoder.decode(data))
+            sys.stdout.write(printed[-1])
+            sys.stdout.flush()
+    if running.returncode:
+        sys.exit(running.returncode)
+    return "".join(printed)
 
 
 def _chapter(title: str) -> None:
     _say(f"\n── {title} ──")
+    CHAPTERS.append(page.Chapter(title))
 
 
 def _say(text: str) -> None:

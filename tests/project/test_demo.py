@@ -2,30 +2,75 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.images import UV, wheel
 from tests.support.paths import ROOT
+from tests.support.smoke_runs import SERVERS, wheels
 
 pytestmark = pytest.mark.slow
 
 
+PACKAGES = "mlflow numpy pandas scikit-learn skops cloudpickle lightgbm xgboost-cpu mlserver-mlflow".split()
+LIST = """\
+import importlib.metadata, json
+print(json.dumps({one.name: one.version for one in importlib.metadata.distributions()}))
+"""
+
+
+def make_index(folder: Path) -> dict[str, str]:
+    """An index of wheels in a folder for the real uv: that of mlserver brings the packages of .venv-mlserver."""
+    done = subprocess.run([SERVERS / "bin/python", "-c", LIST], capture_output=True, check=True)
+    versions: dict[str, str] = json.loads(done.stdout)
+    wheels(folder, mlserver="1.7.1")
+    for name in PACKAGES:
+        wheel(folder, name, versions[name], *(["skops"] if name == "mlflow" else []))
+    wheel(folder, "uvloop", "0.21.0")
+    wheel(folder, "pydantic", versions["pydantic"])
+    return {"M2G_UV": str(UV), "UV_OFFLINE": "1", "UV_FIND_LINKS": str(folder), "UV_CACHE_DIR": f"{folder}-cache"}
+
+
 def test_the_story_ends_with_a_prediction_and_has_no_warning(tmp_path: Path) -> None:
     folder = tmp_path / "a demo"
-    command = [sys.executable, str(ROOT / "demo/demo.py"), str(folder)]
-    done = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False)
+    command = [sys.executable, str(ROOT / "demo/demo.py"), str(folder), "--pass-path", str(SERVERS)]
+    environment = {**os.environ, **make_index(tmp_path / "index"), "M2G_CACHE_DIR": str(tmp_path / "cache")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "warning" not in (done.stdout + done.stderr).lower()
+    first, fleet = done.stdout.split("── 7. ")
+    assert "warning" not in (first + done.stderr).lower()
     assert "2  KServe's own runtimes load these" in done.stdout
-    assert done.stdout.count("served by mlserver: kserve-mlserver loads it") == 3
+    assert first.count("served by mlserver: kserve-mlserver loads it") == 3
     assert "~ wine-quality in prod: version 1 → 2" in done.stdout
     assert "REST  equals pyfunc" in done.stdout
-    assert "gRPC  equals pyfunc" in done.stdout
-    assert done.stdout.rindex("1 of 1 equal to pyfunc") < done.stdout.index("── Next steps ──")
+    assert "gRPC  equals pyfunc" in first
+    assert first.rstrip().endswith("1 of 1 equal to pyfunc")
+    check_fleet(fleet)
+    check_page(folder / "demo.html")
     again = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False)
     assert again.returncode == 2
     assert "is not empty" in again.stdout
+
+
+def check_fleet(text: str) -> None:
+    assert "14 registered models" in text
+    assert text.count("\nnew py311-") == 2
+    assert "credit-score version 1 (prod): mlserver-image" in text
+    assert "in the packages of the serving environment py311-mlserver-" in text
+    assert "1 of 1 equal to pyfunc" in text
+    assert "serving-forbidden" not in text
+    assert "energy-demand in prod: version 1, new" in text
+
+
+def check_page(file: Path) -> None:
+    """It needs nothing else, and has every step."""
+    page = file.read_text()
+    assert not re.search(r"<script|<link|<img|(?:src|href)=", page.replace("srcdoc=", ""))
+    for words in ("m2g environments plan --write", "m2g smoke credit-score", "1 of 1 equal to pyfunc", "What KServe"):
+        assert words in page

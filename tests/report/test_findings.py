@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import msgspec
 import pytest
 
 from m2g.core.finding import Checked, Finding, Severity
@@ -44,6 +45,18 @@ def test_text_groups_by_model_fits_80_columns_and_ends_with_the_verdict() -> Non
     assert lines[-1] == "1 error and 1 warning (checked: 1 model, 2 overlays)"
     assert any("→ set minReplicas" in line for line in lines)
     assert any("[prod, replicas-range]" in line for line in lines)
+
+
+def test_models_with_the_same_findings_are_named_together() -> None:
+    waits = Finding(rule="image-missing", severity=Severity.WARNING, message="it waits", model="a", environment="prod")
+    other = msgspec.structs.replace(waits, model="b", message="it waits for another one")
+    found = [waits, other, *(msgspec.structs.replace(waits, model=f"model-{number:02}") for number in range(12))]
+    text = findings.render_text(found)
+    assert text.count("it waits\n") == 1
+    assert text.startswith("a, model-00, model-01,")
+    assert max(map(len, text.splitlines())) <= 80
+    assert "\nb\n  warning\n    it waits for another one\n" in text
+    assert text.endswith("14 warnings\n")
 
 
 def test_nothing_wrong() -> None:

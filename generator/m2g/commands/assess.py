@@ -289,9 +289,11 @@ def _advise(outcome: Outcome, wanted: _Wanted, choice: ServingChoice, record: Re
         fix = no_image.fix if no_image is not None and outcome == "needs-memory" else _find_change(choice.verdict)
         fix = fix or (no_image.fix if no_image is not None else "log it with MLflow, and register that version")
         return fix.replace("write to model.yaml:", f"write to {layout.model_yaml(wanted.slug)}:")
+    if choice.environment:
+        return f"build the image of its environment: m2g environments context {choice.environment} -o DIR"
     image = f"m2g image {name} --env {environment} -o DIR"
     if choice.waits_for:
-        return f"build its image: {image}"
+        return f"plan environments that models share: m2g environments plan --write (or build its own image: {image})"
     return f"write to {layout.model_yaml(wanted.slug)}: settings: {{profile: {outcome}}}, then build its image: {image}"
 
 

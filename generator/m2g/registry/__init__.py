@@ -58,6 +58,14 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @runtime_checkable
+class TellsProgress(Protocol):
+    """A registry that reads versions in several calls, and tells the progress of all."""
+
+    def expect(self, versions: int) -> None:
+        """How many versions the next calls of `read_facts` will be asked for."""
+
+
+@runtime_checkable
 class KnowsArtifactRoot(Protocol):
     """A registry that may say where it keeps the files behind `mlflow-artifacts:` URIs."""
 

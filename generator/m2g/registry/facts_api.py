@@ -73,8 +73,14 @@ class FactsReader:
         self._models: dict[str, str] = {}
         """The id of a logged model to the URI of its artifacts."""
 
-    def read_facts(self, versions: Sequence[ModelVersion]) -> dict[tuple[str, str], VersionFacts]:
-        """The facts of each version. Raises OutsideError if the server stops responding."""
+    def read_facts(
+        self, versions: Sequence[ModelVersion], *, before: int = 0, total: int = 0
+    ) -> dict[tuple[str, str], VersionFacts]:
+        """The facts of each version. For the progress, `before` were read in earlier calls, of `total` in all calls.
+
+        Raises OutsideError if the server stops responding.
+        """
+        total = max(total, before + len(versions))
         self._runs, self._models = {}, {}
         self._search(versions)
         facts: dict[tuple[str, str], VersionFacts] = {}
@@ -83,9 +89,9 @@ class FactsReader:
                 pool.submit(self._read_or_explain, version): (version.name, version.version) for version in versions
             }
             try:
-                for done, future in enumerate(as_completed(futures), 1):
+                for done, future in enumerate(as_completed(futures), before + 1):
                     facts[futures[future]] = future.result()
-                    self._progress("facts of versions", done, len(futures))
+                    self._progress("facts of versions", done, total)
             finally:
                 self._rest.stop()
                 pool.shutdown(cancel_futures=True)
@@ -135,7 +141,6 @@ class FactsReader:
                 self._runs |= {run.info.run_id: run for run in self._rest.get_json(request, RunsPage).runs}
             except ErrorResponse:
                 return
-            self._progress("runs", len(self._runs), len(ids))
 
     def _search_models(self, ids: Sequence[str], experiments: Sequence[str]) -> None:
         """Read logged models (3.x). MLflow 2.22 has none and responds with 404."""
@@ -147,7 +152,6 @@ class FactsReader:
             except RequestFailed:
                 return
             self._models |= {info.model_id: info.artifact_uri for info in models}
-            self._progress("logged models", len(self._models), len(ids))
 
     def _read_or_explain(self, version: ModelVersion) -> VersionFacts:
         """The facts of one version. A failure becomes its `problem`."""

@@ -47,6 +47,7 @@ class ServerRegistry:
         self._rest = RestClient(address, workspace=self._workspace, patience=patience, distrust=trust.distrust)
         self._is_checked = not self._workspace
         self._lookup: FactsReader | None = None
+        self._expected = self._read = 0
 
     @property
     def identity(self) -> str:
@@ -93,6 +94,10 @@ class ServerRegistry:
         with self._rest:
             return find_artifact_root(self._rest, uri)
 
+    def expect(self, versions: int) -> None:
+        """See `TellsProgress.expect`."""
+        self._expected, self._read = versions, 0
+
     def read_facts(self, versions: Sequence[ModelVersion]) -> dict[tuple[str, str], VersionFacts]:
         """See `Registry.read_facts`. Two to four requests per version, one per 250 runs or logged models, and one list
         of experiments."""
@@ -103,7 +108,9 @@ class ServerRegistry:
         self._lookup = self._lookup or FactsReader(self._rest, self._progress, self._may_read)
         with self._rest:
             self._check_workspace()
-            return self._lookup.read_facts(sort_versions(versions))
+            facts = self._lookup.read_facts(sort_versions(versions), before=self._read, total=self._expected)
+        self._read += len(versions)
+        return facts
 
     def _check_workspace(self) -> None:
         """Check once that the workspace exists, so that a missing workspace does not look like a missing model."""

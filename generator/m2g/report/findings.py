@@ -52,19 +52,21 @@ def render_text(
 ) -> str:
     """The findings by model, at most `width` columns wide and without color; the last line is the summary.
 
-    Findings about no model come first, below `heading`.
+    Findings about no model come first, below `heading`. Models with the same findings are named together.
     """
     groups: dict[str, list[Finding]] = {}
     for finding in findings:
         groups.setdefault(finding.model or heading, []).append(finding)
-    lines: list[str] = []
+    same: dict[tuple[str, ...], list[str]] = {}
     for owner in sorted(groups, key=lambda name: (name != heading, name)):
-        lines += [
-            clip(make_visible(owner), width),
-            *(line for item in groups[owner] for line in _paragraph(item, width)),
-            "",
-        ]
+        said = tuple(line for item in groups[owner] for line in _paragraph(item, width))
+        same.setdefault(said, []).append(clip(make_visible(owner), width - 6))
+    lines = [line for said, owners in same.items() for line in (*_name(owners, width), *said, "")]
     return join_lines([*lines, summarize(findings, checked)])
+
+
+def _name(owners: Sequence[str], width: int) -> list[str]:
+    return wrap(", ".join(owners), "", "    ", width) if len(owners) > 1 else [*owners]
 
 
 def render_json(report: Report) -> str:

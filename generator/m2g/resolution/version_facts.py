@@ -8,7 +8,7 @@ import msgspec
 
 from m2g.core.cache import Cache, key
 from m2g.core.model import ModelVersion, VersionFacts
-from m2g.registry import Registry
+from m2g.registry import Registry, TellsProgress
 from m2g.repository import fingerprint
 
 _BATCH = 100
@@ -37,6 +37,8 @@ def read_version_facts(
                 yield version, cached[known]
             else:
                 missing.append(version)
+    if isinstance(registry, TellsProgress):
+        registry.expect(len(missing))
     for start in range(0, len(missing), _CHUNK):
         chunk = missing[start : start + _CHUNK]
         fresh = registry.read_facts(chunk)

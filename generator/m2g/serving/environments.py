@@ -118,7 +118,7 @@ def share_environment(
     waits = Finding(
         rule="image-missing",
         severity=Severity.WARNING,
-        message=f"version {release.version} waits for the image of the serving environment {one.id}",
+        message=f"it waits for the image of the serving environment {one.id}",
         hint=f"build it: m2g environments context {one.id} -o DIR (then push it, and m2g environments record {one.id} "
         "IMAGE)",
     )
