@@ -90,7 +90,14 @@ def show_model(folder: Path, repository: Path) -> None:
 def show_fleet(folder: Path, repository: Path, smoke: tuple[str, ...]) -> None:
     """A dozen kinds of models of other teams: assess, plan environments, render, validate, serve one, review."""
     _chapter("7. Other teams log a dozen kinds of models with the defaults of today's MLflow")
-    _run(folder, str(SERVERS / "bin/python"), str(Path(__file__).with_name("fleet.py")), str(folder / "artifacts"))
+    script = [
+        str(Path(__file__).with_name("fleet.py")),
+        "--artifacts",
+        str(folder / "artifacts"),
+        "--alias",
+        "champion",
+    ]
+    _run(folder, str(SERVERS / "bin/python"), *script)
     shell(repository, "m2g", "assess")
     _chapter("8. Few environments for all: Python, locked packages and a server in an image that models share")
     settings = repository / "m2g.yaml"

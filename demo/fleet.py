@@ -1,12 +1,13 @@
 """The demo's fleet: a dozen kinds of models as teams log them today, each with what MLflow does by default.
 
-    MLFLOW_TRACKING_URI=… python demo/fleet.py FOLDER
+    MLFLOW_TRACKING_URI=… python demo/fleet.py [--artifacts FOLDER] [--alias NAME] [--models NUMBER]
 
-`make demo` runs it in the environment that has the libraries. FOLDER gets the artifacts.
+`make demo` runs it in the environment that has the libraries.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import logging
@@ -126,24 +127,35 @@ def _save(path: Path, text: str) -> str:
     return str(path)
 
 
-def main(artifacts: str) -> None:
-    """Register every kind once, with the alias that the environment prod follows."""
+def main() -> None:
+    """Register every kind once, or as many models as are wanted."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--artifacts", help="A folder for the artifacts. Default: where the server keeps them.")
+    arguments.add_argument("--alias", help="The alias of each version.")
+    arguments.add_argument("--models", type=int, default=13, help="How many: above 13, kinds have a second name.")
+    given = arguments.parse_args()
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    mlflow.set_experiment(experiment_id=mlflow.create_experiment("fleet", artifact_location=artifacts))
-    client = mlflow.MlflowClient()
+    mlflow.set_experiment(experiment_id=mlflow.create_experiment("fleet", artifact_location=given.artifacts))
     with tempfile.TemporaryDirectory() as place:
-        for name, log in list_kinds(Path(place)):
-            # MLflow prints advice and progress that warning filters do not suppress. Exceptions are still shown.
-            with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-                with mlflow.start_run(run_name=name):
-                    log()
-                made = mlflow.last_logged_model()
-                assert made is not None
-                version = mlflow.register_model(f"models:/{made.model_id}", name).version
-            client.set_registered_model_alias(name, "champion", str(version))
-    sys.stdout.write("registered " + ", ".join(name for name, _ in list_kinds(Path())) + "\n")
+        kinds = list(list_kinds(Path(place)))
+        wanted = [*kinds, *((f"{name}-eu", log) for name, log in kinds)][: given.models]
+        for name, log in wanted:
+            _register(name, log, given.alias)
+    sys.stdout.write("registered " + ", ".join(name for name, _ in wanted) + "\n")
+
+
+def _register(name: str, log: Log, alias: str | None) -> None:
+    # MLflow prints advice and progress that warning filters do not suppress. Exceptions are still shown.
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        with mlflow.start_run(run_name=name):
+            log()
+        made = mlflow.last_logged_model()
+        assert made is not None
+        version = mlflow.register_model(f"models:/{made.model_id}", name).version
+    if alias:
+        mlflow.MlflowClient().set_registered_model_alias(name, alias, str(version))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -53,6 +53,7 @@ OUTCOMES = {
     "unsigned": "serves",
     "gone": "unreadable",
 }
+SHARED = "; or plan images that models share: m2g environments plan --write"
 
 
 class Kinds(FakeRegistry):
@@ -85,7 +86,7 @@ def test_each_kind_has_its_outcome_and_its_next_step() -> None:
     assert found["plain"].server == "kserve-mlserver"
     assert found["skops"].log_again == "log it with serialization_format='cloudpickle'"
     there = "create a repository (m2g init my-models), and there "
-    assert found["prophet"].step == f"{there}build its image: m2g image prophet --env prod -o DIR"
+    assert found["prophet"].step == f"{there}build its image: m2g image prophet --env prod -o DIR{SHARED}"
     memory = "settings: {resources: {limits: {memory: 6Gi}}}"
     assert found["large"].step == f"{there}write to models/large/model.yaml: {memory}"
     assert [problem.kind for problem in found["unsigned"].problems] == ["signature"]
@@ -125,10 +126,10 @@ def test_what_it_says_is_what_render_does(tmp_path: Path) -> None:
 def test_a_version_that_needs_an_image_waits_for_it_without_a_setting(tmp_path: Path, name: str) -> None:
     root, registry = repository(tmp_path / "r"), Kinds()
     one = by_model(look(registry, root))[name]
-    assert one.step == f"build its image: m2g image {name} --env prod -o DIR"
+    assert one.step == f"build its image: m2g image {name} --env prod -o DIR{SHARED}"
     (found,) = [finding for finding in run(root, registry).findings if finding.model == name]
     assert found.rule == "image-missing"
-    assert found.hint.startswith(one.step.replace("build its image", "build one"))
+    assert found.hint.startswith(one.step.removesuffix(SHARED).replace("build its image", "build one"))
     assert one.why in found.message
 
 

@@ -293,7 +293,7 @@ def _advise(outcome: Outcome, wanted: _Wanted, choice: ServingChoice, record: Re
         return f"build the image of its environment: m2g environments context {choice.environment} -o DIR"
     image = f"m2g image {name} --env {environment} -o DIR"
     if choice.waits_for:
-        return f"plan environments that models share: m2g environments plan --write (or build its own image: {image})"
+        return f"build its image: {image}; or plan images that models share: m2g environments plan --write"
     return f"write to {layout.model_yaml(wanted.slug)}: settings: {{profile: {outcome}}}, then build its image: {image}"
 
 

@@ -43,7 +43,8 @@ def summarize(outcome: RenderResult) -> str:
     findings = f"{_left_out(outcome)}; {count(len(outcome.findings), 'finding')}" if outcome.findings else ""
     models = count(outcome.models, "model")
     if not outcome.files:
-        return f"up to date: {models}{findings}"
+        none = "" if outcome.models or findings else "; see what a model lacks: m2g explain --model NAME"
+        return f"up to date: {models}{none}{findings}"
     kinds = [(sum(file.kind is kind for file in outcome.files), kind) for kind in ChangeKind]
     counts = ", ".join(f"{number} {kind}" for number, kind in kinds if number)
     verb = "written" if outcome.written else "out of date" if outcome.check else "would be written"
