@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 
 import pytest
@@ -43,6 +44,12 @@ IN_URLS = {
     "a signature in an encoded URL": f"https://sso/?next=https%3A%2F%2Fhost%2Fx%3Fsig%3D{HUSH}%26se%3D1",
     "Oracle": f"jdbc:oracle:thin:ada/{HUSH}@host:1521:x",
     "JDBC": f"jdbc:postgresql://host/db?user=ada&password={HUSH}",
+    "JSON that escapes the &": rf"https://b.s3.amazonaws.com/k?X-Amz-Date=1\u0026X-Amz-Signature={HUSH}\u0026x=1",
+    "the same with a token": rf"https://host/x?a=1\u0026access_token={HUSH}",
+    "a fragment": f"https://host/callback#token={HUSH}",
+    "a signature in a URL in a URL": f"https://sso/?u=https%253A%252F%252Fhost%252Fx%253Fa%253D1%2526sig%253D{HUSH}",
+    "a password in a URL in a URL": f"https://sso/?u=https%253A%252F%252Fada%253A{HUSH}%2540host",
+    "ODBC in a URL": f"mssql+pyodbc:///?odbc_connect=Driver%3D%7BX%7D%3BUID%3Da%3BPWD%3D{HUSH}",
 }
 IN_TEXT = {
     "an option": f"train.py --password {HUSH} --lr 0.1",
@@ -61,6 +68,29 @@ IN_TEXT = {
     "an encrypted key": "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n"
     f"{HUSH}\n-----END RSA PRIVATE KEY-----",
     "a key that is cut": f"-----BEGIN OPENSSH PRIVATE KEY-----\n{HUSH}",
+    "a block of YAML": f"db_password: |\n  {HUSH}\n",
+    "a folded block of YAML": f"db_password: >-\n    {HUSH}\n",
+    "a variable of a container": f"- name: DB_PASSWORD\n  value: {HUSH}\n",
+    "a variable in JSON": f'{{"name": "DB_PASSWORD", "value": "{HUSH}"}}',
+    "JSON in JSON": rf'{{"conf": "{{\"db_password\": \"{HUSH}\"}}"}}',
+    "after a break that JSON escapes": rf'{{"env": "A=1\npassword={HUSH}\n"}}',
+    "XML": f"<server><password>{HUSH}</password></server>",
+    "attributes of XML": f'<add key="Password" value="{HUSH}"/>',
+    "Ruby": f"password => '{HUSH}'",
+    "Go": f'password := "{HUSH}"',
+    "words in quotes": f'password = "my {HUSH} ; is long"',
+    "a long value": f"aws_session_token = {HUSH * 90}",
+    "netrc": f"machine host login ada password {HUSH}",
+    "an option of MySQL": f"mysqldump -u root -p{HUSH} db",
+    "an option of sshpass": f"sshpass -p {HUSH} ssh ada@host",
+    "a login to images": f"docker login -u ada -p {HUSH} r.test",
+    "a variable of a token": f"HF_TOKEN={HUSH}",
+    "MLflow's token": f"export MLFLOW_TRACKING_TOKEN='{HUSH}'",
+    "a header of GitLab": f"JOB-TOKEN: {HUSH}",
+    "a header in code": f"session.headers.set('Authorization', 'Bearer {HUSH}')",
+    "a webhook of Discord": f"https://discord.com/api/webhooks/123456789012345678/{HUSH}{HUSH}",
+    "a webhook of Teams": f"https://acme.webhook.office.com/webhookb2/0@1/IncomingWebhook/{HUSH}/0",
+    "a key of PuTTY": f"PuTTY-User-Key-File-3: ssh-rsa\nPrivate-Lines: 1\n{HUSH}AAAA\n",
     "a service account": rf'{{"private_key": "-----BEGIN PRIVATE KEY-----\n{HUSH}\n-----END PRIVATE KEY-----\n"}}',
 }
 WITH_SECRETS = IN_URLS | IN_TEXT
@@ -95,6 +125,21 @@ TOKENS = {
     "Docker": "dckr_" + "pat_" + ABC[:27],
     "Vault": "hvs." + ABC[:90],
     "NVIDIA": "nvapi-" + ABC[:64],
+    "GitLab, of a workspace": "glwt-" + ABC[:20],
+    "Groq": "gsk_" + ABC[:52],
+    "LangSmith": "lsv2_" + "pt_" + HEX[:32] + "_" + HEX[:10],
+    "Pinecone": "pcsk_" + ABC[:60],
+    "Neptune": base64.b64encode(b'{"api_address":"https://n.test","api_key":"' + ABC[:40].encode()).decode(),
+    "Weights & Biases": "wandb_v1_" + ABC[:60],
+    "Kaggle": "KGAT_" + HEX[:32],
+    "Artifactory": "AKCp" + ABC[:69],
+    "Alibaba": "LTAI" + ABC[:20],
+    "Tencent": "AKID" + ABC[:32],
+    "Terraform": ABC[:14] + ".atlasv1." + ABC[:67],
+    "Telegram": "123456789" + ":AA" + ABC[:33],
+    "a key in base64": base64.b64encode(b"-----BEGIN RSA PRIVATE KEY-----\n" + ABC[:90].encode()).decode(),
+    "an SSH key in base64": base64.b64encode(b"-----BEGIN OPENSSH PRIVATE KEY-----\n" + ABC[:90].encode()).decode(),
+    "a login of images in base64": '"auth": "' + base64.b64encode(ABC[:30].encode()).decode() + '"',
 }
 ORDINARY = (
     "wine-quality",
@@ -135,6 +180,15 @@ ORDINARY = (
     "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----",
     "mlflow[extras]==2.19.0 ; python_version >= '3.10'",
     "/home/ada/train.py",
+    "secretKey: password",
+    "PAD_TOKEN = [PAD]",
+    "GITHUB_TOKEN: ${{ secrets.GITHUB_TOKEN }}",
+    'token = os.environ["MLFLOW_TRACKING_TOKEN"]',
+    "mysql -port 3306",
+    "docker login -u ada --password-stdin r.test",
+    '{"auth": "required", "author": "Ada"}',
+    "<password></password>",
+    '{"name": "password", "type": "string", "required": true}',
     f"https://{HIDDEN}@host/?sig={HIDDEN}&password={HIDDEN}",
 )
 
@@ -149,7 +203,9 @@ def test_a_secret_is_removed_and_the_rest_stays(text: str) -> None:
 
 
 @pytest.mark.parametrize("token", TOKENS.values(), ids=TOKENS)
-@pytest.mark.parametrize("around", ["%s", "token=%s", "see (%s).", "a\n%s\nb", "x/%s/y", "'%s'"])
+@pytest.mark.parametrize(
+    "around", ["%s", "token=%s", "see (%s).", "a\n%s\nb", r"a\n%s\nb", "a%%20%s", "x/%s/y", "'%s'"]
+)
 def test_a_published_token_is_removed_wherever_it_stands(token: str, around: str) -> None:
     clean = redact(around % token)
     assert HIDDEN in clean
@@ -227,6 +283,14 @@ BOMBS = {
     "PEM": "-----BEGIN PRIVATE KEY-----" * 40_000,
     "queries": "?sig=" * 200_000,
     "Azure": "A" * 600_000 + "+ASt",
+    "quotes": "password='" * 100_000,
+    "logins": "docker login " * 80_000,
+    "names of variables": "A_" * 300_000 + "TOKEN=",
+    "elements": "<password>" * 90_000,
+    "blocks": "password: |\n" * 80_000,
+    "variables": "name: DB_PASSWORD value " * 40_000,
+    "a value without an end": "password=" + "x" * 900_000 + "(",
+    "encoded twice": "%253a%252f%252f" * 60_000 + "%2540",
     "encoded": "%3a%2f%2f" * 100_000 + "%40",
 }
 

@@ -15,7 +15,10 @@ import msgspec
 
 HIDDEN = "REDACTED"
 """What stands in place of a secret. It is plain text in YAML, JSON and URLs."""
-_MARGIN = r"(?<![A-Za-z0-9])"
+_MARGIN = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2})|(?<=\\u00[0-9A-Fa-f]{2}))"
+"""Where a word begins: also after what JSON or a URL spells with letters (`\\n`, `%20`, `\\u0026`)."""
+_MARK = r"(?:%(?:25){0,3}|\\u00|\\x)"
+"""What stands before the number of a character in a URL, in a URL inside of another, or in JSON."""
 
 
 class Secret(msgspec.Struct, frozen=True, order=True):
@@ -45,16 +48,20 @@ _NO_PASSWORD = r"wasbs?|abfss?|r2|(?:git\+)?ssh|sftp"  # noqa: S105  # names of 
 _QUERY = (
     r"(?:x-amz-|x-goog-)?(?:signature|credential|security-token)|sig|sas|awsaccesskeyid|googleaccessid|key-pair-id|"
     r"(?:access_|auth_|private_|refresh_|id_|api_|session_)?token|api[_-]?key|subscription-key|"
-    r"passw(?:or)?d|passphrase|pwd|(?:client_)?secret"
+    r"pass(?:w(?:or)?d|phrase)?|pwd|(?:client_)?secret"
 )
 _QUERY_ENDS = (
     *("signature", "credential", "token", "sig", "sas", "accesskeyid", "accessid", "pair-id", "apikey", "api-key"),
-    *("api_key", "subscription-key", "password", "passwd", "passphrase", "pwd", "secret"),
+    *("api_key", "subscription-key", "password", "passwd", "passphrase", "pass", "pwd", "secret"),
 )
 """How the names that `_QUERY` matches end."""
+_QUOTE = r"(?:\\{0,4}[\"'])"
+_IS = rf"{_QUOTE}?\s{{0,8}}(?::=|=>|={{1,2}}|:|{_MARK}3[ad])\s{{0,8}}(?:[|>][+-]?\s{{1,40}})?"
+"""What stands between a name and its value, in files of settings and in code."""
 _ASSIGNED = (
-    r"(?:[a-z0-9]{1,30}[_.-]){0,4}(?:(?:pg|db|user|root|admin)?pass(?:word|wd|phrase)|pwd|client[_-]?secret|(?:secret|private)[_-]?access[_-]?key|"
-    r"(?:shared[_-]?)?a(?:ccount|pi|ccess)[_-]?key|(?:access|auth|private|bearer)[_-]?token|shared[_-]?access[_-]?signature)"
+    r"(?:[a-z0-9]{1,30}[_.-]){0,4}(?:(?:pg|db|user|root|admin)?pass(?:word|wd|phrase)|pwd|client[_-]?secret|"
+    r"(?:secret|private)[_-]?access[_-]?key|(?:secret|signing)[_-]key|(?:shared[_-]?)?a(?:ccount|pi|ccess)[_-]?key|"
+    r"(?:access|auth|private|bearer|session|job|deploy)[_-]?token|shared[_-]?access[_-]?signature)"
 )
 _ASSIGNED_ENDS = (
     *("password", "passwd", "passphrase", "pwd"),
@@ -62,8 +69,8 @@ _ASSIGNED_ENDS = (
         f"{start}{dash}{end}"
         for starts, end in (
             (("client",), "secret"),
-            (("account", "api", "access"), "key"),
-            (("access", "auth", "private", "bearer"), "token"),
+            (("account", "api", "access", "secret", "signing"), "key"),
+            (("access", "auth", "private", "bearer", "session", "job", "deploy"), "token"),
             (("access",), "signature"),
         )
         for start in starts
@@ -71,7 +78,10 @@ _ASSIGNED_ENDS = (
     ),
 )
 """How the names that `_ASSIGNED` matches end."""
-_VALUE = r"(?P<secret>[^\s\"'`&;,<>(){}\[\]$*\\]{4,200})(?![^\s\"'`&;,<>)}\]\\])"
+_PLAIN = r"[^\s\"'`&;,<>(){}\[\]$*\\]"
+_VALUE = rf"(?P<secret>{_PLAIN}{{4,1200}}+(?![({{\[$*]){_PLAIN}*+)"
+"""A value without quotes that is no call, no template and no pattern."""
+_LINE = r"[^\n]{0,80}"
 
 _SHAPES = (
     _Shape(
@@ -97,7 +107,11 @@ _SHAPES = (
         r"(?P<secret>[^\s/?#@:\[\"<>\\`]+:(?!\d{1,5}(?:[/?#\s]|$))[^\s@\"<>`]*(?:@[^\s@\"<>`/]*(?=@))*)@(?!sha256:)",
         ("@",),
     ),
-    _Shape("a password in a URL", r"(?i:%3a%2f%2f)(?P<secret>[^\s/?#&\"<>]+?)(?i:%40)(?![^\s/?#&\"<>]*%40)", ("%40",)),
+    _Shape(
+        "a password in a URL",
+        r"(?i:%(?:25){0,3}3a(?:%(?:25){0,3}2f){2})(?P<secret>[^\s/?#&\"<>]+?)%(?:25){0,3}40(?![^\s/?#&\"<>]*%(?:25){0,3}40)",
+        ("%40", "%2540", "%252540", "%25252540"),
+    ),
     _Shape(
         "a password in a URL", r"(?i:\bjdbc:oracle:[a-z]{1,9}:)(?P<secret>[^\s/@\"]+/[^\s@\"]+)@", ("jdbc:oracle:",)
     ),
@@ -108,8 +122,9 @@ _SHAPES = (
     ),
     _Shape(
         "a signature or token in a URL",
-        rf"(?i:(?:[?&;]|%3f|%26)(?:{_QUERY})(?:=|%3d))(?P<secret>[^&;\s\"'<>#`%\\]+(?:%(?!26)[^&;\s\"'<>#`%\\]*)*)",
-        tuple(f"{name}{mark}" for name in _QUERY_ENDS for mark in ("=", "%3d")),
+        rf"(?i:(?:[?&;#]|{_MARK}(?:3f|26|23))(?:{_QUERY})(?:=|{_MARK}3d))"
+        r"(?P<secret>[^&;\s\"'<>#`%\\]+(?:%(?!(?:25){0,3}26)[^&;\s\"'<>#`%\\]*)*)",
+        tuple(f"{name}{mark}" for name in _QUERY_ENDS for mark in ("=", "%3d", "%25", "\\u003d")),
     ),
     _Shape(
         "a shared access signature",
@@ -118,12 +133,50 @@ _SHAPES = (
     ),
     _Shape(
         "an assigned password",
-        rf"(?i:{_MARGIN}{_ASSIGNED}[\"']?\s{{0,8}}[:=]\s{{0,8}}[\"']?|(?<![^\s\"'])--?{_ASSIGNED}\s{{1,8}}[\"']?){_VALUE}",
+        rf"(?i:{_MARGIN}{_ASSIGNED}{_IS}{_QUOTE}?|(?<![^\s\"'])--?{_ASSIGNED}\s{{1,8}}{_QUOTE}?){_VALUE}",
         _ASSIGNED_ENDS,
     ),
     _Shape(
+        "an assigned password",
+        rf"(?i:{_MARGIN}{_ASSIGNED}{_IS})(?P<quote>{_QUOTE})(?P<secret>(?!(?:[^\s\"']+\s+){{7}})"
+        r"(?:(?!(?P=quote))[^\r\n]){4,400})(?P=quote)",
+        _ASSIGNED_ENDS,
+    ),
+    _Shape(
+        "an assigned password",
+        rf"(?i:\b(?:key|name){_QUOTE}?\s{{0,8}}[:=]\s{{0,8}}{_QUOTE}?{_ASSIGNED}{_QUOTE}?[,\s]{{1,40}}"
+        rf"{_QUOTE}?value{_QUOTE}?\s{{0,8}}[:=]\s{{0,8}}{_QUOTE}?){_VALUE}",
+        _ASSIGNED_ENDS,
+    ),
+    _Shape(
+        "a password in XML", rf"(?i:<(?:\w{{1,30}}:)?{_ASSIGNED}>)\s*(?P<secret>[^\s<][^<]{{3,200}})</", _ASSIGNED_ENDS
+    ),
+    _Shape(
+        "a secret, by the variable's name",
+        rf"{_MARGIN}(?:[A-Z][A-Z0-9]{{0,30}}_){{1,5}}(?:TOKEN|SECRET|PAT|PASS|SECRET_KEY){_IS}{_QUOTE}?(?=\S{{8}}){_VALUE}",
+        ("_token", "_secret", "_pat", "_pass", "_key"),
+    ),
+    _Shape(
+        "a password of a command",
+        rf"\b(?:(?:mysql|mariadb)[a-z-]{{0,12}}\s(?:{_LINE}\s)?-p|sshpass\s{{1,8}}-p\s{{0,8}}|redis-cli\s(?:{_LINE}\s)?-a\s{{1,8}}|"
+        rf"login\s(?:{_LINE}\s)?-p[\s=]{{1,8}}|login\s{{1,8}}\S{{1,100}}\s{{1,8}}password\s{{1,8}}){_QUOTE}?{_VALUE}",
+        ("mysql", "mariadb", "sshpass", "redis-cli", "login"),
+    ),
+    _Shape(
+        "a login of an image registry",
+        rf"{_QUOTE}auth{_QUOTE}\s{{0,8}}:\s{{0,8}}{_QUOTE}(?P<secret>(?=[^\"'\\]*[0-9=])[A-Za-z0-9+/]{{12,}}={{0,2}}){_QUOTE}",
+        ('auth"', "auth'", "auth\\"),
+    ),
+    _Shape(
+        "a private key",
+        r"LS0tLS1CRUdJTi(?:BQUklWQVRF|BSU0EgUFJJVkFURS|BFQyBQUklWQVRF|BEU0EgUFJJVkFURS|BPUEVOU1NIIFBSSVZBVE|BFTkNSWVBURUQg)"
+        r"[A-Za-z0-9+/=]*+",
+        ("ls0tls1crudjti",),
+    ),
+    _Shape("a private key", r"Private-Lines: [0-9]+\s+(?P<secret>[A-Za-z0-9+/=\s]{4,}+)", ("private-lines",)),
+    _Shape(
         "an authorization header",
-        r"(?i:authorization[\"']?\s{0,8}[:=]\s{0,8}[\"']?(?:bearer|basic|token)\s{1,8})(?P<secret>[A-Za-z0-9._~+/=-]{8,})",
+        r"(?i:authorization\\{0,4}[\"']?\s{0,8}[:=,]\s{0,8}\\{0,4}[\"']?(?:bearer|basic|token)\s{1,8})(?P<secret>[A-Za-z0-9._~+/=-]{8,})",
         ("authorization",),
     ),
     _token("an AWS access key", r"(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}", "akia", "asia", "abia", "acca"),
@@ -142,20 +195,24 @@ _SHAPES = (
     ),
     _token(
         "a GitLab token",
-        r"gl(?:pat|dt|rt|cbt|ptt|ft|imt|agent|soat|ffct|oas)-[A-Za-z0-9_.-]{20,}|GR1348941[A-Za-z0-9_-]{20}",
-        *(f"gl{kind}-" for kind in "pat dt rt cbt ptt ft imt agent soat ffct oas".split()),
+        r"gl(?:pat|dt|rt|cbt|ptt|ft|imt|agent|soat|ffct|oas|wt)-[A-Za-z0-9_.-]{20,}|GR1348941[A-Za-z0-9_-]{20}",
+        *(f"gl{kind}-" for kind in "pat dt rt cbt ptt ft imt agent soat ffct oas wt".split()),
         "gr1348941",
     ),
     _token("a Bitbucket token", r"ATBB[A-Za-z0-9]{32}|AT[AC]TT3[A-Za-z0-9_=-]{50,}", "atbb", "atatt3", "atctt3"),
     _token("a Hugging Face token", r"hf_[A-Za-z0-9]{30,}|api_org_[A-Za-z0-9]{30,}", "hf_", "api_org_"),
     _token("a Slack token", r"xox[a-z](?:\.xox[a-z])?-[A-Za-z0-9-]{10,}|xapp-[0-9]-[A-Za-z0-9-]{10,}", "xox", "xapp-"),
     _Shape(
-        "a Slack webhook", r"hooks\.slack\.com/(?:services|workflows)/(?P<secret>[A-Za-z0-9/_-]{20,})", ("slack.com",)
+        "a webhook of a chat",
+        r"(?:hooks\.slack\.com/(?:services|workflows)|discord(?:app)?\.com/api/webhooks|webhook\.office\.com/webhookb2)/"
+        r"(?P<secret>[A-Za-z0-9/@_-]{20,})",
+        ("slack.com", "discord", "office.com"),
     ),
+    _token("a Telegram token", r"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}", ":aa"),
     _token("a Databricks token", r"dapi[0-9a-f]{32}(?:-[0-9]+)?", "dapi"),
     _Shape(
         "a JSON web token",
-        r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*)?",
+        r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2}))eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*)?",
         (".eyj",),
     ),
     _token(
@@ -171,6 +228,19 @@ _SHAPES = (
     _token("a DigitalOcean token", r"do[opr]_v1_[0-9a-f]{64}", "_v1_"),
     _token("an NVIDIA key", r"nvapi-[A-Za-z0-9_-]{60,}", "nvapi-"),
     _token("a Replicate token", r"r8_[A-Za-z0-9]{37}", "r8_"),
+    _token("a Groq key", r"gsk_[A-Za-z0-9]{40,}", "gsk_"),
+    _token("a LangSmith key", r"lsv2_[a-z]{2}_[0-9a-f]{32}_[0-9a-f]{10}", "lsv2_"),
+    _token("a Pinecone key", r"pcsk_[A-Za-z0-9_]{40,}", "pcsk_"),
+    _token("a Neptune token", r"eyJhcGlfYWRkcmVzcyI6[A-Za-z0-9+/_-]{20,}={0,2}", "eyjhcglfywrkcmvzcyi6"),
+    _token("a Weights & Biases key", r"wandb_v1_[A-Za-z0-9_]{40,}|local-[0-9a-f]{40}", "wandb_v1_", "local-"),
+    _token("a Kaggle token", r"KGAT_[0-9a-f]{32}", "kgat_"),
+    _token("an Artifactory token", r"AKCp[A-Za-z0-9]{60,}|cmVmdGtuO[A-Za-z0-9]{50,}", "akcp", "cmvmdgtuo"),
+    _token("an Alibaba Cloud key", r"LTAI[A-Za-z0-9]{12,20}(?![A-Za-z0-9])", "ltai"),
+    _token("a Tencent Cloud key", r"AKID[A-Za-z0-9]{32}", "akid"),
+    _token("a Scaleway key", r"SCW[A-Z0-9]{17}(?![A-Za-z0-9])", "scw"),
+    _token("a Terraform token", r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,}", ".atlasv1."),
+    _token("a Notion token", r"ntn_[A-Za-z0-9]{40,}", "ntn_"),
+    _token("a Tailscale key", r"tskey-[a-z]{3,12}-[A-Za-z0-9-]{20,}", "tskey-"),
     _token("an age key", r"AGE-SECRET-KEY-1[0-9A-Z]{58}", "age-secret-key-1"),
 )
 
@@ -178,10 +248,10 @@ _MARKS = tuple((mark, index) for index, shape in enumerate(_SHAPES) for mark in 
 
 _PASSWORD_NAME = re.compile(r"(.*_)?(PG|DB|USER|ROOT|ADMIN)?(PASSWORD|PASSWD|PASSPHRASE|PWD)")
 _SECRET_NAME = re.compile(
-    r"(.*_)?(SECRETS?|TOKEN|API_?KEY|(SECRET|PRIVATE)_(ACCESS_)?KEY|(STORAGE_)?(ACCESS|ACCOUNT)_KEY|CONNECTION_STRING)"
+    r"(.*_)?(SECRETS?|TOKEN|API_?KEY|PASS|PASSCODE|CREDENTIALS?|AUTHORIZATION|PAT|(SECRET|PRIVATE|SIGNING|SSH)_(ACCESS_)?KEY|(STORAGE_)?(ACCESS|ACCOUNT)_KEY|CONNECTION_STRING)"
 )
 _NO_SECRET = re.compile(
-    r"\*+|x+|/.*|[$<\[{(].*|ENC\[.*|(true|false|none|null|str|string|required|optional)|os\.environ.*|.*getenv.*",
+    r"\*+|x+|Ag[AB][A-Za-z0-9+/]{100,}={0,2}|/.*|[$<\[{(].*|ENC\[.*|(true|false|none|null|str|string|required|optional)|os\.environ.*|process\.env.*|.*getenv.*",
     re.IGNORECASE,
 )
 """Values that refer to a secret, stand for one, or say that there is one."""

@@ -19,7 +19,7 @@ _NAMESPACE_KINDS = frozenset({"Namespace", "ServiceAccount"})
 """What fleet/<environment>/namespace/ contains in the scaffold."""
 _PLATFORM_KINDS = frozenset(
     {
-        *("Namespace", "ServiceAccount", "ConfigMap", "AppProject.argoproj.io", "ApplicationSet.argoproj.io"),
+        *("Namespace", "ServiceAccount", "AppProject.argoproj.io", "ApplicationSet.argoproj.io"),
         *("GitRepository.source.toolkit.fluxcd.io", "Kustomization.kustomize.toolkit.fluxcd.io"),
         *("Kustomization.kustomize.config.k8s.io", "Component.kustomize.config.k8s.io"),
         # A policy only refuses, and so widens nothing.
@@ -88,11 +88,17 @@ def _check(config: Config, file: str, item: Manifest, environment: str) -> Itera
     elif top == layout.FLEET:
         yield from _check_kind(item, _NAMESPACE_KINDS | set(bounds.kinds), "kinds", bounds.kinds)
     else:
-        yield from _check_kind(item, _PLATFORM_KINDS | set(bounds.platform), "platform", bounds.platform)
+        yield from _check_kind(item, _find_platform_kinds(config, item), "platform", bounds.platform)
         namespaces = {one.namespace for one in config.environments.values()} | _PLATFORM_NAMESPACES
     yield from _check_namespace(item, namespaces, bounds)
     if bounds.pod_security == "baseline":
         yield from _check_pods(item)
+
+
+def _find_platform_kinds(config: Config, item: Manifest) -> frozenset[str]:
+    """What platform/ may have: ConfigMaps of models, but not those by which Argo CD and Flux are set up."""
+    of_models = get_at(item, "metadata", "namespace") in {one.namespace for one in config.environments.values()}
+    return _PLATFORM_KINDS | ({"ConfigMap"} if of_models else frozenset[str]()) | set(config.sync.bounds.platform)
 
 
 def _check_kind(item: Manifest, allowed: Collection[str], field: str, listed: Collection[str]) -> Iterator[Violation]:

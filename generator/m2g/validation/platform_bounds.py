@@ -16,7 +16,10 @@ from m2g.repository import layout
 from m2g.repository.layout import CONFIG
 from m2g.validation.bounds import list_allowed_kinds
 from m2g.validation.platform_flux import check_flux
+from m2g.validation.platform_kustomizations import KINDS as KUSTOMIZATIONS
+from m2g.validation.platform_kustomizations import check_kustomization
 from m2g.validation.platform_namespaces import check_namespaces
+from m2g.validation.platform_policies import check_policy
 
 _PROJECT, _APPLICATIONS = "AppProject.argoproj.io", "ApplicationSet.argoproj.io"
 _RBAC = ".rbac.authorization.k8s.io"
@@ -52,9 +55,12 @@ def check_platform(config: Config, files: Iterable[RawFile]) -> Iterator[Finding
         for _, _, item in objects
         if name_kind(item) == "ServiceAccount"
     }
+    checked = {file.file for file in files if not file.error}
     for placed in objects:
-        item = placed[2]
+        file, _, item = placed
         match name_kind(item):
+            case kind if kind in KUSTOMIZATIONS - set(config.sync.bounds.platform):
+                yield from _locate(placed, check_kustomization(item, file.file, checked))
             case kind if kind == _PROJECT:
                 yield from _locate(placed, _check_project(config, item))
             case kind if kind == _APPLICATIONS:
@@ -62,11 +68,12 @@ def check_platform(config: Config, files: Iterable[RawFile]) -> Iterator[Finding
             case kind if kind in _ROLES:
                 yield from _locate(placed, _check_role(config, item))
             case kind if kind in _BINDINGS:
-                yield from _locate(placed, _check_binding(item, roles))
+                yield from _locate(placed, _check_binding(item, roles, accounts))
             case kind if kind == _FLUX:
                 yield from _locate(
                     placed, check_flux(item, accounts, layout.from_git_root(config.sync.path, layout.FLEET))
                 )
+                yield from _locate(placed, check_policy(item, [other for _, _, other in objects]))
     yield from _check_sources(config.sync.bounds, objects)
     yield from _check_namespaces(config, objects)
     yield from check_namespaces(config, files)
@@ -247,7 +254,9 @@ def name_resource(kind: str) -> str:
     return f"{plural}{dot}{group}"
 
 
-def _check_binding(item: Manifest, roles: Collection[tuple[str, str]]) -> Iterator[Violation]:
+def _check_binding(
+    item: Manifest, roles: Collection[tuple[str, str]], accounts: Collection[tuple[str, str]]
+) -> Iterator[Violation]:
     kind, name = str(get_at(item, "roleRef", "kind")), str(get_at(item, "roleRef", "name"))
     if (f"{kind}{_RBAC}", name) not in roles:
         yield Violation(
@@ -256,6 +265,16 @@ def _check_binding(item: Manifest, roles: Collection[tuple[str, str]]) -> Iterat
             "platform/",
             hint="write a Role with the rights into the same file, and name that Role",
         )
+    subjects = get_at(item, "subjects")
+    for index, subject in enumerate(subjects if isinstance(subjects, list) else []):
+        account = (str(get_at(subject, "namespace")), str(get_at(subject, "name")))
+        if get_at(subject, "kind") != "ServiceAccount" or account not in accounts:
+            shown = make_visible(f"{get_at(subject, 'kind')} {account[1]}", _SHOWN)
+            yield Violation(
+                where=("subjects", index),
+                message=f"gives the rights to {shown}, which is no ServiceAccount in platform/",
+                hint="name an account of platform/; give people their rights outside of this repository",
+            )
 
 
 def _check_sources(bounds: Bounds, objects: Iterable[Placed]) -> Iterator[Finding]:
