@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +14,13 @@ import ryaml
 
 from tests.support.docs_pages import DOCS, PAGES, Block, blocks
 from tests.support.docs_reader import Reader
+from tests.support.mlflow_store import PYTHON3, Server
+from tests.support.offline_index import make_index
+from tests.support.paths import ROOT
+from tests.support.smoke_runs import SERVERS
 
 TUTORIAL = DOCS / "tutorial/first-repository.md"
+YOUR_REGISTRY = DOCS / "tutorial/your-registry.md"
 HOW_TO = sorted(DOCS.glob("how-to/*.md"))
 
 
@@ -59,6 +66,24 @@ def test_the_tutorial(tutorial: Done) -> None:
     assert (tutorial.repository / "models/wine/releases/prod.json").is_file()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_tutorial_of_ones_own_registry(tmp_path: Path, kustomize: Path) -> None:
+    """A real server with twenty models that were logged with defaults, and an empty home."""
+    assert kustomize.is_file()
+    server = Server(PYTHON3).wait()
+    variables = {"MLFLOW_TRACKING_URI": server.url, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    script = [str(SERVERS / "bin/python"), str(ROOT / "demo/fleet.py"), "--models", "20"]
+    subprocess.run(script, cwd=tmp_path, env={**os.environ, **variables}, capture_output=True, check=True)
+    (tmp_path / "reader").mkdir()
+    index = make_index(tmp_path / "index")
+    reader = Reader(tmp_path / "reader", {**variables, **index, "M2G_CACHE_DIR": str(tmp_path / "cache")})
+    for block in blocks(YOUR_REGISTRY):
+        reader.follow(block)
+    assert (reader.folder / "models/energy-demand/overlays/prod/kustomization.yaml").is_file()
+    server.stop()
+
+
 @pytest.mark.parametrize("page", HOW_TO, ids=lambda page: str(page.stem))
 @pytest.mark.slow
 def test_a_how_to(page: Path, reader: Reader) -> None:
@@ -81,5 +106,5 @@ def _parse(block: Block) -> None:
         ryaml.loads(block.text)
     elif block.language == "python":
         compile(block.text, str(block), "exec")
-    followed = block.page == TUTORIAL or block.page in HOW_TO
+    followed = block.page in (TUTORIAL, YOUR_REGISTRY) or block.page in HOW_TO
     assert followed or block.language != "sh" or "no-test" in block.options, f"{block}: no test runs this page"

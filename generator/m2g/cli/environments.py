@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from m2g.cli.terminal import CONTEXT, FORMAT, print_result
+from m2g.cli.terminal import CONTEXT, FORMAT, find_table_width, print_result
 
 
 @click.group(
@@ -35,7 +35,8 @@ def environments(context: click.Context, missing: bool, output_format: str) -> N
     from m2g.repository import config
 
     root = config.find_root(context.obj)
-    print_result(report.render_list(command.list_environments(root, missing=missing), output_format))
+    rows = command.list_environments(root, missing=missing)
+    print_result(report.render_list(rows, output_format, find_table_width()))
 
 
 @environments.command(context_settings=CONTEXT)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from m2g.cli.terminal import CONTEXT, FORMAT, find_repository, print_result
+from m2g.cli.terminal import CONTEXT, FORMAT, find_repository, find_table_width, print_result
 
 
 @click.group(context_settings=CONTEXT, short_help="List and describe serving runtimes.")
@@ -30,7 +30,7 @@ def list_(folder: Path, output_format: str) -> None:
     from m2g.commands import runtimes as command
     from m2g.report import runtimes as report
 
-    print_result(report.render_list(command.list_runtimes(find_repository(folder)), output_format))
+    print_result(report.render_list(command.list_runtimes(find_repository(folder)), output_format, find_table_width()))
 
 
 @runtimes.command(context_settings=CONTEXT)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from m2g.cli.terminal import CONTEXT, FORMAT, find_repository, print_result
+from m2g.cli.terminal import CONTEXT, FORMAT, find_repository, find_table_width, print_result
 from m2g.core.errors import Exit, InputError
 
 
@@ -32,7 +32,7 @@ def list_(folder: Path, output_format: str) -> None:
     from m2g.commands import schemas as command
     from m2g.report import schemas as report
 
-    print_result(report.render_list(command.list_schemas(find_repository(folder)), output_format))
+    print_result(report.render_list(command.list_schemas(find_repository(folder)), output_format, find_table_width()))
 
 
 @schemas.command(context_settings=CONTEXT)

@@ -157,6 +157,14 @@ def find_width() -> int:
         return 80
 
 
+def find_table_width() -> int:
+    """The columns of the terminal on stdout; 0 if it is none: a program that reads a table needs every name whole."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError):
+        return 0
+
+
 def _colorize(stream: TextIO, text: str) -> str:
     """Severities in color, on a terminal and unless NO_COLOR is set (https://no-color.org)."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():

@@ -22,13 +22,13 @@ _NAMES = 6
 _WIDE = 60
 
 
-def render_list(rows: Sequence[EnvironmentRow], form: str) -> str:
+def render_list(rows: Sequence[EnvironmentRow], form: str, width: int = 0) -> str:
     """One line for each environment."""
     if form == "json":
         return encode_json({"version": 1, **msgspec.to_builtins(EnvironmentList(environments=tuple(rows)))})
     if not rows:
         return "there is no serving environment; plan some: m2g environments plan\n"
-    return format_table([_HEAD, *(_row(row) for row in rows)])
+    return format_table([_HEAD, *(_row(row) for row in rows)], width)
 
 
 def _row(row: EnvironmentRow) -> tuple[str, ...]:

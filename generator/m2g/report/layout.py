@@ -13,6 +13,9 @@ from m2g.core.finding import Finding
 from m2g.core.sanitize import IN_JSON, disarm_commands, disarm_inline_commands
 
 WIDTH = 80
+_GAP = "  "
+_NARROW = 8
+"""No column of a table gets narrower than this."""
 _WHOLE = re.compile(r"https?://")
 """A URL is never split, so that it can be copied from the terminal."""
 
@@ -33,12 +36,19 @@ def count(number: object, word: str) -> str:
     return f"{number} {word}{'s' * (number != 1)}"
 
 
-def format_table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells in aligned columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+def format_table(rows: Sequence[Sequence[str]], width: int = 0) -> str:
+    """Rows of cells in aligned columns. With a `width`, the widest cells end with an ellipsis so that a row fits."""
+    widths = [max(map(count_columns, column)) for column in zip(*rows, strict=True)]
+    while width and sum(widths) + len(_GAP) * (len(widths) - 1) > width and max(widths) > _NARROW:
+        widths[widths.index(max(widths))] -= 1
     return join_lines(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        _GAP.join(_fill(cell, room) for cell, room in zip(row, widths, strict=True)).rstrip() for row in rows
     )
+
+
+def _fill(cell: str, room: int) -> str:
+    text = clip(cell, room)
+    return text + " " * (room - count_columns(text))
 
 
 def format_message(finding: Finding) -> str:

@@ -15,7 +15,7 @@ _HEAD = ("runtime", "KServe", "Python", "mlflow", "image")
 _WIDE = 60
 
 
-def render_list(known: Sequence[Runtime], form: str) -> str:
+def render_list(known: Sequence[Runtime], form: str, width: int = 0) -> str:
     """The table of `m2g runtimes list`; with `json` all fields of each runtime except its packages."""
     if form == "json":
         rows = (
@@ -30,7 +30,7 @@ def render_list(known: Sequence[Runtime], form: str) -> str:
             for one in known
         )
         return encode_json({"version": 1, **msgspec.to_builtins(RuntimeList(runtimes=tuple(rows)))})
-    return format_table([_HEAD, *(_row(one) for one in known)])
+    return format_table([_HEAD, *(_row(one) for one in known)], width)
 
 
 def _row(one: Runtime) -> tuple[str, ...]:

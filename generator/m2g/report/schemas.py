@@ -13,12 +13,12 @@ _WIDE = 60
 _HEAD = ("kind", "API version", "version", "from", "strictness")
 
 
-def render_list(rows: Sequence[msgspec.Struct], form: str) -> str:
+def render_list(rows: Sequence[msgspec.Struct], form: str, width: int = 0) -> str:
     """The table of `m2g schemas list`; with `json` one object."""
     plain = [msgspec.to_builtins(row) for row in rows]
     if form == "json":
         return encode_json({"version": 1, "schemas": plain})
-    return format_table([_HEAD, *(_row(item) for item in plain)])
+    return format_table([_HEAD, *(_row(item) for item in plain)], width)
 
 
 def _row(item: Mapping[str, object]) -> tuple[str, ...]:
