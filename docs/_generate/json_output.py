@@ -63,6 +63,7 @@ _SHAPES: dict[str, tuple[type[msgspec.Struct], Mapping[str, Any]]] = {
     "scaffold": (results.Alignment, {}),
     "doctor": (results.Diagnosis, {}),
     "hold": (results.HoldResult, {}),
+    "canary": (results.CanaryResult, {}),
     "image": (results.PreparedImage, {}),
     "image-missing": (results.MissingImages, {}),
     "environments": (environment_results.EnvironmentList, {}),

@@ -14,6 +14,7 @@ import ryaml
 
 from m2g.compat import runtime
 from m2g.core import (
+    canary_types,
     companion_fields,
     config_types,
     finding,
@@ -56,6 +57,7 @@ class Fields:
         self._source: dict[str, dict[str, str]] = {}
         for module in (
             *(
+                canary_types,
                 config_types,
                 setting_fields,
                 pod_fields,

@@ -77,6 +77,7 @@ class FakeRegistry:
         self.hidden: set[str] = set()
         self.changes: dict[tuple[str, str], ModelVersion] = {}
         self.problems: dict[tuple[str, str], str] = {}
+        self.files_of: dict[tuple[str, str], dict[str, bytes]] = {}
         self.last = last
         self.asked: list[tuple[str, str]] = []
 
@@ -102,7 +103,8 @@ class FakeRegistry:
     def _facts(self, version: ModelVersion) -> VersionFacts:
         problem = self.problems.get((version.name, version.version), "")
         run = Run(id=version.run_id, metrics={"rmse": 1 / int(version.version)})
-        return VersionFacts(artifact_uri=version.source, run=run, files=FILES, problem=problem)
+        files = self.files_of.get((version.name, version.version), FILES)
+        return VersionFacts(artifact_uri=version.source, run=run, files=files, problem=problem)
 
 
 def model(name: str = "wine", *, tags: dict[str, str] | None = None, **aliases: str) -> RegisteredModel:

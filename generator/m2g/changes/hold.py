@@ -15,7 +15,7 @@ from m2g.changes.update import RenderOptions, update
 from m2g.core import safe_files
 from m2g.core.config_types import Config, Pin
 from m2g.core.errors import M2gError
-from m2g.core.finding import Finding
+from m2g.core.finding import Finding, Severity
 from m2g.core.model import Value
 from m2g.core.yaml_writer import Plain
 from m2g.registry import Registry
@@ -36,11 +36,15 @@ class HoldNote(Value, frozen=True, kw_only=True):
     until: datetime.date | None = None
 
 
-class HoldChange(msgspec.Struct, frozen=True, kw_only=True):
-    """Edits of model.yaml, and the content of the release record if that changes."""
+class ModelChange(msgspec.Struct, frozen=True, kw_only=True):
+    """Edits of model.yaml, and the content of the release record if that changes.
+
+    `asks` renders from the registry. Then an error about the model undoes the edits.
+    """
 
     edits: Sequence[Edit]
     record: bytes | None = None
+    asks: bool = False
 
 
 class Applied(Value, frozen=True, kw_only=True):
@@ -66,12 +70,12 @@ def list_end_edits(environment: str, pin: Pin) -> list[Edit]:
 def apply(
     root: Path,
     key: Key,
-    wanted: HoldChange,
+    wanted: ModelChange,
     *,
     open_registry: Callable[[Config], Registry],
     waiting: Callable[[], None] = lambda: None,
 ) -> Applied:
-    """Edit model.yaml, write the record if one is given, and render the model from the committed records.
+    """Edit model.yaml, write the record if one is given, and render the model, from the records or the registry.
 
     If anything fails, both files are as before.
     Raises the errors of `edit_file` and of `update`.
@@ -92,13 +96,19 @@ def apply(
     try:
         rendered = update(
             root,
-            RenderOptions(locked=True, scope=Scope(models=frozenset({slug}), environments=frozenset({environment}))),
+            RenderOptions(
+                locked=not wanted.asks,
+                scope=Scope(models=frozenset({slug}), environments=frozenset({environment})),
+            ),
             open_registry=open_registry,
             waiting=waiting,
         )
     except M2gError:
         _restore(root, before)
         raise
+    if wanted.asks and any(finding.severity is Severity.ERROR for finding in rendered.findings):
+        _restore(root, before)
+        return Applied(files=(), findings=rendered.findings)
     files = dict.fromkeys((*changed, *(file.path for file in rendered.files)))
     return Applied(files=tuple(sorted(files)), findings=rendered.findings)
 

@@ -17,6 +17,7 @@ import click
 from m2g.cli import (
     adopt,
     assess,
+    canary,
     diff,
     doctor,
     environments,
@@ -44,6 +45,7 @@ from m2g.core.errors import Exit, InputError, M2gError, OutsideError
 _SECTIONS = {
     "Set up": (assess.assess, init.init, import_values.import_values, adopt.adopt, scaffold.scaffold, doctor.doctor),
     "Every day": (render.render, sync.sync, serve.serve, validate.validate, diff.diff, explain.explain),
+    "When a version is new": (canary.canary,),
     "When a version is bad": (rollback.rollback, hold.hold),
     "Serve and call": (request.request, smoke.smoke, predict.predict, image.image, environments.environments),
     "Describe your cluster": (runtimes.runtimes, schemas.schemas),

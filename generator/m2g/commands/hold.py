@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET
 
-from m2g.changes.hold import HoldChange, HoldNote, apply, list_end_edits, list_hold_edits, list_next_steps
+from m2g.changes.hold import HoldNote, ModelChange, apply, list_end_edits, list_hold_edits, list_next_steps
 from m2g.core.config_types import Config
 from m2g.core.model import Release, Value
 from m2g.core.results import HoldResult
@@ -63,18 +63,18 @@ def hold(
     )
 
 
-def _begin(key: Key, release: Release, options: HoldOptions) -> HoldChange:
-    return HoldChange(edits=list_hold_edits(key[1], release.version, options.note))
+def _begin(key: Key, release: Release, options: HoldOptions) -> ModelChange:
+    return ModelChange(edits=list_hold_edits(key[1], release.version, options.note))
 
 
-def _end(root: Path, repository: Repository, key: Key, release: Release) -> HoldChange:
+def _end(root: Path, repository: Repository, key: Key, release: Release) -> ModelChange:
     """The edits of model.yaml, and the record with the version that it replaces if a person had moved it back."""
     edits = list_end_edits(key[1], repository.find_intent(key[0]).find_pin(key[1]))
     reverted = find_reverts(root, {key: release}).found.get(key)
     if reverted is None:
-        return HoldChange(edits=edits)
+        return ModelChange(edits=edits)
     accepted = msgspec.structs.replace(release, replaces=reverted.left)
-    return HoldChange(edits=edits, record=render_record(key[0], accepted)[layout.release(*key)])
+    return ModelChange(edits=edits, record=render_record(key[0], accepted)[layout.release(*key)])
 
 
 def _describe(repository: Repository, key: Key, release: Release, options: HoldOptions) -> HoldResult:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from m2g.changes.hold import HoldChange, HoldNote, apply, list_hold_edits, list_next_steps
+from m2g.changes.canary import list_abort_edits
+from m2g.changes.hold import HoldNote, ModelChange, apply, list_hold_edits, list_next_steps
 from m2g.core.config_types import Config, ModelIntent
 from m2g.core.errors import InputError, M2gError
 from m2g.core.model import Release, Value
@@ -15,11 +16,12 @@ from m2g.core.naming import is_slug
 from m2g.core.results import HoldResult
 from m2g.git import history
 from m2g.registry import Registry
+from m2g.rendering.model_files import render_record
 from m2g.repository import config as configuration
 from m2g.repository import layout, records
 from m2g.repository.layout import Key
 from m2g.repository.state import Scope, check_environments, refuse_unknown
-from m2g.resolution.earlier_records import find_earlier_record
+from m2g.resolution.earlier_records import EarlierRecord, find_earlier_record
 
 
 class RollbackOptions(Value, frozen=True, kw_only=True):
@@ -40,7 +42,8 @@ def rollback(
     open_registry: Callable[[Config], Registry],
     waiting: Callable[[], None] = lambda: None,
 ) -> HoldResult:
-    """Restore an earlier record to the byte, render that model from it, and hold the version in model.yaml.
+    """Restore an earlier record to the byte, render that model from it, and hold the version in model.yaml. A canary
+    ends: all traffic goes to the version that was good.
 
     Works from Git's history alone. If the registry answers, it is asked whether the version's files still exist.
 
@@ -82,7 +85,10 @@ def rollback(
     done = apply(
         root,
         key,
-        HoldChange(edits=list_hold_edits(key[1], release.version, note), record=None if stays else earlier.content),
+        ModelChange(
+            edits=[*list_hold_edits(key[1], release.version, note), *list_abort_edits(key[1], intent.find_pin(key[1]))],
+            record=None if stays else _restore(key, earlier, current),
+        ),
         open_registry=open_registry,
         waiting=waiting,
     )
@@ -106,6 +112,18 @@ def _find_key(known: dict[Key, Release], options: RollbackOptions) -> Key:
             refuse_unknown("model", [options.model], names)
         slugs = {options.model}
     return min(slugs), options.environment
+
+
+def _restore(key: Key, earlier: EarlierRecord, current: Release | None) -> bytes:
+    """The earlier record, to the byte unless a canary was promoted since or was open then.
+
+    KServe stops the pods of a predictor whose name is gone before others are ready, so the name stays.
+    """
+    name = "" if current is None else current.predictor
+    if (name, {}) == (earlier.release.predictor, earlier.release.variants):
+        return earlier.content
+    release = msgspec.structs.replace(earlier.release, predictor=name, variants={})
+    return render_record(key[0], release)[layout.release(*key)]
 
 
 def _read_intent(root: Path, slug: str) -> ModelIntent:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from m2g.core.canary_types import Canary, CanaryForm, Gateway
 from m2g.core.model import Value
 from m2g.core.proposal_types import Proposals
 from m2g.core.setting_fields import Count, KserveVersion, Mode, Name, Scalar, Text
@@ -68,6 +69,11 @@ class Kserve(Value, frozen=True, kw_only=True):
     mode: Mode = Mode.STANDARD
     knative: Knative = Knative()
     """Knative mode only: what the cluster's Knative allows."""
+    gateway: Gateway | UnsetType = UNSET
+    """The cluster's Gateway, if KServe uses the Gateway API. A canary in Standard mode needs it."""
+    canary: Literal["auto"] | CanaryForm = "auto"
+    """How canaries are rendered. `auto` is `spec` for KServe 0.20 and newer in Standard mode, `route` before it, and
+    `graph` in Knative mode."""
 
 
 class Follow(Value, frozen=True, kw_only=True):
@@ -342,6 +348,8 @@ class Pin(Value, frozen=True, kw_only=True):
     """The last day of the hold, such as `"2026-12-31"`, in quotes. After it m2g reminds people, and the version
     still stays."""
     settings: Settings = Settings()
+    canary: Canary | UnsetType = UNSET
+    """A candidate that gets a share of the traffic."""
     known_bad: tuple[Annotated[int, Meta(ge=1, le=2**31 - 1)], ...] = ()
     """Versions that are known not to be servable here. They stay out, and what m2g says of them is only a warning."""
 

@@ -175,13 +175,27 @@ class Replaced(Value, frozen=True, kw_only=True):
     digest: str
 
 
+class Variant(Value, frozen=True, kw_only=True):
+    """Another version that runs beside the one of the record: what identifies it and how it is served."""
+
+    version: str
+    follows: str
+    created_at: int
+    source: str
+    artifact_uri: str
+    run: Run | None = None
+    mlmodel: Mlmodel | None = None
+    image: Image | None = None
+    serving: ServingDecision | None = None
+    tags: dict[str, str] = {}
+
+
 class Release(Value, frozen=True, kw_only=True):
     """A release record: the version that runs in one environment, and everything that rendering needs to know about it.
 
     It is stored in `models/<slug>/releases/<environment>.json`. `artifact_uri` is the download URI from the registry;
     rendering maps it to a URI that the cluster can read. `tags` contains only allow-listed tags. `serving` is None in
-    records of schema 1, and until it is decided. How a second version joins the record is in
-    docs/decisions/2026-11-30-the-record-has-the-decision.md.
+    records of schema 1, and until it is decided.
     """
 
     schema: Literal[1, 2]
@@ -200,6 +214,11 @@ class Release(Value, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     replaces: Replaced | None = None
     """The record that m2g replaced with this one. A record that a person restored does not fit to the one before it."""
+    predictor: str = ""
+    """`spec.predictor.name`. A canary that was promoted keeps its name, so that its pods stay. Another name would
+    start other pods."""
+    variants: dict[Literal["canary"], Variant] = {}
+    """The candidate of a canary. Its share of the traffic is in model.yaml."""
 
     @property
     def identity(self) -> tuple[str, str, str, int, str]:

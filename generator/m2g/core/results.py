@@ -110,6 +110,28 @@ class HoldResult(Value, frozen=True, kw_only=True, omit_defaults=False):
     written: bool = False
 
 
+class CanaryResult(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """The result of `m2g canary`. `candidate` gets `percent` of the traffic, and `stable` the rest. `before` is the
+    share until now; None without a candidate.
+
+    `files` changed, or would change with --dry-run.
+    """
+
+    action: Literal["started", "stepped", "promoted", "aborted", "refused", "unchanged"]
+    model: str
+    slug: str
+    environment: str
+    stable: str
+    candidate: str = ""
+    percent: int = 0
+    before: int | None = None
+    files: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    next: tuple[str, ...] = ()
+    """The commands that come next."""
+    written: bool = False
+
+
 class Alignment(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The result of `m2g scaffold`. `written` is false with --dry-run and if there are conflicts."""
 

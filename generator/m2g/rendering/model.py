@@ -12,11 +12,13 @@ from m2g.core.finding import Finding
 from m2g.core.model import Release, Value
 from m2g.core.naming import LABEL_MAX
 from m2g.core.stamp import Tree
+from m2g.core.variants import add_candidate
 from m2g.rendering.model_files import Deployment, ModelInput, find_problems, render_files, render_record
 from m2g.repository.layout import CONFIG, Key
 from m2g.repository.state import Repository
 from m2g.serving import profile, settings
 from m2g.serving.backends import BACKENDS
+from m2g.serving.canary import Candidate, split_traffic
 from m2g.serving.decide import choose_with_settings, keep_basis, resolve_serving, state_decision
 from m2g.serving.spec import ServingChoice
 
@@ -133,18 +135,31 @@ def _make_deployment(repository: Repository, slug: str, release: Release) -> tup
     choice, findings = choose_with_settings(repository, release, serving)
     if findings:
         return None, findings
+    split, findings = split_traffic(repository, slug, release, serving, choice)
+    if findings:
+        return None, findings
+    if split is not None and split.candidate is not None and split.candidate.release.serving is not None:
+        release = add_candidate(release, _state(repository, slug, split.candidate))
     if release.serving is not None:
         basis = keep_basis(repository, release, serving)
         release = state_decision(repository, slug, release, choice, basis)
     custom = (slug, release.environment) in repository.components
     outward = custom and slug in repository.outward
-    deployment = Deployment(release=release, serving=serving, choice=choice, custom=custom, outward=outward)
+    deployment = Deployment(
+        release=release, serving=serving, choice=choice, custom=custom, outward=outward, split=split
+    )
     if problems := list(find_problems(slug, deployment)):
         layers, _ = settings.collect_layers(
             repository.config, slug, release.environment, repository.find_intent(slug), release
         )
         return None, [settings.locate(finding, layers) for finding in problems]
     return deployment, []
+
+
+def _state(repository: Repository, slug: str, one: Candidate) -> Release:
+    """The candidate with how it is served, as its record says it."""
+    basis = keep_basis(repository, one.release, one.serving)
+    return state_decision(repository, slug, one.release, one.choice, basis)
 
 
 def _attribute(findings: Iterable[Finding], release: Release) -> list[Finding]:

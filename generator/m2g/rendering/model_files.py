@@ -18,11 +18,13 @@ from m2g.inference.curl import Endpoint
 from m2g.rendering import card
 from m2g.rendering.backends import RENDERERS
 from m2g.rendering.gitops import argocd, flux, kustomization
+from m2g.rendering.kserve.canary import CanaryInput, render_canary
 from m2g.rendering.objects import Object, ServedModel
 from m2g.rendering.sample_request import Sample, make_sample
 from m2g.repository import layout
 from m2g.repository.selection import find_shared_name
 from m2g.serving.backends import BACKENDS
+from m2g.serving.canary import Split, list_versions
 from m2g.serving.spec import Serving, ServingChoice
 
 
@@ -30,7 +32,7 @@ class Deployment(Value, frozen=True, kw_only=True):
     """One model in one environment.
 
     `custom` tells that people wrote a Kustomize component for it, and `outward` that it refers to files outside of the
-    model's folder.
+    model's folder. `split` is None without a canary in model.yaml.
     """
 
     release: Release
@@ -38,6 +40,7 @@ class Deployment(Value, frozen=True, kw_only=True):
     choice: ServingChoice
     custom: bool = False
     outward: bool = False
+    split: Split | None = None
 
 
 class ModelInput(Value, frozen=True, kw_only=True):
@@ -162,13 +165,29 @@ def _render_environment(
 
 def render_objects(config: Config, slug: str, deployment: Deployment) -> dict[str, Object]:
     """The objects of one release by file, without their namespace."""
-    served = _served_model(deployment, flux=config.sync.flux is not msgspec.UNSET)
-    return RENDERERS[deployment.serving.backend].overlay(slug, served, deployment.serving)
+    in_flux = config.sync.flux is not msgspec.UNSET
+    served = _served_model(deployment.release, deployment.choice, flux=in_flux)
+    objects = RENDERERS[deployment.serving.backend].overlay(slug, served, deployment.serving)
+    split = deployment.split
+    if split is None:
+        return objects
+    one = split.candidate
+    return render_canary(
+        objects,
+        CanaryInput(
+            slug=slug,
+            namespace=config.environments[deployment.release.environment].namespace,
+            stable=served,
+            serving=deployment.serving,
+            split=split,
+            candidate=None if one is None else _served_model(one.release, one.choice, flux=in_flux),
+        ),
+    )
 
 
 def find_problems(slug: str, deployment: Deployment) -> Iterator[Finding]:
     """The settings that do not fit the objects of this release. The path of a finding is the setting's."""
-    served = _served_model(deployment, flux=False)
+    served = _served_model(deployment.release, deployment.choice, flux=False)
     for path, message, hint in RENDERERS[deployment.serving.backend].problems(slug, served, deployment.serving):
         yield Finding(rule="setting-contradiction", path=path, message=message, hint=hint)
 
@@ -183,7 +202,8 @@ def render_flux_file(config: Config, slug: str, deployment: Deployment) -> dict[
         waits_for = (*sync.flux.depends_on, flux.name_environment(shared, release.environment))
         sync = msgspec.structs.replace(sync, flux=msgspec.structs.replace(sync.flux, depends_on=waits_for))
     place = config.environments[release.environment]
-    child = flux.render_kustomization(sync, slug, release, place, deployment.serving)
+    versions = list_versions(slug, release, deployment.split)
+    child = flux.render_kustomization(sync, (slug, release.environment), place, deployment.serving, versions)
     return {layout.flux_file(slug, release.environment): child}
 
 
@@ -195,13 +215,12 @@ def _source_paths(slug: str, deployment: Deployment) -> list[str]:
     return [*paths, layout.custom(slug)] if deployment.custom else paths
 
 
-def _served_model(deployment: Deployment, *, flux: bool) -> ServedModel:
-    choice = deployment.choice
+def _served_model(release: Release, choice: ServingChoice, *, flux: bool) -> ServedModel:
     return ServedModel(
-        model=deployment.release.model,
+        model=release.model,
         profile=choice.profile,
-        environment=deployment.release.environment,
-        release=deployment.release,
+        environment=release.environment,
+        release=release,
         model_format=choice.model_format,
         runtime=choice.runtime,
         image=choice.image,
@@ -209,6 +228,7 @@ def _served_model(deployment: Deployment, *, flux: bool) -> ServedModel:
         batch_image=choice.batch_image,
         batch_model=choice.batch_model,
         flux=flux,
+        predictor=release.predictor,
     )
 
 

@@ -19,7 +19,8 @@ class ServedModel(Value, frozen=True, kw_only=True):
     """What is served. Without a release it is the base, which is never applied alone.
 
     `model_format`, `runtime`, `image` and `storage_uri` are empty if the profile has none or if the base cannot know
-    them; `batch_image` and `batch_model` (a URI, or a path in the image) if there is no batch.
+    them; `batch_image` and `batch_model` (a URI, or a path in the image) if there is no batch. `predictor` is
+    `spec.predictor.name`, which only canaries need.
     """
 
     model: str
@@ -33,6 +34,7 @@ class ServedModel(Value, frozen=True, kw_only=True):
     batch_image: str = ""
     batch_model: str = ""
     flux: bool = False
+    predictor: str = ""
 
     def served_by(self, runtime: str) -> ServedModel:
         """The same model with another runtime."""

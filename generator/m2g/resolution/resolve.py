@@ -26,14 +26,16 @@ from m2g.repository.layout import Key
 from m2g.repository.selection import HeldSlugs, hold_slugs, is_selected_anywhere, list_slugs, matches_name
 from m2g.repository.state import Repository, Scope
 from m2g.repository.trusted_registry import choose_registry
-from m2g.resolution import reasons
+from m2g.resolution import candidates, reasons
 from m2g.resolution.decision import decide, find_outdated
 from m2g.resolution.holds import describe_replaced, leave_reverted
 from m2g.resolution.known_facts import find_changed, remember
+from m2g.resolution.options import apply_options, select_tags
 from m2g.resolution.release_image import keep_image, restore_image
 from m2g.resolution.release_record import build_record, find_differences, lacks_facts
 from m2g.resolution.targets import Plan, Target, find_stale_pins, plan
 from m2g.resolution.version_facts import read_version_facts
+from m2g.serving.canary import find_same_version
 from m2g.serving.storage_uri import to_cluster_uri
 
 Identity: TypeAlias = tuple[str, str]
@@ -100,11 +102,13 @@ def resolve_from_records(repository: Repository, scope: Scope) -> Resolved:
         if key in removed:
             continue
         release = apply_options(repository if scope.includes(key, record.model) else others, record)
+        release = candidates.follow_model_yaml(repository, key, release)
         decided = release if release.image == record.image else decide(repository, key[0], release)
         if isinstance(decided, Finding):
             refused.append(decided)
         kept[key] = record if isinstance(decided, Finding) else decided
     findings = (*find_stale_pins(repository.intents, kept), *find_unknown_models(repository, (), scope), *refused)
+    findings = (*findings, *find_same_version(repository, kept))
     return Resolved(records=kept, removed=removed, findings=(*findings, *find_outdated(repository, kept)))
 
 
@@ -156,12 +160,18 @@ def _ask_registry(repository: Repository, registry: Registry, scope: Scope, cach
     targets, left, notes = leave_reverted(repository, targets)
     asked = _Asked(tags={model.name: model.tags for model in listing.models}, left=left, verify=verify)
     fresh, unreadable = _build_records(repository, registry, targets, asked, cache)
+    stays = msgspec.structs.replace(repository, records=_without(repository.records, decided.removals))
+    canaries = candidates.list_releases(stays, fresh, scope)
+    listed = candidates.list_known(canaries, listing.models, listing.versions, verify=verify)
+    joined, out = candidates.join_candidates(
+        stays, canaries, listed, lambda versions: _read_candidates(registry, versions, cache), cache
+    )
     held = hold_slugs(repository.config, repository.records)
     findings = (finding for finding in decided.findings if _concerns(finding, scope, repository.config, held))
     return _Answer(
-        fresh=fresh,
+        fresh={**fresh, **joined},
         removals=decided.removals,
-        findings=(*findings, *notes, *find_unknown_models(repository, listing.models, scope), *unreadable),
+        findings=(*findings, *notes, *find_unknown_models(repository, listing.models, scope), *unreadable, *out),
         empty=not listing.models,
         tags=_pick_tags(repository.config, listing.models),
     )
@@ -243,6 +253,7 @@ def _build_records(
     change dev would so write to prod.
     """
     own = {key: record for key, target in targets.items() if (record := _find_own(repository, registry, key, target))}
+    standing = msgspec.structs.replace(repository, records={**repository.records, **own})
     changed = {record.identity for record in find_changed(own.values(), cache)}
     missing = {
         _identify(target): target.version
@@ -269,18 +280,23 @@ def _build_records(
                 reasons.version_unreadable(key, target, error) for error in (read.unreadable.get(identity),) if error
             ]
             continue
-        allowed = _allowed_tags(repository.config, asked.tags.get(target.version.name, {}), target.version.tags)
+        allowed = select_tags(repository.config, asked.tags.get(target.version.name, {}), target.version.tags)
         replaces = _find_replaced(repository, key, said, asked.left)
         release = msgspec.structs.replace(
             said, environment=key[1], follows=target.follows, tags=allowed, replaces=replaces
         )
-        release = apply_options(repository, keep_image(repository, key[0], release, cache))
-        decided = decide(repository, key[0], restore_image(repository, key[0], release, cache))
+        decided = _decide(standing, key[0], release, cache)
         if isinstance(decided, Finding):
             findings.append(decided)
         else:
             fresh[key] = decided
     return fresh, findings
+
+
+def _decide(repository: Repository, slug: str, release: Release, cache: Cache) -> Release | Finding:
+    """The release with its image and with how it is served."""
+    release = apply_options(repository, keep_image(repository, slug, release, cache))
+    return decide(repository, slug, restore_image(repository, slug, release, cache))
 
 
 class _Asked(Value, frozen=True, kw_only=True):
@@ -321,6 +337,19 @@ def _read_records(registry: Registry, versions: Sequence[ModelVersion], cache: C
     return read
 
 
+def _read_candidates(
+    registry: Registry, versions: Sequence[ModelVersion], cache: Cache
+) -> dict[Identity, Release | InputError]:
+    read = _read_records(registry, versions, cache) if versions else _Read()
+    refused = {identity: InputError(text) for identity, text in read.no_route.items()}
+    return {**read.records, **read.unreadable, **refused}
+
+
+def _without(records: Mapping[Key, Release], keys: Iterable[Key]) -> dict[Key, Release]:
+    gone = frozenset(keys)
+    return {key: record for key, record in records.items() if key not in gone} if gone else dict(records)
+
+
 def _identify(target: Target) -> Identity:
     return target.version.name, target.version.version
 
@@ -328,6 +357,7 @@ def _identify(target: Target) -> Identity:
 def _find_own(repository: Repository, registry: Registry, key: Key, target: Target) -> Release | None:
     """The environment's own record, if it is of the version that the environment follows now."""
     record, version = repository.records.get(key), target.version
+    record = candidates.find_promoted(repository, key, version) or record
     if record is None or (record.registry, record.model, record.version) != (registry.identity, *_identify(target)):
         return None
     return record if _is_same(record, version) else None
@@ -347,16 +377,6 @@ def _compare(before: Release, said: Release | None) -> tuple[Release, tuple[str,
 def _must_be_read(record: Release) -> bool:
     """Whether to read the version again, although the environment has a record of it."""
     return _lacks_facts(record) or _holds_secret(record) or _is_elsewhere(record)
-
-
-def apply_options(repository: Repository, release: Release) -> Release:
-    """The release with the image of `m2g image --record`, and without its example if m2g.yaml keeps that out of Git."""
-    image = repository.images.get((release.model, release.version))
-    if image is not None:
-        release = msgspec.structs.replace(release, image=image)
-    if repository.config.requests.values == "example" or release.mlmodel is None or not release.mlmodel.example:
-        return release
-    return msgspec.structs.replace(release, mlmodel=msgspec.structs.replace(release.mlmodel, example=""))
 
 
 def _is_same(record: Release, version: ModelVersion) -> bool:
@@ -381,11 +401,6 @@ def _holds_secret(record: Release) -> bool:
     texts = (record.source, record.artifact_uri, *(record.mlmodel.requirements or () if record.mlmodel else ()))
     example = record.mlmodel.example if record.mlmodel else ""
     return bool(find_secrets("\n".join((*texts, example, msgspec.json.encode(record.run).decode()))))
-
-
-def _allowed_tags(config: Config, model: Mapping[str, str], version: Mapping[str, str]) -> dict[str, str]:
-    """The tags that m2g.yaml allows. The version's tags override those of the registered model."""
-    return {key: text for key, text in sorted({**model, **version}.items()) if key in config.tags}
 
 
 def _concerns(finding: Finding, scope: Scope, config: Config, held: HeldSlugs) -> bool:

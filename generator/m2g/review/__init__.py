@@ -10,6 +10,7 @@ from m2g.core.results import ChangeKind
 from m2g.repository.layout import Key
 from m2g.review import facts, objects, signature
 from m2g.review.judge import judge_objects
+from m2g.review.traffic import compare_traffic
 from m2g.review.values import (
     Change,
     Compatibility,
@@ -70,6 +71,7 @@ def _change(key: Key, before: Side, after: Side) -> Change | None:
     found = dict.fromkeys(
         [
             *_compare_releases(old, new, contract),
+            *compare_traffic(key[0], old_overlay, new_overlay, (old, new)),
             *_compare_builds(old_overlay, new_overlay),
             *_compare_services(old_overlay, new_overlay, reported),
             *_judge(old_overlay, new_overlay, reported, new_version=new_version),

@@ -17,6 +17,7 @@ from m2g.review import fields, power
 from m2g.review.fields import FieldSteps, Named
 from m2g.review.values import Concern, ObjectChange, Overlay, Risk
 from m2g.serving import backends
+from m2g.serving.canary import name_service
 
 MOST_FIELDS = 8
 _FROM_RECORD: tuple[FieldSteps, ...] = (
@@ -33,6 +34,8 @@ _FROM_RECORD: tuple[FieldSteps, ...] = (
     ("healthCheckExprs", 0, "inProgress"),
 )
 """The ends of the fields that a record decides. They count only where the object is as m2g writes it."""
+
+_CANARY: FieldSteps = ("spec", "canary")
 
 
 class _Pair(NamedTuple):
@@ -64,7 +67,9 @@ def judge_objects(
                 yield Concern(risk=Risk.POWERFUL, message=f"{pair.name} gets access to its node: {format_path(where)}")
         if item.kind is ChangeKind.REMOVED:
             if after is not None and not (key == run and any(map(_is_run, new))):
-                yield _judge_removal(pair, service=item.object_kind in backends.main_kinds())
+                yield _judge_removal(
+                    pair, service=item.object_kind in backends.main_kinds() and not _is_second(key, new)
+                )
         elif not pair.writes:
             yield _judge_others(pair)
         elif pair.was:
@@ -107,6 +112,8 @@ def _judge_own(pair: _Pair, *, custom: bool, new_version: bool) -> Iterator[Conc
         was_peoples = custom and fields.get(pair.was, path) != fields.get(pair.wrote, path)
         if was_peoples or fields.get(pair.now, path) != fields.get(pair.writes, path):
             peoples.append(path)
+        elif path[:2] == _CANARY:  # the share of the traffic has a line of its own
+            continue
         elif not (new_version and any(path[-len(end) :] == end for end in _FROM_RECORD)):
             ours.append(path)
     yield from _judge_people(pair.name, peoples)
@@ -144,6 +151,11 @@ def _judge_removal(pair: _Pair, *, service: bool) -> Concern:
     if not pair.wrote and not service:
         risk = power.judge_kind(pair.was, removed=True)
     return Concern(risk=risk, message=f"{pair.name} is removed")
+
+
+def _is_second(key: Identity, objects: Collection[Identity]) -> bool:
+    """Whether it is the service of a candidate, whose stable version goes on."""
+    return any(key == (*one[:3], name_service(one[3])) for one in objects)
 
 
 def _by_identity(objects: Iterable[Manifest]) -> dict[Identity, Manifest]:

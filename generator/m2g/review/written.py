@@ -15,6 +15,7 @@ from m2g.repository import config as configuration
 from m2g.repository import environments, runtimes
 from m2g.repository.layout import Key
 from m2g.repository.state import Repository
+from m2g.serving.canary import split_traffic
 from m2g.serving.decide import choose_with_settings, resolve_serving
 from m2g.serving.spec import ServingChoice
 
@@ -64,7 +65,8 @@ def _write(repository: Repository, slug: str, record: Release) -> Written:
     config = repository.config
     serving, _ = resolve_serving(repository, slug, record)
     choice, _ = choose_with_settings(repository, record, serving)
-    deployment = Deployment(release=record, serving=serving, choice=choice)
+    split, _ = split_traffic(repository, slug, record, serving, choice)
+    deployment = Deployment(release=record, serving=serving, choice=choice, split=split)
     namespace = config.environments[record.environment].namespace
     objects = [
         {**item, "metadata": {**metadata, "namespace": namespace}}

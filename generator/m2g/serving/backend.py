@@ -64,11 +64,13 @@ class Backend(Value, frozen=True, kw_only=True):
     refused_update: Callable[[Manifest, Manifest], str]
     """(main object before, after) → why the cluster refuses the update; empty if it does not."""
     health: Callable[[str, str, Serving], tuple[Mapping[str, str], ...]]
-    """(slug, namespace, settings) → references (apiVersion, kind, name, namespace) to the objects whose health Flux
-    checks."""
-    health_expressions: Callable[[Serving, str], tuple[Mapping[str, str], ...]] = lambda serving, version: ()
-    """(settings, version) → how Flux judges these objects by CEL (apiVersion, kind, inProgress, failed, current), so
-    that a healthy object of an earlier version does not count."""
+    """(name of what serves a version: the slug, or that of a canary; namespace, settings) → references (apiVersion,
+    kind, name, namespace) to the objects whose health Flux checks."""
+    health_expressions: Callable[[Serving, Mapping[str, str]], tuple[Mapping[str, str], ...]] = (
+        lambda serving, versions: ()
+    )
+    """(settings, name of what serves → its version) → how Flux judges these objects by CEL (apiVersion, kind,
+    inProgress, failed, current), so that a healthy object of an earlier version does not count."""
     argocd_health: str = ""
     """A Lua health check of the main kind for Argo CD; empty if Argo CD's own is correct."""
     ingress: Commands

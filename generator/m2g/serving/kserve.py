@@ -216,7 +216,8 @@ def _refused_update(before: Manifest, after: Manifest) -> str:
 
 
 def _health(slug: str, namespace: str, serving: Serving) -> tuple[Mapping[str, str], ...]:
-    """The Deployment or Knative Service that KServe creates, not the InferenceService.
+    """The Deployment or Knative Service that KServe creates for `slug` (the service or a canary), not the
+    InferenceService.
 
     KServe copies observedGeneration from that child into the InferenceService (kserve#6081), so kstatus and Flux's CEL
     checks of the InferenceService may wait forever.
@@ -227,10 +228,14 @@ def _health(slug: str, namespace: str, serving: Serving) -> tuple[Mapping[str, s
     return ({**child, "name": f"{slug}-predictor", "namespace": namespace},)
 
 
-def _health_expressions(serving: Serving, version: str) -> tuple[Mapping[str, str], ...]:
+def _health_expressions(serving: Serving, versions: Mapping[str, str]) -> tuple[Mapping[str, str], ...]:
     """KServe copies the annotations of an InferenceService to the pod template. They tell the version of the pods."""
     served = 'spec.template.metadata.?annotations[?"m2g.dev/model-version"].orValue("")'
-    older = {"inProgress": f"{served} != {json.dumps(version)}"}
+    first, *others = versions.items()
+    expected = json.dumps(first[1])
+    for name, version in others:
+        expected = f"(metadata.name == {json.dumps(f'{name}-predictor')} ? {json.dumps(version)} : {expected})"
+    older = {"inProgress": f"{served} != {expected}"}
     if serving.knative:
         ready = 'status.?conditions.orValue([]).exists(c, c.type == "Ready" && c.status == "True")'
         return ({"apiVersion": "serving.knative.dev/v1", "kind": "Service", **older, "current": ready},)
@@ -250,6 +255,8 @@ KSERVE = Backend(
         Kind(group="batch", kind="CronJob"),
     ),
     beside=(
+        Kind(group=_GROUP, kind="InferenceGraph"),
+        Kind(group="gateway.networking.k8s.io", kind="HTTPRoute"),
         Kind(group="policy", kind="PodDisruptionBudget"),
         Kind(group="networking.k8s.io", kind="NetworkPolicy"),
         Kind(group=_GROUP, kind="LocalModelNamespaceCache"),

@@ -278,7 +278,7 @@ SELDON_CORE_1 = Backend(
     verdict=_check_core_1,
     refused_update=lambda before, after: "",
     health=lambda slug, namespace, serving: _health(_CORE_1, "v1", "SeldonDeployment", slug, namespace),
-    health_expressions=lambda serving, version: (
+    health_expressions=lambda serving, versions: (
         {
             "apiVersion": f"{_CORE_1}/v1",
             "kind": "SeldonDeployment",

@@ -19,6 +19,7 @@ from m2g.core.finding import Finding
 from m2g.core.model import Release
 from m2g.core.redact import redact
 from m2g.core.sanitize import make_visible
+from m2g.core.variants import find_same, list_versions
 from m2g.git import read as git
 from m2g.repository import layout, records
 from m2g.repository.layout import Key
@@ -46,8 +47,10 @@ def check_records(root: Path, config: Config, base: BaseState) -> Iterator[Findi
     now = _decode({key: _read(root, path) for key, path in changed.items()})
     before = _decode(_read_base(root, base.tip, changed))
     for key, record in now.items():
-        yield from _check_image(config, base, key, record, before.get(key))
-        yield from _check_facts(root, base, key, record, before.get(key))
+        for one in list_versions(record):  # a candidate gets into a cluster like the stable version
+            known = find_same(before.get(key), one)
+            yield from _check_image(config, base, key, one, known)
+            yield from _check_facts(root, base, key, one, known)
 
 
 def _check_image(
@@ -120,7 +123,8 @@ def _is_known(root: Path, base: BaseState, key: Key, record: Release) -> bool:
     """Whether the facts are those that the base branch recorded for this version first: a revert, or a correction."""
     contents = git.read_history(root, layout.releases(key[0]), (base.tip,), _MAX_COMMITS)
     history = _decode({(key[0], str(number)): content for number, content in enumerate(contents)})
-    same = [one for one in history.values() if (one.environment, one.identity) == (record.environment, record.identity)]
+    known = [one for found in history.values() for one in list_versions(found)]
+    same = [one for one in known if (one.environment, one.identity) == (record.environment, record.identity)]
     return bool(same) and not _find_rewritten(same[-1], record)
 
 

@@ -33,6 +33,7 @@ from m2g.resolution.decision import find_outdated
 from m2g.resolution.holds import Reminder, list_reminders
 from m2g.resolution.release_record import find_differences
 from m2g.resolution.targets import find_stale_pins
+from m2g.serving.canary import find_same_version
 from m2g.validation import secrets, unknown_files
 
 
@@ -188,6 +189,7 @@ def _check_config(
     yield from find_not_selected(repository.config, repository.records)
     yield from _find_contradictions(repository.records)
     yield from find_outdated(repository, repository.records)
+    yield from add_lines(root, find_same_version(repository, repository.records))
     wrong = () if rendered is None else rendered.findings
     yield from add_lines(root, (*wrong, *example_findings.check_examples(repository, repository.records)))
     recorded = {environment for _, environment in repository.records}

@@ -13,6 +13,7 @@ from m2g.core.config_types import Config
 from m2g.core.errors import M2gError
 from m2g.core.finding import Finding, Severity
 from m2g.core.model import Release
+from m2g.core.variants import find_same, list_versions
 from m2g.git import read as git
 from m2g.repository import config as configuration
 from m2g.repository import layout, records
@@ -35,11 +36,12 @@ def check_decisions(root: Path, config: Config, runtimes: Sequence[Runtime], bas
         config=config, records={}, intents=intents, components=frozenset(), runtimes=tuple(runtimes)
     )
     content = git.read_files(root, git.list_files(root, base.tip, list(changed)))
-    for path, record in changed.items():
+    versions = [(path, one) for path, record in changed.items() for one in list_versions(record)]
+    for path, record in versions:
         location = layout.parse_path(path)
         if location is None or record.environment not in config.environments or record.serving is None:
             continue
-        old = _decode(content.get(path, b""))
+        old = find_same(_decode(content.get(path, b"")), record)
         same = old is not None and old.identity == record.identity
         if same and old is not None and old.serving is not None and _decides(old) == _decides(record):
             continue

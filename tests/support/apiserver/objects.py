@@ -53,8 +53,8 @@ class Case(NamedTuple):
         return f"{self.source}: {self.fault} {'.'.join(self.where)}"
 
 
-_GOLDEN_SINCE = {"settings-kserve": "0.20"}
-"""The golden repositories that have a setting of a newer KServe (storageContainerName) → its version."""
+_GOLDEN_SINCE = {"settings-kserve": "0.20", "canary-spec": "0.20", "canary-promoted": "0.20"}
+"""The golden repositories that have a field of a newer KServe (storageContainerName, spec.canary) → its version."""
 
 
 def right(kserve: str) -> list[Case]:

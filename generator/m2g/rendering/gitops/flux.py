@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import UNSET
 
 from m2g.core.config_types import Environment, Flux, Sync
-from m2g.core.model import Release
 from m2g.core.yaml_writer import Plain
 from m2g.repository import layout
+from m2g.repository.layout import Key
 from m2g.serving.backends import BACKENDS
 from m2g.serving.spec import Serving
 
@@ -21,10 +23,11 @@ def name_environment(name: str, environment: str) -> str:
 
 
 def render_kustomization(
-    sync: Sync, slug: str, release: Release, place: Environment, serving: Serving
+    sync: Sync, key: Key, place: Environment, serving: Serving, versions: Mapping[str, str]
 ) -> dict[str, Plain]:
-    """fleet/<env>/<slug>.yaml"""
-    environment, backend = release.environment, BACKENDS[serving.backend]
+    """fleet/<env>/<slug>.yaml. `versions` are those of everything that serves, by name."""
+    slug, environment = key
+    backend = BACKENDS[serving.backend]
     flux = Flux() if sync.flux is UNSET else sync.flux
     spec: dict[str, Plain] = {
         "interval": flux.interval,
@@ -40,8 +43,8 @@ def render_kustomization(
         spec["serviceAccountName"] = flux.service_account_name
     if flux.depends_on:
         spec["dependsOn"] = [{"name": name} for name in flux.depends_on]
-    spec["healthChecks"] = list(backend.health(slug, place.namespace, serving))
-    if expressions := backend.health_expressions(serving, release.version):
+    spec["healthChecks"] = [one for name in versions for one in backend.health(name, place.namespace, serving)]
+    if expressions := backend.health_expressions(serving, versions):
         spec["healthCheckExprs"] = list(expressions)
     return {
         "apiVersion": "kustomize.toolkit.fluxcd.io/v1",

@@ -17,6 +17,7 @@ from m2g.rendering.kserve.profiles import PROFILES
 from m2g.rendering.metadata import make_annotations, make_labels
 from m2g.rendering.objects import Object, ServedModel
 from m2g.serving.batch_run import Problem
+from m2g.serving.canary import Split
 from m2g.serving.companion_checks import compute_rolling_update
 from m2g.serving.patch import list_operations
 from m2g.serving.spec import Serving
@@ -33,9 +34,10 @@ def name_mode(serving: Serving) -> str:
     return str(serving.kserve.mode)
 
 
-def render_inference_service(slug: str, served: ServedModel, serving: Serving) -> Object:
-    """The complete object, keys in reading order, as the cluster stores it."""
-    service = _render_settings(slug, served, serving)
+def render_inference_service(slug: str, served: ServedModel, serving: Serving, *, model: str = "") -> Object:
+    """The complete object, keys in reading order, as the cluster stores it. `model` is the name in the paths of
+    requests, if it is not the object's."""
+    service = _render_settings(slug, served, serving, model=model)
     operations = list_operations(serving)
     if operations and served.release is not None:  # the base has not yet all that a patch may need
         service, _ = json_patch.apply(service, operations)
@@ -57,7 +59,7 @@ def find_problems(slug: str, served: ServedModel, serving: Serving) -> Iterator[
         yield "batcher", message, "remove it; for MLServer, set mlserver: {maxBatchSize: 32, maxBatchTime: 0.05}"
 
 
-def _render_settings(slug: str, served: ServedModel, serving: Serving) -> Object:
+def _render_settings(slug: str, served: ServedModel, serving: Serving, *, model: str = "") -> Object:
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
@@ -66,8 +68,27 @@ def _render_settings(slug: str, served: ServedModel, serving: Serving) -> Object
             "labels": _labels(slug, served, serving),
             "annotations": _annotations(served, serving),
         },
-        "spec": {"predictor": _predictor(slug, served, serving), **render_given(serving, ("spec",))},
+        "spec": {"predictor": _predictor(model or slug, served, serving), **render_given(serving, ("spec",))},
     }
+
+
+def add_canary(service: Object, slug: str, served: ServedModel, split: Split, serving: Serving) -> Object:
+    """The InferenceService with `spec.canary`. Each field that differs between versions is in the entry, so that its
+    pods stay as they are when it becomes the stable predictor.
+    """
+    one = split.candidate
+    if one is None:
+        return service
+    scaling = (*_scaling(serving), *_scaling(one.serving), "annotations")
+    alone = cast(Object, cast(Object, render_inference_service(slug, served, one.serving)["spec"])["predictor"])
+    predictor: Object = {name: part for name, part in alone.items() if name not in scaling}
+    own: Object = {name: text for name, text in make_annotations(served).items() if name.startswith("m2g.dev/")}
+    given = cast(Object, alone.get("annotations", {}))
+    predictor = {"name": one.name, "minReplicas": one.replicas, "annotations": {**given, **own}, **predictor}
+    spec = cast(Object, service["spec"])
+    canary: Object = {"trafficPercent": one.percent, "predictor": predictor}
+    parts: Object = {"predictor": spec["predictor"], "canary": [canary]}
+    return settle({**service, "spec": {**parts, **spec, **parts}}, serving.kserve.version)
 
 
 def _labels(slug: str, served: ServedModel, serving: Serving) -> Object:
@@ -86,7 +107,7 @@ def _annotations(served: ServedModel, serving: Serving) -> Object:
 
 
 def _predictor(slug: str, served: ServedModel, serving: Serving) -> Object:
-    predictor: Object = {}
+    predictor: Object = {"name": served.predictor} if served.predictor else {}
     if serving.service_account_name:
         predictor["serviceAccountName"] = serving.service_account_name
     predictor |= _scaling(serving)

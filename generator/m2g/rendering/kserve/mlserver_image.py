@@ -10,18 +10,20 @@ from m2g.serving.spec import RUNTIMES, Serving
 _GRPC_PORT, _METRICS_PORT = 9000, 8082
 
 
-def name_runtime(slug: str) -> str:
-    """The name of the model's own ServingRuntime.
+def name_runtime(slug: str, predictor: str = "") -> str:
+    """The name of the model's own ServingRuntime. A candidate has its own, and keeps it when it is promoted.
 
     The model `kserve` must not get the name of KServe's own runtime: all models of the namespace would use its image.
     """
-    own = f"{slug}-mlserver"
+    own = f"{slug}-{predictor}-mlserver" if predictor else f"{slug}-mlserver"
     return f"{slug}-own-mlserver" if own in RUNTIMES.values() else own
 
 
 def render_predictor(slug: str, served: ServedModel, serving: Serving) -> Object:
     """The same predictor as for a runtime of the cluster, with that of its serving environment or the model's own."""
-    return runtime.render_predictor(slug, served.served_by(served.runtime or name_runtime(slug)), serving)
+    return runtime.render_predictor(
+        slug, served.served_by(served.runtime or name_runtime(slug, served.predictor)), serving
+    )
 
 
 def render_runtime(slug: str, served: ServedModel, serving: Serving) -> dict[str, Object]:
@@ -54,7 +56,7 @@ def render_runtime(slug: str, served: ServedModel, serving: Serving) -> dict[str
         "apiVersion": "serving.kserve.io/v1alpha1",
         "kind": "ServingRuntime",
         "metadata": {
-            "name": name_runtime(slug),
+            "name": name_runtime(slug, served.predictor),
             "labels": {"app.kubernetes.io/name": slug, "app.kubernetes.io/managed-by": "m2g"},
             "annotations": {
                 "serving.kserve.io/server-type": "mlserver",

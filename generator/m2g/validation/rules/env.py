@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from m2g.core.manifest import get_at
 from m2g.core.schema_errors import Violation
+from m2g.serving.canary import name_service
 from m2g.validation.rules.containers import INFERENCE_SERVICE, RUNTIMES
 from m2g.validation.rules.rule import WEBHOOK_SOURCE, CheckedObject, Rule, at_least, issue_url
 
@@ -31,7 +33,11 @@ def _check_storage_uri(obj: CheckedObject) -> Iterator[Violation]:
 
 
 def _check_mlserver(obj: CheckedObject) -> Iterator[Violation]:
-    """Only where the stock runtime serves: an image of one's own may listen and load where it wants."""
+    """Only where the stock runtime serves: an image of one's own may listen and load where it wants.
+
+    A candidate answers under the name of the stable service beside it, because that name is part of V2 paths.
+    """
+    others = _list_services(obj)
     for here in obj.predictors:
         model = (*here, "model")
         if obj.text(*model, "runtime") != _MLSERVER and obj.text(*model, "modelFormat", "name") != "mlflow":
@@ -39,9 +45,16 @@ def _check_mlserver(obj: CheckedObject) -> Iterator[Violation]:
         expected = {**_OF_RUNTIME, "MLSERVER_MODEL_NAME": obj.text("metadata", "name")}
         for place in obj.places(*model, "env"):
             name, value = obj.text(*place, "name"), obj.text(*place, "value")
-            if name in expected and value != expected[name]:
+            if name in expected and value != expected[name] and not (name.endswith("_NAME") and value in others):
                 message = f"sets {name} to {value[:60]!r}, and KServe needs {expected[name]!r}"
                 yield Violation(where=(*place, "value"), message=message)
+
+
+def _list_services(obj: CheckedObject) -> set[str]:
+    """The InferenceServices of the overlay whose candidate this one is."""
+    own = obj.text("metadata", "name")
+    names = {get_at(item, "metadata", "name") for item in obj.overlay or () if item.get("kind") == INFERENCE_SERVICE}
+    return {name for name in names if isinstance(name, str) and own == name_service(name)}
 
 
 RULES = (
