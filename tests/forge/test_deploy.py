@@ -47,8 +47,8 @@ def run(container: dict[str, Any], values: dict[str, str], secrets: dict[str, di
     for place in places.values():
         place.mkdir(exist_ok=True)
     words = [re.sub(r"\$\((\w+)\)", lambda found: given[found[1]], word) for word in words]
-    for path, place in places.items():
-        words = [re.sub(rf"(^| ){path}/", rf"\g<1>{place}/", word) for word in words]
+    paths = "|".join(places)
+    words = [re.sub(rf"(^| )({paths})/", lambda found: f"{found[1]}{places[found[2]]}/", word) for word in words]
     words = words if "command" in container else [*M2G, *words]
     own = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "M2G_"))}
     home = {"HOME": str(places["/tmp"]), "TMPDIR": str(places["/tmp"])} if "/tmp" in places else {"HOME": "/nowhere"}
