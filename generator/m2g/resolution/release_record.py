@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import msgspec
@@ -65,9 +66,14 @@ def lacks_facts(record: Release, said: Release) -> bool:
     return any(one == field.default for field, one, _ in _pair_facts(record.mlmodel, said.mlmodel))
 
 
+@functools.cache
+def _list_fields() -> tuple[FieldInfo, ...]:
+    return msgspec.structs.fields(Mlmodel)  # it compiles the annotations, which takes a millisecond
+
+
 def _pair_facts(record: Mlmodel, said: Mlmodel) -> Iterator[tuple[FieldInfo, object, object]]:
     """The fields of which the registry says something else. m2g.yaml may keep the example out of a record."""
-    for field in msgspec.structs.fields(Mlmodel):
+    for field in _list_fields():
         one, other = getattr(record, field.name), getattr(said, field.name)
         if one != other and other is not None and field.name not in ("example", "with_example"):
             yield field, one, other
