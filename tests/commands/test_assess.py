@@ -199,7 +199,7 @@ def test_text_and_json() -> None:
     jsonschema_rs.validator_for(schema).validate(data)
     text = report.render(result, "text", 80)
     assert all(len(line) <= 80 for line in text.splitlines())
-    assert "     2  KServe's own runtimes load these\n" in text
+    assert "     2  a runtime loads these as they are\n" in text
     assert "     2  these need an image with their own packages and MLServer (1 package set)\n" in text
     assert "     1  these need an image with their own packages and MLflow's server (1\n        package set)\n" in text
     assert text.endswith("next: create a repository: m2g init my-models\n")

@@ -25,7 +25,7 @@ def test_the_story_ends_with_a_prediction_and_has_no_warning(tmp_path: Path) -> 
     assert done.returncode == 0, done.stdout + done.stderr
     first, fleet = done.stdout.split("── 7. ")
     assert "warning" not in (first + done.stderr).lower()
-    assert "2  KServe's own runtimes load these" in done.stdout
+    assert "2  a runtime loads these as they are" in done.stdout
     assert first.count("served by mlserver: kserve-mlserver loads it") == 3
     assert "~ wine-quality in prod: version 1 → 2" in done.stdout
     assert "REST  equals pyfunc" in done.stdout

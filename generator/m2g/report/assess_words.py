@@ -8,7 +8,7 @@ from m2g.core.results import Outcome
 
 WRITE = "m2g assess --write"
 TITLES: Mapping[Outcome, str] = {
-    "serves": "KServe's own runtimes load these",
+    "serves": "a runtime loads these as they are",
     "unsure": "a runtime may load these; nobody has tried",
     "mlserver-image": "these need an image with their own packages and MLServer",
     "mlflow-image": "these need an image with their own packages and MLflow's server",
