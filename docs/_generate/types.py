@@ -26,12 +26,13 @@ m2g merges these layers field by field; later layers win. Maps are merged key by
 1. m2g's defaults in the table of [Settings](#settings)
 2. `defaults`
 3. `environments.<environment>.settings`
-4. `settings` in `models/<slug>/model.yaml`
-5. `environments.<environment>.settings` in `models/<slug>/model.yaml`
-6. registry tags that `tags` allows, in the order of their keys; a tag of a version wins over a tag of its registered
+4. `teams.<team>.settings` of the team that has the model, and then the settings of its `class`
+5. `settings` in `models/<slug>/model.yaml`
+6. `environments.<environment>.settings` in `models/<slug>/model.yaml`
+7. registry tags that `tags` allows, in the order of their keys; a tag of a version wins over a tag of its registered
    model
 
-`bounds` apply to layers 4 to 6. A value outside its bounds is a finding, and that model keeps its files. If nobody
+`bounds` apply to layers 5 to 7. A value outside its bounds is a finding, and that model keeps its files. If nobody
 sets a limit of `cpu` or `memory`, m2g raises it to a higher request. If nobody sets a request, m2g lowers it to a
 lower limit.
 """

@@ -25,6 +25,7 @@ from m2g.core.model import ModelVersion, Value, VersionFacts
 from m2g.core.naming import is_slug
 from m2g.core.results import AdoptedObject, Adoption
 from m2g.core.settings import Settings
+from m2g.core.teams import find_bounds
 from m2g.core.yaml_writer import Plain, dump
 from m2g.registry import Registry
 from m2g.rendering.adopt import Loss, derive_settings, find_losses, normalize
@@ -286,7 +287,7 @@ def _choose_settings(root: Path, service: _Service, found: Mapping[str, Plain]) 
         pin = Pin(settings=msgspec.convert(dict(settings), Settings))
         intent = ModelIntent(environments={service.environment: pin})
         layers, findings = serving_settings.collect_layers(config, service.slug, service.environment, intent, None)
-        serving, more = serving_settings.resolve_settings(layers, config.bounds, kserve)
+        serving, more = serving_settings.resolve_settings(layers, find_bounds(config, service.slug), kserve)
         return serving, findings + more
 
     plain, _ = resolve({})

@@ -145,6 +145,27 @@ class Bound(Value, frozen=True, kw_only=True):
     """The allowed values. `*` matches any text."""
 
 
+SlugPattern = Annotated[
+    str,
+    Meta(
+        max_length=64,
+        pattern=r"^[a-z*?]([-a-z0-9*?]*)$",
+        description="a pattern of slugs; write it like fraud-* or fraud-scoring",
+    ),
+]
+
+
+class Team(Value, frozen=True, kw_only=True):
+    """The models of one team, by the names of their folders in models/, and what holds for them alone."""
+
+    models: Annotated[tuple[SlugPattern, ...], Meta(min_length=1)]
+    """Patterns of slugs, such as `fraud-*`. A model that two teams match is a finding, and keeps its files."""
+    settings: Settings = Settings()
+    """Settings of the team's models. They come after those of the environment, and before the class and the model."""
+    bounds: dict[str, Bound] = {}
+    """The values that the `model.yaml` of the team may set, in place of the top-level bounds of the same settings."""
+
+
 class Registry(Value, frozen=True, kw_only=True):
     """The MLflow registry. Without `uri`, m2g reads MLFLOW_REGISTRY_URI or MLFLOW_TRACKING_URI from its environment."""
 
@@ -322,6 +343,8 @@ class Config(Value, frozen=True, kw_only=True):
     classes: dict[Name, Settings] = {}
     """Settings under a name, such as `gpu-a100`, that the setting `class` chooses. They come after those of the
     environment and before the model's own."""
+    teams: dict[Name, Team] = {}
+    """Settings and bounds for the models of one team."""
     environments: dict[EnvironmentName, Environment]
     tags: dict[str, str] = {}
     """Allow-list of registry tags: tag key to the setting that it sets (`m2g.dev/min-replicas: minReplicas`)."""

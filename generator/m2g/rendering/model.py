@@ -12,6 +12,7 @@ from m2g.core.finding import Finding
 from m2g.core.model import Release, Value
 from m2g.core.naming import LABEL_MAX
 from m2g.core.stamp import Tree
+from m2g.core.teams import find_bounds
 from m2g.core.variants import add_candidate
 from m2g.rendering.model_files import Deployment, ModelInput, find_problems, render_files, render_record
 from m2g.repository.layout import CONFIG, Key
@@ -116,7 +117,7 @@ def render_model(repository: Repository, slug: str, releases: Mapping[str, Relea
     if findings or not deployments:
         return ModelFiles(findings=findings)
     layers, _ = settings.collect_layers(config, slug, "", repository.find_intent(slug), None)
-    base, _ = settings.resolve_settings(layers, config.bounds, config.kserve)
+    base, _ = settings.resolve_settings(layers, find_bounds(config, slug), config.kserve)
     files, errors = render_files(config, ModelInput(slug=slug, base=base, deployments=deployments))
     return ModelFiles(
         files=files,

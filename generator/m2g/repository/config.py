@@ -162,7 +162,7 @@ def _list_settings(value: Config | ModelIntent) -> Iterator[Settings]:
         yield value.settings
         yield from (pin.settings for pin in value.environments.values())
         return
-    yield from (value.defaults, *value.classes.values())
+    yield from (value.defaults, *value.classes.values(), *(team.settings for team in value.teams.values()))
     yield from (environment.settings for environment in value.environments.values())
 
 
@@ -216,6 +216,9 @@ def _find_contradictions(config: Config) -> Iterator[_Contradiction]:
             yield ("tags", key), f"{path} has no bounds", hint
     for path, bound in config.bounds.items():
         yield from _check_bound(path, bound)
+    for name, team in config.teams.items():
+        for path, bound in team.bounds.items():
+            yield from ((("teams", name, *place), text, hint) for place, text, hint in _check_bound(path, bound))
     for name, settings in config.classes.items():
         if settings.class_ is not UNSET:
             yield ("classes", name, "class"), "a class cannot choose a class", "remove it"

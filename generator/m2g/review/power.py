@@ -83,7 +83,7 @@ def find_words(path: FieldSteps) -> str:
     match path:
         case (
             ("defaults" | "settings", name, *rest)
-            | ("environments", _, "settings", name, *rest)
+            | ("environments" | "teams", _, "settings", name, *rest)
             | ("classes", _, name, *rest)
         ):
             inner = list_fields(Batch).get(str(rest[0])) if name == "batch" and rest else None
@@ -100,7 +100,7 @@ def find_patch(path: FieldSteps) -> FieldSteps:
             return path[:2]
         case ("classes", _, "patch", *_):
             return path[:3]
-        case ("environments", _, "settings", "patch", *_):
+        case ("environments" | "teams", _, "settings", "patch", *_):
             return path[:4]
         case _:
             return ()
@@ -109,7 +109,7 @@ def find_patch(path: FieldSteps) -> FieldSteps:
 def judge_config(path: FieldSteps) -> Risk:
     """The risk of a field of m2g.yaml."""
     match path:
-        case ("defaults", *rest) | ("environments", _, "settings", *rest):
+        case ("defaults", *rest) | ("environments" | "teams", _, "settings", *rest):
             return _judge_setting(tuple(rest))
         case ("environments", _, *rest):
             return Risk.CAUTION if _starts(rest, _ENVIRONMENT) else Risk.POWERFUL

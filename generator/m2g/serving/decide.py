@@ -12,6 +12,7 @@ from m2g.core.config_types import Config, Rewrite
 from m2g.core.errors import InputError
 from m2g.core.finding import Finding
 from m2g.core.model import MAX_REASON, DecidedFrom, Release, ServingDecision
+from m2g.core.teams import find_bounds
 from m2g.repository import layout
 from m2g.repository.state import Repository
 from m2g.serving import settings, storage_uri
@@ -33,7 +34,7 @@ def resolve_serving(repository: Repository, slug: str, release: Release) -> tupl
     environment = config.environments[release.environment]
     kserve = config.kserve if environment.kserve is UNSET else environment.kserve
     layers, findings = settings.collect_layers(config, slug, release.environment, repository.find_intent(slug), release)
-    serving, more = settings.resolve_settings(layers, config.bounds, kserve)
+    serving, more = settings.resolve_settings(layers, find_bounds(config, slug), kserve)
     return serving, [*findings, *more, *_check_backend(config, serving)]
 
 

@@ -1,6 +1,6 @@
 """Merge the layers of settings into one complete description of how a model is served, and check the bounds.
 
-Later layers win: m2g.yaml defaults, the environment, model.yaml, model.yaml's environment, registry tags.
+Later layers win: m2g.yaml defaults, the environment, the team, model.yaml, model.yaml's environment, registry tags.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from m2g.core.kserve_fields import KnativeScaling, MlserverSettings
 from m2g.core.model import Release, Value
 from m2g.core.setting_fields import Batch, Mode, Operation, Resources, ValueFrom
 from m2g.core.settings import Settings, list_fields
+from m2g.core.teams import list_teams
 from m2g.repository import layout
 from m2g.serving.backends import BACKENDS
 from m2g.serving.batch_run import BatchRun
@@ -63,6 +64,13 @@ def collect_layers(
     if environment:
         env = config.environments[environment]
         result.append(Layer(settings=env.settings, file=layout.CONFIG, place=f"environments.{environment}.settings"))
+    teams = list_teams(config, slug)
+    result += [
+        Layer(settings=config.teams[team].settings, file=layout.CONFIG, place=f"teams.{team}.settings")
+        for team in teams
+    ]
+    if len(teams) > 1:
+        findings.append(_two_teams(slug, teams))
     file = layout.model_yaml(slug)
     if intent.settings != _NOTHING:
         result.append(Layer(settings=intent.settings, file=file, place="settings", bounded=True))
@@ -80,6 +88,16 @@ def collect_layers(
         else:
             result.append(Layer(settings=setting, file="", place=config.tags[key], tag=key, bounded=True))
     return _insert_class(config, result), findings
+
+
+def _two_teams(slug: str, teams: Sequence[str]) -> Finding:
+    return Finding(
+        rule="setting-contradiction",
+        file=layout.CONFIG,
+        path=f"teams.{teams[1]}.models",
+        message=f"the model {slug} is matched by the teams {' and '.join(teams)}",
+        hint="write narrower patterns, so that each model has one team",
+    )
 
 
 def _insert_class(config: Config, layers: list[Layer]) -> list[Layer]:
@@ -101,6 +119,10 @@ def check_config(config: Config) -> list[Finding]:
         layer
         for environment in ("", *config.environments)
         for layer in collect_layers(config, "", environment, ModelIntent(), None)[0]
+    ]
+    layers += [
+        Layer(settings=team.settings, file=layout.CONFIG, place=f"teams.{name}.settings")
+        for name, team in config.teams.items()
     ]
     return list(dict.fromkeys(finding for layer in layers for finding in _check_quantities(layer)))
 

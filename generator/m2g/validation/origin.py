@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import posixpath
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -82,6 +83,17 @@ def _parse_pointer(text: str) -> Place:
     return tuple(int(step) if step.isdigit() else step for step in parse_pointer(text) if step != "-")
 
 
+def _list_teams(root: Path, slug: str) -> list[str]:
+    document = locate.read_document(root, CONFIG)
+    teams = get_at(document.data, "teams") if document is not None else None
+    found: list[str] = []
+    for name, team in teams.items() if isinstance(teams, dict) else ():
+        patterns = get_at(team, "models")
+        if isinstance(patterns, list) and any(fnmatch.fnmatchcase(slug, str(pattern)) for pattern in patterns):
+            found.append(str(name))
+    return found
+
+
 def _find_operation(data: object, patch: Place, place: Place) -> Place:
     """The operation of the setting `patch` that decides the place; the empty place if none does."""
     operations = get_at(data, *patch)
@@ -106,6 +118,7 @@ def _find_setting(root: Path, key: Key, backend: Backend | None, place: Place) -
     layers: list[tuple[str, Place]] = [
         (own, ("environments", environment, "settings")),
         (own, ("settings",)),
+        *((CONFIG, ("teams", team, "settings")) for team in _list_teams(root, slug)),
         (CONFIG, ("environments", environment, "settings")),
         (CONFIG, ("defaults",)),
     ]

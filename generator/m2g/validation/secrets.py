@@ -61,6 +61,8 @@ def find_elsewhere(root: Path, config: Config | None) -> list[Finding]:
         found += _find_in_settings(root, layout.CONFIG, "defaults", config.defaults, public)
         for name, settings in config.classes.items():
             found += _find_in_settings(root, layout.CONFIG, f"classes.{name}", settings, public)
+        for name, team in config.teams.items():
+            found += _find_in_settings(root, layout.CONFIG, f"teams.{name}.settings", team.settings, public)
         for name, environment in config.environments.items():
             found += _find_in_settings(
                 root, layout.CONFIG, f"environments.{name}.settings", environment.settings, public
