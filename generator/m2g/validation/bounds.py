@@ -97,7 +97,7 @@ def _check(config: Config, file: str, item: Manifest, environment: str) -> Itera
 
 def _find_platform_kinds(config: Config, item: Manifest) -> frozenset[str]:
     """What platform/ may have: ConfigMaps of models, but not those by which Argo CD and Flux are set up."""
-    of_models = get_at(item, "metadata", "namespace") in {one.namespace for one in config.environments.values()}
+    of_models = str(get_at(item, "metadata", "namespace")) in {one.namespace for one in config.environments.values()}
     return _PLATFORM_KINDS | ({"ConfigMap"} if of_models else frozenset[str]()) | set(config.sync.bounds.platform)
 
 
