@@ -80,7 +80,7 @@ def _list_sklearn() -> Iterator[tuple[str, Log]]:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    encoder = make_column_transformer((OneHotEncoder(), ["channel"]), remainder="passthrough")
+    encoder = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["channel"]), remainder="passthrough")
     scaled = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, LABEL)
     mixed = make_pipeline(encoder, Ridge()).fit(MIXED, Y)
     price = Ridge().fit(X, Y)
