@@ -87,6 +87,12 @@ class SyncWorld:
         found: dict[str, Any] = json.loads(self.read(branch, f"models/{slug}/releases/{environment}.json"))
         return found
 
+    def settle(self) -> None:
+        """Let main have what the registry and model.yaml say now."""
+        run(self.clone, self.registry)
+        commit(self.clone, "settle")
+        git(self.clone, "push", "-q", "origin", "HEAD:main")
+
     def merge(self, branch: str) -> None:
         """Merge a branch into main, as a person would without a forge."""
         git(self.clone, "fetch", "-q", "origin", "main", branch)

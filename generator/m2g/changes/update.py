@@ -19,6 +19,7 @@ from m2g.core.config_types import Config
 from m2g.core.finding import Finding, Severity
 from m2g.core.model import Image, Release, Value
 from m2g.core.results import ChangeKind, FileChange, ReleaseChange, RenderResult
+from m2g.core.variants import describe_versions
 from m2g.registry import Registry
 from m2g.rendering.admit import Admission, admit
 from m2g.rendering.example_findings import check_examples
@@ -185,8 +186,8 @@ def _release_changes(before: Mapping[Key, Release], after: Mapping[Key, Release]
                 slug=key[0],
                 model=new.model if new else old.model if old else "",
                 environment=key[1],
-                before=old.version if old else "",
-                after=new.version if new else "",
+                before=describe_versions(old) if old else "",
+                after=describe_versions(new) if new else "",
                 follows=new.follows if new else "",
             )
         )

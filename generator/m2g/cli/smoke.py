@@ -166,6 +166,7 @@ def smoke(
         folder=None if model_dir is None else folder / model_dir,
         profile=profile or "",
         snapshot=None if snapshot is None else folder / snapshot,
+        deployed=options.endpoint is not None,
     )
     found = targets.find_targets(selection, folder)
     if keep and len(found) > 1:

@@ -24,6 +24,12 @@ def list_versions(release: Release) -> tuple[Release, ...]:
     return (release,) if candidate is None else (release, candidate)
 
 
+def describe_versions(release: Release) -> str:
+    """The version, and the candidate beside it if there is one: `1 (canary 2)`."""
+    candidate = find_candidate(release)
+    return release.version if candidate is None else f"{release.version} (canary {candidate.version})"
+
+
 def find_same(before: Release | None, release: Release) -> Release | None:
     """What an earlier record says of this version, be it stable or the candidate; else the earlier record itself."""
     known = () if before is None else list_versions(before)

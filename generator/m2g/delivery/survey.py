@@ -16,6 +16,7 @@ from m2g.core.finding import Finding, Severity
 from m2g.core.model import Release, Value
 from m2g.core.results import ChangeKind
 from m2g.core.stamp import is_same
+from m2g.core.variants import describe_versions
 from m2g.delivery.grouping import Names, Tags, make_names
 from m2g.delivery.values import Moved, Wanted
 from m2g.rendering.admit import admit
@@ -171,8 +172,8 @@ def _describe(key: Key, old: Release | None, new: Release | None) -> Moved:
         slug=key[0],
         model=known.model if known is not None else key[0],
         environment=key[1],
-        before=old.version if old is not None else "",
-        after=new.version if new is not None else "",
+        before=describe_versions(old) if old is not None else "",
+        after=describe_versions(new) if new is not None else "",
         image=new.image.name if new is not None and new.image is not None else "",
         run=new.run.id if new is not None and new.run is not None else "",
     )

@@ -17,6 +17,7 @@ from m2g.core.errors import InputError
 from m2g.core.model import Mlmodel, Release, Value
 from m2g.core.naming import slugify as slug_of
 from m2g.core.serving_environment import list_pins
+from m2g.core.variants import list_versions
 from m2g.mlmodel import read as read_mlmodel
 from m2g.registry import download
 from m2g.registry.model_files import ENVIRONMENT
@@ -35,7 +36,10 @@ _MAX_BYTES = 1 << 20
 
 
 class TargetOptions(Value, frozen=True, kw_only=True):
-    """Which versions to test. `snapshot` is the file of `m2g sync --resolve-only`: all versions that it proposes."""
+    """Which versions to test. `snapshot` is the file of `m2g sync --resolve-only`: all versions that it proposes.
+
+    `deployed`: an endpoint is asked, where the candidate of a canary is asked for by its version.
+    """
 
     model: str = ""
     environments: tuple[str, ...] = ()
@@ -43,6 +47,7 @@ class TargetOptions(Value, frozen=True, kw_only=True):
     folder: Path | None = None
     profile: str = ""
     snapshot: Path | None = None
+    deployed: bool = False
 
 
 class SharedPackages(Value, frozen=True, kw_only=True):
@@ -130,13 +135,22 @@ def _targets_of_records(root: Path, options: TargetOptions) -> list[Target]:
         known = add_environments(snapshot, repository)
         repository = msgspec.structs.replace(repository, records=records, environments=known)
     targets: dict[tuple[str, ...], Target] = {}
-    for (slug, environment), release in sorted(_find_releases(root, repository, options).items()):
+    found = sorted(_find_releases(root, repository, options).items())
+    releases = [(key, one) for key, release in found for one in _select_versions(release, options)]
+    for (slug, environment), release in releases:
         target = _target_of_release(root, repository, slug, release, options)
         key = (slug, target.version, target.profile, str(sorted(target.variables.items())))
         before = targets.get(key)
         environments = (*(before.environments if before else ()), environment)
         targets[key] = msgspec.structs.replace(target, environments=environments)
     return list(targets.values())
+
+
+def _select_versions(release: Release, options: TargetOptions) -> tuple[Release, ...]:
+    """The version of a record and its candidate, or the one of them that is asked for."""
+    known = list_versions(release)
+    alone = options.version or options.deployed or options.folder is not None
+    return next(((one,) for one in known if one.version == options.version), known[:1] if alone else known)
 
 
 def _find_releases(root: Path, repository: Repository, options: TargetOptions) -> Mapping[Key, Release]:

@@ -13,6 +13,7 @@ from m2g.validation.rules.rule import CheckedObject, Rule, issue_url
 _HANDLERS = ("httpGet", "tcpSocket", "grpc", "exec")
 _WITH_PORT = ("httpGet", "tcpSocket")
 _LAST = 65535
+_MODEL_ARGUMENT = "--model_name="
 _MODEL_IN_PATH = re.compile(r"/v2/models/([^/]+)(/.*)?")
 
 
@@ -26,10 +27,13 @@ def _check_model(obj: CheckedObject) -> Iterator[Violation]:
 
 
 def _served_name(obj: CheckedObject, place: Place) -> str:
-    """MLSERVER_MODEL_NAME names the model; with a runtime, KServe sets it to the object's name."""
+    """MLSERVER_MODEL_NAME or --model_name names the model; with a runtime, KServe sets it to the object's name."""
     for variable in obj.items(*place, "env"):
         if get_at(variable, "name") == "MLSERVER_MODEL_NAME":
             return str(get_at(variable, "value"))
+    for argument in reversed(obj.items(*place, "args")):
+        if str(argument).startswith(_MODEL_ARGUMENT):
+            return str(argument).removeprefix(_MODEL_ARGUMENT)
     return obj.text("metadata", "name")
 
 
