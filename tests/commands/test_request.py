@@ -109,6 +109,43 @@ class _Door(http.server.BaseHTTPRequestHandler):
         """Not to the test's output."""
 
 
+def test_a_table_is_sent_as_csv(tmp_path: Path) -> None:
+    root = tmp_path / "fleet"
+    repository(root, CONFIG)
+    run(root, WithExample([model(champion="1")]), RenderOptions())
+    done = m2g(root, "request", "wine", "--form", "csv", "--body")
+    assert done.stdout == "alcohol\n12.25\n", done.stderr
+    whole = m2g(root, "request", "wine", "--form", "csv").stdout
+    assert "-H 'Content-Type: text/csv' --data-binary @-" in whole
+    assert "/invocations" in whole
+
+
+@pytest.mark.parametrize(("form", "has"), [("python", "urllib.request"), ("grpc", "tritonclient")])
+def test_a_program_is_printed_whole(root: Path, form: str, has: str) -> None:
+    printed = m2g(root, "request", "tensor", "--form", form, "--body").stdout
+    compile(printed, "ask.py", "exec")
+    assert has in printed
+    assert "kubectl" not in m2g(root, "request", "tensor", "--form", form).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("tensor", "--form", "csv"), "the model takes no table with named columns"),
+        (("columns", "--form", "csv", "--protocol", "v2"), "the protocol v2 has no form csv"),
+        (("columns", "--form", "grpc", "--protocol", "v1"), "the protocol v1 has no form grpc"),
+    ],
+)
+def test_a_form_that_a_model_does_not_have_is_refused_and_the_hint_works(
+    root: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    done = m2g(root, "request", *arguments)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "remove --" in done.stderr
+    assert m2g(root, "request", arguments[0]).returncode == 0
+
+
 @pytest.fixture
 def door() -> Iterator[int]:
     _Door.seen.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -13,8 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from m2g.inference.forms import make_csv
 from tests.support.machine import seconds, whole_seconds
-from tests.support.smoke_rows import ROWS, to_csv
+from tests.support.smoke_rows import ROWS
 from tests.support.smoke_runs import SERVERS, models, smoke, started_by
 
 pytestmark = pytest.mark.slow
@@ -52,7 +54,11 @@ def test_the_endpoints_of_mlflow_answer_until_ctrl_c(served: tuple[subprocess.Po
     with httpx.Client(base_url=url, timeout=seconds(30), trust_env=False) as client:
         assert [client.get(path).status_code for path in ("/ping", "/health", "/version")] == [200, 200, 200]
         by_json = client.post("/invocations", json={"dataframe_split": ROWS})
-        by_csv = client.post("/invocations", content=to_csv(), headers={"Content-Type": "text/csv"})
+        by_csv = client.post(
+            "/invocations",
+            content=make_csv(json.dumps({"dataframe_split": ROWS})),
+            headers={"Content-Type": "text/csv"},
+        )
         assert by_json.status_code == 200, by_json.text
         assert by_csv.json() == by_json.json()
         assert len(by_json.json()["predictions"]) == 2

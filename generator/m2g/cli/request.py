@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import cast, get_args
+from typing import Literal, cast, get_args
 
 import click
 
@@ -12,6 +12,7 @@ from m2g.cli.completion import complete_environment, complete_model
 from m2g.cli.terminal import CONTEXT, FORMAT, print_message, print_result
 
 PROTOCOLS = ("v2", "invocations", "v1")
+FORMS = ("json", "csv", "python", "grpc")
 
 
 @click.command(context_settings=CONTEXT, short_help="Print a request for a model.")
@@ -25,7 +26,14 @@ PROTOCOLS = ("v2", "invocations", "v1")
     help="The environment. Default: the first one.",
 )
 @click.option("--protocol", type=click.Choice(PROTOCOLS), help="Default: the protocol of the model's server.")
-@click.option("--body", "body_only", is_flag=True, help="Print only the body, for `| curl -d @-`.")
+@click.option(
+    "--form",
+    type=click.Choice(FORMS),
+    default="json",
+    show_default=True,
+    help="csv: rows for /invocations. python, grpc: a program that asks by REST or gRPC.",
+)
+@click.option("--body", "body_only", is_flag=True, help="Print only the body (or the program), for `| curl -d @-`.")
 @FORMAT
 @click.pass_context
 def request(
@@ -33,6 +41,7 @@ def request(
     model: str,
     environment: str,
     protocol: str | None,
+    form: Literal["json", "csv", "python", "grpc"],
     body_only: bool,
     output_format: str,
 ) -> None:
@@ -46,6 +55,8 @@ def request(
     m2g request wine --env prod --format json
     m2g request wine --body | curl -H 'Content-Type: application/json' -d @- "$URL/v2/models/wine/infer"
     m2g request wine --protocol invocations        for MLflow's own scoring server
+    m2g request wine --form csv                    a table for /invocations
+    m2g request wine --form python --body > ask.py
     """
     from m2g.commands import request as command
     from m2g.core.errors import InputError
@@ -57,7 +68,7 @@ def request(
     folder: Path = context.obj
     chosen = cast(Protocol | None, protocol) if protocol in get_args(Protocol) else None
     call = command.prepare_call(
-        command.CallOptions(model=model, environment=environment, protocol=chosen, command=command_line),
+        command.CallOptions(model=model, environment=environment, protocol=chosen, form=form, command=command_line),
         folder,
     )
     if not body_only:

@@ -8,7 +8,7 @@ from pathlib import Path
 from m2g.core.errors import InputError
 from m2g.core.model import Mlmodel, Profile, Protocol, Release, Value
 from m2g.core.results import SampleRequest
-from m2g.inference import Request, drop_example, find_path, make_request
+from m2g.inference import Request, drop_example, find_path, forms, make_request
 from m2g.inference.curl import Endpoint
 from m2g.repository import config as configuration
 from m2g.repository import load
@@ -31,12 +31,14 @@ and v2."""
 class CallOptions(Value, frozen=True, kw_only=True):
     """The options of `m2g request`.
 
-    Without `protocol`, the profile decides. `command` starts the `m2g request` command lines in the result.
+    Without `protocol`, the profile decides; the forms csv and grpc have their own. `command` starts the `m2g request`
+    command lines in the result.
     """
 
     model: str
     environment: str = ""
     protocol: Protocol | None = None
+    form: forms.Form = "json"
     command: tuple[str, ...] = ("m2g", "request")
 
 
@@ -51,7 +53,7 @@ def prepare_call(options: CallOptions, folder: Path) -> SampleRequest:
     (slug, _), release = next(iter(find_records(repository, options.model, environments).items()))
     choice = choose_serving(repository, slug, release)
     serving, _ = resolve_serving(repository, slug, release)
-    protocol = options.protocol or choice.protocol
+    protocol = _choose_protocol(options, choice.protocol)
     if release.mlmodel is None:
         hint = "log the model with mlflow.<flavor>.log_model, register that version, and run: m2g render"
         raise InputError(
@@ -74,11 +76,15 @@ def prepare_call(options: CallOptions, folder: Path) -> SampleRequest:
         path=find_path(slug, protocol),
         knative=serving.knative,
         local=serving.visibility == "cluster-local",
+        content="text/csv" if options.form == "csv" else "application/json",
     )
     command = (*options.command, slug, "--env", release.environment)
     if options.protocol:
         command = (*command, "--protocol", protocol)
+    if options.form != "json":
+        command = (*command, "--form", options.form)
     body = (*command, "--body") if request.body else "request.json"
+    is_program = options.form in ("python", "grpc")
     return SampleRequest(
         model=release.model,
         slug=slug,
@@ -87,12 +93,34 @@ def prepare_call(options: CallOptions, folder: Path) -> SampleRequest:
         profile=choice.profile,
         protocol=protocol,
         path=endpoint.path,
-        body=request.body,
+        body=_give_form(request.body, options.form, slug, endpoint.path) if request.body else "",
         origin=request.origin,
         notes=tuple(notes),
-        ingress=backend.ingress(endpoint, body),
-        port_forward=backend.port_forward(endpoint, body),
+        ingress=() if is_program else backend.ingress(endpoint, body),
+        port_forward=() if is_program else backend.port_forward(endpoint, body),
     )
+
+
+def _choose_protocol(options: CallOptions, default: Protocol) -> Protocol:
+    """Raises InputError if the form has another protocol than the wanted one."""
+    own: dict[forms.Form, Protocol] = {"csv": "invocations", "grpc": "v2"}
+    needed = own.get(options.form)
+    if needed is not None and options.protocol not in (None, needed):
+        hint = f"remove --protocol: the form {options.form} is {needed}"
+        raise InputError(f"the protocol {options.protocol} has no form {options.form}", hint=hint)
+    return needed or options.protocol or default
+
+
+def _give_form(body: str, form: forms.Form, slug: str, path: str) -> str:
+    match form:
+        case "json":
+            return body
+        case "csv":
+            return forms.make_csv(body)
+        case "python":
+            return forms.make_script(slug, path, body)
+        case "grpc":
+            return forms.make_grpc_script(slug, body)
 
 
 def _make_request(mlmodel: Mlmodel, protocol: Protocol, release: Release) -> Request:

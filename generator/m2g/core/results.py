@@ -255,8 +255,8 @@ class Predictions(Value, frozen=True, kw_only=True):
 class SampleRequest(Value, frozen=True, kw_only=True, omit_defaults=False):
     """A sample request to one deployed model.
 
-    `body` is JSON text, and `origin` is the source of its values. If `body` is empty, the notes say why. `ingress` and
-    `port_forward` are lines of shell commands that send the request.
+    `body` is JSON text, or what `--form` says, and `origin` is the source of its values. If `body` is empty, the notes
+    say why. `ingress` and `port_forward` are lines of shell commands that send the request; a program needs none.
     """
 
     model: str

@@ -22,6 +22,7 @@ class Endpoint(Value, frozen=True, kw_only=True):
     path: str
     knative: bool = False
     local: bool = False
+    content: str = "application/json"
 
 
 def format_host_lookup(endpoint: Endpoint) -> str:
@@ -37,7 +38,7 @@ def format_ingress_call(endpoint: Endpoint, body: Sequence[str] | str) -> tuple[
         return ()
     return (
         format_host_lookup(endpoint),
-        *post(body, f'"http://$INGRESS_HOST:$INGRESS_PORT{endpoint.path}"', host=_HOST),
+        *post(body, f'"http://$INGRESS_HOST:$INGRESS_PORT{endpoint.path}"', host=_HOST, content=endpoint.content),
     )
 
 
@@ -50,33 +51,37 @@ def format_port_forward_call(endpoint: Endpoint, body: Sequence[str] | str) -> t
     url = shlex.quote(f"http://localhost:8080{endpoint.path}")
     if not endpoint.knative:
         pod = f"kubectl port-forward -n {shlex.quote(endpoint.namespace)} deploy/{shlex.quote(endpoint.slug)}-predictor"
-        return (f"{pod} 8080:8080 &", *post(body, url, host=""))
+        return (f"{pod} 8080:8080 &", *post(body, url, host="", content=endpoint.content))
     forward = "kubectl port-forward -n istio-system"
     if endpoint.local:
         return (
             f"{forward} svc/knative-local-gateway 8080:80 &",
             format_host_lookup(endpoint),
-            *post(body, url, host=_HOST),
+            *post(body, url, host=_HOST, content=endpoint.content),
         )
     return (
         _GATEWAY,
         f'{forward} "svc/$GATEWAY" 8080:80 &',
         format_host_lookup(endpoint),
-        *post(body, url, host=_HOST),
+        *post(body, url, host=_HOST, content=endpoint.content),
     )
 
 
-def post(body: Sequence[str] | str, url: str, *, host: str) -> tuple[str, ...]:
-    """The call itself. `host` is the option with the header that names the model, if there is one."""
+def post(body: Sequence[str] | str, url: str, *, host: str, content: str) -> tuple[str, ...]:
+    """The call itself. `host` is the option with the header that names the model, if there is one.
+
+    `content` is the media type of the body.
+    """
+    data = "-d" if content == "application/json" else "--data-binary"  # -d drops the line breaks of a table
     # A forwarded port takes a moment until it accepts connections.
     retry = "--retry 5 --retry-connrefused " if "localhost" in url else ""
     if isinstance(body, str):
         return (
-            f"curl {retry}{host}-H 'Content-Type: application/json' -d {shlex.quote('@' + body)} \\",
+            f"curl {retry}{host}-H 'Content-Type: {content}' {data} {shlex.quote('@' + body)} \\",
             f"  {url}",
         )
     return (
         f"{shlex.join(body)} |",
-        f"  curl {retry}{host}-H 'Content-Type: application/json' -d @- \\",
+        f"  curl {retry}{host}-H 'Content-Type: {content}' {data} @- \\",
         f"  {url}",
     )

@@ -23,7 +23,8 @@ def render_call(made: SampleRequest, form: str) -> str:
     if made.ingress:
         comment = "# through the cluster's ingress; its address is in INGRESS_HOST and INGRESS_PORT"
         parts.append("\n".join((comment, *made.ingress, "")))
-    parts.append("\n".join(("# through a forwarded port (such as in Kind)", *made.port_forward, "")))
+    if made.port_forward:
+        parts.append("\n".join(("# through a forwarded port (such as in Kind)", *made.port_forward, "")))
     return "\n".join(parts)
 
 
