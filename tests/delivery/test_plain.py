@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from m2g.core.finding import Finding
+from m2g.forge.plain import PlainGit
 from m2g.repository.state import Scope
 from tests.support.fleet import CONFIG, model
 from tests.support.git_repository import commit, git
@@ -261,3 +262,23 @@ def test_what_a_smoke_test_refused_is_not_committed_directly_but_proposed_where_
     world.findings = ()
     assert actions(world.sync())["main"] == "commit"
     assert world.record("main", "wine", "dev")["version"] == "2"
+
+
+def test_gitlab_opens_the_merge_request_by_push_options(world: SyncWorld) -> None:
+    """A real server takes them: they are in the environment of its hooks."""
+    remote = Path(world.remote)
+    git(remote, "config", "receive.advertisePushOptions", "true")
+    hook = remote / "hooks/pre-receive"
+    hook.write_text('#!/bin/sh\nenv | grep ^GIT_PUSH_OPTION_ | grep -v COUNT | sort > "$GIT_DIR/options"\n')
+    hook.chmod(0o755)
+    world.forge = lambda rules: PlainGit("https://gitlab.example.com/o/n", "gitlab")
+    world.move("wine", champion="2")
+    assert actions(world.sync()) == {"m2g/prod/wine": "create"}
+    assert [line.partition("=")[2] for line in (remote / "options").read_text().splitlines()] == [
+        "merge_request.create",
+        "merge_request.target=main",
+        "merge_request.title=wine (prod): 1 → 2",
+        "merge_request.remove_source_branch",
+        "merge_request.label=m2g",
+    ]
+    assert actions(world.sync()) == {"m2g/prod/wine": "leave"}

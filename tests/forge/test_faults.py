@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.fault_proxy import Proxy, fault_proxy
 from tests.support.fleet import CONFIG
-from tests.support.gitea import Gitea
+from tests.support.gitea import Gitea, git
 from tests.support.gitea_world import GiteaWorld, People
 from tests.support.sync_child import KILLED, Child, sync_child
 
@@ -124,3 +124,53 @@ def test_each_call_of_the_api_fails_once(faults: Faults, wanted: Uninterrupted, 
     faults.proxy.start()
     faults.run(world)
     assert world.observe() == wanted.state
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("what", ["merge", "delete", "push"])
+def test_somebody_else_acts_between_two_calls(faults: Faults, wanted: Uninterrupted, what: str) -> None:
+    """Whenever it is, nothing of a person is lost, and m2g comes to rest without a branch that nobody needs."""
+    for number in wanted.number(changes=False):
+        world = faults.world()
+        (pull,) = [one for one in world.pulls() if one["head"]["ref"] == _WINE]
+        other = _commit_elsewhere(world)
+
+        def act(world: GiteaWorld = world, number: int = pull["number"], other: str = other) -> None:
+            match what:
+                case "merge":
+                    world.repository.merge(world.ben, number)
+                case "delete":
+                    git(world.clone, "push", "-q", world.repository.remote(world.ben), f":refs/heads/{_WINE}")
+                case _:
+                    target = f"+{other}:refs/heads/{_WINE}"
+                    git(world.clone, "push", "-q", world.repository.remote(world.ben), target)
+
+        faults.proxy.between = act
+        faults.proxy.start(number, "run")
+        code, said = faults.run(world)
+        assert code in (0, 1), said
+        faults.proxy.start()
+        for _ in range(2):
+            code, said = faults.run(world)
+            assert (code, said["problems"]) == (0, []), (number, wanted.calls[number - 1], said)
+        assert set(said["actions"].values()) <= {"leave"}, (number, said)
+        tips = world.tips()
+        assert {one["head"]["ref"] for one in world.pulls()} == set(tips) - {"main"}, (number, said)
+        if what == "push":
+            assert tips[_WINE] == other
+        merged = [one["title"] for one in world.pulls("all") if one["merged"]]
+        assert what != "merge" or [title.rpartition(" ")[2] for title in merged] == _versions(world, merged)
+
+
+_WINE = "m2g/prod/wine"
+
+
+def _commit_elsewhere(world: GiteaWorld) -> str:
+    """A commit of a person that is on no branch yet."""
+    tree = git(world.clone, "rev-parse", "HEAD^{tree}").strip()
+    return git(world.clone, "commit-tree", "-p", "HEAD", "-m", "mine", tree).strip()
+
+
+def _versions(world: GiteaWorld, merged: list[str]) -> list[str]:
+    """What main says that prod runs, if something was merged: the title said the same."""
+    return [str(world.record("main", "wine", "prod")["version"]) for _ in merged]

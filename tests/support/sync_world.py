@@ -48,6 +48,12 @@ class SyncWorld:
         """What a smoke test has found."""
         self.forge: Callable[[Proposals], Forge] = lambda rules: PlainGit()
 
+    def take(self, folder: Path) -> None:
+        """Be the world that another process has made in a folder."""
+        self.folder, self.clone, self.root = folder, folder / "clone", folder / "clone"
+        self.registry = FakeRegistry([model("wine", champion="1", challenger="1"), model("churn", champion="2")])
+        self.forge = lambda rules: PlainGit()
+
     def move(self, name: str, **aliases: str) -> None:
         """Move aliases of a registered model."""
         known = next((one for one in self.registry.known if one.name == name), None)

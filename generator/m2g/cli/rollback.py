@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from m2g.cli.terminal import CONTEXT, ENVIRONMENT, FORMAT, HOLD_NOTES, MODEL, print_result, say_waiting
-from m2g.core.errors import Exit
+from m2g.cli.terminal import CONTEXT, ENVIRONMENT, FORMAT, HOLD_NOTES, MODEL, PROPOSE, print_result, say_waiting
+from m2g.core.errors import Exit, InputError
 
 _PATIENCE = 10
 """Seconds to wait for a registry that does not answer. The check of the files is worth no more at 3 a.m."""
+
+if TYPE_CHECKING:
+    from m2g.core.results import HoldResult
 
 
 @click.command(context_settings=CONTEXT, short_help="Go back to the last good version.")
@@ -21,6 +25,7 @@ _PATIENCE = 10
 @HOLD_NOTES
 @click.option("--offline", is_flag=True, help="Do not ask the registry whether the version's files still exist.")
 @click.option("--dry-run", is_flag=True, help="Write nothing. Say what would change.")
+@PROPOSE
 @FORMAT
 @click.pass_obj
 def rollback(
@@ -33,6 +38,7 @@ def rollback(
     until: datetime | None,
     offline: bool,
     dry_run: bool,
+    propose: bool,
     output_format: str,
 ) -> Exit:
     """Restore the last good release record of MODEL from Git's history, and hold that version.
@@ -44,13 +50,17 @@ def rollback(
     \b
     m2g rollback wine --env prod
     m2g rollback wine --env prod --to 7 --reason "versions 8 and 9 answer too slowly"
+    m2g rollback wine --env prod --propose    as a pull request; the files here stay as they are
     m2g rollback wine --env prod --offline --dry-run
     m2g hold wine --env prod --end            later: follow the registry again
     """
     from m2g.changes.hold import HoldNote
     from m2g.commands import rollback as command
+    from m2g.commands import validate
+    from m2g.commands.propose_edit import propose_hold
     from m2g.report import hold as report
     from m2g.report import progress
+    from m2g.report.review_markdown import render_markdown
     from m2g.repository import config
     from m2g.resolution.resolve import open_configured_registry
 
@@ -63,12 +73,29 @@ def rollback(
         offline=offline,
         dry_run=dry_run,
     )
+    if propose and dry_run:
+        raise InputError("--propose and --dry-run exclude each other", hint="leave one of them out")
     with progress.show_progress("rollback") as tell:
-        result = command.rollback(
-            root,
-            options,
-            open_registry=lambda settings: open_configured_registry(settings, root, tell, patience=_PATIENCE),
-            waiting=say_waiting,
+
+        def change(place: Path) -> HoldResult:
+            return command.rollback(
+                place,
+                options,
+                open_registry=lambda settings: open_configured_registry(
+                    settings, place, tell, paths=root, patience=_PATIENCE
+                ),
+                waiting=say_waiting,
+            )
+
+        result = (
+            change(root)
+            if not propose
+            else propose_hold(
+                root,
+                change,
+                validate=lambda place, scope: validate.validate(place, validate.ValidateOptions(scope=scope)),
+                describe=render_markdown,
+            )
         )
     print_result(report.render(result, output_format))
     return Exit.NO if any(finding.severity == "error" for finding in result.findings) else Exit.DONE

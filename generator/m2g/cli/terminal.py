@@ -59,6 +59,11 @@ def HOLD_NOTES(command: Callable[..., object]) -> Callable[..., object]:  # noqa
     return command
 
 
+PROPOSE = click.option(
+    "--propose", is_flag=True, help="Change no file here: propose it to the remote as a branch and a pull request."
+)
+
+
 def say_waiting() -> None:
     """Say that another run holds the lock."""
     print_message("another m2g writes to this repository; waiting until it is done …")

@@ -108,6 +108,10 @@ class HoldResult(Value, frozen=True, kw_only=True, omit_defaults=False):
     next: tuple[str, ...] = ()
     """The commands that come next."""
     written: bool = False
+    branch: str = ""
+    """The branch that proposes it; empty without --propose."""
+    url: str = ""
+    """Its pull request, or the page where a person opens one."""
 
 
 class CanaryResult(Value, frozen=True, kw_only=True, omit_defaults=False):

@@ -299,7 +299,7 @@ class _Run:
         reviewer = Reviewer(review=self._review_of, is_clean=self._is_clean, describe=self._tools.describe)
         publisher = Publisher(forge, fetched.branch, rules, reviewer)
         steps = [publisher.stop_merge(step) for step in planned]
-        pushes = push_steps(self._worktree, fetched.base, steps, state.heads, rules)
+        pushes = push_steps(self._worktree, fetched, steps, state.heads, publisher)
         if pushes.lost:
             raise _Again
         done: list[Proposal] = []

@@ -17,7 +17,7 @@ from m2g.delivery.words import list_labels, list_trailers, write_body, write_tit
 from m2g.forge import Draft, Forge, Pull, PullState
 from m2g.git.commit import NewCommit, make_commits
 from m2g.git.push import BranchUpdate, Outcome, Pushed, push
-from m2g.git.worktree import Worktree
+from m2g.git.worktree import Fetched, Worktree
 from m2g.review import Review, Risk
 
 Describe = Callable[[Review, int], str]
@@ -37,14 +37,20 @@ class Pushes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def push_steps(
-    worktree: Worktree, base: str, steps: Sequence[Step], heads: Mapping[str, Head], rules: Proposals
+    worktree: Worktree, fetched: Fetched, steps: Sequence[Step], heads: Mapping[str, Head], publisher: Publisher
 ) -> Pushes:
     """Make the commits of all steps, and push them with the heads that the plan knows. Raises OutsideError."""
+    base, rules = fetched.base, publisher.rules
     chosen = [step for step in steps if step.push and step.wanted is not None and _is_done(step)]
     commits = [make_commit(step.wanted, base, worktree.prefix, rules) for step in chosen if step.wanted is not None]
     oids = make_commits(worktree.folder, commits, rules.author, int(time.time()))
     updates = [
-        BranchUpdate(branch=step.branch, old=heads[step.branch].oid if step.branch in heads else "", new=oid)
+        BranchUpdate(
+            branch=step.branch,
+            old=heads[step.branch].oid if step.branch in heads else "",
+            new=oid,
+            options=publisher.list_options(step),
+        )
         for step, oid in zip(chosen, oids, strict=True)
     ]
     outcomes = push(worktree.folder, worktree.remote, updates)
@@ -84,9 +90,14 @@ class Publisher:
     def __init__(self, forge: Forge, base: str, rules: Proposals, reviewer: Reviewer) -> None:
         self._forge = forge
         self._base = base
-        self._rules = rules
+        self.rules = rules
         self._reviewer = reviewer
         self.failures: list[M2gError] = []
+
+    def list_options(self, step: Step) -> tuple[str, ...]:
+        """What the push of a branch asks the server for."""
+        title = "" if step.wanted is None else write_title(step.wanted, self.rules.title)
+        return self._forge.list_push_options(title[: self._forge.capabilities.title], self._base, self.rules.labels)
 
     def stop_merge(self, step: Step) -> Step:
         """Before other files come to a branch, or its pull request is closed: the forge must not merge it by itself."""
@@ -124,7 +135,7 @@ class Publisher:
 
     def report(self, step: Step, pull: Pull | None = None, url: str = "") -> Proposal:
         """A step in the result."""
-        return report_step(step, self._rules, pull, url)
+        return report_step(step, self.rules, pull, url)
 
     def _carry_out(self, step: Step, head: str) -> Pull | None:
         pull = step.pull
@@ -144,12 +155,12 @@ class Publisher:
         before = read_marker(pull.body) if pull is not None else None
         if pull is not None and self._forge.read(pull).state is not PullState.OPEN:
             raise PullMoved
-        title = write_title(wanted, self._rules.title)[: can.title]
+        title = write_title(wanted, self.rules.title)[: can.title]
         merge = "wanted" if self._may_merge(wanted, review) else ""
         body, _ = write_body(wanted, "", before, merge)
         body, marker = write_body(wanted, self._reviewer.describe(review, can.body - len(body) - 100), before, merge)
         risk = next((str(one) for one in Risk if any(change.risk is one for change in review.changes)), "")
-        labels = list_labels(wanted, self._rules.labels, risk) if can.labels else ()
+        labels = list_labels(wanted, self.rules.labels, risk) if can.labels else ()
         if pull is None:
             draft = Draft(
                 branch=wanted.branch,
@@ -157,9 +168,9 @@ class Publisher:
                 title=title,
                 body=body,
                 labels=labels,
-                reviewers=self._rules.reviewers,
-                assignees=self._rules.assignees,
-                draft=self._rules.draft and can.drafts,
+                reviewers=self.rules.reviewers,
+                assignees=self.rules.assignees,
+                draft=self.rules.draft and can.drafts,
             )
             pull = self._forge.open(draft)
         else:
@@ -175,7 +186,7 @@ class Publisher:
         """Whether m2g.yaml lets the forge merge it without a person, and nothing about it needs one."""
         if not self._forge.capabilities.merges or wanted.is_upgrade or not self._reviewer.is_clean(wanted):
             return False
-        allowed = all(one.environment in self._rules.auto_merge for one in wanted.moved)
+        allowed = all(one.environment in self.rules.auto_merge for one in wanted.moved)
         routine = all(change.risk is Risk.ROUTINE for change in review.changes)
         return (
             allowed

@@ -114,6 +114,10 @@ class Forge(Protocol):
         """Take that back. If it was not asked for, nothing happens."""
         ...
 
+    def list_push_options(self, title: str, base: str, labels: Sequence[str]) -> tuple[str, ...]:
+        """The push options by which the server itself opens a pull request; none where the API does it."""
+        ...
+
     def describe_new(self, branch: str, base: str) -> str:
         """Where a person opens a pull request for a branch."""
         ...

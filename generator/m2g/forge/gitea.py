@@ -169,6 +169,10 @@ class Gitea:
             if error.status != 404:
                 raise
 
+    def list_push_options(self, title: str, base: str, labels: Sequence[str]) -> tuple[str, ...]:
+        """None: the API does it."""
+        return ()
+
     def describe_new(self, branch: str, base: str) -> str:
         """See `Forge.describe_new`."""
         return link_new(self._page, "gitea", branch, base)

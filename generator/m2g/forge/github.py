@@ -217,6 +217,10 @@ class GitHub:
         if said and "not enabled" not in said and "not in the correct state to disable" not in said:
             raise Refused(f"{self._page}: {said}", status=422, hint=_MERGING)
 
+    def list_push_options(self, title: str, base: str, labels: Sequence[str]) -> tuple[str, ...]:
+        """None: the API does it."""
+        return ()
+
     def describe_new(self, branch: str, base: str) -> str:
         """See `Forge.describe_new`."""
         return link_new(self._page, "github", branch, base)

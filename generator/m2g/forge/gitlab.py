@@ -167,6 +167,10 @@ class GitLab:
             if error.status not in (404, 405, 406):
                 raise
 
+    def list_push_options(self, title: str, base: str, labels: Sequence[str]) -> tuple[str, ...]:
+        """None: the API does it."""
+        return ()
+
     def describe_new(self, branch: str, base: str) -> str:
         """See `Forge.describe_new`."""
         return link_new(self._page, "gitlab", branch, base)

@@ -55,6 +55,14 @@ class PlainGit:
     def stop_merge(self, pull: Pull) -> None:
         """Nothing to do."""
 
+    def list_push_options(self, title: str, base: str, labels: Sequence[str]) -> tuple[str, ...]:
+        """Those of GitLab, which opens a merge request for a branch without one, or changes the one that is there."""
+        if self._kind != "gitlab":
+            return ()
+        options = ("create", f"target={base}", f"title={title}", "remove_source_branch")
+        more = (f"label={label}" for label in labels)
+        return tuple(f"merge_request.{option}" for option in (*options, *more))
+
     def describe_new(self, branch: str, base: str) -> str:
         """See `Forge.describe_new`; empty for a repository that has no page."""
         return link_new(self._page, self._kind, branch, base)

@@ -11,6 +11,7 @@ from m2g.core.model import Value
 from m2g.core.proposal_types import Author
 from m2g.core.sanitize import make_visible
 from m2g.git.remote import run_checked
+from m2g.git.sign import SIGNING_KEY, sign_commit
 
 _BASE, _TREE = "M2g-Base", "M2g-Tree"
 _PLAIN = re.compile(r"[A-Za-z0-9][\w .:/+-]{0,200}", re.ASCII)
@@ -79,6 +80,8 @@ def _commit(folder: Path, commit: NewCommit, tree: str, author: Author, when: in
         if part
     )
     stamp = f"{author.name} <{author.email}> {when} +0000"
+    if os.environ.get(SIGNING_KEY, "").strip():
+        return sign_commit(folder, tree, commit.parent, stamp, message)
     content = f"tree {tree}\nparent {commit.parent}\nauthor {stamp}\ncommitter {stamp}\n\n{message}\n".encode()
     return run_checked(folder, "hash-object", "-t", "commit", "-w", "--stdin", stdin=content).decode().strip()
 

@@ -44,6 +44,14 @@ def run_apart(folder: Path, *arguments: str, stdin: bytes | None = None) -> proc
     return process.run(["git", *_PLAIN, *arguments], cwd=folder, stdin=stdin, timeout=600, environment=environment)
 
 
+def run_signing(folder: Path, *arguments: str, stdin: bytes, environment: Mapping[str, str]) -> process.Completed:
+    """Run git in a repository of m2g's own, to sign: with what an agent or GPG needs, and no settings of anybody."""
+    variables = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CEILING_DIRECTORIES": "/"}
+    kept = clean_environment(("HOME", "GNUPGHOME", "SSH_AUTH_SOCK", "GPG_TTY"))
+    known = kept | QUIET | variables | dict(environment)
+    return process.run(["git", *_PLAIN, *arguments], cwd=folder, stdin=stdin, timeout=60, environment=known)
+
+
 def run_remote(folder: Path, *arguments: str, credentials: Mapping[str, str]) -> process.Completed:
     """Run git in a repository of m2g's own, to ask a remote: with the person's own settings, such as a proxy.
 

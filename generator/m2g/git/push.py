@@ -21,11 +21,15 @@ _PER_CALL = 200
 
 
 class BranchUpdate(Value, frozen=True, kw_only=True):
-    """Move a branch from `old` to `new`. An empty `old` creates it, an empty `new` deletes it."""
+    """Move a branch from `old` to `new`. An empty `old` creates it, an empty `new` deletes it.
+
+    `options` are push options for the server, one line each.
+    """
 
     branch: str
     old: str
     new: str
+    options: tuple[str, ...] = ()
 
 
 class Outcome(StrEnum):
@@ -51,15 +55,20 @@ def push(folder: Path, remote: Remote, updates: Sequence[BranchUpdate]) -> dict[
     Raises OutsideError if the remote does not answer or denies access.
     """
     results: dict[str, Pushed] = {}
-    for start in range(0, len(updates), _PER_CALL):
-        results |= _push(folder, remote, updates[start : start + _PER_CALL])
+    plain = [one for one in updates if not one.options]
+    for start in range(0, len(plain), _PER_CALL):
+        results |= _push(folder, remote, plain[start : start + _PER_CALL])
+    for one in updates:
+        if one.options:  # they are about all branches of a call
+            results |= _push(folder, remote, [one])
     return results
 
 
 def _push(folder: Path, remote: Remote, updates: Sequence[BranchUpdate]) -> dict[str, Pushed]:
     leases = [f"--force-with-lease=refs/heads/{one.branch}:{one.old}" for one in updates]
     refs = [f"{one.new}:refs/heads/{one.branch}" for one in updates]
-    arguments = ("push", "--porcelain", "--no-verify", *leases, "--", remote.url, *refs)
+    options = [f"--push-option={option}" for one in updates for option in one.options]
+    arguments = ("push", "--porcelain", "--no-verify", *options, *leases, "--", remote.url, *refs)
     ran = run_remote(folder, *arguments, credentials=remote.credentials)
     results = dict(filter(None, map(_parse, ran.stdout.decode(errors="replace").splitlines())))
     if not results and ran.code != 0:

@@ -24,7 +24,7 @@ def render(result: HoldResult, form: str) -> str:
 
 def _list_lines(result: HoldResult) -> Iterator[str]:
     place = f"{make_visible(result.model, 80)} in {result.environment}"
-    would = "" if result.written or result.action == "unchanged" else "would be "
+    would = "" if (result.written and not result.branch) or result.action == "unchanged" else "would be "
     yield make_visible(_conclude(result, place, would), 400)
     if result.origin:
         yield f"  its record comes from commit {make_visible(result.origin, 120)}"
@@ -35,6 +35,9 @@ def _list_lines(result: HoldResult) -> Iterator[str]:
     for note in result.notes:
         yield from wrap(make_visible(note, 600), "  note: ", "    ")
     yield from (f"  ~ {make_visible(file, 300)}" for file in result.files)
+    if result.branch:
+        yield f"  proposed: {make_visible(result.branch, 300)}"
+        yield from ([f"  {make_visible(result.url, 300)}"] if result.url else [])
     if result.next:
         yield ""
         yield "next:"
