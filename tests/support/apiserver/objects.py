@@ -53,7 +53,12 @@ class Case(NamedTuple):
         return f"{self.source}: {self.fault} {'.'.join(self.where)}"
 
 
-_GOLDEN_SINCE = {"settings-kserve": "0.20", "canary-spec": "0.20", "canary-promoted": "0.20"}
+_GOLDEN_SINCE = {
+    "settings-kserve": "0.20",
+    "settings-companions": "0.18",
+    "canary-spec": "0.20",
+    "canary-promoted": "0.20",
+}
 """The golden repositories that have a field of a newer KServe (storageContainerName, spec.canary) → its version."""
 
 
