@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from pathlib import Path
 
 import pytest
 
 from m2g.core.finding import Finding
-from m2g.delivery.marker import read_marker
+from m2g.delivery.marker import Marker, read_marker
 from m2g.delivery.values import EDITED
 from tests.support.apiserver.server import until
+from tests.support.fleet import CONFIG
 from tests.support.gitea import Gitea, git
 from tests.support.gitea_world import GiteaWorld
 from tests.support.sync_world import actions, of
@@ -199,3 +201,20 @@ def test_a_failed_smoke_test_is_in_the_description_and_nothing_of_it_acts(world:
     assert line.startswith("> note: `")
     assert "@bob" not in line
     assert read_marker(pull["body"]) is not None
+
+
+@pytest.mark.attack
+def test_what_a_smoke_test_refused_is_never_merged_without_a_person(
+    forge: Gitea, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "file:http")
+    monkeypatch.setenv("NO_PROXY", "*")
+    world = GiteaWorld(forge, tmp_path, f"n{secrets.token_hex(4)}", f"{CONFIG}proposals: {{autoMerge: [prod]}}\n")
+    monkeypatch.setenv("M2G_TOKEN", world.token)
+    world.repository.protect(enable_push=True, enable_status_check=True, status_check_contexts=["ci"])
+    world.findings = (Finding(rule="smoke-failed", model="wine", environment="prod", message="it failed"),)
+    world.move("wine", champion="2")
+    world.move("churn", champion="3")
+    world.sync()
+    asked = {one["head"]["ref"]: (read_marker(one["body"]) or Marker()).merge for one in world.pulls("all")}
+    assert asked == {BRANCH: "", "m2g/prod/churn": "asked"}
