@@ -13,7 +13,7 @@ import click
 
 from m2g.cli.completion import complete_environment, complete_model
 from m2g.core.errors import InputError, OutsideError
-from m2g.core.sanitize import disarm_commands, disarm_inline_commands
+from m2g.core.sanitize import disarm_commands, disarm_inline_commands, show_controls
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 MODELS = click.option(
@@ -151,7 +151,7 @@ def print_result(text: str) -> None:
 
 def print_message(text: str) -> None:
     """Print a message to stderr. A closed stderr changes nothing."""
-    _put(sys.stderr, _colorize(sys.stderr, disarm_commands(text.rstrip("\n") + "\n")))
+    _put(sys.stderr, _colorize(sys.stderr, disarm_commands(show_controls(text.rstrip("\n")) + "\n")))
 
 
 def find_width() -> int:

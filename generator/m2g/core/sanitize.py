@@ -32,6 +32,13 @@ def make_visible(text: str, limit: int = DEFAULT_LIMIT) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
+def show_controls(text: str) -> str:
+    """`text` with its lines and tabs, and every other character that cannot be seen as `\\uXXXX`."""
+    if text.replace("\n", "").replace("\t", "").isprintable():
+        return text
+    return "".join(f"\\u{ord(c):04x}" if unicodedata.category(c) in _INVISIBLE and c not in "\n\t" else c for c in text)
+
+
 def disarm_commands(text: str) -> str:
     """`text` for the log of a CI service, without commands of its runner."""
     return disarm_inline_commands(_LINE_COMMAND.sub(r"\1: ", text))

@@ -36,6 +36,8 @@ _BATCHED = frozenset(
 _OVERLAY = frozenset(("apiVersion", "kind", "namespace", "resources", "patches"))
 _BASE = frozenset(("apiVersion", "kind", "resources"))
 _NAMES = re.compile(r"/(apiVersion|kind|metadata(/name(space)?)?)?$")
+_SMALL = 2_000
+"""Bytes of a file that cannot be nested too deeply for kustomize, which would need minutes. m2g's own are smaller."""
 _FETCHES = re.compile(rb"https?:|\\[xuU]|!\S{0,40}(binary|%)|%TAG", re.IGNORECASE)
 
 
@@ -99,6 +101,7 @@ class GraphReader:
             self._walk(top.path, nodes)
             kustomizations = tuple(node.kustomization for node in nodes.values())
             files = {file: seen for node in nodes.values() for file, seen in node.files.items()}
+            self._reject_deep(files)
             plugins = any(key in kustomization.data for kustomization in kustomizations for key in PLUGINS)
             if plugins:
                 self._reject_urls(files)
@@ -211,6 +214,18 @@ class GraphReader:
                     raise
                 continue
             check_plugin(documents, file)
+
+    def _reject_deep(self, files: Collection[str]) -> None:
+        """Values in values in values, and aliases: kustomize would follow them for as long as it may run."""
+        for file in sorted(files):
+            text = self._text(file)
+            if len(text) < _SMALL and "&" not in text:
+                continue
+            try:
+                load_yaml(text, file)
+            except InvalidKustomization as error:  # what else ryaml does not parse, kustomize reports
+                if "recursion" in error.message:
+                    raise
 
     def _patch(
         self, patch: object, folder: str, file: str, resolved: Mapping[str, ResolvedPath]

@@ -17,6 +17,8 @@ from m2g.core.manifest import get_at, read_all
 from m2g.core.yaml_reader import MAX_BYTES
 
 _SEPARATOR = re.compile(rb"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
+_GLUED = re.compile(rb"^---[^ \t\r\n]", re.MULTILINE)
+"""kubectl splits a file here, and YAML does not."""
 _LINE = re.compile(r"at line ([0-9]+)")
 _MAX_DOCUMENTS = 10_000
 """In one file or stream. A megabyte could hold 90,000, each with findings."""
@@ -84,6 +86,10 @@ def parse_stream(file: str, content: bytes) -> RawFile:
     except ValueError as error:
         match = _LINE.search(str(error))
         return RawFile(file=file, error=f"is not valid YAML: {error}", line=int(match[1]) if match else 0)
+    if glued := _GLUED.search(content):
+        line = content.count(b"\n", 0, glued.start()) + 1
+        error = "has --- with text after it, where kubectl begins another document and other readers do not"
+        return RawFile(file=file, error=error, line=line)
     if len(documents) > _MAX_DOCUMENTS:
         return RawFile(
             file=file, error=f"has {len(documents)} documents; m2g reads at most {_MAX_DOCUMENTS} of one file"

@@ -39,9 +39,14 @@ _DECIDES: tuple[tuple[str, Risk, str], ...] = (
     ("azure-pipelines", Risk.POWERFUL, _CI),
     ("bitbucket-pipelines", Risk.POWERFUL, _CI),
     ("Jenkinsfile", Risk.POWERFUL, _CI),
+    (".gitlab/", Risk.POWERFUL, _CI),
+    (".devcontainer/", Risk.POWERFUL, "which programs run on the machines of people"),
+    (".husky/", Risk.POWERFUL, "which programs run on the machines of people"),
     (".gitattributes", Risk.POWERFUL, "which bytes Git writes to the disk, where Flux reads others"),
     (".git", Risk.CAUTION, "which files Git, Argo CD and Flux see"),
 )
+_INSTRUCTIONS = ("AGENTS.md", "CLAUDE.md", "GEMINI.md")
+"""Pages that programs obey."""
 _PAGES = (".md", ".rst", ".png", ".svg")
 _APPLIED = (".yaml", ".yml", ".json")
 _MOST_LINES = 50
@@ -152,7 +157,7 @@ def _describe_built(path: str) -> Concern:
 
 
 def _is_page(path: str) -> bool:
-    return path.endswith(_PAGES)
+    return path.endswith(_PAGES) and not path.endswith(_INSTRUCTIONS)
 
 
 def _describe_fields(old: Path, new: Path, path: str, judge: Callable[[fields.FieldSteps], Risk]) -> Iterator[Concern]:
