@@ -8,6 +8,7 @@ import pytest
 
 from m2g.report import diff as report
 from m2g.review import Risk
+from tests.support.git_repository import commit
 from tests.support.handmade_fleet import write
 from tests.support.reviewed_fleet import COMPONENT, CUSTOM, compare, make_fleet, render
 
@@ -80,3 +81,18 @@ def test_what_decides_is_never_routine(fleet: Path, name: str) -> None:
     risks = [*(one.risk for one in review.outside), *(one.risk for one in review.changes)]
     assert min(map(list(Risk).index, risks), default=99) <= list(Risk).index(least)
     assert not report.render(review, "text").startswith(("no model changes", "1 change, routine"))
+
+
+@pytest.mark.row(16)
+@pytest.mark.parametrize("after", ['{"x-kinds": {}}\n', None], ids=["looser", "gone"])
+def test_a_schema_that_counted_and_changes_is_powerful(tmp_path: Path, after: str | None) -> None:
+    root = make_fleet(tmp_path / "r")
+    path = "schemas/x.test/thing_v1.json"
+    write(root, {path: '{"x-kinds": {}, "$defs": {}}\n'})
+    commit(root)
+    if after is None:
+        (root / path).unlink()
+    else:
+        write(root, {path: after})
+    (concern,) = compare(root).outside
+    assert (concern.risk, path in concern.message) == (Risk.POWERFUL, True)

@@ -97,7 +97,7 @@ def _describe(old: Path, new: Path, path: str, *, of_model: bool, built: bool) -
     elif top in (layout.PLATFORM, layout.FLEET):
         yield from _describe_applied(old, new, path, path)
     else:
-        yield from _describe_other(new, path, built=built)
+        yield from _describe_other(old, new, path, built=built)
 
 
 def _describe_of_model(old: Path, new: Path, path: str, *, built: bool) -> Iterator[Concern]:
@@ -142,7 +142,11 @@ def _describe_application(old: Path, new: Path, path: str, overlay: str) -> Iter
         yield Concern(risk=Risk.POWERFUL, message=f"{path}: decides what Argo CD deploys where, and it changed")
 
 
-def _describe_other(new: Path, path: str, *, built: bool) -> Iterator[Concern]:
+def _describe_other(old: Path, new: Path, path: str, *, built: bool) -> Iterator[Concern]:
+    if layout.find_top_folder(path) == layout.SCHEMAS and (old / path).exists():
+        message = f"{path}: decides which fields m2g validate accepts; it replaces the schema that counted until now"
+        yield Concern(risk=Risk.POWERFUL, message=message)
+        return
     known = next(((risk, what) for start, risk, what in _DECIDES if path.startswith(start)), None)
     if known is not None:
         yield Concern(risk=known[0], message=f"{path}: decides {known[1]}")
