@@ -86,3 +86,17 @@ def test_without_a_place_of_images_none_is_accepted(tmp_path: Path) -> None:
     change(root, one, OURS)
     (found,) = find(root)
     assert "which m2g.yaml does not name" in found.message
+
+
+@pytest.mark.parametrize("image", ["evil.example/base", "python:3.11-slim@sha256:" + "0" * 64, "python:3.11-slim-evil"])
+def test_a_new_environment_on_a_foreign_base_is_refused(tmp_path: Path, image: str) -> None:
+    """Its identity is right for its content, so only the base branch can tell who chose the base image."""
+    begin(tmp_path, None)
+    made = recorded({"scikit-learn": "1.5.2"})
+    environment = msgspec.structs.replace(made.environment, base=image)
+    write_environment(tmp_path, msgspec.structs.replace(made, id=environment.id, environment=environment))
+    commit(tmp_path)
+    (finding,) = find(tmp_path)
+    assert finding.message == f"is built on {image}, which m2g.yaml does not name"
+    follow(tmp_path, finding.hint.partition("environment: ")[2].partition("; or")[0])
+    assert find(tmp_path) == []

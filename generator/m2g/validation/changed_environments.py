@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -33,6 +33,14 @@ def check_environment_images(root: Path, config: Config, base: BaseState) -> Ite
             now, before = _decode(safe_files.read(root, path)), _decode(contents.get(path, b""))
         except (M2gError, OSError):
             continue  # it was removed, or the reader of environments reports it
+        if now is not None and before is None and (why := _find_foreign_base(now, (base.config or config, config))):
+            yield Finding(
+                rule="image-elsewhere",
+                file=path,
+                message=why,
+                hint=f"remove the environment: git rm -r -q -f -- {quote(path.rpartition('/')[0])}; or name the base "
+                f"image in images.bases of {layout.CONFIG} and merge that first",
+            )
         if now is None or now.image == (before.image if before else ""):
             continue
         image, places = make_visible(now.image, _SHOWN) or "none", (base.config or config, config)
@@ -52,6 +60,15 @@ def check_environment_images(root: Path, config: Config, base: BaseState) -> Ite
             hint=f"restore the environment: {undo}; an environment never changes, and its image is where "
             "images.registry of the base branch says",
         )
+
+
+def _find_foreign_base(environment: ServingEnvironment, places: Iterable[Config]) -> str:
+    """Why a new environment is built on an image that nobody named; empty if somebody did, or if it is the default."""
+    default = f"python:{environment.python}-slim"
+    for place in places:
+        if environment.base != place.images.bases.get(environment.python, default):
+            return f"is built on {make_visible(environment.base, _SHOWN)}, which {layout.CONFIG} does not name"
+    return ""
 
 
 def _decode(content: bytes) -> ServingEnvironment | None:
