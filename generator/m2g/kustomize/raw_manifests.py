@@ -88,8 +88,8 @@ def parse_stream(file: str, content: bytes) -> RawFile:
         return RawFile(file=file, error=f"is not valid YAML: {error}", line=int(match[1]) if match else 0)
     if glued := _GLUED.search(content):
         line = content.count(b"\n", 0, glued.start()) + 1
-        error = "has --- with text after it, where kubectl begins another document and other readers do not"
-        return RawFile(file=file, error=error, line=line)
+        why = "has --- with text after it, where kubectl begins another document and other readers do not"
+        return RawFile(file=file, error=why, line=line)
     if len(documents) > _MAX_DOCUMENTS:
         return RawFile(
             file=file, error=f"has {len(documents)} documents; m2g reads at most {_MAX_DOCUMENTS} of one file"
