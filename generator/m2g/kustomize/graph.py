@@ -218,12 +218,11 @@ class GraphReader:
     def _reject_deep(self, files: Collection[str]) -> None:
         """Values in values in values, and aliases: kustomize would follow them for as long as it may run."""
         for file in sorted(files):
-            text = self._text(file)
-            if len(text) < _SMALL and "&" not in text:
-                continue
             try:
-                load_yaml(text, file)
-            except InvalidKustomization as error:  # what else ryaml does not parse, kustomize reports
+                text = self._text(file)
+                if len(text) > _SMALL or "&" in text:
+                    load_yaml(text, file)
+            except InvalidKustomization as error:  # data of a generator, or what kustomize reports itself
                 if "recursion" in error.message:
                     raise
 
