@@ -31,7 +31,7 @@ def test_a_named_test_exists_and_make_attack_runs_it(file: str, name: str) -> No
 
 
 def test_each_control_has_a_test() -> None:
-    controls = [row for row in ROWS if row != "| what | what stops it | test |"]
+    controls = [row for row in ROWS if not row.endswith(" | test |")]
     assert len(controls) > 30
     assert [row for row in controls if not re.search(r"`tests/[\w/]+\.py::test_\w+` \|$", row)] == []
 
