@@ -183,6 +183,13 @@ proof: $(READY) $(UV)
 	$(IN_VENV) PYTHONPATH=generator:. .venv/bin/python -m tests.proof
 	$(IN_VENV) .venv/bin/python docs/generate.py
 
+# Rewrite tests/proof/environments-outcome.json: models of several MLflows and Pythons in the environments they share.
+# Needs Python 3.10 to 3.13: on PATH, of pyenv or uv, or PYTHON310=…; PyPI; half an hour.
+.PHONY: environments
+environments: $(READY) $(UV)
+	$(IN_VENV) PYTHONPATH=generator:. .venv/bin/python -m tests.proof.environments
+	$(IN_VENV) .venv/bin/python docs/generate.py
+
 # Rewrite tests/contract/outcome.json: the registry's tests against real servers of MLflow 2.9, 2.22, 3.4 and the newest.
 .PHONY: contract
 contract: $(READY) $(MLFLOW2) $(CONTRACT)

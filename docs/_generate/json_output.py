@@ -68,6 +68,7 @@ _SHAPES: dict[str, tuple[type[msgspec.Struct], Mapping[str, Any]]] = {
     "image-missing": (results.MissingImages, {}),
     "environments": (environment_results.EnvironmentList, {}),
     "environments-plan": (environment_results.PlanResult, {}),
+    "environments-rebase": (environment_results.PlanResult, {}),
     "environments-context": (environment_results.PreparedEnvironment, {}),
     "environments-record": (environment_results.RecordedImage, {}),
     "request": (results.SampleRequest, {}),

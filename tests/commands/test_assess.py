@@ -103,6 +103,13 @@ def test_without_a_repository_no_step_is_a_command_that_needs_one(tmp_path: Path
             assert there == inside[name].step.replace("--env dev", "--env prod")
 
 
+def test_a_version_whose_files_are_readable_again_is_served() -> None:
+    registry = Kinds()
+    assert "make its files readable for m2g, or register the model again" in by_model(look(registry))["gone"].step
+    registry.problems.clear()
+    assert by_model(look(registry))["gone"].outcome == "serves"
+
+
 def test_versions_of_one_package_set_stand_together() -> None:
     result = look(Kinds())
     assert [(one.versions, one.python) for one in result.packages] == [

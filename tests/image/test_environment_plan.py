@@ -263,6 +263,16 @@ def test_a_lock_for_two_platforms(wheels: Path) -> None:
     assert "xgboost" not in one
 
 
+def test_a_newest_version_without_a_wheel_for_one_platform_is_not_the_end(wheels: Path) -> None:
+    wheel(wheels, "needy", "1", "leads")
+    wheel(wheels, "leads", "1")
+    wheel(wheels, "leads", "2")
+    (wheels / "leads-2-py3-none-any.whl").rename(wheels / "leads-2-py3-none-manylinux_2_17_x86_64.whl")
+    alone = lock_for_platforms(["needy"], python="3.11", platforms=("linux/amd64",))
+    both = lock_for_platforms(["needy"], python="3.11", platforms=("linux/amd64", "linux/arm64"))
+    assert ("leads==2" in alone, "leads==1" in both) == (True, True)
+
+
 def _kinds() -> Sequence[tuple[str, ...]]:
     return [
         (f"numpy=={numpy}", f"scikit-learn=={sklearn}", *more)

@@ -20,11 +20,8 @@ from pathlib import Path
 import msgspec
 
 from m2g import mlmodel
+from tests.proof.pythons import HERE, UV, WORK, get_python, make_environment, run_in
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-WORK = ROOT / ".tools/proof"
-UV = ROOT / ".tools/uv-venv/bin/uv"
 _FILES = ("MLmodel", "requirements.txt", "conda.yaml", "python_env.yaml", "serving_input_example.json")
 LOGGERS: dict[str, tuple[str, str]] = {
     "mlflow 2.19, Python 3.10": ("mlserver-1.7.1", "3.10"),
@@ -43,18 +40,18 @@ RUNTIMES: dict[str, tuple[str, str, str, str]] = {
 
 def main(kinds: Sequence[str]) -> int:
     """Everything anew but the environments; with names of kinds, only their rows."""
-    pythons = {version: _python(version) for version in ("3.10", "3.11")}
+    pythons = {version: get_python(version) for version in ("3.10", "3.11")}
     for name, version in {*((name, version) for name, version, *_ in RUNTIMES.values()), *LOGGERS.values()}:
-        _environment(name, pythons[version])
+        make_environment(name, pythons[version])
     models = WORK / "models"
     shutil.rmtree(models, ignore_errors=True)
     rows: list[dict[str, object]] = []
     for logger, (environment, _) in LOGGERS.items():
         folder = models / environment
-        _run(environment, "log_models.py", str(folder), *kinds)
+        run_in(environment, "log_models.py", str(folder), *kinds)
         saved = sorted(path for path in folder.iterdir() if (path / "request.json").is_file())
         outcomes = {
-            runtime: json.loads(_run(name, script, *map(str, saved)).splitlines()[-1])
+            runtime: json.loads(run_in(name, script, *map(str, saved)).splitlines()[-1])
             for runtime, (name, _, script, _) in RUNTIMES.items()
         }
         rows += ({**row(logger, kind, outcomes), "smoke": smoked(kind)} for kind in saved)
@@ -78,7 +75,7 @@ def smoked(kind: Path) -> str:
     """What `m2g smoke` says of the model in the packages of KServe's newest MLServer: served as pyfunc says, or not."""
     print(f"m2g smoke: {kind.name} …", file=sys.stderr)
     command = ["m2g", "smoke", "--model-dir", str(kind / "model"), "--profile", "mlserver", "--packages", "runtime"]
-    path = f"{os.environ['PATH']}{os.pathsep}{Path(_python('3.10')).parent}"
+    path = f"{os.environ['PATH']}{os.pathsep}{Path(get_python('3.10')).parent}"
     ran = subprocess.run(
         [*command, "--requests", "0", "--rest-only", "--format", "json"],
         stdout=subprocess.PIPE,
@@ -103,43 +100,6 @@ def _error(text: str) -> str:
     """The first line, without folders of this machine."""
     line = text.partition("\n")[0]
     return " ".join(word.rpartition("/")[2] if word.startswith(("/", "'/")) else word for word in line.split())[:160]
-
-
-def _python(version: str) -> str:
-    if version == "{}.{}".format(*sys.version_info):
-        return sys.executable
-    found = os.environ.get(f"PYTHON{version.replace('.', '')}") or shutil.which(f"python{version}")
-    if not found:
-        variable = f"PYTHON{version.replace('.', '')}"
-        sys.exit(
-            f"make proof needs Python {version}, the serving images' own: put python{version} on PATH, or {variable}=…"
-        )
-    return found
-
-
-def _environment(name: str, python: str) -> None:
-    """An environment from requirements/proof/NAME.txt, once."""
-    folder, wanted = WORK / name, HERE / f"requirements/{name}.txt"
-    stamp = folder / ".made-from"
-    if stamp.is_file() and stamp.read_text() == wanted.read_text():
-        return
-    print(f"installing {name} …", file=sys.stderr)
-    subprocess.run([UV, "venv", "--quiet", "--clear", "--python", python, folder], check=True)
-    subprocess.run([UV, "pip", "install", "--quiet", "--python", folder / "bin/python", "-r", wanted], check=True)
-    stamp.write_text(wanted.read_text())
-
-
-def _run(environment: str, script: str, *arguments: str) -> str:
-    print(f"{environment}: {script} …", file=sys.stderr)
-    ran = subprocess.run(
-        [WORK / environment / "bin/python", HERE / script, *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        cwd=WORK,  # MLflow makes ./mlruns
-        env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": ""},
-    )
-    return ran.stdout
 
 
 if __name__ == "__main__":

@@ -28,15 +28,31 @@ class Echo(ResponsesAgent):
 
 mlflow.models.set_model(Echo())
 """
+_TYPED = """
+import mlflow
+from mlflow.pyfunc import PythonModel
 
 
-def sklearn(path: Path) -> None:
-    from sklearn.linear_model import LinearRegression
+class Upper(PythonModel):
+    def predict(self, model_input: list[str], params=None) -> list[str]:
+        return [text.upper() for text in model_input]
 
-    fitted = LinearRegression().fit(X, Y)
-    mlflow.sklearn.save_model(
-        fitted, str(path), signature=infer_signature(X, fitted.predict(X)), **_pins(mlflow.sklearn)
-    )
+
+mlflow.models.set_model(Upper())
+"""
+
+
+def sklearn(form: str) -> Callable[[Path], None]:
+    def save(path: Path) -> None:
+        from sklearn.linear_model import LinearRegression
+
+        fitted = LinearRegression().fit(X, Y)
+        signature, pins = infer_signature(X, fitted.predict(X)), _pins(mlflow.sklearn)
+        if form == "skops":
+            pins["pip_requirements"].append(f"skops=={_version('skops')}")
+        mlflow.sklearn.save_model(fitted, str(path), signature=signature, serialization_format=form, **pins)
+
+    return save
 
 
 def xgboost(path: Path) -> None:
@@ -84,6 +100,32 @@ def prophet(path: Path) -> None:
     mlflow.prophet.save_model(fitted, str(path), signature=signature, **_pins(mlflow.prophet))
 
 
+def onnx(path: Path) -> None:
+    from onnx import TensorProto, checker, helper, numpy_helper
+
+    weights = numpy_helper.from_array(np.array([[2.0], [0.5], [1.0]], dtype=np.float32), "weights")
+    made = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "weights"], ["y"])],
+        "linear",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])],
+        [weights],
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    checker.check_model(model)
+    inputs = X.to_numpy(dtype=np.float32)
+    signature = infer_signature(inputs, {"y": inputs[:, :1]})
+    mlflow.onnx.save_model(model, str(path), signature=signature, **_pins(mlflow.onnx))
+
+
+def typed(path: Path) -> None:
+    """Logged as code; MLflow takes the signature from the type hints."""
+    source = path.parent / "typed.py"
+    source.write_text(_TYPED)
+    pins = [f"mlflow=={mlflow.__version__}", f"pydantic=={_version('pydantic')}"]
+    mlflow.pyfunc.save_model(str(path), python_model=str(source), pip_requirements=pins, input_example=["a"])
+
+
 def agent(path: Path) -> None:
     source = path.parent / "agent.py"
     source.write_text(_AGENT)
@@ -104,12 +146,15 @@ def _version(package: str) -> str:
 
 
 KINDS: dict[str, Callable[[Path], None]] = {
-    "sklearn": sklearn,
+    "sklearn-pickle": sklearn("cloudpickle"),
+    "sklearn-skops": sklearn("skops"),
     "xgboost": xgboost,
     "lightgbm": lightgbm,
     "catboost": catboost,
     "statsmodels": statsmodels,
     "prophet": prophet,
+    "onnx": onnx,
+    "typed": typed,
     "agent": agent,
 }
 

@@ -25,6 +25,7 @@ def environments(context: click.Context, missing: bool, output_format: str) -> N
     \b
     m2g environments                      which releases use each, and whether it has an image
     m2g environments plan --write         add what is needed
+    m2g environments rebase --write       the same packages on another base image
     m2g environments context ID -o DIR    write the build context of its image
     m2g environments record ID IMAGE      record the image that was pushed
     """
@@ -64,6 +65,25 @@ def plan(folder: Path, write: bool, repack: bool, locked: bool, before: str, out
     with progress.show_progress("environments") as tell:
         planned = command.plan(root, options, command.registry_opener(root, tell))
     print_result(report.render_plan(planned, output_format))
+
+
+@environments.command(context_settings=CONTEXT)
+@click.argument("names", metavar="[ID]...", nargs=-1)
+@click.option("--write", is_flag=True, help="Add the new environments to the repository.")
+@FORMAT
+@click.pass_obj
+def rebase(folder: Path, names: tuple[str, ...], write: bool, output_format: str) -> None:
+    """Put environments on the base image that images.bases in m2g.yaml names: the same packages, another identity.
+
+    Without ID, all environments that a release uses. The old ones stay, and no release moves by itself. Without
+    --write, nothing changes.
+    """
+    from m2g.commands import environments as command
+    from m2g.report import environments as report
+    from m2g.repository import config
+
+    made = command.rebase(config.find_root(folder), names, write_files=write)
+    print_result(report.render_rebased(made, output_format))
 
 
 @environments.command(context_settings=CONTEXT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import msgspec
@@ -96,6 +96,42 @@ def plan(root: Path, options: PlanOptions, open_registry: Open) -> PlanResult:
         return _make_result(repository, planned, refused, options, tuple(sorted(tree)))
 
 
+def rebase(root: Path, names: Collection[str], *, write_files: bool) -> PlanResult:
+    """The environments on the base image that images.bases in m2g.yaml names today: the same lock, a new identity.
+
+    `names` are their ids; without one, all that a release uses. The old ones stay, and no release moves: one that is
+    decided again takes the new environment as soon as its image is recorded. Raises InputError and InvalidRepository.
+    """
+    with write.lock_repository(root) if write_files else contextlib.nullcontext():
+        repository = load.read_repository(root)
+        refuse_unknown("serving environment", names, list(repository.environments))
+        users = list_users(repository)
+        new: list[PlannedEnvironment] = []
+        tree: dict[str, bytes] = {}
+        for name in sorted(names or users):
+            one = repository.environments.get(name)
+            base = "" if one is None else repository.config.images.bases.get(one.environment.python, "")
+            if one is None or base in ("", one.environment.base):
+                continue
+            after = msgspec.structs.replace(one.environment, base=base, image="")
+            if after.id in repository.environments:
+                continue
+            tree |= environments.render_record(after, one.text)
+            versions = tuple(f"{slug} ({place})" for slug, place in users.get(name, ()))
+            new.append(_describe_planned(msgspec.structs.replace(one, id=after.id, environment=after), versions))
+        if write_files:
+            write.write_tree(root, tree, (), {})
+        return PlanResult(
+            joins=(),
+            new=tuple(new),
+            apart=(),
+            unplanned=(),
+            unused=(),
+            files=tuple(sorted(tree)),
+            written=write_files and bool(tree),
+        )
+
+
 def prepare(root: Path, name: str, to: Path, *, dry_run: bool = False) -> PreparedEnvironment:
     """Write the build context of an environment to the directory `to`. Neither the registry nor uv is asked."""
     repository = load.read_repository(root)
@@ -180,6 +216,22 @@ def _describe(root: Path, one: RecordedEnvironment, users: tuple[Key, ...]) -> E
     )
 
 
+def _describe_planned(one: RecordedEnvironment, versions: tuple[str, ...], alone: str = "") -> PlannedEnvironment:
+    environment = one.environment
+    return PlannedEnvironment(
+        id=one.id,
+        python=environment.python,
+        server=environment.server,
+        base=environment.base,
+        group=environment.group,
+        model=environment.model,
+        alone=alone,
+        packages=len(one.packages),
+        requirements=environment.requirements,
+        versions=versions,
+    )
+
+
 def _make_result(
     repository: Repository,
     planned: EnvironmentPlan,
@@ -197,18 +249,7 @@ def _make_result(
             for name, versions in sorted({**planned.joins, **again}.items())
         ),
         new=tuple(
-            PlannedEnvironment(
-                id=one.recorded.id,
-                python=one.recorded.environment.python,
-                server=one.recorded.environment.server,
-                base=one.recorded.environment.base,
-                group=one.recorded.environment.group,
-                model=one.recorded.environment.model,
-                alone=one.alone,
-                packages=len(one.recorded.packages),
-                requirements=one.recorded.environment.requirements,
-                versions=one.versions,
-            )
+            _describe_planned(one.recorded, one.versions, one.alone)
             for one in planned.new
             if one.recorded.id not in again
         ),

@@ -64,8 +64,9 @@ def _numpy(case: ModelOnRuntime) -> Iterator[CheckResult]:
     made, has = parse_version(case.required.get("numpy", "")), parse_version(case.runtime.version("numpy"))
     pickled = case.python_model or any(find_format(flavor) for flavor in case.mlmodel.flavors)
     if pickled and made and has and made[0] >= 2 and has < _NUMPY:
-        text = f"its arrays were pickled by numpy {case.required['numpy']}; {case.runtime.name} has an older one"
-        yield CheckResult(answer="fails", text=text, fix="train it with the runtime's numpy")
+        version = case.runtime.version("numpy")
+        text = f"its arrays were pickled by numpy {case.required['numpy']}; {case.runtime.name} has {version}"
+        yield CheckResult(answer="fails", text=text, fix=f"train it with numpy {version}")
 
 
 def _missing(case: ModelOnRuntime) -> Iterator[CheckResult]:

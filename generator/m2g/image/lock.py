@@ -26,17 +26,29 @@ def lock_for_platforms(lines: Sequence[str], *, python: str, platforms: Sequence
 
     Raises InputError if the requirements conflict or need other versions on another platform, and OutsideError.
     """
-    first, *others = platforms
-    text = lock_requirements(lines, python=python, platform=first, before=before)
-    locks = {first: text}
-    for platform in others:
-        constraints = [f"{name}=={version}" for name, version in (parse_lock(text) or {}).items()]
-        locks[platform] = lock_requirements(
-            lines, python=python, platform=platform, before=before, constraints=constraints
-        )
-    if len(set(locks.values())) == 1:
-        return text
-    return "".join(_merge(locks))
+    refused: InputError | None = None
+    for leader in platforms:  # its newest versions may have no wheel for another platform, whose newest all have
+        try:
+            locks = _lock_after(leader, lines, python=python, platforms=platforms, before=before)
+        except InputError as error:
+            refused = refused or error
+            continue
+        return locks[leader] if len(set(locks.values())) == 1 else "".join(_merge(locks))
+    raise refused or InputError("no platform is named", hint="set images.platforms in m2g.yaml")
+
+
+def _lock_after(
+    leader: Platform, lines: Sequence[str], *, python: str, platforms: Sequence[Platform], before: str
+) -> Mapping[Platform, str]:
+    """The lock of each platform, with the versions of the leader's."""
+    text = lock_requirements(lines, python=python, platform=leader, before=before)
+    constraints = [f"{name}=={version}" for name, version in (parse_lock(text) or {}).items()]
+    return {
+        platform: text
+        if platform == leader
+        else lock_requirements(lines, python=python, platform=platform, before=before, constraints=constraints)
+        for platform in platforms
+    }
 
 
 def _merge(locks: Mapping[Platform, str]) -> list[str]:

@@ -67,6 +67,26 @@ def _write_plan(plan: PlanResult) -> Iterator[str]:
         yield "nothing was written; to add the new ones: m2g environments plan --write"
 
 
+def render_rebased(plan: PlanResult, form: str) -> str:
+    """The environments on a new base, and how releases get there."""
+    if form == "json":
+        return encode_json({"version": 1, **msgspec.to_builtins(plan)})
+    return join_lines(_write_rebased(plan))
+
+
+def _write_rebased(plan: PlanResult) -> Iterator[str]:
+    for new in plan.new:
+        yield from _write_new(new)
+        yield f"  on {make_visible(new.base, 200)}"
+    if not plan.new:
+        yield "no environment is on another base image than images.bases in m2g.yaml names"
+    elif plan.written:
+        yield "next, write the build context of each: m2g environments context ID -o DIR"
+        yield "when its image is recorded, move one environment at a time: m2g render --locked --redecide --env NAME"
+    else:
+        yield "nothing was written; to add them: m2g environments rebase --write"
+
+
 def _write_new(new: PlannedEnvironment) -> Iterator[str]:
     owner = f"group {new.group}" if new.group else f"only {new.model}"
     head = f"new {new.id}: Python {new.python}, {new.server}, {count(new.packages, 'package')}, {owner}"

@@ -234,7 +234,7 @@ def _find_group(config: Config, model: str, lines: Iterable[str], indexes: Itera
     return groups[0], ""
 
 
-_OF_SERVERS = frozenset({"mlflow", "mlserver", "mlserver-mlflow", "uvloop", "pandas"})
+_OF_SERVERS = frozenset({"mlflow", "mlserver", "mlserver-mlflow", "uvloop", "pandas", "starlette"})
 """What m2g itself adds to each model's packages."""
 
 

@@ -18,6 +18,9 @@ _USERINFO = re.compile(r"(?<=//)[^/\s]*@")
 INDEX = re.compile(r"(-i|--index-url|--extra-index-url|-f|--find-links)[ =]+(\S+)")
 _SERVER = {"mlserver": "==1.7.1", "mlserver-mlflow": "==1.7.1", "uvloop": "<0.22", "pandas": "<3"}
 """With bounds that MLServer 1.7.1 needs but does not declare (MLServer#2286: its workers crash with uvloop 0.22)."""
+_ROUTES = ((2, 21), (3, 11))
+"""From, and before: the mlflow versions whose scoring server calls `FastAPI.route`, which Starlette 1 does not have:
+with it, the server stops at once (`make environments` showed it; the versions are from MLflow's wheels)."""
 _PANDAS_3 = "the model requires pandas 3: MLServer 1.7.1 cannot return a DataFrame with text columns"
 _STORES = {
     "s3": ("boto3",),
@@ -75,6 +78,9 @@ def image_requirements(
         added += [f"{name}{version}" for name, version in _SERVER.items() if name not in names]
         if any(normalize_name(one.name) == "pandas" and _needs_version_3(one) for one in lines.values()):
             notes.append(_PANDAS_3)
+    elif profile == "mlflow-image" and "starlette" not in names:
+        first, fixed = _ROUTES
+        added += ["starlette<1"] if first <= parse_version(mlflow_version)[:2] < fixed else []
     return Requirements(lines=(*lines, *added), indexes=tuple(dict.fromkeys(indexes)), notes=tuple(notes))
 
 
