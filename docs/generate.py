@@ -16,11 +16,18 @@ from click.testing import CliRunner
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))  # as a script, Python finds only modules in docs/
 
-<<<<<<< HEAD
-from docs._generate import cluster, contract, findings, images, json_output, proof, samples, types, words  # noqa: E402  # after the line above
-=======
-from docs._generate import cluster, contract, environments, findings, images, json_output, proof, types, words  # noqa: E402  # after the line above
->>>>>>> ec689a93 (Serving environments are proved with 26 models of three MLflows on four Pythons, which found that MLflow's server of 2.21 to 3.10 needs a Starlette before 1; a new base is m2g environments rebase, and all advice of the gate is followed by a run or a test)
+from docs._generate import (  # noqa: E402  # after the line above
+    cluster,
+    contract,
+    environments,
+    findings,
+    images,
+    json_output,
+    proof,
+    samples,
+    types,
+    words,
+)
 
 from m2g import cli  # noqa: E402  # as above
 from m2g.commands import explain  # noqa: E402  # as above
