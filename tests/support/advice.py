@@ -51,3 +51,5 @@ def _texts(value: ast.expr, constants: Mapping[str, ast.expr]) -> Iterator[str]:
             yield "".join(next(_texts(part, constants), "{}") for part in parts)
         case ast.FormattedValue(value=ast.Name() as inner):
             yield next(_texts(inner, constants), "{}")
+        case _:
+            return
