@@ -20,6 +20,7 @@ from m2g.core import (
     finding,
     kserve_fields,
     model,
+    platform_types,
     pod_fields,
     proposal_types,
     results,
@@ -70,6 +71,7 @@ class Fields:
                 page,
                 runtime,
             ),
+            platform_types,
             proposal_types,
             delivery,
         ):

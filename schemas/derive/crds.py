@@ -20,8 +20,14 @@ MODULES = {
     "argoproj.io": ("github.com/argoproj/argo-cd/v3", "v3.6.1", r"manifests/crds/[a-z]+-crd\.yaml"),
     "source.toolkit.fluxcd.io": ("github.com/fluxcd/source-controller", "v1.10.1", r"config/crd/bases/.+\.yaml"),
     "kustomize.toolkit.fluxcd.io": ("github.com/fluxcd/kustomize-controller", "v1.10.1", r"config/crd/bases/.+\.yaml"),
+    "helm.toolkit.fluxcd.io": ("github.com/fluxcd/helm-controller", "v1.6.0", r"config/crd/bases/.+\.yaml"),
+    "operator.knative.dev": ("knative.dev/operator", "v0.42.2", r"config/crd/bases/.+_knativeservings\.yaml"),
     "keda.sh": ("github.com/kedacore/keda/v2", "v2.21.0", r"config/crd/bases/keda\.sh_(scaledo|.*triggera).+\.yaml"),
-    "gateway.networking.k8s.io": ("sigs.k8s.io/gateway-api", "v1.7.0", r"config/crd/standard/.+_httproutes\.yaml"),
+    "gateway.networking.k8s.io": (
+        "sigs.k8s.io/gateway-api",
+        "v1.7.0",
+        r"config/crd/standard/.+_(httproutes|gateways|gatewayclasses)\.yaml",
+    ),
     "external-secrets.io": (
         "github.com/external-secrets/external-secrets",
         "v1.3.2",
@@ -52,7 +58,8 @@ def _group(group: str, module: str, version: str, crds: str) -> Derived:
     with zipfile.ZipFile(archive) as files:
         for name in sorted(files.namelist()):
             if re.fullmatch(crds, name.partition("@")[2].partition("/")[2]):
-                document = YAML(typ="safe", pure=False).load(files.read(name))
+                text = files.read(name).replace(b"\t", b" ")  # a tab in a description, which YAML forbids and Go reads
+                document = YAML(typ="safe", pure=False).load(text)
                 parts |= dict(_whole(kind) for kind in crd.read_kinds(document))
     kinds = {key: key.rpartition("/")[2].replace(" ", ".") for key in parts}
     defs = dedupe.share_parts({kinds[key]: schema for key, schema in parts.items()}, taken=COMMON)

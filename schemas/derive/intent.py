@@ -16,7 +16,16 @@ from typing import Any
 import msgspec
 
 from m2g.compat import runtime
-from m2g.core import companion_fields, config_types, kserve_fields, pod_fields, proposal_types, setting_fields, settings
+from m2g.core import (
+    companion_fields,
+    config_types,
+    kserve_fields,
+    platform_types,
+    pod_fields,
+    proposal_types,
+    setting_fields,
+    settings,
+)
 from m2g.validation.policies import policy
 
 FOLDER = Path(__file__).parents[1] / "m2g"
@@ -91,7 +100,7 @@ def _field_texts() -> dict[str, dict[str, str]]:
     """Class → field (by its name in the file) → the text below the field in the source."""
     result: dict[str, dict[str, str]] = {}
     for module in (
-        *(config_types, proposal_types, setting_fields, pod_fields, companion_fields, kserve_fields),
+        *(config_types, platform_types, proposal_types, setting_fields, pod_fields, companion_fields, kserve_fields),
         *(settings, policy, runtime),
     ):
         for node in ast.parse(inspect.getsource(module)).body:

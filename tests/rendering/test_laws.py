@@ -159,7 +159,7 @@ def test_what_is_rendered_builds_to_the_object_that_was_meant(
     (item,) = (found for found in objects if found["kind"] == "InferenceService")
     assert manifest.get_at(item, "metadata", "namespace") == "models-prod"
     assert manifest.get_at(item, "metadata", "annotations", "m2g.dev/model-name") == name
-    word = inference_service.name_mode(Serving(kserve=config.kserve))
+    word = inference_service.name_mode(config.kserve)
     assert manifest.get_at(item, "metadata", "annotations", "serving.kserve.io/deploymentMode") == word
     limits = manifest.get_at(item, "spec", "predictor", "model", "resources", "limits") or manifest.get_at(
         item, "spec", "predictor", "containers", 0, "resources", "limits"

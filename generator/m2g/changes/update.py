@@ -12,8 +12,8 @@ import msgspec
 
 from m2g.changes import write
 from m2g.changes.compare import Difference, Permissions, compare_with_disk, find_models_to_render
-from m2g.changes.environments import add_environments
 from m2g.changes.served import list_served
+from m2g.changes.shared_files import add_shared_files
 from m2g.core.cache import Cache
 from m2g.core.config_types import Config
 from m2g.core.finding import Finding, Severity
@@ -91,7 +91,7 @@ def update(
         permissions = Permissions(
             scope=options.scope, writes=writes, edits=options.discard_edits, removals=options.allow_removals
         )
-        difference = add_environments(
+        difference = add_shared_files(
             root,
             msgspec.structs.replace(state, records=resolved.records),
             compare_with_disk(root, loaded, resolved, rendered, permissions),

@@ -29,7 +29,6 @@ from m2g.validation.bounds import BoundsInForce
 from m2g.validation.cel_checks import BuiltOverlay, Policies
 from m2g.validation.changed_environments import check_environment_images
 from m2g.validation.changed_records import check_records
-from m2g.validation.environment_checks import check_environments, list_runtimes, read_runtimes
 from m2g.validation.models import ModelChecks, ModelInputs, ModelResult
 from m2g.validation.overlays import CheckInputs, OverlayResult, OverlayResults, check_overlays, check_raw_file
 from m2g.validation.platform_bounds import check_platform
@@ -37,6 +36,7 @@ from m2g.validation.platform_files import Fleet, uses_substitution
 from m2g.validation.policies.load import get_today
 from m2g.validation.record_decisions import check_decisions
 from m2g.validation.schemas import Catalogue, repository_schemas
+from m2g.validation.shared_files import check_shared_files, list_runtimes, read_runtimes
 
 
 class ValidateOptions(Value, frozen=True, kw_only=True):
@@ -86,7 +86,7 @@ def validate(
         results = _check_overlays(inputs, fleet, scope, cache, progress) | _check_platform_files(
             inputs, [*fleet.platform_files.files, *read_runtimes(root, recorded)]
         )
-        findings += (*invalid_runtimes, *invalid_environments, *check_environments(root, config, recorded))
+        findings += (*invalid_runtimes, *invalid_environments, *check_shared_files(root, config, recorded))
         findings += (*fleet.platform_files.findings, *schemas.findings, *policies.findings)
         findings += secrets.find_elsewhere(root, config)
         findings += (*write.find_unfinished(root), *ownership.find_symlinked_folders(root))

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from m2g.core.canary_types import Canary, CanaryForm, Gateway
 from m2g.core.model import Value
+from m2g.core.platform_types import PlatformInstall
 from m2g.core.proposal_types import Proposals
 from m2g.core.setting_fields import Count, KserveVersion, Mode, Name, Scalar, Text
 from m2g.core.settings import Settings
@@ -357,6 +358,8 @@ class Config(Value, frozen=True, kw_only=True):
     secrets: Secrets = Secrets()
     sync: Sync = Sync()
     proposals: Proposals = Proposals()
+    platform: PlatformInstall | UnsetType = UNSET
+    """What the clusters need before they serve models; without it, m2g writes nothing to platform/install."""
 
 
 class Pin(Value, frozen=True, kw_only=True):

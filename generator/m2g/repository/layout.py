@@ -13,6 +13,8 @@ Key = tuple[str, str]
 
 CONFIG = "m2g.yaml"
 MODELS, FLEET, PLATFORM = "models", "fleet", "platform"
+INSTALL = f"{PLATFORM}/install"
+"""What a cluster needs before it serves models: m2g's own, if m2g.yaml says `platform`."""
 ENVIRONMENTS = "environments"
 """The serving environments that models share."""
 POLICIES, RUNTIMES, SCHEMAS = "policies", "runtimes", "schemas"
@@ -32,7 +34,7 @@ NAMESPACE = "namespace"
 _BY_ENVIRONMENT = (OVERLAYS, RELEASES, REQUESTS, CUSTOM)
 _OWNED = re.compile(
     r"models/[^/]+/(README\.md|(base|overlays|releases|requests)/.+)|fleet/[^/]+/[^/]+\.yaml"
-    r"|environments/[^/]+/(environment\.json|requirements\.txt|(base|overlays)/.+)"
+    r"|environments/[^/]+/(environment\.json|requirements\.txt|(base|overlays)/.+)|platform/install/.+"
 )
 _WRITTEN = re.compile(rf"models/[^/]+/(model\.yaml|custom/.+)|fleet/[^/]+/{NAMESPACE}/.+\.yaml|{_OWNED.pattern}")
 _FOUND_BY_ENGINES = re.compile(
@@ -233,6 +235,11 @@ def is_known(path: str) -> bool:
         return location is not None and path == f"{overlay(location.slug, location.environment)}/app.json"
     engines = (f"{MODELS}/", f"{FLEET}/", f"{ENVIRONMENTS}/")
     return not path.startswith(engines) or _WRITTEN.fullmatch(path) is not None
+
+
+def is_install(path: str) -> bool:
+    """Whether a path is in platform/install."""
+    return path.startswith(f"{INSTALL}/")
 
 
 def is_record(path: str) -> bool:

@@ -34,14 +34,18 @@ def find_environment_files(root: Path) -> list[Path]:
     return [root / path(name) for name in names for path in (layout.environment_record, layout.environment_lock)]
 
 
-def find_environment_files_at(root: Path) -> list[str]:
-    """Every file in environments/, and those of environments in fleet/, whoever wrote them."""
+def find_shared_files(root: Path, *, install: bool) -> list[str]:
+    """Every file in environments/, those of environments in fleet/, and if wanted platform/install, whoever wrote
+    them."""
     folders = [root / layout.ENVIRONMENTS, *(root / layout.FLEET).glob("*")]
+    folders += [root / layout.INSTALL] if install else []
     files = (path.relative_to(root).as_posix() for folder in folders for path in _walk(folder))
     return sorted(
         path
         for path in files
-        if layout.find_top_folder(path) == layout.ENVIRONMENTS or layout.parse_environment_path(path)
+        if layout.find_top_folder(path) == layout.ENVIRONMENTS
+        or layout.parse_environment_path(path)
+        or layout.is_install(path)
     )
 
 

@@ -307,8 +307,9 @@ def check_raw_file(inputs: CheckInputs, file: kustomize.RawFile, kserve: KserveV
     """Check the objects of a file of the repository that is applied without kustomize."""
     knative = inputs.get_kserve(layout.find_environment(file.file)).knative
     yield from check_stream(inputs.catalogue, file, kserve, knative, public=list_public(inputs.config))
-    if layout.is_owned(file.file):  # the records decide what m2g's files say
-        return
+    installs = inputs.config is not None and inputs.config.platform is not msgspec.UNSET
+    if layout.is_owned(file.file) and (installs or not layout.is_install(file.file)):
+        return  # records and m2g.yaml decide what m2g's files say
     changed, environment = file.file in inputs.base.changed, layout.find_environment(file.file)
     yield from _find_twins(file)
     for index, item in enumerate(file.objects):

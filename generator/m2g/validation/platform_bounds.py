@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
+from msgspec import UNSET
+
 from m2g.core.config_types import Bounds, Config
 from m2g.core.finding import Finding, Severity
 from m2g.core.manifest import Manifest, get_at, name_kind
@@ -36,11 +38,12 @@ Placed: TypeAlias = tuple[RawFile, int, Manifest]
 
 def check_platform(config: Config, files: Iterable[RawFile]) -> Iterator[Finding]:
     """The findings about objects in platform/ that allow more than the bounds, or that contradict m2g.yaml."""
+    installs = config.platform is not UNSET  # m2g's own, compared byte for byte with what m2g.yaml says
     files = list(files)
     objects = [
         (file, index, item)
         for file in files
-        if layout.find_top_folder(file.file) == layout.PLATFORM
+        if layout.find_top_folder(file.file) == layout.PLATFORM and not (installs and layout.is_install(file.file))
         for index, item in enumerate(file.objects)
         if isinstance(item, dict)
     ]

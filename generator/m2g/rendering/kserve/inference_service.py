@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import cast
 
 from m2g.core import json_patch
+from m2g.core.config_types import Kserve
 from m2g.core.kserve_fields import list_annotations
 from m2g.core.setting_fields import Mode
 from m2g.rendering.kserve.common import OF_RUNTIMES, render_given, render_pod
@@ -27,11 +28,11 @@ _WITHOUT_V1 = ("mlserver", "mlserver-image", "mlflow-image", "oci")
 """Profiles whose server has no `:predict`, the only path that the batcher reads (kserve pkg/batcher/handler.go)."""
 
 
-def name_mode(serving: Serving) -> str:
+def name_mode(kserve: Kserve) -> str:
     """The target version's name of the deployment mode. Since 0.16, the old names break updates (kserve#5885)."""
-    if serving.kserve.version == "0.15":
-        return {Mode.STANDARD: "RawDeployment", Mode.KNATIVE: "Serverless"}[serving.kserve.mode]
-    return str(serving.kserve.mode)
+    if kserve.version == "0.15":
+        return {Mode.STANDARD: "RawDeployment", Mode.KNATIVE: "Serverless"}[kserve.mode]
+    return str(kserve.mode)
 
 
 def render_inference_service(slug: str, served: ServedModel, serving: Serving, *, model: str = "") -> Object:
@@ -99,7 +100,7 @@ def _labels(slug: str, served: ServedModel, serving: Serving) -> Object:
 
 
 def _annotations(served: ServedModel, serving: Serving) -> Object:
-    annotations: Object = {"serving.kserve.io/deploymentMode": name_mode(serving)}
+    annotations: Object = {"serving.kserve.io/deploymentMode": name_mode(serving.kserve)}
     if not serving.knative:
         annotations["serving.kserve.io/autoscalerClass"] = serving.autoscaler
     annotations |= dict(list_annotations(cast(Object, serving.given.get("knativeScaling", {}))))

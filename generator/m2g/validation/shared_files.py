@@ -1,9 +1,11 @@
-"""Check the files of serving environments: they are exactly what their records render to, and nothing else is there."""
+"""Check the files that belong to no model: they are exactly what m2g renders, and nothing else is there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+
+from msgspec import UNSET
 
 from m2g import kustomize
 from m2g.compat.runtime import Runtime
@@ -14,16 +16,18 @@ from m2g.core.finding import Finding
 from m2g.core.serving_environment import RecordedEnvironment
 from m2g.core.stamp import is_same
 from m2g.rendering.environment_files import render_environment
+from m2g.rendering.platform_install import render_platform
 from m2g.repository import layout, ownership, shared_files
 from m2g.serving.environment_runtime import name_runtime
 from m2g.serving.environments import describe_runtime
 
 
-def check_environments(
+def check_shared_files(
     root: Path, config: Config | None, recorded: Mapping[str, RecordedEnvironment]
 ) -> Iterator[Finding]:
-    """A finding for each file that an engine may read and that is not what the record renders to."""
-    present = set(shared_files.find_environment_files_at(root))
+    """A finding for each file that an engine may read and that is not what m2g renders."""
+    installs = config is not None and config.platform is not UNSET
+    present = set(shared_files.find_shared_files(root, install=installs))
     for path in sorted(path for path in present if not layout.is_known(path)):
         yield ownership.describe_unknown_file(path, remove=path)
     if config is None:
@@ -31,6 +35,7 @@ def check_environments(
     wanted: dict[str, bytes] = {}
     for one in recorded.values():
         wanted |= render_environment(config, one)
+    wanted |= render_platform(config)
     missing: dict[str, list[str]] = {}
     for path in sorted({*wanted, *filter(layout.is_owned, present)}):
         name = layout.parse_environment_path(path)
@@ -40,8 +45,9 @@ def check_environments(
             missing.setdefault(name, []).append(path)
         elif message := _compare(root, path, wanted.get(path)):
             yield _stale(path, message)
-    for paths in missing.values():
-        more = f", with {len(paths) - 1} more of this serving environment" if len(paths) > 1 else ""
+    for name, paths in missing.items():
+        group = "this serving environment" if name else layout.INSTALL
+        more = f", with {len(paths) - 1} more of {group}" if len(paths) > 1 else ""
         yield _stale(paths[0], f"is missing{more}")
 
 
@@ -74,8 +80,9 @@ def _compare(root: Path, path: str, wanted: bytes | None) -> str:
         return "is a broken symlink"
     except M2gError as error:
         return error.message.removeprefix(f"{path} ")
+    source = f"platform in {layout.CONFIG}" if layout.is_install(path) else "the record of the serving environment"
     if wanted is None:
-        return "is not among the files that the record of the serving environment renders to"
+        return f"is not among the files that {source} renders to"
     if (root / path).is_symlink() or not is_same(content, wanted):
-        return "is not what the record of the serving environment renders to"
+        return f"is not what {source} renders to"
     return ""
