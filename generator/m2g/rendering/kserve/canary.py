@@ -109,7 +109,7 @@ def _render_route(canary: CanaryInput) -> Object:
 def _render_graph(canary: CanaryInput) -> Object:
     steps: list[Plain] = [{"serviceName": service, "weight": weight} for service, weight in _list_weights(canary)]
     metadata = _metadata(canary)
-    mode: Object = {"serving.kserve.io/deploymentMode": inference_service.name_mode(canary.serving)}
+    mode: Object = {"serving.kserve.io/deploymentMode": inference_service.name_mode(canary.serving.kserve)}
     return {
         "apiVersion": "serving.kserve.io/v1alpha1",
         "kind": "InferenceGraph",
