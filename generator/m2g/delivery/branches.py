@@ -8,21 +8,27 @@ from collections.abc import Mapping
 from m2g.core.proposal_types import Proposals
 from m2g.delivery.publish import make_commit
 from m2g.delivery.values import Head, Wanted
-from m2g.git.commit import NewCommit, read_changes, read_commits
+from m2g.git.commit import NewCommit, find_beyond, read_changes, read_commits
 from m2g.git.worktree import Worktree
 
 
 def read_heads(
     worktree: Worktree, base: str, oids: Mapping[str, str], wanted: Mapping[str, Wanted], rules: Proposals
 ) -> dict[str, Head]:
-    """Branch → its head. `oids` are the commits of the branches."""
+    """Branch → its head. `oids` are the commits of the branches.
+
+    Anybody can make a commit that looks like m2g's. One on top of what the branch to change does not have is not fresh:
+    its branch would bring more than m2g has checked.
+    """
     commits = read_commits(worktree.folder, sorted(set(oids.values())))
+    beyond = find_beyond(worktree.folder, base, sorted({one.parents[0] for one in commits.values() if one.own}))
     return {
         branch: Head(
             oid=oid,
             own=commits[oid].own,
             fresh=commits[oid].own
             and branch in wanted
+            and commits[oid].parents[0] not in beyond
             and _is_fresh(
                 worktree, base, commits[oid].parents[0], make_commit(wanted[branch], base, worktree.prefix, rules), oid
             ),

@@ -121,6 +121,16 @@ def _parse(oid: str, text: str) -> Made:
     return Made(oid=oid, parents=parents, own=own, trailers=trailers)
 
 
+def find_beyond(folder: Path, base: str, oids: Sequence[str]) -> frozenset[str]:
+    """Those of the commits that are not in the history of `base`."""
+    if all(oid == base for oid in oids):
+        return frozenset()
+    listed = run_checked(
+        folder, "rev-list", "--stdin", stdin="".join(f"{one}\n" for one in (*oids, f"^{base}")).encode()
+    )
+    return frozenset(oids) & frozenset(listed.decode().split())
+
+
 def read_changes(folder: Path, old: str, new: str) -> dict[str, str]:
     """Each path that differs between two commits, with its object id in the new one; empty where it is removed."""
     listed = run_checked(folder, "diff-tree", "-r", "-z", "--no-renames", "--raw", old, new)

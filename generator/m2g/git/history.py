@@ -60,6 +60,23 @@ def read_changes(root: Path, paths: Collection[str], ref: str = "HEAD", limit: i
     return History(changes={path: tuple(changes) for path, changes in found.items()}, ends=_find_ends(root))
 
 
+def find_changed_since(root: Path, commit: str, paths: Collection[str]) -> frozenset[str]:
+    """The files that a commit on the branch has changed since `commit`, also if they are now as they were.
+
+    All of them if this clone does not have the commit.
+    """
+    if not paths:
+        return frozenset()
+    if not _has_commit(root, commit):
+        return frozenset(paths)
+    listed = read_output(
+        *(root, "log", "--first-parent", "--diff-merges=first-parent", "--format=", "--name-only", "-z"),
+        *("--no-renames", "--no-ext-diff", "--relative", "--stdin"),
+        stdin=os.fsencode("\n".join(("HEAD", f"^{commit}", "--", *sorted(paths)))) + b"\n",
+    )
+    return frozenset(os.fsdecode(name) for name in listed.split(b"\0") if name)
+
+
 def read_contents(root: Path, oids: Collection[str]) -> dict[str, bytes]:
     """The contents of files by object id."""
     return read_blobs(root, [oid for oid in oids if oid])

@@ -19,6 +19,7 @@ from m2g.core.errors import InputError, OutsideError
 from m2g.core.finding import Finding, Severity
 from m2g.core.model import Release, Value
 from m2g.core.serving_environment import RecordedEnvironment, ServingEnvironment, digest_lock, parse_lock
+from m2g.git import history
 from m2g.repository import environments, layout
 from m2g.repository.layout import Key
 from m2g.repository.records import find_misplaced
@@ -113,13 +114,17 @@ def apply_snapshot(root: Path, snapshot: Snapshot, repository: Repository, scope
     records = dict(repository.records)
     removed: list[Key] = []
     findings = list(snapshot.findings)
-    for entry in list_entries(snapshot, repository):
+    entries = list_entries(snapshot, repository)
+    places = [layout.release(entry.slug, entry.environment) for entry in entries]
+    # A record that was merged and reverted meanwhile is what it was, but not what it means.
+    since = history.find_changed_since(root, snapshot.base, places)
+    for entry, place in zip(entries, places, strict=True):
         key = (entry.slug, entry.environment)
         record = entry.record
         model = record.model if record is not None else getattr(records.get(key), "model", entry.slug)
         if not scope.includes(key, model):
             continue
-        if _digest(root, key) != entry.before:
+        if _digest(root, key) != entry.before or place in since:
             findings.append(_describe_changed(key, model))
         elif record is not None:
             records[key] = record
