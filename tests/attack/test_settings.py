@@ -59,6 +59,31 @@ def test_the_hint_says_what_the_owners_of_m2g_yaml_write(tmp_path: Path) -> None
     assert "secretKeyRef" in (root / "models/wine/base/inferenceservice.yaml").read_text()
 
 
+@pytest.mark.parametrize("place", ["annotations", "podAnnotations", "labels", "podLabels"])
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("logger", "logger"),
+        ("logger-sink-url", "logger"),
+        ("storage-spec-param", "storage"),
+        ("storage-initializer-sourceuri", "storage"),
+        ("localmodel-pvc-name", "patch"),
+        ("agent", "patch"),
+    ],
+)
+def test_kserves_own_form_of_a_setting_needs_the_bound_of_the_setting(
+    tmp_path: Path, place: str, key: str, name: str
+) -> None:
+    """KServe copies annotations to the pods, where its webhook obeys them as if the controller had written them."""
+    settings = f"{place}: {{internal.serving.kserve.io/{key}: evil}}"
+    (finding,) = refused(fleet(tmp_path / "a", settings, "networkPolicy: {}"))
+    assert finding.rule == "setting-out-of-bounds"
+    assert finding.path == f"settings.{place}.internal.serving.kserve.io/{key}"
+    assert f"bounds: {{{name}: {{}}}}" in finding.hint
+    root = fleet(tmp_path / "b", settings, f"{name}: {{}}")
+    assert run(root, FakeRegistry(), RenderOptions(locked=True)).findings == ()
+
+
 def test_a_bound_of_another_setting_grants_no_secret(tmp_path: Path) -> None:
     (finding,) = refused(fleet(tmp_path, f"env: {SECRET}", "env.A: {oneOf: ['*']}"))
     assert finding.message == "only m2g.yaml may use valueFrom"

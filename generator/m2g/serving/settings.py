@@ -385,11 +385,34 @@ def _check_grants(layer: Layer, bounded: Collection[str]) -> Iterator[Finding]:
     }
     env = {} if layer.settings.env is UNSET else layer.settings.env
     found |= {f"env.{name}": "envFrom" for name, value in env.items() if isinstance(value, ValueFrom)}
+    words = {path: f"set {name}" if path == name else "use valueFrom" for path, name in found.items()}
+    for path, key, name in _list_internal(layer.settings):
+        found[path], words[path] = name, f"set {key}, which is KServe's own form of {name}"
     for path, name in found.items():
         if name not in bounded:
-            message = f"only {layout.CONFIG} may {f'set {name}' if path == name else 'use valueFrom'}"
+            message = f"only {layout.CONFIG} may {words[path]}"
             hint = f"move it to {layout.CONFIG}, or ask its owners to allow it there: bounds: {{{name}: {{}}}}"
             yield _layer_finding("setting-out-of-bounds", layer, path, message, hint)
+
+
+def _list_internal(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """The labels and annotations by which KServe tells its own webhook what the pods get: the path, the key, and the
+    setting whose bound it needs. KServe copies those of people to the pods, and obeys them."""
+    for place, given in (
+        ("annotations", settings.annotations),
+        ("podAnnotations", settings.pod_annotations),
+        ("labels", settings.labels),
+        ("podLabels", settings.pod_labels),
+    ):
+        for key in () if given is UNSET else given:
+            if key.startswith(_INTERNAL):
+                names = (name for start, name in _INTERNALS.items() if key.startswith(f"{_INTERNAL}{start}"))
+                yield f"{place}.{key}", key, next(names, "patch")
+
+
+_INTERNAL = "internal.serving.kserve.io/"
+_INTERNALS = {"logger": "logger", "storage-": "storage"}
+"""How the rest of such a key begins → the setting that decides the same."""
 
 
 def _get_at(settings: Settings, path: str) -> object:
