@@ -1,4 +1,4 @@
-"""The file between the two halves of `m2g sync`, when the second half runs long after the first: a retried job."""
+"""The file between the two halves of `m2g sync`: one that is old, and one whose smoke test did not end."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from m2g import cli
 from m2g.commands import validate
 from m2g.core.cache import Cache
+from m2g.core.results import Walls
 from m2g.delivery.loop import LoopOptions, Tools, run_loop
 from m2g.delivery.survey import SurveyOptions
 from m2g.forge.plain import PlainGit
@@ -17,7 +19,7 @@ from m2g.report.review_markdown import render_markdown
 from m2g.repository import load
 from m2g.repository.state import Scope
 from m2g.resolution.resolve import resolve
-from m2g.resolution.snapshot import Snapshot, apply_snapshot, take_snapshot
+from m2g.resolution.snapshot import Snapshot, apply_snapshot, read_snapshot, settle, take_snapshot, write_snapshot
 from tests.support.fleet import CONFIG
 from tests.support.git_repository import git
 from tests.support.sync_world import SyncWorld, actions
@@ -52,3 +54,18 @@ def test_an_old_snapshot_does_not_undo_a_revert(tmp_path: Path) -> None:
     git(world.clone, "push", "-q", "origin", "HEAD:main")
     assert _propose(world, snapshot) == {}
     assert world.record("main", "wine", "prod")["version"] == "1"
+
+
+def test_a_smoke_test_that_does_not_end_is_one_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = SyncWorld(tmp_path, f"{CONFIG}proposals: {{direct: [prod]}}\n")
+    world.move("wine", champion="2")
+    file = tmp_path / "snapshot.json"
+    write_snapshot(file, _take(world))
+    walls = Walls(problem="none here")
+    monkeypatch.setattr("m2g.commands.smoke.probe_walls", lambda: walls)
+    arguments = ["-C", str(world.clone), "smoke", "--from", str(file), "--require-isolation"]
+    assert cli.run(lambda: cli.group.main(arguments, standalone_mode=False)) != 0
+    assert "main" not in _propose(world, read_snapshot(file))
+    assert world.record("main", "wine", "prod")["version"] == "1"
+    settle(file, [])  # the next run of the job tests it
+    assert _propose(world, read_snapshot(file)) == {"main": "commit"}

@@ -125,6 +125,7 @@ def smoke(
     m2g smoke wine --env prod --url https://models.example.com --host wine-models-prod.example.com
     """
     from m2g.commands import smoke as command
+    from m2g.resolution.snapshot import doubt
     from m2g.smoke import relay, targets
     from m2g.smoke.client import Endpoint
     from m2g.smoke.stages import ServeOptions
@@ -168,6 +169,8 @@ def smoke(
         snapshot=None if snapshot is None else folder / snapshot,
         deployed=options.endpoint is not None,
     )
+    if options.snapshot is not None:
+        doubt(options.snapshot)
     found = targets.find_targets(selection, folder)
     if keep and len(found) > 1:
         names = " or ".join(f"--env {environment}" for target in found for environment in target.environments)

@@ -21,7 +21,7 @@ from m2g.core.model import Value
 from m2g.core.results import ApiTest, SmokeResult, SmokeTest
 from m2g.registry import download as downloads
 from m2g.registry.model_files import ENVIRONMENT
-from m2g.resolution.snapshot import add_findings
+from m2g.resolution.snapshot import settle
 from m2g.smoke import ask, probes, relay, server
 from m2g.smoke.client import Client, Endpoint
 from m2g.smoke.environment import existing_environment, open_environment
@@ -162,7 +162,7 @@ def serve(plan: StagePlan, notify: Notify) -> tuple[SmokeResult, Exit]:
     code = max((Exit(trial.code) for trial in trials), default=Exit.DONE)
     results = tuple(_compare_with_gate(trial) for trial in trials)
     if plan.snapshot is not None:
-        add_findings(plan.snapshot, [one for test in results if not test.passed for one in _list_findings(test)])
+        settle(plan.snapshot, [one for test in results if not test.passed for one in _list_findings(test)])
     return SmokeResult(tests=results, walls=plan.walls), code
 
 

@@ -103,10 +103,37 @@ def read_snapshot(path: Path) -> Snapshot:
         raise InputError(f"{path} is not a snapshot of m2g sync: {error}", hint=hint) from error
 
 
-def add_findings(path: Path, findings: Collection[Finding]) -> None:
-    """Add what a smoke test found to the file. Raises InputError, OutsideError."""
+def doubt(path: Path) -> None:
+    """Say of each version in the file that its smoke test did not come to its end: true until `settle`.
+
+    A test that ends early must not look like one that found nothing. Raises InputError, OutsideError.
+    """
     snapshot = read_snapshot(path)
-    write_snapshot(path, msgspec.structs.replace(snapshot, findings=(*snapshot.findings, *findings)))
+    doubts = [_doubt(entry.record) for entry in snapshot.entries if entry.record is not None]
+    write_snapshot(path, msgspec.structs.replace(snapshot, findings=(*_drop_doubts(snapshot), *doubts)))
+
+
+def settle(path: Path, findings: Collection[Finding]) -> None:
+    """Put what a smoke test found in the place of the doubts. Raises InputError, OutsideError."""
+    snapshot = read_snapshot(path)
+    write_snapshot(path, msgspec.structs.replace(snapshot, findings=(*_drop_doubts(snapshot), *findings)))
+
+
+_DOUBT = "its smoke test did not come to its end"
+
+
+def _doubt(record: Release) -> Finding:
+    return Finding(
+        rule="smoke-failed",
+        model=record.model,
+        environment=record.environment,
+        message=f"m2g smoke: {record.model} version {record.version} was not tested: {_DOUBT}",
+        hint="the log of m2g smoke says why; the next run tests it again",
+    )
+
+
+def _drop_doubts(snapshot: Snapshot) -> tuple[Finding, ...]:
+    return tuple(one for one in snapshot.findings if one.rule != "smoke-failed" or not one.message.endswith(_DOUBT))
 
 
 def apply_snapshot(root: Path, snapshot: Snapshot, repository: Repository, scope: Scope) -> Resolved:
