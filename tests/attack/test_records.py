@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from m2g.changes.update import RenderOptions
 from m2g.commands.validate import ValidateOptions, validate
 from m2g.core.finding import Severity
 from m2g.core.model import ModelVersion
+from m2g.rendering.model_files import render_record
 from m2g.repository import records as releases
 from m2g.repository.state import Scope
 from tests.support.fleet import FakeRegistry, model, repository, run, tree
@@ -144,3 +146,24 @@ def test_records_of_one_version_that_differ_are_an_error_and_the_hint_repairs_th
         (root / path).unlink()
     run(root, registry, RenderOptions(scope=Scope(models=frozenset({"wine"}))))
     assert tree(root) == before
+
+
+@pytest.mark.parametrize("name", ["x", "v2-x", "V2", "v2\n", "2", "v2-again-again"])
+def test_a_record_gives_a_predictor_no_name_of_another_model(tmp_path: Path, name: str) -> None:
+    """KServe names the Deployment of `wine` with this name `wine-x-predictor`, like that of the model `wine-x`."""
+    root = start(tmp_path)
+    registry = FakeRegistry([model("wine-x", champion="1", challenger="1")])
+    repository(root)
+    run(root, registry)
+    commit(root)
+    registry.known.append(model("wine", champion="1", challenger="1"))
+    run(root, registry)
+    record = releases.read_all(root)[0]["wine", "prod"]
+    forged = msgspec.structs.replace(record, predictor=name)
+    for path, content in render_record("wine", forged).items():
+        (root / path).write_bytes(content)
+    found = [finding.rule for finding in validate(root, ValidateOptions()).findings]
+    assert "record-invalid" in found
+    for path, content in render_record("wine", msgspec.structs.replace(record, predictor="v2-again")).items():
+        (root / path).write_bytes(content)
+    assert "record-invalid" not in [finding.rule for finding in validate(root, ValidateOptions()).findings]

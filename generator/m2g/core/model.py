@@ -214,9 +214,9 @@ class Release(Value, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     replaces: Replaced | None = None
     """The record that m2g replaced with this one. A record that a person restored does not fit to the one before it."""
-    predictor: str = ""
+    predictor: Annotated[str, msgspec.Meta(pattern=r"^(v[0-9]+(-again)?)?\Z")] = ""
     """`spec.predictor.name`. A canary that was promoted keeps its name, so that its pods stay. Another name would
-    start other pods."""
+    start other pods, and one that m2g does not give could make KServe's objects those of another model."""
     variants: dict[Literal["canary"], Variant] = {}
     """The candidate of a canary. Its share of the traffic is in model.yaml."""
 
