@@ -100,3 +100,21 @@ def test_a_commit_of_m2g_on_top_of_other_commits_is_not_m2gs(tmp_path: Path) -> 
     changed = git(world.clone, "diff", "--name-only", f"origin/main...{head}").splitlines()
     assert "models/churn/model.yaml" not in changed
     assert forge.merging == {BRANCH: head}
+
+
+def test_the_forge_does_not_merge_what_somebody_else_has_added(tmp_path: Path) -> None:
+    """GitHub goes on with an automatic merge if somebody pushes who may write."""
+    world = SyncWorld(tmp_path, f"{CONFIG}proposals: {{autoMerge: [prod]}}\n")
+    forge = Recorder()
+    world.forge = lambda rules: forge
+    world.move("wine", champion="2")
+    world.sync()
+    assert forge.merging == {BRANCH: world.tips()[BRANCH]}
+    git(world.clone, "fetch", "-q", "origin", BRANCH)
+    git(world.clone, "switch", "-q", "--detach", "FETCH_HEAD")
+    (world.clone / "models/churn/model.yaml").write_text("settings: {maxReplicas: 99}\n")
+    commit(world.clone, "more")
+    git(world.clone, "push", "-q", "origin", f"HEAD:refs/heads/{BRANCH}")
+    for _ in range(2):
+        assert actions(world.sync())[BRANCH] == "leave"
+        assert forge.merging == {}

@@ -100,11 +100,14 @@ class Publisher:
         return self._forge.list_push_options(title[: self._forge.capabilities.title], self._base, self.rules.labels)
 
     def stop_merge(self, step: Step) -> Step:
-        """Before other files come to a branch, or its pull request is closed: the forge must not merge it by itself."""
+        """Before other files come to a branch, or its pull request is closed: the forge must not merge it by itself.
+
+        Nor must it once somebody else has committed to the branch.
+        """
         pull = step.pull
         if (
             pull is None
-            or not (step.push or step.action is Action.CLOSE)
+            or not (step.push or step.tell or step.action is Action.CLOSE)
             or not (read_marker(pull.body) or Marker()).merge
         ):
             return step
