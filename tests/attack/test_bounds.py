@@ -152,7 +152,7 @@ def test_a_kind_that_comes_by_a_merge_is_refused(root: Path) -> None:
 
 @pytest.mark.parametrize("place", ["fleet/prod/namespace/x.yaml", "platform/install/x.yaml"])
 def test_another_namespace_is_refused_and_the_hint_allows_it(root: Path, place: str) -> None:
-    write(root, {place: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: kube-system}\n"})
+    write(root, {place: "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: x, namespace: kube-system}\n"})
     (found,) = errors(check(root))
     assert found.path == "metadata.namespace"
     follow_hint(root, found)
@@ -207,7 +207,7 @@ def test_a_patch_names_no_storage_by_a_key(root: Path) -> None:
     write(root, {_CUSTOM: f"{_COMPONENT}patches:\n- target: {{kind: InferenceService}}\n  patch: |-\n    - {patch}\n"})
     run(root, FakeRegistry(), RenderOptions(locked=True))
     (found,) = (item for item in errors(check(root)) if item.rule == "outside-bounds")
-    assert (found.path, found.hint) == ("spec.predictor.model.storage", "use storageUri")
+    assert (found.path, found.hint) == ("spec.predictor.model.storage", "use storageUri; storage may only have its key")
 
 
 def test_a_change_cannot_use_the_bounds_that_it_widens(root: Path) -> None:

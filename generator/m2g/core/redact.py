@@ -259,7 +259,8 @@ _NUMBER = re.compile(r"[0-9.eE+-]*")
 _SHORT = 8
 
 
-def find_secrets(text: str) -> list[Secret]:
+@functools.lru_cache(maxsize=8)  # several rules look at the same long value, one after the other
+def find_secrets(text: str) -> tuple[Secret, ...]:
     """The parts of a text that look like secrets, in order, without overlaps."""
     lower = text.lower()
     shapes = {index for mark, index in _MARKS if mark in lower}
@@ -270,7 +271,7 @@ def find_secrets(text: str) -> list[Secret]:
             kept.append(secret)
         elif secret.end > kept[-1].end:
             kept[-1] = Secret(kept[-1].start, secret.end, kept[-1].what)
-    return kept
+    return tuple(kept)
 
 
 def redact(text: str) -> str:

@@ -137,7 +137,7 @@ def _check_storage(item: Manifest, allow: Sequence[str]) -> Iterator[Violation]:
             yield Violation(
                 where=("spec", part, "model", "storage"),
                 message="names storage in another way than by its URI, so m2g cannot tell whether m2g.yaml allows it",
-                hint="use storageUri, and of storage only key",
+                hint="use storageUri; storage may only have its key",
             )
     for where, text in list_texts(item):
         if where[-1:] in (("storageUri",), ("uri",)) and not is_allowed(text, allow):

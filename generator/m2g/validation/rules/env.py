@@ -53,7 +53,7 @@ def _check_mlserver(obj: CheckedObject) -> Iterator[Violation]:
 def _list_services(obj: CheckedObject) -> set[str]:
     """The InferenceServices of the overlay whose candidate this one is."""
     own = obj.text("metadata", "name")
-    names = {get_at(item, "metadata", "name") for item in obj.overlay or () if item.get("kind") == INFERENCE_SERVICE}
+    names = [get_at(item, "metadata", "name") for item in obj.overlay or () if item.get("kind") == INFERENCE_SERVICE]
     return {name for name in names if isinstance(name, str) and own == name_service(name)}
 
 
