@@ -43,6 +43,11 @@ def find_concerns(before: Release, after: Release) -> Iterator[Concern]:
     elif _number(after.version) < _number(before.version):
         message = f"version {after.version} is older than version {before.version}"
         yield Concern(risk=Risk.CAUTION, message=message)
+    replaced = "" if after.replaces is None else after.replaces.version
+    if before.identity == after.identity and before.replaces != after.replaces and replaced != after.version:
+        what = f"version {replaced}" if replaced else "nothing"
+        message = f"the record says that it replaced {what}: this begins or ends the hold of a person's revert"
+        yield Concern(risk=Risk.CAUTION, message=message)
     if before.follows.startswith("pinned") and not after.follows.startswith("pinned"):
         message = f"the pin is removed ({before.follows}); the environment follows {after.follows} again"
         yield Concern(risk=Risk.CAUTION, message=message)
