@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -132,8 +133,13 @@ def _refuse_followed(repository: Repository, deployment: Deployment, wanted: Wan
     what = next(f"the {kind} {value}" for kind, value in _list_followed(follow).items())
     raise InputError(
         f"{deployment.environment} follows {what}, and m2g moves nothing behind its back",
-        hint=f'move it in the registry: python -c "from mlflow import MlflowClient; MlflowClient().{call}"',
+        hint=f"move it in the registry: python -c {_quote(f'from mlflow import MlflowClient; MlflowClient().{call}')}",
     )
+
+
+def _quote(code: str) -> str:
+    """Python for a shell. A registered model may have a name in which a shell would run something."""
+    return shlex.quote(code) if set(code) & set('$`\\"!\n') else f'"{code}"'
 
 
 def _list_followed(follow: Follow) -> Mapping[str, str]:
