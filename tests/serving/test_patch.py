@@ -76,6 +76,8 @@ def test_a_patch_changes_nothing_that_a_setting_decides(tmp_path: Path, place: s
         "/spec/predictor",
         "/spec/canary/0/predictor",
         "/spec/predictor/model/protocolVersion",
+        "/spec/predictor/model/image",
+        "/spec/predictor/serviceAccount",
         "/spec/predictor/containers/0/image",
         "/spec/predictor/containers/0/resources/limits",
         "/spec/predictor/containers/0",

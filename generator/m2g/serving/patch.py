@@ -17,6 +17,8 @@ _DECIDED: Mapping[tuple[str, ...], str] = {
     (*MODEL, "protocolVersion"): "m2g decides the protocol",
     (*MODEL, "name"): "KServe allows no name here",
     (*_MAIN, "name"): "KServe decides the name",
+    (*MODEL, "image"): "the settings image, runtime and runtimeVersion decide which code serves the model",
+    (*PREDICTOR, "serviceAccount"): "it is an old name of what the setting serviceAccountName decides",
     ("spec", "canary"): "the release record decides which versions are served",
     (*PREDICTOR, "canaryTrafficPercent"): "the release record decides which versions are served",
 }
