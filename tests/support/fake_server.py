@@ -116,7 +116,7 @@ def fake(script: Script, tls: tuple[Path, Path | None] | None = None) -> Iterato
 
     class Quiet(ThreadingHTTPServer):
         daemon_threads = True
-        request_queue_size = 64
+        request_queue_size = 512
 
         def handle_error(self, request: object, client_address: object) -> None:
             """A client that hangs up is no news."""
