@@ -186,7 +186,16 @@ class Gitea:
                 yield pull
 
     def _edit(self, pull: Pull, change: object) -> None:
-        self._client.run(Ask(method="PATCH", path=f"{self._repository}/pulls/{pull.number}", body=change))
+        """Gitea refuses an edit that meets another one (409). All runs of m2g write the same, so the later one wins."""
+        ask = Ask(method="PATCH", path=f"{self._repository}/pulls/{pull.number}", body=change)
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return self._client.run(ask)
+            except Refused as error:
+                if attempt == _ATTEMPTS or error.status != 409:
+                    raise
+                time.sleep(0.3 * attempt)
+        return None
 
     def _find_labels(self, names: Sequence[str]) -> list[int]:
         """The ids of labels; those that do not exist are made."""
